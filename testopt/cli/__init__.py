@@ -1,0 +1,69 @@
+"""The command line: parse, call one use case, print. Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from testopt import __version__
+from testopt.cli.common import Context, LazyGroup, report_error
+from testopt.errors import TestoptError
+
+# Command -> module that holds a click command named `command`.
+COMMANDS = {
+    "store": "testopt.cli.store",
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    commands_by_module=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="testopt %(version)s")
+@click.option(
+    "--repo",
+    metavar="PATH",
+    type=click.Path(path_type=str),
+    default=".",
+    help="Repository (default: here).",
+)
+@click.option(
+    "--store",
+    metavar="URL",
+    default=None,
+    help="Store: folder or URL (default: .testopt of the repository).",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+@click.option("-v", "--verbose", count=True, help="Say more.")
+@click.pass_context
+def cli(
+    ctx: click.Context, repo: str, store: str | None, *, debug: bool, quiet: bool, verbose: int
+) -> None:
+    r"""Order and select tests for each change, and point at risky changes.
+
+    \b
+    Start here:
+      testopt mine              read the git history
+      testopt ingest results/   read JUnit XML
+      testopt train             fit the models
+      testopt rank              order the tests for the change at hand
+
+    Shell completion: eval "$(_TESTOPT_COMPLETE=bash_source testopt)"
+    (zsh_source and fish_source for the other shells).
+    """
+    ctx.obj = Context(repo=repo, store=store, debug=debug, quiet=quiet, verbose=verbose)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 done, 1 a gate was not met, 2 usage, 3 data."""
+    args = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in args
+    try:
+        cli.main(args=args, prog_name="testopt", standalone_mode=True)
+    except TestoptError as error:
+        if debug:
+            raise
+        sys.exit(report_error(error))

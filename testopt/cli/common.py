@@ -1,0 +1,141 @@
+"""What all commands share: where to work, how to print, how to fail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.errors import RepositoryError, TestoptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from testopt.settings import Settings
+
+JSON_VERSION = 1  # of every --json document
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called or described."""
+
+    def __init__(self, *args: Any, commands_by_module: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = dict(commands_by_module)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command."""
+        module = self._modules.get(cmd_name)
+        return None if module is None else import_module(module).command
+
+
+@dataclass
+class Context:
+    """The options before the command, and what follows from them."""
+
+    repo: str = "."
+    store: str | None = None
+    debug: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def root(self) -> Path:
+        """Top folder of the repository; raises `RepositoryError` when there is none."""
+        from testopt.sources.git import find_root
+
+        return find_root(Path(self.repo))
+
+    @cached_property
+    def root_or_none(self) -> Path | None:
+        """Top folder of the repository, or None for commands that can do without."""
+        try:
+            return self.root
+        except RepositoryError:
+            if not Path(self.repo).is_dir():
+                raise
+            return None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings of the repository, the environment and the command line."""
+        from testopt.settings import Settings
+
+        base = self.root_or_none or Path(self.repo)
+        return Settings.load(base, overrides={"store": self.store, **self.overrides})
+
+    @property
+    def store_url(self) -> str:
+        """Where the store is: a relative ``--store`` is relative to the working folder."""
+        if self.store is not None:
+            return self.store if "://" in self.store else str(Path(self.store).absolute())
+        return self.settings.store_url((self.root_or_none or Path(self.repo)).absolute())
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, unless quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """Warn on stderr, also when quiet."""
+        click.secho(f"warning: {text}", fg="yellow", err=True)
+
+    def progress(self, label: str) -> Callable[[int, int], None]:
+        """Return a callback ``(done, total)`` that draws a progress bar on a terminal."""
+        return _Progress(label, enabled=not self.quiet and sys.stderr.isatty())
+
+
+class _Progress:
+    """A progress bar driven by absolute positions; silent where stderr is not a terminal."""
+
+    def __init__(self, label: str, *, enabled: bool) -> None:
+        self._label, self._enabled = label, enabled
+        self._bar: Any = None
+        self._at = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._enabled:
+            return
+        if self._bar is None:
+            self._bar = click.progressbar(length=max(total, 1), label=self._label, file=sys.stderr)
+            self._bar.__enter__()
+        self._bar.length = max(total, 1)
+        self._bar.update(done - self._at)
+        self._at = done
+        if done >= total:
+            self._bar.__exit__(None, None, None)
+            self._bar, self._enabled = None, False
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON document on stdout, with its version."""
+    click.echo(
+        json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=True, default=str)
+    )
+
+
+def report_error(error: TestoptError) -> int:
+    """Print an error and its hint on stderr; return the exit code."""
+    click.secho("error: ", fg="red", err=True, nl=False)
+    click.echo(printable(error.message), err=True)
+    if error.hint:
+        click.echo(f"  hint: {printable(error.hint)}", err=True)
+    return error.exit_code
+
+
+def printable(text: str) -> str:
+    """Return `text` without control characters that could drive a terminal or break a line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )

@@ -1,0 +1,1 @@
+"""Models that learn from arrays. They know no file and no git."""

@@ -1,0 +1,250 @@
+"""The words of testopt as types: table schemas, and the frozen values passed between layers.
+
+``SCHEMA_VERSION`` counts incompatible changes of the tables. Its history:
+
+1  first version (0.1.0).
+
+An older store is migrated or refused with a message, never deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+SCHEMA_VERSION: Final = 1
+
+Outcome = Literal["passed", "failed", "error", "skipped"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "skipped")
+FAILING: Final[frozenset[str]] = frozenset({"failed", "error"})
+Kind = Literal["real", "clean", "reverse", "mutant"]
+KINDS: Final[tuple[Kind, ...]] = ("real", "clean", "reverse", "mutant")
+
+# Columns by table: name -> (type, required). Types are Arrow's own names, made into a
+# schema on demand, so that reading a plan does not pay for what it does not use.
+_UTC: Final = "timestamp[us, tz=UTC]"
+TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
+    "commits": {
+        "sha": ("string", True),
+        "parents": ("list<string>", True),
+        "author": ("string", True),  # pseudonym: a keyed hash, never a name
+        "time": (_UTC, True),  # author time
+        "committed": (_UTC, True),  # committer time
+        "is_fix": ("bool", True),
+        "is_merge": ("bool", True),
+        "is_revert": ("bool", True),
+        "subject_digest": ("string", False),
+    },
+    "file_changes": {
+        "sha": ("string", True),
+        "path": ("string", True),
+        "old_path": ("string", False),  # set for renames and copies
+        "status": ("string", True),  # A, M, D, R, C, T
+        "added": ("int32", False),  # null: binary or submodule
+        "deleted": ("int32", False),
+        "size_before": ("int32", False),  # lines before the change, where known
+        "subsystem": ("string", True),  # first folder of the path
+        "language": ("string", True),
+        "is_test": ("bool", True),
+    },
+    "runs": {
+        "run_id": ("string", True),
+        "commit": ("string", False),
+        "base": ("string", False),
+        "branch": ("string", False),
+        "job": ("string", True),
+        "kind": ("string", True),
+        "parent_run": ("string", False),
+        "time": (_UTC, True),  # when it happened
+        "seen": (_UTC, True),  # when it was ingested
+        "source": ("string", True),  # junit, table, pytest, backfill
+        "cases": ("int32", True),
+        "failed": ("int32", True),
+        "error": ("int32", True),
+        "skipped": ("int32", True),
+        "duration_s": ("double", True),
+        "complete": ("bool", True),  # false: a truncated file or a crashed run
+    },
+    "results": {
+        "run_id": ("string", True),
+        "case_id": ("string", True),
+        "file": ("string", False),
+        "outcome": ("string", True),
+        "duration_s": ("float", False),
+        "attempt": ("int16", True),  # 1 is the first; the last one counts
+        "message": ("string", False),  # digest of the failure message, never its text
+    },
+    "run_changes": {
+        "run_id": ("string", True),
+        "path": ("string", True),
+        "old_path": ("string", False),
+        "status": ("string", False),
+        "added": ("int32", False),
+        "deleted": ("int32", False),
+        "tokens": ("string", False),  # identifiers of the changed lines, space-separated
+    },
+    "links": {
+        "case_id": ("string", True),
+        "path": ("string", True),
+        "lines": ("string", False),  # ranges: 3-7,12
+        "seen": (_UTC, True),
+    },
+    "predictions": {
+        "run_id": ("string", True),
+        "case_id": ("string", True),
+        "probability": ("float", True),
+        "rank": ("int32", True),
+        "selected": ("bool", True),
+        "executed": ("bool", False),
+        "reason": ("string", False),
+        "propensity": ("float", False),
+        "policy": ("string", True),
+    },
+}
+
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "commits": ("sha",),
+    "file_changes": ("sha", "path"),
+    "runs": ("run_id",),
+    "results": ("run_id", "case_id", "attempt"),
+    "run_changes": ("run_id", "path"),
+    "links": ("case_id", "path"),
+    "predictions": ("run_id", "case_id"),
+}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """Return the Arrow schema of a table.
+
+    Parameters
+    ----------
+    table : str
+        A name in ``TABLES``.
+
+    Returns
+    -------
+    pyarrow.Schema
+        Columns in the order of ``TABLES``; required ones are not nullable.
+    """
+    import pyarrow as pa
+
+    types: dict[str, Any] = {
+        "string": pa.string(),
+        "list<string>": pa.list_(pa.string()),
+        "bool": pa.bool_(),
+        "int16": pa.int16(),
+        "int32": pa.int32(),
+        "float": pa.float32(),
+        "double": pa.float64(),
+        _UTC: pa.timestamp("us", tz="UTC"),
+    }
+    columns = TABLES[table].items()
+    return pa.schema([pa.field(name, types[kind], not req) for name, (kind, req) in columns])
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One changed file: paths, git status letter, lines added and deleted (None: unknown)."""
+
+    path: str
+    added: int | None = None
+    deleted: int | None = None
+    status: str = "M"
+    old_path: str | None = None
+    tokens: str | None = None  # identifiers of the changed lines, space-separated
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between a base and a head revision.
+
+    ``known`` is false where the base cannot be reached; ``why`` then says so, and everything runs.
+    """
+
+    files: tuple[FileChange, ...] = ()
+    base: str | None = None
+    head: str | None = None
+    author: str | None = None  # pseudonym
+    time: datetime | None = None
+    is_fix: bool = False
+    is_merge: bool = False
+    known: bool = True
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Outcome of one case in one run; ``message`` is a digest."""
+
+    case_id: str
+    outcome: Outcome
+    duration_s: float | None = None
+    attempt: int = 1
+    file: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a suite at one commit in one job."""
+
+    run_id: str
+    time: datetime
+    job: str = ""
+    commit: str | None = None
+    base: str | None = None
+    branch: str | None = None
+    kind: Kind = "real"
+    parent_run: str | None = None
+    source: str = "junit"
+    duration_s: float | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run with its results and its change: the unit that is appended to the store."""
+
+    run: Run
+    results: Sequence[Result]
+    change: Change = field(default_factory=Change)
+    predictions: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCase:
+    """One case of a plan: rank 1 runs first; cost in seconds."""
+
+    case_id: str
+    rank: int
+    probability: float
+    cost_s: float
+    selected: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Cases in the order in which they should run, and where the order comes from.
+
+    ``policy`` names what decided (bundle, mode); ``note`` is one line for the user, and says
+    why when the order is the original one (``degraded``).
+    """
+
+    cases: tuple[PlannedCase, ...]
+    change: Change
+    policy: str
+    note: str = ""
+    degraded: bool = False
+
+
+def digest(text: str) -> str:
+    """Return a short stable digest (16 hex digits of BLAKE2b) of a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,0 +1,138 @@
+"""One frozen ``Settings``: ``[tool.testopt]`` < ``TESTOPT_*`` < command line.
+
+Each value knows where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from testopt.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DEFAULT_STORE = ".testopt"
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of testopt.
+
+    Use `Settings.load`; constructing one directly is for tests and embedding.
+    """
+
+    store: str = _setting("", "store URL or folder; empty: .testopt in the repository")
+    command: str = _setting("", "command that starts the engine for the pytest plugin")
+    mode: str = _setting("off", "what pytest does by default: off, record, rank, select or shadow")
+    granularity: str = _setting("auto", "what stays together in pytest: case, module or auto")
+    engine_timeout_s: float = _setting(10.0, "seconds after which pytest stops waiting for a plan")
+    seed: int = _setting(0, "seed of everything random")
+    test_patterns: tuple[str, ...] = _setting((), "globs of test files beside the usual ones")
+    fix_pattern: str = _setting(
+        "", "regular expression of subjects of fixing commits; empty: built in"
+    )
+    compact_files: int = _setting(64, "small files in a table that start a compaction")
+    retention_days: float = _setting(7.0, "days before replaced files of the store are removed")
+    origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    @classmethod
+    def load(
+        cls,
+        repo: Path | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Settings:
+        """Read the settings of a repository.
+
+        Parameters
+        ----------
+        repo : Path, optional
+            Folder whose ``pyproject.toml`` is read.
+        env : mapping, optional
+            Environment; default ``os.environ``. ``TESTOPT_STORE`` sets ``store``, and so on.
+        overrides : mapping, optional
+            Values from the command line; None means not given.
+
+        Returns
+        -------
+        Settings
+            ``origin`` maps the name of each set value to where it came from.
+
+        Raises
+        ------
+        SettingsError
+            For an unknown name or a value of the wrong type.
+        """
+        values: dict[str, Any] = {}
+        origin: dict[str, str] = {}
+        environ = os.environ if env is None else env
+        known = {f.name for f in fields(cls)} - {"origin"}
+        for place, found in (
+            ("pyproject.toml", _from_pyproject(repo)),
+            ("environment", _from_env(environ, known)),
+            ("command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
+        ):
+            for name, value in found.items():
+                if name not in known:
+                    raise SettingsError(
+                        f"unknown setting {name!r} in {place}", f"known: {', '.join(sorted(known))}"
+                    )
+                values[name] = _convert(name, value, getattr(_DEFAULTS, name), place)
+                origin[name] = place
+        return replace(cls(**values), origin=MappingProxyType(origin))
+
+    def store_url(self, repo: Path) -> str:
+        """Return the URL of the store: the configured one, else ``.testopt`` below `repo`."""
+        if not self.store:
+            return str(repo / DEFAULT_STORE)
+        return self.store if "://" in self.store else str((repo / self.store).absolute())
+
+
+_DEFAULTS = Settings()
+
+
+def _from_pyproject(repo: Path | None) -> dict[str, Any]:
+    path = repo / "pyproject.toml" if repo else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", "mend the file") from error
+    table = document.get("tool", {}).get("testopt", {})
+    return {str(k).replace("-", "_"): v for k, v in table.items()}
+
+
+def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:
+    names = {f"TESTOPT_{name.upper()}": name for name in known}
+    return {names[key]: value for key, value in env.items() if key in names and value != ""}
+
+
+def _convert(name: str, value: Any, default: Any, place: str) -> Any:
+    wanted = type(default)
+    try:
+        if wanted is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(str(p).strip() for p in parts if str(p).strip())
+        if isinstance(value, bool) != (wanted is bool) and not isinstance(value, str):
+            raise TypeError
+        if wanted is bool and isinstance(value, str):
+            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+        if wanted is str and not isinstance(value, str):
+            raise TypeError
+        return wanted(value)
+    except (TypeError, ValueError, KeyError):
+        raise SettingsError(
+            f"setting {name!r} in {place} is {value!r}", f"it takes a {wanted.__name__}"
+        ) from None

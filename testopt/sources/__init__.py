@@ -1,0 +1,1 @@
+"""What comes from outside: git, JUnit XML, tables. Nothing else reads files or calls git."""

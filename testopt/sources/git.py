@@ -1,0 +1,109 @@
+"""Asks git short questions, safely: no shell, no option injection, no prompt, a time limit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from testopt.errors import RepositoryError, RevisionError
+
+TIMEOUT_S = 60.0
+# Keeps git from asking, paging, taking locks it does not need, and from the user's diff setup.
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+_CONFIG = ("-c", "core.quotepath=off", "-c", "diff.external=", "-c", "core.fsmonitor=false")
+
+
+def run_git(
+    repo: Path, *args: str, timeout: float = TIMEOUT_S, stdin: bytes | None = None
+) -> bytes:
+    """Run a git command in `repo` and return its standard output.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    *args : str
+        Subcommand and arguments; revisions must come from `resolve`.
+    timeout : float
+        Seconds before git is stopped.
+    stdin : bytes, optional
+        Standard input.
+
+    Raises
+    ------
+    RepositoryError
+        When git is missing, hangs, or fails; the message carries git's own words.
+    """
+    command = ["git", "-C", str(repo), *_CONFIG, *args]
+    try:
+        done = subprocess.run(
+            command,
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            timeout=timeout,
+            env={**os.environ, **_QUIET},
+            check=False,
+        )
+    except FileNotFoundError:
+        raise RepositoryError("git was not found", "install git, or put it on the PATH") from None
+    except subprocess.TimeoutExpired:
+        raise RepositoryError(f"git {args[0]} did not answer in {timeout:g} s") from None
+    if done.returncode != 0:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise RepositoryError(
+            f"git {args[0]} failed in {repo}: {words[-1] if words else 'no words'}"
+        )
+    return done.stdout
+
+
+def find_root(path: Path) -> Path:
+    """Return the top folder of the repository around `path` (a bare one: its git folder).
+
+    Raises
+    ------
+    RepositoryError
+        When there is no repository there.
+    """
+    hint = "run inside a git repository, or name one with --repo"
+    if not path.is_dir():
+        raise RepositoryError(f"there is no folder {path}", hint)
+    try:
+        out = run_git(path, "rev-parse", "--is-bare-repository", "--absolute-git-dir")
+        bare, git_dir = out.decode("utf-8", "surrogateescape").splitlines()[:2]
+        if bare == "true":
+            return Path(git_dir)
+        top = run_git(path, "rev-parse", "--show-toplevel")
+    except RepositoryError as error:
+        if "not found" in error.message and "git was" in error.message:
+            raise
+        raise RepositoryError(f"{path} is not in a git repository", hint) from error
+    return Path(os.fsdecode(top.rstrip(b"\n")))
+
+
+def resolve(repo: Path, revision: str) -> str:
+    """Return the full hash of the commit that `revision` names.
+
+    A revision that begins with ``-`` is never passed as an option.
+
+    Raises
+    ------
+    RevisionError
+        When it names no commit of this repository.
+    """
+    hint = "see `git log --oneline`; in a shallow clone fetch the history (git fetch --unshallow)"
+    if not revision or revision.startswith("-") or "\0" in revision:
+        raise RevisionError(f"{revision!r} is not a revision", hint)
+    try:
+        out = run_git(
+            repo, "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"
+        )
+    except RepositoryError as error:
+        find_root(repo)
+        raise RevisionError(f"unknown revision {revision!r} in {repo}", hint) from error
+    return out.decode().strip()
+
+
+def is_shallow(repo: Path) -> bool:
+    """Tell whether the clone lacks part of its history."""
+    return run_git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
