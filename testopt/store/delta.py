@@ -1,0 +1,257 @@
+"""One Delta table of the store: opening, appending once, and committing under contention."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from testopt.errors import StoreError
+from testopt.schema import TABLES, arrow_schema, digest
+from testopt.store.location import explain
+from testopt.store.parquet import DataFile, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    from testopt.store.location import Location
+
+PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
+CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
+_COMMIT_RETRIES: Final = 100
+_REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
+
+
+def app_id(table: str, key: str) -> str:
+    """Return the Delta application id under which the part `key` of a table is written."""
+    return digest(f"{table}\0{key}")
+
+
+class Log:
+    """The log of one table: what it holds, and how to change it.
+
+    The application version of a part counts up: odd means written, even means removed again.
+    """
+
+    def __init__(self, location: Location, table: str) -> None:
+        self.location, self.table = location, table
+        self._url = location.table_url(table)
+        self._handle: DeltaTable | None = None
+
+    def refresh(self) -> DeltaTable | None:
+        """Return a handle on the newest version, or None when the table does not exist."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            if self._handle is None:
+                self._handle = DeltaTable(self._url, storage_options=self.location.options)
+            else:
+                self._handle.update_incremental()
+        except TableNotFoundError:
+            self._handle = None
+        except (DeltaError, OSError, ValueError) as error:
+            raise explain(error, f"table {self.table} of {self.location.url}") from error
+        return self._handle
+
+    def create(self) -> DeltaTable:
+        """Return a handle on the newest version; create the table when there is none."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        for attempt in range(20):
+            handle = self.refresh()
+            if handle is not None:
+                return handle
+            failure: Exception | None = None
+            try:
+                DeltaTable.create(
+                    self._url,
+                    schema=arrow_schema(self.table),
+                    mode="ignore",
+                    storage_options=self.location.options,
+                    configuration={"delta.enableExpiredLogCleanup": "false"},
+                )
+            except (DeltaError, OSError) as error:  # another process was faster
+                failure = error
+                _pause(attempt)
+        raise explain(failure or OSError("no table"), f"{self._url} cannot be created")
+
+    def files(self, handle: DeltaTable) -> list[DataFile]:
+        """Return the files of a version, oldest first."""
+        import pyarrow as pa
+
+        batch = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
+        known = [c for c in TABLES[self.table] if batch and f"min.{c}" in batch[0]]
+        found = [
+            DataFile(
+                unquote(row["path"]),
+                row["size_bytes"],
+                row["modification_time"],
+                row["num_records"],
+                {
+                    c: (row[f"min.{c}"], row[f"max.{c}"])
+                    for c in known
+                    if row[f"min.{c}"] is not None and row[f"max.{c}"] is not None
+                },
+            )
+            for row in batch
+        ]
+        return sorted(found, key=lambda f: (f.modified, f.path))
+
+    def written(self, handle: DeltaTable, keys: Collection[str]) -> set[str]:
+        """Return those of the keys whose part the table holds."""
+        return {k for k in keys if (handle.transaction_version(app_id(self.table, k)) or 0) % 2}
+
+    def append(self, parts: Mapping[str, pa.Table]) -> set[str]:
+        """Append the parts that the table does not hold yet, in one commit.
+
+        Returns
+        -------
+        set of str
+            The keys that this call wrote.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written; then none of the parts is in the table.
+        """
+        typed = {key: self._typed(part) for key, part in parts.items()}
+        handle = self.create()
+        files: list[DataFile] = []
+        missing: set[str] = set()
+        deadline = time.monotonic() + PATIENCE_S
+        for attempt in range(1_000_000):
+            now_missing = set(typed) - self.written(handle, typed)
+            if not now_missing:
+                return set()
+            if now_missing != missing:
+                self._discard(files)
+                missing = now_missing
+                files = self._write([typed[k] for k in typed if k in missing])
+            failure = self._try_commit(handle, add=files, keys=missing)
+            handle = self.create()
+            if failure is None or self._committed(handle, files, missing):
+                self._checkpoint(handle)
+                return missing
+            if not _is_conflict(failure) or time.monotonic() > deadline:
+                self._discard(files)
+                raise explain(failure, f"{self._url} cannot be appended to") from failure
+            _pause(attempt)
+        raise AssertionError
+
+    def _typed(self, part: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        schema = arrow_schema(self.table)
+        try:
+            data = part.select(schema.names).cast(schema)
+        except (KeyError, ValueError, pa.ArrowException) as error:
+            raise StoreError(f"rows do not fit table {self.table}: {error}") from error
+        for field in schema:
+            if not field.nullable and data[field.name].null_count:
+                raise StoreError(f"rows of table {self.table} lack {field.name}")
+        return data
+
+    def _write(self, parts: Sequence[pa.Table]) -> list[DataFile]:
+        import pyarrow as pa
+
+        now = int(time.time() * 1000)
+        return write_files(self.location, self.table, pa.concat_tables(parts), modified=now)
+
+    def _discard(self, files: Sequence[DataFile]) -> None:
+        for file in files:
+            with suppress(OSError):
+                self.location.delete(f"{self.table}/{file.path}")
+
+    def _try_commit(
+        self,
+        handle: DeltaTable,
+        *,
+        add: Sequence[DataFile],
+        remove: Sequence[DataFile] = (),
+        keys: Collection[str] = (),
+    ) -> Exception | None:
+        from deltalake import CommitProperties, PostCommitHookProperties, Transaction
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import AddAction, RemoveAction
+
+        rewrite = bool(remove)
+        ids = [app_id(self.table, k) for k in keys] + ([_REWRITE] if rewrite else [])
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(f.path, f.size, {}, f.modified, not rewrite, _statistics(f)) for f in add
+        ]
+        actions += [
+            RemoveAction(f.path, data_change=False, deletion_timestamp=now, size=f.size)
+            for f in remove
+        ]
+        try:
+            handle.create_write_transaction(
+                actions,
+                "append",
+                handle.schema(),
+                commit_properties=CommitProperties(
+                    max_commit_retries=_COMMIT_RETRIES,
+                    app_transactions=[
+                        Transaction(i, (handle.transaction_version(i) or 0) + 1) for i in ids
+                    ],
+                ),
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=False, cleanup_expired_logs=False
+                ),
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            return error
+        return None
+
+    def _committed(
+        self, handle: DeltaTable, files: Sequence[DataFile], keys: Collection[str]
+    ) -> bool:
+        """Tell whether a commit that reported an error has happened all the same."""
+        if self.written(handle, keys) != set(keys):
+            return False
+        return {f.path for f in files} <= {f.path for f in self.files(handle)}
+
+    def _checkpoint(self, handle: DeltaTable) -> None:
+        """Write a checkpoint now and then; it only saves time, so a failure is no error."""
+        from deltalake.exceptions import DeltaError
+
+        if handle.version() and handle.version() % CHECKPOINT_EVERY == 0:
+            with suppress(DeltaError, OSError):
+                handle.create_checkpoint()
+
+
+def _statistics(file: DataFile) -> str:
+    bounds = {c: (_plain(low), _plain(high)) for c, (low, high) in file.bounds.items()}
+    return json.dumps(
+        {
+            "numRecords": file.rows,
+            "minValues": {c: low for c, (low, _) in bounds.items()},
+            "maxValues": {c: high for c, (_, high) in bounds.items()},
+            "nullCount": {},
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value
+
+
+def _is_conflict(error: Exception) -> bool:
+    from deltalake.exceptions import CommitFailedError
+
+    return isinstance(error, CommitFailedError)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(1.0, 0.005 * 2 ** min(attempt, 8))))  # noqa: S311

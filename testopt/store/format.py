@@ -1,0 +1,134 @@
+"""The store's format: which version of the tables it holds, and the way to the present one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import EmptyStoreError, StoreError
+from testopt.schema import SCHEMA_VERSION, TABLES
+from testopt.store.location import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from testopt.store.location import Location
+
+FORMAT: Final = "format.json"
+# Version -> what makes the next one of it. A migration may be repeated after an interruption.
+MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {}
+
+
+def open_format(
+    location: Location,
+    *,
+    create: bool,
+    current: int = SCHEMA_VERSION,
+    migrations: Mapping[int, Callable[[Location], None]] = MIGRATIONS,
+) -> None:
+    """Make sure that the store at `location` is there and of the present version.
+
+    Parameters
+    ----------
+    location : Location
+        Where the store is.
+    create : bool
+        Make a new one where there is none.
+    current : int
+        The version that this program reads and writes.
+    migrations : mapping of int to callable
+        Steps from a version to the next one.
+
+    Raises
+    ------
+    EmptyStoreError
+        When there is no store and `create` is false.
+    StoreError
+        When it is of a newer version, of an older one without a way to the present one, or when
+        its ``format.json`` is damaged or gone.
+    """
+    content = location.read(FORMAT)
+    if content is None:
+        if _has_tables(location):
+            raise StoreError(
+                f"{location.url} has tables but no {FORMAT}", "see `testopt store check --repair`"
+            )
+        if not create:
+            raise EmptyStoreError(
+                f"there is no store at {location.url}",
+                "fill one with `testopt ingest` or `testopt mine`",
+            )
+        _create(location, current)
+        return
+    version = _version(content, location)
+    if version > current:
+        raise StoreError(
+            f"{location.url} is of format {version}; this testopt knows formats up to {current}",
+            "upgrade testopt; nothing was changed",
+        )
+    if version < current:
+        _migrate(location, current, migrations)
+
+
+def _has_tables(location: Location) -> bool:
+    return any(location.list(f"{table}/_delta_log/") for table in TABLES)
+
+
+def _create(location: Location, version: int) -> None:
+    try:
+        if location.local:
+            location.local.mkdir(parents=True, exist_ok=True)
+            location.write(".gitignore", lambda stream: stream.write(b"*\n"), keep=True)
+    except OSError as error:
+        raise explain(error, f"{location.url} cannot be created") from error
+    _write_version(location, version, keep=True)
+
+
+def _write_version(location: Location, version: int, *, keep: bool = False) -> None:
+    content = json.dumps({"format": "testopt store", "schema_version": version}).encode()
+    location.write(FORMAT, lambda stream: stream.write(content), keep=keep)
+
+
+def _version(content: bytes, location: Location) -> int:
+    try:
+        version = json.loads(content)["schema_version"]
+        if type(version) is not int or version < 0:
+            raise ValueError(version)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{location.url}/{FORMAT} is damaged", "see `testopt store check --repair`"
+        ) from error
+    return version
+
+
+def _migrate(
+    location: Location, current: int, migrations: Mapping[int, Callable[[Location], None]]
+) -> None:
+    with exclusive(location, "migrate"):
+        version = _version(location.read(FORMAT) or b"", location)  # another may have been faster
+        missing = [v for v in range(version, current) if v not in migrations]
+        if missing:
+            raise StoreError(
+                f"{location.url} is of format {version}; there is no way to format {current}",
+                "use an older testopt, or a new store; nothing was changed",
+            )
+        for step in range(version, current):
+            migrations[step](location)
+            _write_version(location, step + 1)
+
+
+@contextmanager
+def exclusive(location: Location, name: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock of a local store; the system releases it when the process dies."""
+    if location.local is None:
+        yield
+        return
+    handle = os.open(location.local / f".lock-{name}", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

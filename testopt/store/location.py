@@ -1,0 +1,205 @@
+"""Where a store lives: a local folder or an object store, and its plain files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testopt.errors import StoreError, UsageError
+from testopt.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_NAME = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*)*")
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage full")
+_DENIED_WORDS = ("permission denied", "read-only file system", "access denied", "forbidden")
+
+
+def explain(error: BaseException, what: str) -> StoreError:
+    """Return a `StoreError` that says what could not be done and why, in words of a user."""
+    text = str(error)
+    low = text.lower()
+    if getattr(error, "errno", None) in _FULL or any(w in low for w in _FULL_WORDS):
+        return StoreError(
+            f"{what}: no space left (full disk, quota or file size limit)",
+            "free some space and repeat the command; what the store acknowledged is kept",
+        )
+    if isinstance(error, PermissionError) or any(w in low for w in _DENIED_WORDS):
+        return StoreError(f"{what}: permission denied or read-only", "check who owns the store")
+    first = text.strip().splitlines()
+    return StoreError(
+        f"{what}: {first[0] if first else type(error).__name__}", "see `testopt store check`"
+    )
+
+
+@dataclass(frozen=True)
+class Location:
+    """A store's URL, and reading and writing of its plain files (blobs).
+
+    Parameters
+    ----------
+    url : str
+        A folder, or a URL such as ``s3://bucket/prefix``.
+    """
+
+    url: str
+
+    @property
+    def local(self) -> Path | None:
+        """The folder of a local store, else None."""
+        if "://" not in self.url:
+            return Path(self.url)
+        if self.url.startswith("file://"):
+            return Path(self.url.removeprefix("file://"))
+        return None
+
+    @property
+    def options(self) -> dict[str, str] | None:
+        """Storage options for Delta: commits by conditional put, never by unsafe rename."""
+        return {"aws_conditional_put": "etag"} if self.url.startswith(("s3://", "s3a://")) else None
+
+    def table_url(self, table: str) -> str:
+        """Return the URL of a table."""
+        base = str(self.local.absolute()) if self.local else self.url.rstrip("/")
+        return f"{base}/{table}"
+
+    @cached_property
+    def _remote(self) -> tuple[Any, str]:
+        from pyarrow import fs
+
+        try:
+            filesystem, root = fs.FileSystem.from_uri(self.url)
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"{self.url} is not a store URL: {error}", "use a folder or s3://bucket/prefix"
+            ) from error
+        return filesystem, root.rstrip("/")
+
+    def exists(self) -> bool:
+        """Tell whether anything stands at the URL."""
+        if self.local:
+            return self.local.is_dir()
+        filesystem, root = self._remote
+        from pyarrow import fs
+
+        return bool(filesystem.get_file_info(root).type != fs.FileType.NotFound)
+
+    def open_input(self, path: str) -> Any:
+        """Open a file of the store for random reading; `path` is relative to the store."""
+        from pyarrow import fs
+
+        if self.local:
+            return fs.LocalFileSystem().open_input_file(str(self.local / path))
+        filesystem, root = self._remote
+        return filesystem.open_input_file(f"{root}/{path}")
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a plain file, or None when there is none."""
+        try:
+            if self.local:
+                return (self.local / name).read_bytes()
+            with self.open_input(name) as stream:
+                return bytes(stream.read())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise explain(error, f"{self.url}/{name} cannot be read") from error
+
+    def write(self, name: str, fill: Callable[[Any], object], *, keep: bool = False) -> int:
+        """Write a plain file atomically and return its size.
+
+        Parameters
+        ----------
+        name : str
+            Path relative to the store.
+        fill : callable
+            Is given the open binary stream and writes to it.
+        keep : bool
+            Leave an existing file as it is (local stores only).
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written; an older file of that name is then unchanged.
+        """
+        try:
+            if self.local:
+                return _write_local(self.local / name, fill, keep=keep)
+            filesystem, root = self._remote
+            with filesystem.open_output_stream(f"{root}/{name}") as stream:
+                fill(stream)
+                return int(stream.tell())
+        except OSError as error:
+            raise explain(error, f"{self.url}/{name} cannot be written") from error
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names of the plain files that begin with `prefix`, sorted."""
+        return sorted(n for n in self._names(prefix) if n.startswith(prefix))
+
+    def _names(self, prefix: str) -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        if self.local:
+            for path in (self.local / folder).rglob("*"):
+                if path.is_file() and not path.name.startswith(".tmp-"):
+                    yield path.relative_to(self.local).as_posix()
+            return
+        from pyarrow import fs
+
+        filesystem, root = self._remote
+        selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True, recursive=True)
+        for info in filesystem.get_file_info(selector):
+            if info.is_file:
+                yield info.path.removeprefix(f"{root}/")
+
+    def delete(self, name: str) -> None:
+        """Remove a plain file; one that is not there is fine."""
+        with suppress(FileNotFoundError):
+            if self.local:
+                (self.local / name).unlink()
+            else:
+                filesystem, root = self._remote
+                filesystem.delete_file(f"{root}/{name}")
+
+
+def blob_name(name: str) -> str:
+    """Return `name` when it is a safe relative path outside the tables.
+
+    Raises
+    ------
+    StoreError
+        When it could leave the store, hide, or collide with a table.
+    """
+    if not _NAME.fullmatch(name) or name.split("/")[0] in {*TABLES, "format.json"}:
+        raise StoreError(f"{name!r} is not a name for a file of the store")
+    return name
+
+
+def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            fill(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+            size = stream.tell()
+        if keep:
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        else:
+            os.replace(temporary, path)  # noqa: PTH105 - temporary is a str
+            temporary = ""
+        return size
+    finally:
+        if temporary:
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108

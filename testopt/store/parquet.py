@@ -1,0 +1,238 @@
+"""Parquet files of the tables: written sorted and small, read without what is not asked for."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.schema import KEYS, arrow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from testopt.store.location import Location
+
+Filter = tuple[str, str, Any]
+
+ROWS_PER_FILE: Final = 1_000_000
+ROWS_PER_GROUP: Final = 131_072
+RUNS_KEY: Final = b"testopt.runs"  # footer entry: the run_ids of a file
+MAX_RUNS_LISTED: Final = 4_096
+MAX_STATISTIC: Final = 200  # longer texts get no statistics
+# Rows of one case stand together, so that its columns compress; runs by the time they came.
+SORT: Final[dict[str, str]] = {
+    "runs": "seen",
+    "results": "case_id",
+    "predictions": "case_id",
+    "links": "case_id",
+}
+_STATISTICS: Final = ("time", "seen", "committed")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table, as the table's log knows it.
+
+    ``path`` is relative to the table; ``modified`` is in milliseconds; ``bounds`` maps columns to
+    (smallest, largest) value.
+    """
+
+    path: str
+    size: int
+    modified: int
+    rows: int
+    bounds: dict[str, tuple[Any, Any]]
+
+
+def sorted_rows(table: str, data: pa.Table) -> pa.Table:
+    """Return the rows in the order of the table's files; rows of equal key keep their order."""
+    column = SORT.get(table)
+    if column is None or data.num_rows <= 1:
+        return data
+    import pyarrow.compute as pc
+
+    values = data[column].combine_chunks()
+    if hasattr(values, "dictionary"):
+        rank = pc.rank(values.dictionary, tiebreaker="dense")
+        values = rank.take(values.indices)
+    return data.take(pc.sort_indices(values))
+
+
+def write_files(location: Location, table: str, data: pa.Table, *, modified: int) -> list[DataFile]:
+    """Write the rows to new files of at most ``ROWS_PER_FILE`` rows, and describe them.
+
+    The files belong to the table only when its log says so.
+    """
+    return [
+        _write_file(location, table, data.slice(at, ROWS_PER_FILE), modified=modified)
+        for at in range(0, data.num_rows, ROWS_PER_FILE)
+    ]
+
+
+def _write_file(location: Location, table: str, data: pa.Table, *, modified: int) -> DataFile:
+    import pyarrow.parquet as pq
+
+    data = sorted_rows(table, data)
+    name = f"part-{uuid.uuid4()}.zstd.parquet"
+    if "run_id" in data.column_names and table != "runs":
+        runs = data["run_id"].unique().to_pylist()
+        if len(runs) <= MAX_RUNS_LISTED:
+            data = data.replace_schema_metadata({RUNS_KEY: json.dumps(runs)})
+
+    def fill(stream: Any) -> None:
+        pq.write_table(
+            data,
+            stream,
+            compression="zstd",
+            row_group_size=ROWS_PER_GROUP,
+            store_schema=False,
+            dictionary_pagesize_limit=8 << 20,
+        )
+
+    size = location.write(f"{table}/{name}", fill)
+    return DataFile(name, size, modified, data.num_rows, _bounds(table, data))
+
+
+def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
+    import pyarrow.compute as pc
+
+    found: dict[str, tuple[Any, Any]] = {}
+    for column in (*KEYS[table], *_STATISTICS):
+        if column not in data.column_names or column == "attempt":
+            continue
+        values = data[column].unique()
+        extremes = pc.min_max(values)
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+        if low is None or (isinstance(low, str) and max(len(low), len(high)) > MAX_STATISTIC):
+            continue
+        found[column] = (low, high)
+    return found
+
+
+def may_hold(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
+    """Tell whether a block with these bounds can hold rows that pass all filters."""
+    return all(_may_pass(bounds[c], op, v) for c, op, v in where if c in bounds)
+
+
+def _may_pass(bound: tuple[Any, Any], op: str, value: Any) -> bool:
+    low, high = bound
+    if op in {"=", "=="}:
+        return bool(low <= value <= high)
+    if op == "in":
+        return any(low <= v <= high for v in value)
+    if op in {"<", "<="}:
+        return bool(low < value or (op == "<=" and low == value))
+    if op in {">", ">="}:
+        return bool(high > value or (op == ">=" and high == value))
+    return True
+
+
+def read_file(
+    location: Location,
+    table: str,
+    path: str,
+    *,
+    columns: Sequence[str],
+    where: Sequence[Filter] = (),
+    dictionary: Sequence[str] = (),
+) -> Iterator[pa.Table]:
+    """Yield the rows of one file that pass the filters, row group by row group.
+
+    Parameters
+    ----------
+    location, table, path
+        Which file.
+    columns : sequence of str
+        Columns to return, and those the filters need.
+    where : sequence of (column, operator, value)
+        Filters, all of which must hold.
+    dictionary : sequence of str
+        Text columns to return dictionary-encoded.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with location.open_input(f"{table}/{path}") as stream:
+        file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
+        if not _lists_run(file, where):
+            return
+        schema = pa.schema([arrow_schema(table).field(c) for c in columns])
+        for group in range(file.num_row_groups):
+            if may_hold(_group_bounds(file.metadata.row_group(group)), where):
+                rows = file.read_row_group(group, columns=list(columns)).select(list(columns))
+                rows = matching(rows, where)
+                if rows.num_rows:
+                    yield _with_types(rows, schema, dictionary)
+
+
+def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
+    wanted = [set(v) if op == "in" else {v} for c, op, v in where if c == "run_id" and op in _SAME]
+    listed = (file.metadata.metadata or {}).get(RUNS_KEY)
+    if not wanted or listed is None:
+        return True
+    runs = set(json.loads(listed))
+    return all(runs & some for some in wanted)
+
+
+_SAME: Final = ("=", "==", "in")
+
+
+def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for index in range(group.num_columns):
+        column = group.column(index)
+        statistics = column.statistics
+        if statistics is not None and statistics.has_min_max:
+            found[column.path_in_schema] = (statistics.min, statistics.max)
+    return found
+
+
+def _with_types(rows: pa.Table, schema: pa.Schema, dictionary: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    fields = []
+    for field in schema:
+        kind = pa.dictionary(pa.int32(), pa.string()) if field.name in dictionary else field.type
+        fields.append(field.with_type(kind))
+    return rows.cast(pa.schema(fields))
+
+
+def matching(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:
+    """Return the rows that pass all filters; unknown (null) values do not pass."""
+    for column, op, value in where:
+        rows = rows.filter(mask(rows[column], op, value))
+    return rows
+
+
+def mask(values: pa.ChunkedArray, op: str, value: Any) -> pa.ChunkedArray:
+    """Return which values pass ``op value``; dictionary-encoded columns are decided once a word."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(values.type):
+        return _compare(values, op, value)
+    chunks = [_compare(c.dictionary, op, value).take(c.indices) for c in values.chunks]
+    return pa.chunked_array(chunks, pa.bool_())
+
+
+def _compare(values: Any, op: str, value: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if op in {"in", "not in"}:
+        words = value if isinstance(value, pa.Array) else pa.array(list(value), values.type)
+        found = pc.is_in(values, value_set=words)
+        return pc.invert(found) if op == "not in" else found
+    call = {
+        "=": pc.equal,
+        "==": pc.equal,
+        "!=": pc.not_equal,
+        "<": pc.less,
+        "<=": pc.less_equal,
+        ">": pc.greater,
+        ">=": pc.greater_equal,
+    }[op]
+    return call(values, pa.scalar(value, values.type))
