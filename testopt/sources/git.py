@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
 
 from testopt.errors import RepositoryError, RevisionError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 TIMEOUT_S = 60.0
 # Keeps git from asking, paging, taking locks it does not need, and from the user's diff setup.
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
 _CONFIG = ("-c", "core.quotepath=off", "-c", "diff.external=", "-c", "core.fsmonitor=false")
+
+
+def git_command(repo: Path, *args: str) -> list[str]:
+    """Return the argument vector of a git command in `repo`."""
+    return ["git", "-C", str(repo), *_CONFIG, *args]
+
+
+def git_env() -> dict[str, str]:
+    """Return the environment in which git asks, pages and locks nothing."""
+    return {**os.environ, **_QUIET}
 
 
 def run_git(
@@ -35,14 +50,13 @@ def run_git(
     RepositoryError
         When git is missing, hangs, or fails; the message carries git's own words.
     """
-    command = ["git", "-C", str(repo), *_CONFIG, *args]
     try:
         done = subprocess.run(
-            command,
+            git_command(repo, *args),
             input=stdin if stdin is not None else b"",
             capture_output=True,
             timeout=timeout,
-            env={**os.environ, **_QUIET},
+            env=git_env(),
             check=False,
         )
     except FileNotFoundError:
@@ -55,6 +69,66 @@ def run_git(
             f"git {args[0]} failed in {repo}: {words[-1] if words else 'no words'}"
         )
     return done.stdout
+
+
+class GitStream:
+    """The output of a git command as it comes; past its time limit it just ends.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    *args : str
+        Subcommand and arguments.
+
+    Raises
+    ------
+    RepositoryError
+        On leaving the context, when git failed by itself.
+    """
+
+    def __init__(self, repo: Path, *args: str) -> None:
+        self.stopped = False
+        self._where = f"git {args[0]} failed in {repo}"
+        self._git = subprocess.Popen(
+            git_command(repo, *args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=git_env(),
+        )
+        self._out = cast("BufferedReader", self._git.stdout)
+        self._timer: threading.Timer | None = None
+
+    def limit(self, seconds: float) -> None:
+        """Stop git `seconds` from now; replaces an earlier limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self._stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes as soon as there are some; empty at the end."""
+        return self._out.read1(size)
+
+    def _stop(self) -> None:
+        self.stopped = True
+        self._git.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        ended = self.read(1) == b"" if kind is None and not self.stopped else False
+        if not ended:
+            self._git.kill()
+        self._out.close()
+        code = self._git.wait()
+        if ended and code != 0:
+            raise RepositoryError(self._where)
 
 
 def find_root(path: Path) -> Path:
