@@ -1,0 +1,66 @@
+"""``testopt mine``: git history into the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from testopt.cli.common import Context, print_json
+
+
+@click.command("mine")
+@click.argument("rev_range", required=False, metavar="[REV_RANGE]")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.pass_obj
+def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
+    r"""Read the git history into the store: commits, and the files each of them changed.
+
+    Only commits that the store does not have are read; an interrupted run is continued by the
+    next one. REV_RANGE is a revision or range (default: all of HEAD).
+
+    Authors are stored as pseudonyms. Their key is TESTOPT_KEY, else a file in your configuration
+    folder; machines that write to one store share a key through TESTOPT_KEY.
+
+    \b
+    Examples:
+      testopt mine
+      testopt mine v1.0..main
+      testopt --repo project.git mine --json
+    """
+    from testopt.mine import mine
+    from testopt.store import Store
+
+    settings = ctx.settings
+    repo = ctx.root
+    store = Store.open(
+        ctx.store_url,
+        create=True,
+        compact_files=settings.compact_files,
+        retention_days=settings.retention_days,
+    )
+    report = mine(
+        repo=repo,
+        store=store,
+        rev_range=rev_range,
+        fix_pattern=settings.fix_pattern,
+        progress=ctx.progress("mining"),
+    )
+    if report.shallow:
+        ctx.warn(
+            f"this clone is shallow: history ends at {report.shallow} commits, and what lies "
+            "before is unknown.\n  hint: git fetch --unshallow (in CI: fetch depth 0), "
+            "then mine again"
+        )
+    if report.other_key:
+        ctx.warn(
+            "earlier authors in this store were named with another key, so people count twice.\n"
+            "  hint: set the same TESTOPT_KEY wherever this store is written"
+        )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        click.echo(
+            f"{report.commits} new commits with {report.files} file changes "
+            f"({report.known} commits were known)"
+        )

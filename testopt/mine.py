@@ -1,0 +1,239 @@
+"""Git history into the store: commits and file changes, only what is not there yet.
+
+A range of commits is one idempotent append; its file changes go first and its commits last, so
+that a commit in the table says that its files are there too. An interrupted run is continued by
+the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.errors import SettingsError
+from testopt.features.paths import is_test_path, language_of, subsystem_of
+from testopt.features.subjects import fix_matcher, is_fix, is_revert
+from testopt.schema import arrow_schema, digest
+from testopt.sources.gitlog import History, list_commits, read_history, shallow_edge
+from testopt.sources.keys import author_key, pseudonym
+from testopt.sources.linecounts import LineCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from testopt.sources.gitlog import Commit, FileRow
+    from testopt.store import Store
+
+FLUSH_COMMITS: Final = 4_096  # commits of one append
+FLUSH_FILES: Final = 200_000
+FLUSH_S: Final = 10.0  # at most so much work is lost by an interruption
+KEY_BLOB: Final = "state/author-key"  # fingerprint of the key, to notice another one
+
+
+@dataclass(frozen=True, slots=True)
+class MineReport:
+    """What mining found.
+
+    ``commits`` and ``files`` are rows new to the store, ``known`` commits that were there.
+    ``shallow`` counts the commits at the edge of a shallow clone, which are left out;
+    ``other_key`` tells that earlier authors were named with another key.
+    """
+
+    commits: int
+    files: int
+    known: int
+    shallow: int = 0
+    other_key: bool = False
+
+
+def mine(
+    *,
+    repo: Path,
+    store: Store,
+    rev_range: str | None = None,
+    fix_pattern: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> MineReport:
+    """Read the history of a repository into the store.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    store : Store
+        Where tables ``commits`` and ``file_changes`` are appended to.
+    rev_range : str, optional
+        Revision or range; default all of ``HEAD``.
+    fix_pattern : str
+        Regular expression of subjects of fixing commits; empty: built in.
+    progress : callable, optional
+        Called with commits done and commits to do.
+
+    Returns
+    -------
+    MineReport
+        What was new.
+
+    Raises
+    ------
+    RevisionError
+        When the range is none.
+    RepositoryError
+        When there is no commit, or git fails.
+    SettingsError
+        When the key of pseudonyms is unusable.
+    """
+    listed = list_commits(repo, rev_range)
+    known = _known(store, "commits")
+    new = [sha for sha in listed if sha not in known]
+    key = author_key(create=True) or b""
+    writer = _Writer(repo, store, key=key, matcher=_matcher(fix_pattern), known=known)
+    done = 0
+    for part in _flushes(read_history(repo, new)):
+        writer.write(part)
+        done += sum(len(history.commits) for history in part)
+        if progress is not None:
+            progress(done, len(new))
+    return MineReport(
+        commits=done,
+        files=writer.files,
+        known=len(listed) - len(new),
+        shallow=len(shallow_edge(repo)),
+        other_key=_other_key(store, key),
+    )
+
+
+def _matcher(pattern: str) -> re.Pattern[str]:
+    try:
+        return fix_matcher(pattern)
+    except re.error as error:
+        raise SettingsError(
+            f"fix_pattern {pattern!r} is not a regular expression: {error}"
+        ) from error
+
+
+def _known(store: Store, table: str) -> set[str]:
+    column = store.read(table, columns=["sha"], dictionary=["sha"])["sha"]
+    return set(column.unique().to_pylist())
+
+
+def _other_key(store: Store, key: bytes) -> bool:
+    """Tell whether the store's authors were named with another key; remember the first one."""
+    mark = hmac.digest(key, b"testopt author key", "sha256").hex()[:16].encode()
+    first = store.read_blob(KEY_BLOB)
+    if first is None:
+        store.write_blob(KEY_BLOB, mark)
+    return first not in (None, mark)
+
+
+def _flushes(histories: Iterable[History]) -> Iterator[list[History]]:
+    """Group histories into appends: neither too many rows nor too much time at once."""
+    part: list[History] = []
+    commits, files, since = 0, 0, time.monotonic()
+    for history in histories:
+        part.append(history)
+        commits, files = commits + len(history.commits), files + len(history.files)
+        late = time.monotonic() - since > FLUSH_S
+        if commits >= FLUSH_COMMITS or files >= FLUSH_FILES or late:
+            yield part
+            part, commits, files, since = [], 0, 0, time.monotonic()
+    if part:
+        yield part
+
+
+class _Writer:
+    """Turns histories into tables and appends them."""
+
+    def __init__(
+        self, repo: Path, store: Store, *, key: bytes, matcher: re.Pattern[str], known: set[str]
+    ) -> None:
+        self._store, self._matcher = store, matcher
+        self._lines = LineCounts(repo)
+        self._authors = _Authors(key)
+        # files whose commits an interrupted run did not get to write
+        self._written = _known(store, "file_changes") - known
+        self.files = 0
+
+    def write(self, part: list[History]) -> None:
+        """Append histories, each under the key of its commits."""
+        keys = [_range_key(history.commits) for history in part]
+        sizes = iter(self._lines.before([file for history in part for file in history.files]))
+        changes = {
+            key: table
+            for key, history in zip(keys, part, strict=True)
+            if (table := self._file_table(history.files, sizes)).num_rows
+        }
+        wrote = self._store.append("file_changes", changes)
+        self.files += sum(changes[key].num_rows for key in wrote)
+        commits = map(self._commit_table, part)
+        self._store.append("commits", dict(zip(keys, commits, strict=True)))
+
+    def _commit_table(self, history: History) -> pa.Table:
+        import pyarrow as pa
+
+        commits = history.commits
+        columns: dict[str, Any] = {
+            "sha": [c.sha for c in commits],
+            "parents": [c.parents for c in commits],
+            "author": [self._authors[c.author] for c in commits],
+            "time": _times([c.authored for c in commits]),
+            "committed": _times([c.committed for c in commits]),
+            "is_fix": [is_fix(c.subject, self._matcher) for c in commits],
+            "is_merge": [len(c.parents) > 1 for c in commits],
+            "is_revert": [is_revert(c.subject) for c in commits],
+            "subject_digest": [digest(c.subject) for c in commits],
+        }
+        return pa.Table.from_pydict(columns, schema=arrow_schema("commits"))
+
+    def _file_table(self, files: list[FileRow], sizes: Iterator[int | None]) -> pa.Table:
+        import pyarrow as pa
+
+        sized = [(*file[:6], next(sizes)) for file in files]
+        rows = [row for row in sized if row[0] not in self._written]
+        columns_of = zip(*rows, strict=True) if rows else [()] * 7
+        sha, path, old_path, status, added, deleted, before = columns_of
+        columns = {
+            "sha": sha,
+            "path": path,
+            "old_path": old_path,
+            "status": status,
+            "added": added,
+            "deleted": deleted,
+            "size_before": before,
+            "subsystem": [subsystem_of(p) for p in path],
+            "language": [language_of(p) for p in path],
+            "is_test": [is_test_path(p) for p in path],
+        }
+        return pa.Table.from_pydict(columns, schema=arrow_schema("file_changes"))
+
+
+class _Authors(dict[bytes, str]):
+    """Pseudonyms by author, each made once."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        self._key = key
+
+    def __missing__(self, author: bytes) -> str:
+        self[author] = name = pseudonym(author, self._key)
+        return name
+
+
+def _times(seconds: list[int]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(seconds, pa.timestamp("s")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _range_key(commits: list[Commit]) -> str:
+    content = hashlib.blake2b(digest_size=16)
+    for commit in commits:
+        content.update(commit.sha.encode("ascii"))
+    return content.hexdigest()

@@ -1,0 +1,267 @@
+"""Reads the history of a repository: commits and the files that each of them changed.
+
+``git log`` does the work, through GitPython's `Git` object: the list of commits is cut into ranges
+of a few hundred, a few processes read them at once, and their output is split at C speed. No
+object is walked in Python.
+
+What the numbers mean
+---------------------
+Lines added and deleted are those of ``git log --numstat -M`` against the first parent of a commit
+that has one parent, or against nothing for a root. A merge has no rows: what it brings in stands
+at the commits merged, and counting it again would bill it to who pressed the button (PyDriller
+does the same). Renames carry ``old_path``. Replaced objects (``git replace``) and grafts are
+ignored, for they differ from clone to clone.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from testopt.errors import RepositoryError, RevisionError
+from testopt.features.paths import path_text
+from testopt.sources.difftext import numstat_entry, raw_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from git.cmd import Git
+
+    from testopt.sources.difftext import RawEntry
+
+CHUNK: Final = 256  # commits that one git process reads
+MAX_WORKERS: Final = 8
+_HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
+LOG_ARGS: Final = (
+    "-z", "--raw", "--numstat", "-M", "--no-abbrev", "--root", "--no-diff-merges", "--no-color",
+    "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes", "--no-relative",
+    "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8", _HEADER,
+)  # fmt: skip
+_CONFIG: Final = ["core.quotepath=off", "diff.renameLimit=1000", "log.showRoot=true"]
+_ENV: Final = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+    "LC_ALL": "C",
+}
+# Dates are what somebody's clock or script said; what no calendar holds is moved to its end.
+_TIMES: Final = (-62_135_596_800, 253_402_214_400)  # years 1 to 9999
+
+
+class Commit(NamedTuple):
+    """One commit as git tells it; times in seconds since 1970, author the e-mail or the name."""
+
+    sha: str
+    parents: list[str]
+    authored: int
+    committed: int
+    author: bytes
+    subject: str
+
+
+class FileRow(NamedTuple):
+    """One file of a commit; counts are None for binary files and submodules."""
+
+    sha: str
+    path: str
+    old_path: str | None
+    status: str
+    added: int | None
+    deleted: int | None
+    old_blob: bytes
+    new_blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Consecutive commits, parents first, with their file changes."""
+
+    commits: list[Commit] = field(default_factory=list)
+    files: list[FileRow] = field(default_factory=list)
+
+
+def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
+    """Return the hashes of the commits in a range, parents before children.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    rev_range : str, optional
+        A revision or range such as ``v1.0..main``; default all of ``HEAD``.
+
+    Returns
+    -------
+    list of str
+        Full hashes. The commits at which a shallow clone ends are left out: their parents are
+        missing, so every file would look new.
+
+    Raises
+    ------
+    RevisionError
+        When the range begins with ``-`` or names what the repository does not have.
+    RepositoryError
+        When there is no commit yet, or git fails.
+    """
+    from git.exc import GitCommandError
+
+    wanted = "HEAD" if rev_range is None else rev_range
+    hint = "see `git log --oneline`; a range looks like v1.0..main"
+    if not wanted or wanted.startswith("-") or "\0" in wanted:
+        raise RevisionError(f"{wanted!r} is not a revision or range", hint)
+    arguments = ("--topo-order", "--reverse", "--end-of-options", wanted, "--")
+    try:
+        out = _git(repo).rev_list(*arguments, stdout_as_string=False)
+    except GitCommandError as error:
+        if rev_range is None:
+            raise RepositoryError(
+                f"{repo} has no commit at HEAD", "commit something, or name a branch to mine"
+            ) from error
+        raise RevisionError(f"unknown revision or range {rev_range!r} in {repo}", hint) from error
+    edge = shallow_edge(repo)
+    shas = out.decode("ascii").split()
+    return [sha for sha in shas if sha not in edge] if edge else shas
+
+
+def shallow_edge(repo: Path) -> frozenset[str]:
+    """Return the commits at which a shallow clone ends; empty for a whole one."""
+    path = _git(repo).rev_parse("--git-path", "shallow")
+    try:
+        return frozenset((repo / path).read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def read_history(
+    repo: Path, shas: Sequence[str], *, workers: int | None = None
+) -> Iterator[History]:
+    """Read commits in parallel, range by range.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    shas : sequence of str
+        From `list_commits`.
+    workers : int, optional
+        git processes at once; default one per processor, at most 8.
+
+    Yields
+    ------
+    History
+        Of ``CHUNK`` commits each, in the order of `shas`.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails, as it does on a damaged repository.
+    """
+    count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    ranges = iter([shas[i : i + CHUNK] for i in range(0, len(shas), CHUNK)])
+    pool = ThreadPoolExecutor(count, thread_name_prefix="gitlog")
+    try:
+        # a few ahead of the reader, so that a slow store does not fill the memory
+        waiting = [pool.submit(_read, repo, part) for part in islice(ranges, 2 * count)]
+        while waiting:
+            done = waiting.pop(0).result()
+            waiting += [pool.submit(_read, repo, part) for part in islice(ranges, 1)]
+            yield done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _git(repo: Path) -> Git:
+    from git.cmd import Git
+
+    git = Git(str(repo))
+    git.update_environment(**_ENV)
+    return git(c=_CONFIG)
+
+
+def _read(repo: Path, shas: Sequence[str]) -> History:
+    process: Any = _git(repo).log(
+        "--no-walk=unsorted", "--stdin", *LOG_ARGS, istream=PIPE, as_process=True
+    )
+    out, words = process.communicate(("\n".join(shas) + "\n").encode("ascii"))
+    if process.returncode != 0:
+        said = words.decode("utf-8", "replace").strip().splitlines()
+        raise RepositoryError(
+            f"git log failed in {repo}: {said[-1] if said else 'no words'}",
+            "`git fsck` tells what is damaged",
+        )
+    return parse_log(out)
+
+
+def parse_log(output: bytes) -> History:
+    """Take the output of ``git log`` with ``LOG_ARGS`` apart.
+
+    Parameters
+    ----------
+    output : bytes
+        Fields that end with NUL: seven of a commit, then its raw and its numstat entries.
+
+    Returns
+    -------
+    History
+        In the order of the output.
+    """
+    history = History()
+    fields = iter(output.split(b"\0"))
+    sha = ""
+    raw: list[tuple[str, RawEntry]] = []
+    counts: dict[tuple[str, bytes], tuple[int | None, int | None]] = {}
+    for head in fields:
+        # the first entry of a commit stands on a line of its own
+        if head[:1] == b":" or head[:2] == b"\n:":
+            raw.append((sha, raw_entry(head.lstrip(b"\n"), fields)))
+        elif b"\t" in head:
+            path, added, deleted = numstat_entry(head, fields)
+            counts[sha, path] = (added, deleted)
+        elif head:
+            sha = head.decode("ascii")
+            history.commits.append(_commit(sha, fields))
+    history.files.extend(_file_row(of, entry, counts) for of, entry in raw)
+    return history
+
+
+def _commit(sha: str, fields: Iterator[bytes]) -> Commit:
+    parents, authored, committed, mail, name, subject = islice(fields, 6)
+    return Commit(
+        sha,
+        parents.decode("ascii").split(),
+        _seconds(authored),
+        _seconds(committed),
+        mail or name,
+        subject.decode("utf-8", "replace"),
+    )
+
+
+def _seconds(text: bytes) -> int:
+    try:
+        return min(max(int(text), _TIMES[0]), _TIMES[1])
+    except ValueError:
+        return 0
+
+
+def _file_row(
+    sha: str, entry: RawEntry, counts: dict[tuple[str, bytes], tuple[int | None, int | None]]
+) -> FileRow:
+    found = counts.get((sha, entry.path), (None, None))
+    added, deleted = (None, None) if entry.is_submodule else found
+    old_path = None if entry.old_path is None else path_text(entry.old_path)
+    return FileRow(
+        sha,
+        path_text(entry.path),
+        old_path,
+        entry.status,
+        added,
+        deleted,
+        entry.old_blob,
+        entry.new_blob,
+    )
