@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 from testopt.errors import RepositoryError, RevisionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from io import BufferedReader
 
 TIMEOUT_S = 60.0
@@ -24,13 +25,21 @@ def git_command(repo: Path, *args: str) -> list[str]:
     return ["git", "-C", str(repo), *_CONFIG, *args]
 
 
-def git_env() -> dict[str, str]:
-    """Return the environment in which git asks, pages and locks nothing."""
-    return {**os.environ, **_QUIET}
+def git_env(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Return the environment in which git asks, pages and locks nothing.
+
+    `changes` sets further variables; None takes one away.
+    """
+    merged = {**os.environ, **_QUIET, **(changes or {})}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def run_git(
-    repo: Path, *args: str, timeout: float = TIMEOUT_S, stdin: bytes | None = None
+    repo: Path,
+    *args: str,
+    timeout: float = TIMEOUT_S,
+    stdin: bytes | None = None,
+    env: Mapping[str, str | None] | None = None,
 ) -> bytes:
     """Run a git command in `repo` and return its standard output.
 
@@ -44,6 +53,8 @@ def run_git(
         Seconds before git is stopped.
     stdin : bytes, optional
         Standard input.
+    env : mapping, optional
+        Variables to set; None takes one away.
 
     Raises
     ------
@@ -56,7 +67,7 @@ def run_git(
             input=stdin if stdin is not None else b"",
             capture_output=True,
             timeout=timeout,
-            env=git_env(),
+            env=git_env(env),
             check=False,
         )
     except FileNotFoundError:
