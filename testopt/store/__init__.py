@@ -7,15 +7,25 @@ There is no transaction over several tables. The rows of a run go to ``results``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
+from testopt.store.check import Problem, StoreInfo, describe, inspect
+from testopt.store.compact import (
+    RUN_TABLES,
+    CompactReport,
+    compact_table,
+    drop_orphans,
+    small_files,
+)
 from testopt.store.delta import Log
-from testopt.store.format import open_format
+from testopt.store.export import write_out
+from testopt.store.format import lock, open_format
 from testopt.store.location import Location, blob_name
-from testopt.store.parquet import Filter, mask, may_hold, read_file
+from testopt.store.parquet import Filter, mask, may_hold, read_file, typed
 from testopt.store.records import tables_of
 
 if TYPE_CHECKING:
@@ -25,9 +35,8 @@ if TYPE_CHECKING:
 
     from testopt.schema import RunRecord
 
-__all__ = ["Filter", "Store"]
+__all__ = ["CompactReport", "Filter", "Problem", "Store", "StoreInfo"]
 
-RUN_TABLES: Final = ("results", "run_changes", "predictions")  # joined on committed runs
 _RESULTS_PER_COMMIT: Final = 500_000
 
 
@@ -87,6 +96,7 @@ class Store:
         parts : mapping of str to pyarrow.Table
             Rows by key. A key (a run_id, ``run_id#3`` for a chunk, a range of commits) is
             written once, however often and by how many processes at once it is appended.
+            The rows of a run go under its run_id, or in chunks under ``run_id#0``, ``run_id#1``…
 
         Returns
         -------
@@ -98,7 +108,22 @@ class Store:
         StoreError
             When the rows do not fit the table or cannot be written.
         """
-        return self._log(table).append(parts) if parts else set()
+        if not parts:
+            return set()
+        written = self._log(table).append(parts)
+        if written:
+            self._tidy(table)
+        return written
+
+    def _tidy(self, table: str) -> None:
+        """Compact a table of many small files; a failure costs space, not rows, so it can wait."""
+        log = self._logs[table]
+        handle = log.refresh()
+        if handle is None or len(small_files(log.files(handle))) < self._compact_files:
+            return
+        with suppress(StoreError), lock(self._location, "compact", wait=False) as free:
+            if free:
+                compact_table(log, retention_days=self._retention_days)
 
     def append_runs(self, records: Iterable[RunRecord], *, seen: datetime | None = None) -> int:
         """Append whole runs; those already there are skipped.
@@ -116,7 +141,8 @@ class Store:
             Number of runs that were new.
         """
         moment = seen or datetime.now(UTC)
-        return sum(self._append_batch(batch, moment) for batch in _batches(records))
+        with lock(self._location, "runs", shared=True):
+            return sum(self._append_batch(batch, moment) for batch in _batches(records))
 
     def _append_batch(self, records: Sequence[RunRecord], seen: datetime) -> int:
         known = self._known_runs([r.run.run_id for r in records])
@@ -165,44 +191,98 @@ class Store:
         """
         import pyarrow as pa
 
-        schema = arrow_schema(table) if table in TABLES else self._log(table)
+        self._log(table)
+        schema = arrow_schema(table)
         wanted = list(columns) if columns is not None else list(schema.names)
         for name in {*wanted, *dictionary, *(c for c, _, _ in where)} - set(schema.names):
             raise UsageError(f"table {table} has no column {name!r}")
-        chunks = list(self._chunks(table, wanted, list(where), dictionary))
+        try:
+            chunks = list(self._chunks(table, wanted, where=where, dictionary=dictionary))
+        except FileNotFoundError:  # replaced and removed since the log was read
+            chunks = list(self._chunks(table, wanted, where=where, dictionary=dictionary))
         if not chunks:
-            empty = pa.schema([schema.field(c) for c in wanted])
-            return _encoded(pa.Table.from_batches([], schema=empty), dictionary)
+            chunks = [_typed_empty(table, wanted, dictionary)]
         return pa.concat_tables(chunks).unify_dictionaries()
 
     def _chunks(
-        self, table: str, wanted: list[str], where: list[Filter], dictionary: Sequence[str]
+        self,
+        table: str,
+        wanted: Sequence[str],
+        *,
+        where: Sequence[Filter],
+        dictionary: Sequence[str],
+    ) -> Iterator[pa.Table]:
+        if table not in RUN_TABLES:
+            yield from self._scan(table, wanted, where=where, dictionary=dictionary)
+            return
+        committed = self._committed()
+        columns = [*wanted, *({"run_id"} - set(wanted))]
+        encoded = [*dictionary, "run_id"]
+        for rows in self._scan(table, columns, where=where, dictionary=encoded):
+            kept = rows.filter(mask(rows["run_id"], "in", committed)).select(wanted)
+            if "run_id" in wanted and "run_id" not in dictionary:
+                plain = kept["run_id"].cast("string")
+                kept = kept.set_column(list(wanted).index("run_id"), "run_id", plain)
+            yield kept
+
+    def _scan(
+        self,
+        table: str,
+        columns: Sequence[str],
+        *,
+        where: Sequence[Filter],
+        dictionary: Sequence[str],
     ) -> Iterator[pa.Table]:
         log = self._log(table)
-        committed = self._committed() if table in RUN_TABLES else None
         handle = log.refresh()
-        if handle is None:
-            return
-        needed = {*wanted, *(c for c, _, _ in where), *(["run_id"] if committed else [])}
-        columns = [c for c in TABLES[table] if c in needed]
-        encoded = [c for c in columns if c in dictionary or c == "run_id" and committed]
-        for file in log.files(handle):
+        needed = [*columns, *({c for c, _, _ in where} - set(columns))]
+        for file in log.files(handle) if handle else ():
             if not may_hold(file.bounds, where):
                 continue
-            for rows in read_file(
-                self._location, table, file.path, columns=columns, where=where, dictionary=encoded
-            ):
-                kept = rows
-                if committed is not None:
-                    kept = rows.filter(mask(rows["run_id"], "in", committed))
-                kept = kept.select(wanted)
-                if "run_id" in wanted and "run_id" not in dictionary and committed is not None:
-                    at = wanted.index("run_id")
-                    kept = kept.set_column(at, "run_id", kept["run_id"].cast("string"))
-                yield kept
+            try:
+                for rows in read_file(
+                    self._location,
+                    table,
+                    file.path,
+                    columns=needed,
+                    where=where,
+                    dictionary=[c for c in needed if c in dictionary],
+                ):
+                    yield rows.select(columns)
+            except FileNotFoundError as error:
+                if log.holds(file):
+                    raise _damage(self.url, table, file.path, "missing") from error
+                raise
+            except (OSError, ValueError) as error:
+                raise _damage(self.url, table, file.path, "damaged") from error
 
     def _committed(self) -> pa.Array:
         return self.read("runs", columns=["run_id"])["run_id"].combine_chunks()
+
+    def export(self, table: str, path: str) -> int:
+        """Write the rows of a table to a Parquet file, or to CSV where `path` ends so.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        path : str
+            Local file; replaced when there is one.
+
+        Returns
+        -------
+        int
+            Number of rows.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be read or the file cannot be written.
+        """
+        self._log(table)
+        columns = list(arrow_schema(table).names)
+        chunks = self._chunks(table, columns, where=(), dictionary=())
+        return write_out(path, arrow_schema(table), chunks)
 
     def run_ids(self) -> set[str]:
         """Return the ids of all runs."""
@@ -212,6 +292,39 @@ class Store:
         """Return the version of a table: it grows with each commit; -1 when there is none."""
         handle = self._log(table).refresh()
         return -1 if handle is None else int(handle.version())
+
+    def info(self) -> StoreInfo:
+        """Return what the store holds."""
+        return describe(self._location, self._logs)
+
+    def check(self, *, repair: bool = False) -> list[Problem]:
+        """Look for damage: everything is read, and compared with what the logs say.
+
+        Parameters
+        ----------
+        repair : bool
+            Mend what can be mended: rows of damaged files and of incomplete runs are removed,
+            so that the same runs can be ingested again.
+        """
+        if repair:
+            with lock(self._location, "runs"):
+                return inspect(self._location, self._logs, repair=True)
+        return inspect(self._location, self._logs)
+
+    def compact(self) -> CompactReport:
+        """Merge small files, drop rows without a run, remove what was replaced long ago."""
+        orphans = dict.fromkeys(TABLES, 0)
+        with lock(self._location, "runs", wait=False) as free:
+            if free:
+                committed = self.run_ids()
+                orphans |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
+        with lock(self._location, "compact"):
+            return CompactReport(
+                tuple(
+                    compact_table(log, retention_days=self._retention_days, orphans=orphans[table])
+                    for table, log in self._logs.items()
+                )
+            )
 
     def read_blob(self, name: str) -> bytes | None:
         """Return a plain file of the store, or None when there is none."""
@@ -258,12 +371,12 @@ def _batches(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
         yield batch
 
 
-def _encoded(rows: pa.Table, dictionary: Sequence[str]) -> pa.Table:
-    import pyarrow as pa
+def _typed_empty(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Table:
+    return typed(table, columns, dictionary).empty_table()
 
-    for name in dictionary:
-        if name in rows.column_names:
-            at = rows.column_names.index(name)
-            kind = pa.dictionary(pa.int32(), pa.string())
-            rows = rows.set_column(at, name, rows[name].cast(kind))
-    return rows
+
+def _damage(url: str, table: str, path: str, what: str) -> StoreError:
+    return StoreError(
+        f"{url}/{table}/{path} is {what}",
+        "`testopt store check --repair` drops its rows, so that they can be ingested again",
+    )

@@ -27,6 +27,11 @@ PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
+# Old log entries are removed by compaction alone, never in the middle of an append.
+_CONFIGURATION: Final = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 7 days",
+}
 
 
 def app_id(table: str, key: str) -> str:
@@ -77,7 +82,7 @@ class Log:
                     schema=arrow_schema(self.table),
                     mode="ignore",
                     storage_options=self.location.options,
-                    configuration={"delta.enableExpiredLogCleanup": "false"},
+                    configuration=_CONFIGURATION,
                 )
             except (DeltaError, OSError) as error:  # another process was faster
                 failure = error
@@ -106,6 +111,11 @@ class Log:
         ]
         return sorted(found, key=lambda f: (f.modified, f.path))
 
+    def holds(self, file: DataFile) -> bool:
+        """Tell whether the newest version names a file."""
+        handle = self.refresh()
+        return handle is not None and file.path in {f.path for f in self.files(handle)}
+
     def written(self, handle: DeltaTable, keys: Collection[str]) -> set[str]:
         """Return those of the keys whose part the table holds."""
         return {k for k in keys if (handle.transaction_version(app_id(self.table, k)) or 0) % 2}
@@ -133,16 +143,16 @@ class Log:
             if not now_missing:
                 return set()
             if now_missing != missing:
-                self._discard(files)
+                self.discard(files)
                 missing = now_missing
                 files = self._write([typed[k] for k in typed if k in missing])
             failure = self._try_commit(handle, add=files, keys=missing)
             handle = self.create()
             if failure is None or self._committed(handle, files, missing):
-                self._checkpoint(handle)
+                self.checkpoint(handle)
                 return missing
             if not _is_conflict(failure) or time.monotonic() > deadline:
-                self._discard(files)
+                self.discard(files)
                 raise explain(failure, f"{self._url} cannot be appended to") from failure
             _pause(attempt)
         raise AssertionError
@@ -166,7 +176,8 @@ class Log:
         now = int(time.time() * 1000)
         return write_files(self.location, self.table, pa.concat_tables(parts), modified=now)
 
-    def _discard(self, files: Sequence[DataFile]) -> None:
+    def discard(self, files: Sequence[DataFile]) -> None:
+        """Remove files that no version of the table names."""
         for file in files:
             with suppress(OSError):
                 self.location.delete(f"{self.table}/{file.path}")
@@ -178,12 +189,12 @@ class Log:
         add: Sequence[DataFile],
         remove: Sequence[DataFile] = (),
         keys: Collection[str] = (),
+        rewrite: bool = False,
     ) -> Exception | None:
         from deltalake import CommitProperties, PostCommitHookProperties, Transaction
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import AddAction, RemoveAction
 
-        rewrite = bool(remove)
         ids = [app_id(self.table, k) for k in keys] + ([_REWRITE] if rewrite else [])
         now = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [
@@ -212,6 +223,50 @@ class Log:
             return error
         return None
 
+    def rewrite(
+        self,
+        handle: DeltaTable,
+        *,
+        add: Sequence[DataFile],
+        remove: Sequence[DataFile],
+        keys: Collection[str] = (),
+    ) -> bool:
+        """Replace files of the version in `handle` by others; appends may go on meanwhile.
+
+        Delta would let two rewrites of the same files both succeed and so double their rows: all
+        rewrites share one application id, which makes the later one fail.
+
+        Parameters
+        ----------
+        handle : DeltaTable
+            The version from which the replaced files were read.
+        add, remove : sequence of DataFile
+            New files, which are deleted again when this fails, and those they replace.
+        keys : collection of str
+            Parts that are gone with it, and may be appended again.
+
+        Returns
+        -------
+        bool
+            False when another process changed the table's files meanwhile.
+
+        Raises
+        ------
+        StoreError
+            When the log cannot be written.
+        """
+        failure = self._try_commit(handle, add=add, remove=remove, keys=keys, rewrite=True)
+        fresh = self.create()
+        if failure is None:
+            return True
+        paths = {f.path for f in self.files(fresh)}
+        if {f.path for f in add} <= paths and not {f.path for f in remove} & paths:
+            return True
+        self.discard(add)
+        if _is_conflict(failure):
+            return False
+        raise explain(failure, f"{self._url} cannot be rewritten") from failure
+
     def _committed(
         self, handle: DeltaTable, files: Sequence[DataFile], keys: Collection[str]
     ) -> bool:
@@ -220,11 +275,11 @@ class Log:
             return False
         return {f.path for f in files} <= {f.path for f in self.files(handle)}
 
-    def _checkpoint(self, handle: DeltaTable) -> None:
+    def checkpoint(self, handle: DeltaTable, *, every: int = CHECKPOINT_EVERY) -> None:
         """Write a checkpoint now and then; it only saves time, so a failure is no error."""
         from deltalake.exceptions import DeltaError
 
-        if handle.version() and handle.version() % CHECKPOINT_EVERY == 0:
+        if handle.version() and handle.version() % every == 0:
             with suppress(DeltaError, OSError):
                 handle.create_checkpoint()
 

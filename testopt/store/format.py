@@ -107,7 +107,7 @@ def _version(content: bytes, location: Location) -> int:
 def _migrate(
     location: Location, current: int, migrations: Mapping[int, Callable[[Location], None]]
 ) -> None:
-    with exclusive(location, "migrate"):
+    with lock(location, "migrate"):
         version = _version(location.read(FORMAT) or b"", location)  # another may have been faster
         missing = [v for v in range(version, current) if v not in migrations]
         if missing:
@@ -121,14 +121,31 @@ def _migrate(
 
 
 @contextmanager
-def exclusive(location: Location, name: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold a lock of a local store; the system releases it when the process dies."""
+def lock(
+    location: Location, name: str, *, shared: bool = False, wait: bool = True
+) -> Iterator[bool]:
+    """Hold a lock of a local store, which the system releases when the process dies.
+
+    Yields
+    ------
+    bool
+        False when others hold it and `wait` is false. Always true on an object store, which has
+        no locks: there, conflicting commits are refused instead.
+    """
     if location.local is None:
-        yield
+        yield True
         return
-    handle = os.open(location.local / f".lock-{name}", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        handle = os.open(location.local / f".lock-{name}", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise explain(error, f"{location.url} cannot be locked") from error
+    try:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+            held = True
+        except OSError:  # held by others, or a file system without locks
+            held = False
+        yield held
     finally:
         os.close(handle)

@@ -178,7 +178,7 @@ def blob_name(name: str) -> str:
     StoreError
         When it could leave the store, hide, or collide with a table.
     """
-    if not _NAME.fullmatch(name) or name.split("/")[0] in {*TABLES, "format.json"}:
+    if not _NAME.fullmatch(name) or name.partition("/")[0] in {*TABLES, "format.json"}:
         raise StoreError(f"{name!r} is not a name for a file of the store")
     return name
 

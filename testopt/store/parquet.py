@@ -55,6 +55,7 @@ def sorted_rows(table: str, data: pa.Table) -> pa.Table:
         return data
     import pyarrow.compute as pc
 
+    data = data.unify_dictionaries()
     values = data[column].combine_chunks()
     if hasattr(values, "dictionary"):
         rank = pc.rank(values.dictionary, tiebreaker="dense")
@@ -77,6 +78,7 @@ def _write_file(location: Location, table: str, data: pa.Table, *, modified: int
     import pyarrow.parquet as pq
 
     data = sorted_rows(table, data)
+    split = _noisy(data)
     name = f"part-{uuid.uuid4()}.zstd.parquet"
     if "run_id" in data.column_names and table != "runs":
         runs = data["run_id"].unique().to_pylist()
@@ -88,13 +90,31 @@ def _write_file(location: Location, table: str, data: pa.Table, *, modified: int
             data,
             stream,
             compression="zstd",
+            compression_level=3,
             row_group_size=ROWS_PER_GROUP,
             store_schema=False,
+            write_page_checksum=True,
+            use_dictionary=[c for c in data.column_names if c not in split],
+            column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
             dictionary_pagesize_limit=8 << 20,
         )
 
     size = location.write(f"{table}/{name}", fill)
     return DataFile(name, size, modified, data.num_rows, _bounds(table, data))
+
+
+def _noisy(data: pa.Table) -> list[str]:
+    """Return the columns of measured numbers: a dictionary of them would only add to them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    head = data.slice(0, ROWS_PER_GROUP)
+    return [
+        field.name
+        for field in data.schema
+        if pa.types.is_floating(field.type)
+        and pc.count_distinct(head[field.name]).as_py() > head.num_rows / 8
+    ]
 
 
 def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
@@ -105,6 +125,8 @@ def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
         if column not in data.column_names or column == "attempt":
             continue
         values = data[column].unique()
+        if hasattr(values, "dictionary"):
+            values = values.cast("string")
         extremes = pc.min_max(values)
         low, high = extremes["min"].as_py(), extremes["max"].as_py()
         if low is None or (isinstance(low, str) and max(len(low), len(high)) > MAX_STATISTIC):
@@ -139,6 +161,7 @@ def read_file(
     columns: Sequence[str],
     where: Sequence[Filter] = (),
     dictionary: Sequence[str] = (),
+    verify: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield the rows of one file that pass the filters, row group by row group.
 
@@ -152,21 +175,44 @@ def read_file(
         Filters, all of which must hold.
     dictionary : sequence of str
         Text columns to return dictionary-encoded.
+    verify : bool
+        Compare the checksums of all pages.
+
+    Raises
+    ------
+    OSError, ValueError
+        When the file is missing or damaged.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with location.open_input(f"{table}/{path}") as stream:
-        file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
+        file = pq.ParquetFile(
+            stream, read_dictionary=list(dictionary), page_checksum_verification=verify
+        )
         if not _lists_run(file, where):
             return
-        schema = pa.schema([arrow_schema(table).field(c) for c in columns])
+        schema = typed(table, columns, dictionary)
         for group in range(file.num_row_groups):
             if may_hold(_group_bounds(file.metadata.row_group(group)), where):
                 rows = file.read_row_group(group, columns=list(columns)).select(list(columns))
                 rows = matching(rows, where)
                 if rows.num_rows:
-                    yield _with_types(rows, schema, dictionary)
+                    yield rows.cast(schema)
+
+
+def runs_of(location: Location, table: str, file: DataFile) -> set[str]:
+    """Return the run_ids of a file: from its bounds or footer where they say it, else read."""
+    import pyarrow.parquet as pq
+
+    low, high = file.bounds.get("run_id", (None, None))
+    if low is not None and low == high:
+        return {low}
+    with location.open_input(f"{table}/{file.path}") as stream:
+        listed = (pq.read_metadata(stream).metadata or {}).get(RUNS_KEY)
+    if listed is not None:
+        return set(json.loads(listed))
+    chunks = read_file(location, table, file.path, columns=["run_id"], dictionary=["run_id"])
+    return {run for rows in chunks for run in rows["run_id"].unique().to_pylist()}
 
 
 def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
@@ -191,14 +237,13 @@ def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _with_types(rows: pa.Table, schema: pa.Schema, dictionary: Sequence[str]) -> pa.Table:
+def typed(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
+    """Return the schema of a result: chosen columns, some of them dictionary-encoded."""
     import pyarrow as pa
 
-    fields = []
-    for field in schema:
-        kind = pa.dictionary(pa.int32(), pa.string()) if field.name in dictionary else field.type
-        fields.append(field.with_type(kind))
-    return rows.cast(pa.schema(fields))
+    encoded = pa.dictionary(pa.int32(), pa.string())
+    fields = [arrow_schema(table).field(c) for c in columns]
+    return pa.schema([f.with_type(encoded) if f.name in dictionary else f for f in fields])
 
 
 def matching(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:

@@ -1,0 +1,148 @@
+"""``testopt store``: look into the store, keep it small, check that it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from testopt.cli.common import Context, print_json, printable
+from testopt.errors import UsageError
+
+if TYPE_CHECKING:
+    from testopt.store import Store
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _open(context: Context) -> Store:
+    from testopt.store import Store
+
+    settings = context.settings
+    return Store.open(
+        context.store_url,
+        compact_files=settings.compact_files,
+        retention_days=settings.retention_days,
+    )
+
+
+def _size(number: int) -> str:
+    value = float(number)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:  # noqa: PLR2004 - the step between units
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+@click.group()
+def command() -> None:
+    r"""Look into the store, keep it small, check that it is whole.
+
+    \b
+    Examples:
+      testopt store info
+      testopt store check --json
+      testopt store compact
+      testopt store export results results.parquet
+    """
+
+
+@command.command()
+@_as_json
+@click.pass_obj
+def info(context: Context, *, as_json: bool) -> None:
+    r"""Show what the store holds.
+
+    \b
+    Example:
+      testopt --store s3://bucket/testopt store info
+    """
+    found = _open(context).info()
+    if as_json:
+        print_json(asdict(found))
+        return
+    click.echo(f"{printable(found.url)}  format {found.schema_version}")
+    when = f", {found.first_run:%Y-%m-%d} to {found.last_run:%Y-%m-%d}" if found.last_run else ""
+    click.echo(f"{found.runs} runs{when}")
+    if found.disk_bytes is not None:
+        click.echo(f"{_size(found.disk_bytes)} on disk")
+    click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
+    for t in found.tables:
+        click.echo(
+            f"{t.table:<14}{t.rows:>12}{t.files:>8}{t.small_files:>8}"
+            f"{_size(t.bytes):>12}{t.version:>9}"
+        )
+
+
+@command.command()
+@click.option("--repair", is_flag=True, help="Drop what is damaged, so that it can come again.")
+@_as_json
+@click.pass_context
+def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
+    r"""Read the whole store and name damage; exit code 3 when some is left.
+
+    \b
+    Examples:
+      testopt store check
+      testopt store check --repair
+    """
+    context: Context = ctx.obj
+    problems = _open(context).check(repair=repair)
+    left = [p for p in problems if not p.mended]
+    if as_json:
+        print_json({"ok": not left, "problems": [asdict(p) for p in problems]})
+    else:
+        for p in problems:
+            place = printable("/".join(filter(None, (p.table, p.file))))
+            mended = " (mended)" if p.mended else ""
+            click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{mended}")
+        click.echo("the store is whole" if not left else f"{len(left)} problems")
+    if left:
+        ctx.exit(3)
+
+
+@command.command()
+@_as_json
+@click.pass_obj
+def compact(context: Context, *, as_json: bool) -> None:
+    r"""Merge small files and remove what was replaced before the retention time.
+
+    \b
+    Example:
+      testopt store compact
+    """
+    report = _open(context).compact()
+    if as_json:
+        print_json(asdict(report))
+        return
+    for t in report.tables:
+        if t.files_before:
+            busy = ", another process was at it" if t.busy else ""
+            click.echo(
+                f"{t.table:<14}{t.files_before:>6} files, {_size(t.bytes_before):>9}  ->"
+                f"{t.files_after:>6} files, {_size(t.bytes_after):>9}"
+                f"  ({t.removed_files} old files removed{busy})"
+            )
+
+
+@command.command()
+@click.argument("table")
+@click.argument("out", metavar="OUT.parquet|OUT.csv", type=click.Path(dir_okay=False))
+@_as_json
+@click.pass_obj
+def export(context: Context, table: str, out: str, *, as_json: bool) -> None:
+    r"""Write a table to a Parquet or CSV file.
+
+    \b
+    Example:
+      testopt store export results results.csv
+    """
+    if not out.endswith((".parquet", ".csv")):
+        raise UsageError(f"{out} is neither .parquet nor .csv", "name the file accordingly")
+    rows = _open(context).export(table, out)
+    if as_json:
+        print_json({"table": table, "path": out, "rows": rows})
+    else:
+        click.echo(f"{rows} rows of {printable(table)} written to {printable(out)}")

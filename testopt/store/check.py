@@ -1,0 +1,274 @@
+"""What a store holds, and whether it is whole."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from testopt.errors import StoreError
+from testopt.schema import SCHEMA_VERSION, TABLES
+from testopt.store.compact import (
+    DAY_S,
+    RUN_TABLES,
+    drop_orphans,
+    drop_runs,
+    orphan_runs,
+    small_files,
+)
+from testopt.store.parquet import read_file, runs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from deltalake import DeltaTable
+
+    from testopt.store.delta import Log
+    from testopt.store.location import Location
+    from testopt.store.parquet import DataFile
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """One table: its version, rows, files and bytes."""
+
+    table: str
+    version: int
+    rows: int
+    files: int
+    small_files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store holds; ``disk_bytes`` counts replaced files too (None: not local)."""
+
+    url: str
+    schema_version: int
+    runs: int
+    first_run: datetime | None
+    last_run: datetime | None
+    tables: tuple[TableInfo, ...]
+    disk_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a store: what kind, in which table and file, in words."""
+
+    kind: str
+    table: str
+    message: str
+    file: str = ""
+    mended: bool = False
+
+
+def describe(location: Location, logs: Mapping[str, Log]) -> StoreInfo:
+    """Return what the store at `location` holds; no row is read."""
+    tables = []
+    times: list[Any] = []
+    for table, log in logs.items():
+        handle = log.refresh()
+        if handle is None:
+            continue
+        files = log.files(handle)
+        if table == "runs":
+            times = [t for f in files for t in f.bounds.get("time", ())]
+        tables.append(
+            TableInfo(
+                table,
+                int(handle.version()),
+                sum(f.rows for f in files),
+                len(files),
+                len(small_files(files)),
+                sum(f.size for f in files),
+            )
+        )
+    return StoreInfo(
+        url=location.url,
+        schema_version=SCHEMA_VERSION,
+        runs=sum(t.rows for t in tables if t.table == "runs"),
+        first_run=min(times, default=None),
+        last_run=max(times, default=None),
+        tables=tuple(tables),
+        disk_bytes=_disk(location),
+    )
+
+
+def _disk(location: Location) -> int | None:
+    if location.local is None:
+        return None
+    return sum(p.lstat().st_size for p in location.local.rglob("*") if p.is_file())
+
+
+def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False) -> list[Problem]:
+    """Return what is wrong with a store; with `repair` mend what can be mended.
+
+    Parameters
+    ----------
+    location : Location
+        Where the store is.
+    logs : mapping of str to Log
+        Its tables.
+    repair : bool
+        Remove the rows of damaged files and of incomplete runs, so that they can come again.
+    """
+    problems: list[Problem] = []
+    rows: Counter[str] = Counter()
+    for table, log in logs.items():
+        try:
+            handle = log.refresh()
+        except StoreError as error:
+            problems.append(Problem("log", table, error.message))
+            continue
+        if handle is None:
+            continue
+        problems += _gaps(location, table)
+        damaged = dict(_damaged_files(log, handle, rows))
+        problems += _report(log, handle, damaged, repair=repair)
+    if not any(p.kind == "log" for p in problems):
+        problems += _check_runs(logs, rows, repair=repair)
+    return problems
+
+
+def _gaps(location: Location, table: str) -> list[Problem]:
+    """Find missing entries in a table's log: what came after one would silently not be seen."""
+    entries, checkpoints = [], [-1]
+    for name in location.list(f"{table}/_delta_log/"):
+        number, _, rest = name.rpartition("/")[2].partition(".")
+        if number.isdigit() and rest == "json":
+            entries.append(int(number))
+        elif number.isdigit() and rest.startswith("checkpoint"):
+            checkpoints.append(int(number))
+    needed = [max(checkpoints), *sorted(e for e in entries if e > max(checkpoints))]
+    return [
+        Problem("log", table, f"log entries {low + 1} to {high - 1} are missing", "_delta_log")
+        for low, high in pairwise(needed)
+        if high != low + 1
+    ]
+
+
+def _damaged_files(
+    log: Log, handle: DeltaTable, rows: Counter[str]
+) -> Iterator[tuple[DataFile, Problem]]:
+    """Read every file; yield the damaged ones, and count the rows of each run in the sound ones."""
+    for file in log.files(handle):
+        try:
+            found = _count(log, file, rows)
+        except FileNotFoundError:
+            yield file, Problem("missing", log.table, "the file is missing", file.path)
+        except (OSError, ValueError, StoreError) as error:
+            words = (str(error).splitlines() or ["no words"])[0]
+            yield file, Problem("damaged", log.table, f"the file is damaged: {words}", file.path)
+        else:
+            if found != file.rows:
+                message = f"the file holds {found} rows, the log says {file.rows}"
+                yield file, Problem("damaged", log.table, message, file.path)
+
+
+def _count(log: Log, file: DataFile, rows: Counter[str]) -> int:
+    with log.location.open_input(f"{log.table}/{file.path}") as stream:
+        if stream.size() != file.size:
+            raise ValueError(f"{stream.size()} bytes instead of {file.size}")
+    seen: Counter[str] = Counter()
+    count = 0
+    columns = list(TABLES[log.table])
+    encoded = [c for c in columns if c in {"run_id", "case_id"}]
+    for part in read_file(
+        log.location, log.table, file.path, columns=columns, dictionary=encoded, verify=True
+    ):
+        count += part.num_rows
+        if log.table in {"results", "runs"}:
+            for entry in part["run_id"].value_counts():
+                seen[f"{log.table}/{entry['values']}"] += entry["counts"].as_py()
+    rows.update(seen)
+    return count
+
+
+def _report(
+    log: Log, handle: DeltaTable, damaged: Mapping[DataFile, Problem], *, repair: bool
+) -> list[Problem]:
+    problems = list(damaged.values())
+    if repair and damaged and log.table in {*RUN_TABLES, "runs"}:
+        lost = {r for f in damaged for r in _runs_if_known(log, f)}
+        mended = log.rewrite(handle, add=[], remove=list(damaged), keys=log.written(handle, lost))
+        problems = [replace(p, mended=mended) for p in problems]
+    return problems
+
+
+def _runs_if_known(log: Log, file: DataFile) -> set[str]:
+    try:
+        return runs_of(log.location, log.table, file)
+    except (OSError, ValueError):
+        return set()
+
+
+def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) -> list[Problem]:
+    log = logs["runs"]
+    handle = log.refresh()
+    problems: list[Problem] = []
+    cases: dict[str, int] = {}
+    for file in log.files(handle) if handle else ():
+        try:
+            for part in read_file(log.location, "runs", file.path, columns=["run_id", "cases"]):
+                cases.update(zip(*part.to_pydict().values(), strict=True))
+        except (OSError, ValueError):
+            continue  # reported as a damaged file
+    problems += [
+        Problem("doubled", "runs", f"run {run!r} stands there {rows[f'runs/{run}']} times")
+        for run in cases
+        if rows[f"runs/{run}"] > 1
+    ]
+    short = {run for run, n in cases.items() if rows[f"results/{run}"] < n}
+    mended = bool(repair and short and _forget(logs, short))
+    problems += [
+        Problem("incomplete", "results", f"run {run!r} lacks results", mended=mended)
+        for run in sorted(short)
+    ]
+    return problems + _orphans(logs, set(cases), repair=repair)
+
+
+def _forget(logs: Mapping[str, Log], runs: set[str]) -> bool:
+    """Remove runs from all tables, their commit mark first."""
+    done = True
+    for table in ("runs", *RUN_TABLES):
+        handle = logs[table].refresh()
+        if handle is not None:
+            files = [f for f in logs[table].files(handle) if runs & _runs_if_known(logs[table], f)]
+            done = drop_runs(logs[table], handle, files=files, runs=runs) and done
+    return done
+
+
+def _orphans(logs: Mapping[str, Log], committed: set[str], *, repair: bool) -> list[Problem]:
+    problems = []
+    for table in RUN_TABLES:
+        handle = logs[table].refresh()
+        if handle is None:
+            continue
+        try:
+            _, orphans = orphan_runs(logs[table], logs[table].files(handle), committed)
+            mended = bool(repair and orphans and drop_orphans(logs[table], committed))
+        except (OSError, ValueError):
+            continue  # reported as a damaged file
+        if orphans:
+            message = f"rows of {len(orphans)} runs that were never finished"
+            problems.append(Problem("orphan", table, message, mended=mended))
+        problems += _leftovers(logs[table])
+    return problems
+
+
+def _leftovers(log: Log) -> list[Problem]:
+    """Find files that no commit names, older than a day: dead writers leave them."""
+    folder = log.location.local
+    handle = log.refresh()
+    if folder is None or handle is None:
+        return []
+    return [
+        Problem("leftover", log.table, "a writer that died left this file", name)
+        for name in handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
+        if time.time() - (folder / log.table / name).stat().st_mtime > DAY_S
+    ]

@@ -1,0 +1,239 @@
+"""Keeping a store small: merging files, dropping what no run owns, removing what was replaced.
+
+Every step is one commit that replaces exactly the files it has read, so rows appended meanwhile
+stay, and a step that loses against another process is left for next time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from testopt.schema import TABLES
+from testopt.store.location import explain
+from testopt.store.parquet import ROWS_PER_FILE, mask, read_file, runs_of, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    from testopt.store.delta import Log
+    from testopt.store.parquet import DataFile
+
+RUN_TABLES: Final = ("results", "run_changes", "predictions")  # readers join them on ``runs``
+BYTES_PER_FILE: Final = 64 << 20  # compressed; bounds the memory of a merge
+DAY_S: Final = 86_400.0
+_LEFTOVER: Final = re.compile(r"\.tmp-.*|.*#\d+|.*\.tmp")
+_TEXTS: Final = {"tokens", "message", "lines", "subject_digest"}  # hardly ever repeat
+
+
+@dataclass(frozen=True, slots=True)
+class TableCompaction:
+    """What compaction did to one table; ``busy``: another process was at it."""
+
+    table: str
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+    orphan_runs: int = 0
+    removed_files: int = 0
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What compaction did to each table."""
+
+    tables: tuple[TableCompaction, ...]
+
+
+def small_files(files: Sequence[DataFile]) -> list[DataFile]:
+    """Return the files that are worth merging."""
+    return [f for f in files if f.rows < ROWS_PER_FILE // 2 and f.size < BYTES_PER_FILE // 2]
+
+
+def merge(log: Log) -> bool:
+    """Merge the small files of a table; return false when another process was at it."""
+    handle = log.refresh()
+    if handle is None:
+        return True
+    for group in _groups(small_files(log.files(handle))):
+        merged = write_files(
+            log.location, log.table, _rows(log, group), modified=max(f.modified for f in group)
+        )
+        if not log.rewrite(handle, add=merged, remove=group):
+            return False
+        handle = log.create()
+    return True
+
+
+def compact_table(log: Log, *, retention_days: float, orphans: int = 0) -> TableCompaction:
+    """Merge the small files of a table and remove what is no longer needed."""
+    before = _present(log)
+    done = merge(log)
+    removed = vacuum(log, retention_days)
+    after = _present(log)
+    return TableCompaction(
+        log.table,
+        len(before),
+        len(after),
+        sum(f.size for f in before),
+        sum(f.size for f in after),
+        orphan_runs=orphans,
+        removed_files=removed,
+        busy=not done,
+    )
+
+
+def _present(log: Log) -> list[DataFile]:
+    handle = log.refresh()
+    return [] if handle is None else log.files(handle)
+
+
+def _groups(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
+    """Yield neighbours in time that fit into one file together, two at least."""
+    group: list[DataFile] = []
+    for file in files:
+        full = sum(f.rows for f in group) + file.rows > ROWS_PER_FILE
+        if full or sum(f.size for f in group) + file.size > BYTES_PER_FILE:
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append(file)
+    if len(group) > 1:
+        yield group
+
+
+def _rows(log: Log, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
+    import pyarrow as pa
+
+    columns = TABLES[log.table]
+    texts = [c for c, (kind, _) in columns.items() if kind == "string" and c not in _TEXTS]
+    chunks = []
+    for file in files:
+        for rows in read_file(
+            log.location, log.table, file.path, columns=list(columns), dictionary=texts
+        ):
+            keep = None if without is None else mask(rows["run_id"], "not in", without)
+            chunks.append(rows if keep is None else rows.filter(keep))
+    return pa.concat_tables(chunks)
+
+
+def drop_orphans(log: Log, committed: Collection[str]) -> int:
+    """Remove rows older than a day whose run was never committed.
+
+    The caller makes sure that no run is being appended. The parts may be appended again
+    afterwards.
+
+    Returns
+    -------
+    int
+        Number of runs whose rows were removed.
+    """
+    handle = log.refresh()
+    if handle is None:
+        return 0
+    stale, orphans = orphan_runs(log, log.files(handle), committed)
+    return len(orphans) if drop_runs(log, handle, files=stale, runs=orphans) else 0
+
+
+def drop_runs(
+    log: Log, handle: DeltaTable, *, files: Sequence[DataFile], runs: Collection[str]
+) -> bool:
+    """Remove the rows of some runs from some files in one commit; the runs may come again.
+
+    Returns
+    -------
+    bool
+        False when another process rewrote the table meanwhile.
+    """
+    import pyarrow as pa
+
+    gone = pa.array(sorted(runs), pa.string())
+    added: list[DataFile] = []
+    for file in files:
+        kept = _rows(log, [file], without=gone)
+        added += write_files(log.location, log.table, kept, modified=file.modified)
+    keys = [k for run in sorted(runs) for k in _parts(log, handle, run)]
+    return not (files or keys) or log.rewrite(handle, add=added, remove=files, keys=keys)
+
+
+def orphan_runs(
+    log: Log, files: Sequence[DataFile], committed: Collection[str]
+) -> tuple[list[DataFile], set[str]]:
+    """Return the runs that own rows older than a day without being committed, and their files."""
+    limit = (time.time() - DAY_S) * 1000
+    owned = [(f, runs_of(log.location, log.table, f).difference(committed)) for f in files]
+    fresh = {run for f, runs in owned if f.modified >= limit for run in runs}
+    orphans = {run for f, runs in owned if f.modified < limit for run in runs} - fresh
+    return [f for f, runs in owned if runs & orphans], orphans
+
+
+def _parts(log: Log, handle: DeltaTable, run_id: str) -> Iterator[str]:
+    """Yield the keys under which rows of a run were appended: the id, or ``id#0``, ``id#1``, …."""
+    if log.written(handle, [run_id]):
+        yield run_id
+    for number in count():
+        key = f"{run_id}#{number}"
+        if log.written(handle, [key]):
+            yield key
+        elif number:
+            return
+
+
+def vacuum(log: Log, retention_days: float) -> int:
+    """Remove replaced files older than the retention, and files that no commit ever named.
+
+    The latter are kept for a day at least: a writer may be about to commit them.
+
+    Returns
+    -------
+    int
+        Number of removed files.
+    """
+    from deltalake import PostCommitHookProperties
+    from deltalake.exceptions import DeltaError
+
+    handle = log.refresh()
+    if handle is None:
+        return 0
+    removed = 0
+    hours = max(0, int(retention_days * 24))
+    quiet = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+    try:
+        for full, age in ((False, hours), (True, max(hours, 24))):
+            if handle.vacuum(age, dry_run=True, enforce_retention_duration=False, full=full):
+                removed += len(
+                    handle.vacuum(
+                        age,
+                        dry_run=False,
+                        enforce_retention_duration=False,
+                        full=full,
+                        post_commithook_properties=quiet,
+                    )
+                )
+                handle.update_incremental()
+        handle.create_checkpoint()
+        handle.cleanup_metadata()
+    except (DeltaError, OSError) as error:
+        raise explain(error, f"table {log.table} cannot be vacuumed") from error
+    return removed + _remove_leftovers(log)
+
+
+def _remove_leftovers(log: Log) -> int:
+    """Remove temporary files of writers that died more than a day ago."""
+    folder = log.location.local
+    removed = 0
+    for path in (folder / log.table).rglob("*") if folder else ():
+        with suppress(OSError):
+            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > DAY_S:
+                path.unlink()
+                removed += 1
+    return removed
