@@ -12,6 +12,7 @@ from testopt.errors import TestoptError
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
+    "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
     "store": "testopt.cli.store",
 }

@@ -1,0 +1,162 @@
+"""`testopt ingest`: test results into the store."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.cli.common import Context, print_json, printable
+from testopt.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from testopt.ingest.context import RunContext
+    from testopt.ingest.junit_runs import IngestReport
+
+
+@click.command("ingest")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["junit", "table"]),
+    default="junit",
+    help="JUnit XML (default) or a table (CSV, Parquet).",
+)
+@click.option("--run-id", help="Name of the run; all files are part of it, and may come in parts.")
+@click.option("--commit", help="Commit that was tested (default: from CI, else HEAD).")
+@click.option("--base", help="Commit it is compared with (default: from CI and git).")
+@click.option("--branch", help="Branch (default: from CI and git).")
+@click.option("--job", help="Job, such as the name of a CI job with its matrix (default: from CI).")
+@click.option("--time", help="When the run began (default: from the files); without zone UTC.")
+@click.option(
+    "--run-per",
+    type=click.Choice(["auto", "call", "folder", "file"]),
+    default="auto",
+    help="Which files are one run (default: those of one call, unless they repeat their cases).",
+)
+@click.option(
+    "--changes",
+    type=click.Path(path_type=Path),
+    help="Table of changed files: run_id,path[,added,deleted].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a report per file as JSON.")
+@click.pass_obj
+def command(
+    obj: Context, /, paths: tuple[str, ...], *, kind: str, as_json: bool, **said: Any
+) -> None:
+    r"""Read test results into the store.
+
+    PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or - for standard input. The
+    same input twice leaves one copy.
+
+    \b
+    Examples:
+      testopt ingest results/
+      testopt ingest --run-id 4711 --job "unit (3.12)" build/reports.zip
+      pytest --junitxml=/dev/stdout -o console_output_style=none | testopt ingest -
+      testopt ingest --format table results.parquet --changes changes.csv
+
+    \b
+    A table has the columns run_id, time, case_id, outcome (passed, failed, error or skipped),
+    duration_s and optionally file, attempt, commit, base, branch, job.
+
+    Files that cannot be read are reported one by one, the others are kept; the exit code is
+    then 3. XML of other kinds is a warning.
+    """
+    report = _run(obj, paths, kind=kind, said=said)
+    if as_json:
+        print_json(_document(report))
+    else:
+        _print(obj, report)
+    if any(file.rejected and not file.ignored for file in report.files):
+        sys.exit(3)
+
+
+def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any]) -> IngestReport:
+    from testopt.ingest.junit_runs import ingest_junit
+    from testopt.ingest.table_runs import ingest_table
+    from testopt.store import Store
+
+    if kind == "table" and (said["run_id"] or said["time"]):
+        raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
+    context = _context(obj, kind=kind, said=said)
+    store = Store.open(
+        obj.store_url,
+        create=True,
+        compact_files=obj.settings.compact_files,
+        retention_days=obj.settings.retention_days,
+    )
+    if kind == "table":
+        return ingest_table(
+            store=store, paths=paths, context=context, progress=obj.progress("changes")
+        )
+    return ingest_junit(
+        store=store,
+        paths=paths,
+        context=context,
+        run_per=said["run_per"],
+        progress=obj.progress("files"),
+    )
+
+
+def _context(obj: Context, *, kind: str, said: dict[str, Any]) -> RunContext:
+    from testopt.ingest.context import RunContext, RunOptions
+    from testopt.ingest.table_runs import read_run_changes
+    from testopt.sources.ci import ci_context
+
+    names = ("run_id", "commit", "base", "branch", "job")
+    options = RunOptions(time=_time(said["time"]), **{name: said[name] for name in names})
+    ci = ci_context() if kind == "junit" else None
+    context = RunContext(repo=obj.root_or_none, options=options, ci=ci)
+    if said["changes"] is not None:
+        context.changes, left_out = read_run_changes(said["changes"])
+        if left_out:
+            context.warnings.append(left_out)
+    return context
+
+
+def _time(text: str | None) -> datetime | None:
+    from testopt.sources.junit_values import parse_timestamp
+
+    moment = parse_timestamp(text)
+    if text is not None and moment is None:
+        raise UsageError(f"--time {text!r} is no time", "such as 2026-03-01T12:00:00Z")
+    return moment
+
+
+def _document(report: IngestReport) -> dict[str, Any]:
+    files = [{k: v for k, v in asdict(file).items() if k != "ignored"} for file in report.files]
+    return {
+        "files": files,
+        "runs": list(report.run_ids),
+        "new_runs": report.new_runs,
+        "unresolved": report.unresolved,
+        "warnings": list(report.warnings),
+    }
+
+
+def _print(obj: Context, report: IngestReport) -> None:
+    for file in report.files:
+        if file.rejected:
+            text = f"{printable(file.path)}: {printable(file.rejected)}"
+            obj.warn(text) if file.ignored else click.secho(f"error: {text}", fg="red", err=True)
+    for warning in report.warnings:
+        obj.warn(printable(warning))
+    read = [file for file in report.files if file.cases or not file.rejected]
+    cases = sum(file.cases for file in read)
+    known = len(report.run_ids) - report.new_runs
+    there = f", {known} known already" if known else ""
+    click.echo(
+        f"{len(read)} files, {cases:,} cases, {len(report.run_ids)} runs: "
+        f"{report.new_runs} new{there}"
+    )
+    if report.unresolved:
+        obj.note(
+            f"{report.unresolved} class names could mean several files and were kept as they are"
+        )

@@ -1,0 +1,128 @@
+"""Which files are one run, how runs are named, and which executions repeat a case.
+
+Files given in one call are one run: that is what a CI job has. If they repeat each other's
+cases they cannot be, so each folder is a run then, and if files of one folder still repeat each
+other, each file. ``--run-id`` and ``--run-per`` decide it by hand.
+
+A run that nobody named is named after its content, so the same input gives the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from testopt.sources.junit_rows import JUnitFile
+
+    Hashes = npt.NDArray[np.int64]
+
+RUN_PER: Final = ("auto", "call", "folder", "file")
+# Two runs of one suite repeat half of the cases; reruns of failed cases repeat few.
+_REPEATED: Final = 1 / 3
+_MAX_ATTEMPT: Final = np.iinfo(np.int16).max
+
+
+@dataclass(slots=True)
+class Group:
+    """The files of one run, each content once."""
+
+    run_id: str
+    files: list[JUnitFile]
+
+
+def group_files(
+    files: Sequence[JUnitFile], *, per: str, run_id: str | None, key: str
+) -> list[Group]:
+    """Return the runs that files hold.
+
+    Parameters
+    ----------
+    files : sequence of JUnitFile
+        In the order in which they were given.
+    per : str
+        ``auto``, ``call``, ``folder`` or ``file``.
+    run_id : str or None
+        Name of the one run that all files are part of.
+    key : str
+        What tells files of equal content apart, such as the commit.
+    """
+    if per not in RUN_PER:
+        raise UsageError(f"a run per {per!r} is unknown", f"known: {', '.join(RUN_PER)}")
+    if run_id is not None:
+        return [Group(run_id, _distinct(files))]
+    parts = [p for one in _split(list(files), per) if (p := _distinct(one))]
+    return [Group(_name(part, key), part) for part in parts]
+
+
+def _split(files: list[JUnitFile], per: str) -> list[list[JUnitFile]]:
+    if per == "file":
+        return [[file] for file in files]
+    if per == "folder":
+        return _by(files, lambda f: f.source.folder)
+    if per == "call" or not _repeats(files):
+        return [files]
+    folders = _by(files, lambda f: f.source.folder)
+    return [part for one in folders for part in (_split(one, "file") if _repeats(one) else [one])]
+
+
+def _by(files: list[JUnitFile], name: Callable[[JUnitFile], str]) -> list[list[JUnitFile]]:
+    groups: dict[str, list[JUnitFile]] = {}
+    for file in files:
+        groups.setdefault(name(file), []).append(file)
+    return list(groups.values())
+
+
+def _distinct(files: Sequence[JUnitFile]) -> list[JUnitFile]:
+    """Return files without those whose content was there before."""
+    return list({file.digest: file for file in reversed(files)}.values())[::-1]
+
+
+def _repeats(files: Sequence[JUnitFile]) -> bool:
+    """Tell whether files hold so many cases of one another that they are several runs."""
+    each = [np.unique(file.hashes) for file in _distinct(files) if len(file.hashes)]
+    if len(each) < 2:  # noqa: PLR2004
+        return False
+    total = sum(len(one) for one in each)
+    return 1 - len(np.unique(np.concatenate(each))) / total > _REPEATED
+
+
+def _name(files: Sequence[JUnitFile], key: str) -> str:
+    content = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8)
+    for digest in sorted(file.digest for file in files):
+        content.update(digest.encode())
+    return f"junit-{content.hexdigest()}"
+
+
+def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """Number the executions of each case in their order.
+
+    Parameters
+    ----------
+    hashes : int64 array of shape (n,)
+        A hash of the case id of each execution.
+
+    Returns
+    -------
+    tuple of arrays of shape (n,)
+        Attempt from 1, and whether it is the last one of its case.
+    """
+    order = np.argsort(hashes, kind="stable")
+    ranked = hashes[order]
+    first = np.ones(len(ranked), dtype=bool)
+    first[1:] = ranked[1:] != ranked[:-1]
+    starts = np.maximum.accumulate(np.where(first, np.arange(len(ranked)), 0))
+    attempt = np.empty(len(ranked), dtype=np.int16)
+    attempt[order] = np.minimum(np.arange(len(ranked)) - starts + 1, _MAX_ATTEMPT)
+    last = np.empty(len(ranked), dtype=bool)
+    last[order] = np.append(first[1:], True) if len(ranked) else first
+    return attempt, last

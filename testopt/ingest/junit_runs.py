@@ -1,0 +1,226 @@
+"""JUnit XML into the store: find the files, read them, make runs of them, append what is new."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from testopt.errors import TestoptError
+from testopt.ingest.context import RunContext, previous_commit
+from testopt.ingest.grouping import Group, group_files, number_attempts
+from testopt.ingest.rows import run_tables
+from testopt.schema import OUTCOMES, Run, RunRecord, arrow_schema
+from testopt.sources.archives import Refusal, Source, find_sources
+from testopt.sources.identity import Resolver, files_of
+from testopt.sources.junit_rows import JUnitFile, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from testopt.store import Store
+
+_ROWS_PER_COMMIT: Final = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file; counts are per test case element, with final outcomes.
+
+    ``rejected`` says why the file, or its rest, was not read; ``ignored`` is set when that is no
+    error, because the file is XML of another kind.
+    """
+
+    path: str
+    run_id: str | None = None
+    cases: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+    attempts: int = 0
+    rejected: str | None = None
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingestion did: a report per file, the runs met, and how many of them were new."""
+
+    files: tuple[FileReport, ...]
+    run_ids: tuple[str, ...]
+    new_runs: int
+    unresolved: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def ingest_junit(
+    *,
+    store: Store,
+    paths: Sequence[str],
+    context: RunContext,
+    run_per: str = "auto",
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> IngestReport:
+    """Read JUnit XML and append its runs.
+
+    Parameters
+    ----------
+    store : Store
+        Where to.
+    paths : sequence of str
+        Files, folders, globs, archives, ``-``.
+    context : RunContext
+        What is known of the runs.
+    run_per : str
+        Which files are one run: ``auto``, ``call``, ``folder`` or ``file``.
+    progress : callable
+        Receives the numbers of files done and found.
+
+    Returns
+    -------
+    IngestReport
+        A file that cannot be read is reported, and the others are kept.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be written.
+    """
+    resolver = _resolver(context)
+    with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
+        found = list(find_sources(paths, workdir=Path(folder)))
+        files: list[JUnitFile] = []
+        for done, source in enumerate(found):
+            if isinstance(source, Source):
+                files.append(read_source(source, resolver))
+            progress(done + 1, len(found))
+        # A file that could not be read at all still makes its run an incomplete one.
+        groups = group_files(
+            [file for file in files if not file.ignored],
+            per=run_per,
+            run_id=context.options.run_id,
+            key=context.key(),
+        )
+        groups = [group for group in groups if any(f.summary.is_junit for f in group.files)]
+        new = sum(_append(store, group, context) for group in groups)
+    return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
+
+
+def _resolver(context: RunContext) -> Resolver:
+    if context.repo is None:
+        return Resolver()
+    try:
+        return Resolver(files_of(context.repo))
+    except TestoptError:
+        return Resolver()
+
+
+def _append(store: Store, group: Group, context: RunContext) -> bool:
+    """Append the results of a run, then its change, and its row last."""
+    batches = [batch for file in group.files for batch in file.batches]
+    hashes = np.concatenate([file.hashes for file in group.files] or [np.empty(0, np.int64)])
+    attempts, last = number_attempts(hashes)
+    keys = [f"{group.run_id}#{f.digest}#{n}" for f in group.files for n in range(len(f.batches))]
+    at, parts, rows = 0, {}, 0
+    for key, batch in zip(keys, batches, strict=True):
+        end = at + batch.num_rows
+        parts[key] = _results(group.run_id, batch, attempts[at:end])
+        at, rows = end, rows + batch.num_rows
+        if rows >= _ROWS_PER_COMMIT:
+            store.append("results", parts)
+            parts, rows = {}, 0
+    store.append("results", parts)
+    return _append_run(store, group, context, counts=_counts(batches, last))
+
+
+def _results(run_id: str, batch: pa.RecordBatch, attempts: npt.NDArray[np.int16]) -> pa.Table:
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    columns["run_id"] = pa.repeat(pa.scalar(run_id), batch.num_rows)
+    columns["attempt"] = pa.array(attempts)
+    schema = arrow_schema("results")
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _counts(batches: Sequence[pa.RecordBatch], last: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Return cases, final outcomes and the time spent of a run."""
+    table = pa.Table.from_batches(batches) if batches else None
+    if table is None:
+        return {"cases": 0, "failed": 0, "error": 0, "skipped": 0, "duration_s": 0.0}
+    final = table["outcome"].filter(pa.array(last))
+    by_outcome = {c["values"]: c["counts"] for c in pc.value_counts(final).to_pylist()}
+    counts = {name: by_outcome.get(name, 0) for name in OUTCOMES if name != "passed"}
+    spent = pc.sum(table["duration_s"].cast(pa.float64())).as_py() or 0.0
+    return {"cases": int(last.sum()), **counts, "duration_s": spent}
+
+
+def _append_run(
+    store: Store, group: Group, context: RunContext, *, counts: dict[str, float]
+) -> bool:
+    times = [file.time for file in group.files if file.time is not None]
+    now = datetime.now(UTC)
+    time = context.options.time or min(times, default=now)
+    commit, branch = context.commit_at(time)
+    previous = previous_commit(store, branch=branch, job=context.job, before=time)
+    change = context.change_of(group.run_id, commit=commit, previous=previous)
+    run = Run(
+        run_id=group.run_id,
+        time=time,
+        job=context.job,
+        commit=commit,
+        base=change.base,
+        branch=branch,
+        complete=all(file.complete for file in group.files),
+    )
+    tables = run_tables(RunRecord(run, (), change), seen=now, counts=counts)
+    if tables["run_changes"].num_rows:
+        store.append("run_changes", {group.run_id: tables["run_changes"]})
+    return bool(store.append("runs", {group.run_id: tables["runs"]}))
+
+
+def _report(
+    found: Sequence[Source | Refusal],
+    files: Sequence[JUnitFile],
+    groups: Sequence[Group],
+    *,
+    new: int,
+    context: RunContext,
+    unresolved: int,
+) -> IngestReport:
+    runs = {file.digest: group.run_id for group in groups for file in group.files}
+    read = iter(files)
+    reports = tuple(
+        FileReport(one.name, rejected=one.why)
+        if isinstance(one, Refusal)
+        else _file_report(next(read), runs)
+        for one in found
+    )
+    return IngestReport(
+        files=reports,
+        run_ids=tuple(group.run_id for group in groups),
+        new_runs=new,
+        unresolved=unresolved,
+        warnings=tuple(dict.fromkeys(context.warnings)),
+    )
+
+
+def _file_report(file: JUnitFile, runs: dict[str, str]) -> FileReport:
+    counts = file.summary.counts
+    return FileReport(
+        path=file.source.name,
+        run_id=runs.get(file.digest) if file.summary.is_junit else None,
+        cases=file.summary.cases,
+        failed=counts["failed"],
+        error=counts["error"],
+        skipped=counts["skipped"],
+        attempts=file.summary.attempts,
+        rejected=file.rejected,
+        ignored=file.ignored,
+    )

@@ -1,0 +1,36 @@
+"""Rows of a run whose counts are known already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testopt.schema import arrow_schema
+from testopt.store.records import tables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from testopt.schema import RunRecord
+
+
+def run_tables(
+    record: RunRecord, *, seen: datetime, counts: Mapping[str, float]
+) -> dict[str, pa.Table]:
+    """Return the rows of ``run_changes`` and ``runs`` of a run whose results are appended apart.
+
+    Parameters
+    ----------
+    record : RunRecord
+        The run and its change, without results.
+    seen : datetime
+        When it was ingested.
+    counts : mapping
+        Columns of ``runs`` that count results: cases, failed, error, skipped, duration_s.
+    """
+    tables = tables_of(record, seen=seen)
+    row = {**tables["runs"].to_pylist()[0], **counts}
+    runs = type(tables["runs"]).from_pylist([row], schema=arrow_schema("runs"))
+    return {"run_changes": tables["run_changes"], "runs": runs}

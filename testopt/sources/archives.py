@@ -1,0 +1,222 @@
+"""Finds the files that a user names: files, folders, globs, archives, standard input."""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import sys
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from testopt.errors import InputFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+STDIN: Final = "-"
+_MAX_UNPACKED: Final = 64 << 30  # bytes that one archive may unpack to
+_SKIPPED_FOLDERS: Final = frozenset({".git", ".hg", ".svn", ".testopt", "node_modules"})
+_XML: Final = (".xml", ".xml.gz")
+_COMPRESSED: Final = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# What reading a damaged file or archive raises; RuntimeError stands for zip archives with a
+# password or a compression that Python does not know.
+DAMAGED: Final = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    RuntimeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to read: what to call it, where it lies, and when it was written.
+
+    ``path`` is a file on disk, ``member`` its name inside a zip archive, ``folder`` what groups it
+    with other files, ``mtime`` seconds since 1970.
+    """
+
+    name: str
+    path: Path
+    member: str | None = None
+    folder: str = ""
+    mtime: float | None = None
+    size: int = 0
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading, unpacked.
+
+        Raises
+        ------
+        InputFileError
+            When it cannot be opened.
+        """
+        try:
+            if self.member is not None:
+                return cast("BinaryIO", zipfile.ZipFile(self.path).open(self.member))
+            unpack = _COMPRESSED.get(self.path.suffix.lower())
+            return cast("BinaryIO", unpack(self.path)) if unpack else self.path.open("rb")
+        except DAMAGED as error:
+            raise InputFileError(f"cannot be opened: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A path that holds nothing to read, and why."""
+
+    name: str
+    why: str
+
+
+def find_sources(paths: Sequence[str], *, workdir: Path) -> Iterator[Source | Refusal]:
+    """Find the files below the given paths, in a stable order.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files (read whatever their name), folders (their ``.xml`` files, all levels), globs,
+        ``.zip``, ``.tar``, ``.tar.gz`` and the like (their ``.xml`` files), ``-`` (standard input:
+        XML or an archive).
+    workdir : Path
+        Folder for what has to be unpacked; the caller removes it.
+
+    Yields
+    ------
+    Source or Refusal
+        One for each file; a refusal for each path that cannot be used.
+    """
+    for path in paths:
+        yield from _from_stdin(workdir) if path == STDIN else _from_path(path, workdir)
+
+
+def _from_path(text: str, workdir: Path) -> Iterator[Source | Refusal]:
+    path = Path(text)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []  # noqa: PTH207 - keeps the name as typed
+        for name in found:
+            yield from _from_path(name, workdir)
+        if not found:
+            why = "matches no file" if glob.has_magic(text) else _reason(error)
+            yield Refusal(text, why)
+        return
+    if stat.S_ISDIR(mode):
+        yield from _from_folder(path)
+    else:
+        yield from _from_file(path, text, workdir)
+
+
+def _reason(error: Exception) -> str:
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"cannot be read: {words}"
+
+
+def _from_folder(folder: Path) -> Iterator[Source | Refusal]:
+    refused: list[Refusal] = []
+
+    def refuse(error: OSError) -> None:
+        refused.append(Refusal(str(error.filename), _reason(error)))
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(f for f in folders if f not in _SKIPPED_FOLDERS)
+        for file in sorted(files):
+            if file.lower().endswith(_XML):
+                path = Path(parent, file)
+                yield _plain(path, str(path))
+    yield from refused
+
+
+def _plain(path: Path, name: str) -> Source | Refusal:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Refusal(name, _reason(error))
+    folder = str(path.parent)
+    return Source(name, path, folder=folder, mtime=status.st_mtime, size=status.st_size)
+
+
+def _from_file(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal]:
+    try:
+        if path.is_file() and zipfile.is_zipfile(path):
+            yield from _from_zip(path, name)
+        elif path.is_file() and tarfile.is_tarfile(path):
+            yield from _from_tar(path, name, workdir)
+        else:
+            # Pipes and devices (process substitution) can be read once only.
+            copied = path if path.is_file() else _spool(path, workdir)
+            yield _plain(copied, name)
+    except (*DAMAGED, InputFileError) as error:
+        yield Refusal(name, error.message if isinstance(error, InputFileError) else _reason(error))
+
+
+def _spool(path: Path, workdir: Path) -> Path:
+    target = _new_file(workdir)
+    with path.open("rb") as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+    return target
+
+
+def _from_stdin(workdir: Path) -> Iterator[Source | Refusal]:
+    target = _new_file(workdir)
+    with target.open("wb") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
+    for found in _from_file(target, STDIN, workdir):
+        if isinstance(found, Source) and found.name == STDIN:
+            yield Source(STDIN, found.path, folder=STDIN, size=found.size)
+        else:
+            yield found
+
+
+def _new_file(workdir: Path) -> Path:
+    return workdir / f"{sum(1 for _ in workdir.iterdir())}.data"
+
+
+def _from_zip(path: Path, name: str) -> Iterator[Source | Refusal]:
+    with zipfile.ZipFile(path) as archive:
+        members = sorted(archive.infolist(), key=lambda m: m.filename)
+        wanted = [m for m in members if not m.is_dir() and m.filename.lower().endswith(".xml")]
+        if sum(m.file_size for m in wanted) > _MAX_UNPACKED:
+            raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
+    if not wanted:
+        yield Refusal(name, "holds no .xml file")
+    for member in wanted:
+        shown = f"{name}!{member.filename}"
+        folder = f"{name}!{member.filename.rpartition('/')[0]}"
+        size = member.file_size
+        yield Source(shown, path, member.filename, folder=folder, size=size)
+
+
+def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal]:
+    """Unpack the XML files of a tar archive in one pass: it can only be read from the front."""
+    unpacked, found = 0, False
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            stream = None
+            if member.isfile() and member.name.lower().endswith(".xml"):
+                stream = archive.extractfile(member)
+            if stream is None:
+                continue
+            found = True
+            unpacked += member.size
+            if unpacked > _MAX_UNPACKED:
+                raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
+            target = _new_file(workdir)
+            with target.open("wb") as copy:
+                shutil.copyfileobj(stream, copy, 1 << 20)
+            shown, folder = f"{name}!{member.name}", f"{name}!{member.name.rpartition('/')[0]}"
+            yield Source(shown, target, folder=folder, mtime=member.mtime, size=member.size)
+    if not found:
+        yield Refusal(name, "holds no .xml file")
