@@ -1,0 +1,117 @@
+"""The pytest plugin: a thin client of the engine, which imports the standard library and pytest.
+
+Nothing of it is imported before it is asked for, and nothing that goes wrong in it changes the
+outcome of a run: the tests then run in their original order, and one line says why.
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NOTES: pytest.StashKey[list[tuple[str, bool]]] = pytest.StashKey()
+
+# Options of pytest that end before any test runs.
+_NO_RUN = (
+    "collectonly",
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "cacheshow",
+    "setupplan",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; each is an ini option too (``--testopt-base``: ``testopt_base``)."""
+    group = parser.getgroup("testopt", "order of tests by testopt")
+
+    def add(name: str, text: str, **kwargs: Any) -> None:
+        dest = name.replace("-", "_")
+        group.addoption(f"--{name}", dest=dest, default=None, help=text, **kwargs)
+        parser.addini(dest, text, default="")
+
+    add(
+        "testopt",
+        "off: touch nothing. record: note the results of this run in the store. rank: run the "
+        "cases that probably fail first, and record. select: for now the same as rank, and all "
+        "cases run. shadow: run in the original order, and record what rank would have done.",
+        choices=("off", "record", "rank", "select", "shadow"),
+    )
+    add("testopt-base", "revision that the change is compared with", metavar="REV")
+    add("testopt-store", "store: folder or URL (default: .testopt of the repository)")
+    add(
+        "testopt-granularity",
+        "what moves alone. auto (default): cases, and blocks of cases that share the set-up of a "
+        "class, module or package fixture or of a parametrised one, so that no fixture is set up "
+        "more often than without testopt. module: files as a whole. case: every case.",
+        choices=("auto", "case", "module"),
+    )
+    add("testopt-engine-timeout-s", "seconds to wait for the engine (default: 10)", type=float)
+    parser.addini("testopt_command", "command that starts the engine", default="")
+    parser.addini(
+        "testopt_order_marks",
+        "marks that fix the place of a case; nothing moves across it",
+        type="args",
+        default=["order", "run", "dependency", "incremental"],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what was asked for; in a worker of xdist, what the controller sent."""
+    fail_open(config, "inactive", _configure, config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was done; in a quiet run only what could not be done."""
+    notes = terminalreporter.config.stash.get(_NOTES, None)
+    if notes:
+        quiet = terminalreporter.verbosity < 0
+        lines = [text for text, trouble in notes if trouble or not quiet]
+        if lines:
+            terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
+
+
+def note(config: pytest.Config, text: str, *, trouble: bool = False) -> None:
+    """Keep a text for the line in the terminal summary; ``trouble`` is said in quiet runs too."""
+    config.stash.setdefault(_NOTES, []).append((text, trouble))
+
+
+def fail_open(config: pytest.Config, what: str, step: Callable[..., Any], *args: Any) -> Any:
+    """Take a step that must not touch the run: return what it returns, or None if it fails.
+
+    This is the one place that catches everything: whatever goes wrong in the plugin becomes a
+    note, which begins with `what`, and pytest goes on as if the plugin were not there.
+    """
+    try:
+        return step(*args)
+    except Exception as error:  # noqa: BLE001 - the outermost guard
+        words = " ".join(str(error).split()) or type(error).__name__
+        note(config, f"{what}: {words}" if what else words, trouble=True)
+        return None
+
+
+def _configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        if "testopt" in worker:
+            from testopt.pytest_plugin.worker import WorkerOrder
+
+            config.pluginmanager.register(WorkerOrder(config, worker["testopt"]), "testopt-order")
+        return
+    from testopt.pytest_plugin.options import asked_mode
+
+    mode = asked_mode(config, os.environ)
+    if mode == "off" or any(getattr(config.option, name, False) for name in _NO_RUN):
+        return
+    from testopt.pytest_plugin.session import start
+
+    start(config, mode)

@@ -1,0 +1,129 @@
+"""What the user asked of the plugin: ``--testopt-X`` > ``TESTOPT_X`` > ini file > pyproject.toml.
+
+The last is the table ``[tool.testopt]`` that the other commands read too.
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+MODES = ("off", "record", "rank", "select", "shadow")
+GRANULARITIES = ("auto", "case", "module")
+ORDER_MARKS = ("order", "run", "dependency", "incremental")
+TIMEOUT_S = 10.0
+
+
+class OptionError(Exception):
+    """An option outside the command line has a value that the plugin does not know."""
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of one run of pytest; texts are empty where nothing is asked for."""
+
+    mode: str = "off"
+    base: str = ""
+    store: str = ""
+    granularity: str = "auto"
+    command: tuple[str, ...] = ()
+    timeout_s: float = TIMEOUT_S
+    order_marks: tuple[str, ...] = ORDER_MARKS
+
+    @property
+    def plans(self) -> bool:
+        """Whether an order is asked for, to be applied or only noted."""
+        return self.mode in {"rank", "select", "shadow"}
+
+    @property
+    def applies(self) -> bool:
+        """Whether the order is applied."""
+        return self.mode in {"rank", "select"}
+
+
+def asked_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    """Return the mode that was asked for, unchecked; it is all that pytest's start pays for.
+
+    The environment counts only in the outermost pytest: a suite that runs pytest itself (tests of
+    plugins) does not mean it to be ordered or recorded.
+    """
+    mode = config.getoption("testopt", None)
+    if mode is None and "PYTEST_CURRENT_TEST" not in environ:
+        mode = environ.get("TESTOPT_MODE") or None
+    return str(mode or config.getini("testopt") or _project(config).get("mode") or "off")
+
+
+def read_options(config: pytest.Config, mode: str) -> Options:
+    """Return all options.
+
+    Raises
+    ------
+    OptionError
+        For a value that is not known.
+    """
+    values = _Values(config)
+    if mode not in MODES:
+        raise OptionError(f"unknown mode {mode!r}; known: {', '.join(MODES)}")
+    granularity = values.get("granularity") or "auto"
+    if granularity not in GRANULARITIES:
+        known = ", ".join(GRANULARITIES)
+        raise OptionError(f"unknown granularity {granularity!r}; known: {known}")
+    try:
+        timeout = float(values.get("engine_timeout_s") or TIMEOUT_S)
+        command = tuple(shlex.split(values.get("command")))
+    except ValueError as error:
+        raise OptionError(f"cannot use a setting: {error}") from None
+    return Options(
+        mode=mode,
+        base=values.get("base"),
+        store=values.get("store"),
+        granularity=granularity,
+        command=command,
+        timeout_s=timeout,
+        order_marks=tuple(config.getini("testopt_order_marks")),
+    )
+
+
+class _Values:
+    """Looks a setting up in all places."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._table = _project(config)
+
+    def get(self, name: str) -> str:
+        """Return the value in the first place that has one, or an empty text."""
+        for value in (
+            self._config.getoption(f"testopt_{name}", None),
+            os.environ.get(f"TESTOPT_{name.upper()}"),
+            self._config.getini(f"testopt_{name}"),
+            self._table.get(name),
+        ):
+            if value not in (None, ""):
+                return str(value)
+        return ""
+
+
+def _project(config: pytest.Config) -> dict[str, Any]:
+    """Return ``[tool.testopt]`` of the root folder, parsed only where it is mentioned."""
+    path = config.rootpath / "pyproject.toml"
+    try:
+        data = path.read_bytes()
+        if b"tool.testopt" not in data:
+            return {}
+        import tomllib
+
+        table = tomllib.loads(data.decode("utf-8")).get("tool", {}).get("testopt", {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}

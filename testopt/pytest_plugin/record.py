@@ -1,0 +1,74 @@
+"""Turns pytest's reports into one row per execution of a case.
+
+pytest reports a case in phases: set-up, call, tear-down, and anything in between from subtests. A
+second set-up of the same case is another attempt: a rerun, or the same file given twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+    Row = list[Any]  # node id, outcome, seconds, message or None, worker or ""
+
+_MESSAGE_LIMIT = 100_000  # characters; longer ones are cut before they are digested
+_PHASES = frozenset({"setup", "call", "teardown"})
+_NODE, _OUTCOME, _SECONDS, _MESSAGE = range(4)
+
+
+class Recorder:
+    """Collects the rows of a run. `add` is on the path of every test, so it does little."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []  # finished; whoever takes them empties the list
+        self.seen = 0
+        self._open: dict[tuple[str, str], Row] = {}
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one report."""
+        node = report.__dict__.get("node")  # set by xdist: the worker
+        worker = "" if node is None else node.gateway.id
+        key = (worker, report.nodeid)
+        row = self._open.get(key)
+        when = report.when
+        if row is None or when == "setup":
+            if row is not None:
+                self.rows.append(row)
+            row = self._open[key] = [report.nodeid, "passed", 0.0, None, worker]
+            self.seen += 1
+        row[_SECONDS] += report.duration
+        if report.outcome != "passed":
+            _merge(row, report)
+        if when == "teardown":
+            self.rows.append(self._open.pop(key))
+
+    def add_collection(self, report: pytest.CollectReport) -> None:
+        """Take the error of a file that could not be collected."""
+        if report.failed:
+            self.rows.append([report.nodeid, "error", 0.0, _message(report), "collection"])
+
+    def finish(self) -> None:
+        """Close what has no tear-down: the last rerun of a case, or the victim of a crash."""
+        self.rows += self._open.values()
+        self._open.clear()
+
+
+def _merge(row: Row, report: pytest.TestReport) -> None:
+    """Add a report that is not a pass to its row: a failure of the call is the outcome."""
+    if report.outcome == "skipped":
+        if not hasattr(report, "context") and row[_OUTCOME] == "passed":  # a subtest has one
+            row[_OUTCOME] = "skipped"
+        return
+    # "failed", or "rerun": the failure of an attempt that is not the last.
+    call = report.when == "call" or report.when not in _PHASES | {"???"}
+    if row[_OUTCOME] != "failed":
+        row[_OUTCOME] = "failed" if call else "error"
+        row[_MESSAGE] = _message(report)
+
+
+def _message(report: pytest.TestReport | pytest.CollectReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(report.longrepr) if crash is None else crash.message
+    return text[:_MESSAGE_LIMIT]

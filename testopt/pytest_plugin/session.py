@@ -1,0 +1,217 @@
+"""One run of pytest, alone or as the controller of xdist: asks for an order, sends the results."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testopt.pytest_plugin import fail_open, note
+from testopt.pytest_plugin.apply import Order, check_permutation, order_items, payload
+from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
+from testopt.pytest_plugin.options import Options, read_options
+from testopt.pytest_plugin.record import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_BATCH = 2000  # rows that are sent together
+_NOT_ORDERED = "original order"
+_NOT_RECORDED = "not recorded"
+
+
+def start(config: pytest.Config, mode: str) -> None:
+    """Start the engine, which prepares itself while pytest collects, and register the hooks."""
+    options = read_options(config, mode)
+    run = Run(config, options)
+    config.pluginmanager.register(run, "testopt-run")
+    planner = _planner(config, run) if options.plans else None
+    if planner is not None:
+        config.pluginmanager.register(planner, "testopt-plan")
+
+
+def _planner(config: pytest.Config, run: Run) -> Planner | Distributor | None:
+    dist = config.getoption("dist", "no")
+    why = ""
+    if dist == "each":
+        why = "--dist each gives every case to every worker"
+    elif config.getoption("stepwise", default=False):
+        why = "--stepwise goes on where the last run stopped"
+    if why:
+        note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
+        return None
+    if dist != "no" and config.getoption("tx", None):
+        return Distributor(config, run)
+    return Planner(config, run)
+
+
+class Run:
+    """Records a run, and owns its engine."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self.config, self.options = config, options
+        self._recorder = Recorder()
+        self._items: int | None = None
+        self.client = self._engine(options.mode)
+
+    def _engine(self, mode: str) -> Client:
+        client = Client(self.options.command)
+        client.post(
+            {
+                "op": "start",
+                "protocol": PROTOCOL,
+                "mode": mode,
+                "root": str(self.config.rootpath),
+                "base": self.options.base,
+                "store": self.options.store,
+                "each": self.config.getoption("dist", "no") == "each",
+            }
+        )
+        return client
+
+    def ask_order(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Ask for an order. Where that breaks the engine, another one will record the run."""
+        try:
+            return self.client.ask(request, self.options.timeout_s)
+        except EngineError:
+            if not self.client.usable:
+                self.client = self._engine("record")
+            raise
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note how many cases there are, and let the engine detach itself before they run."""
+        self._items = len(session.items)
+        fail_open(self.config, "", self.client.settle)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the report of one phase of one case."""
+        fail_open(self.config, _NOT_RECORDED, self._add, report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take the error of a file that cannot be collected."""
+        if report.failed:
+            fail_open(self.config, _NOT_RECORDED, self._recorder.add_collection, report)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Send what is left, and wait for the engine to write it."""
+        fail_open(self.config, _NOT_RECORDED, self._finish, session, int(exitstatus))
+
+    def pytest_unconfigure(self) -> None:
+        """End the engine in every case."""
+        fail_open(self.config, "", self.client.close)
+
+    def _add(self, report: pytest.TestReport) -> None:
+        self._recorder.add(report)
+        if len(self._recorder.rows) >= _BATCH:
+            self._send()
+
+    def _send(self) -> None:
+        rows, self._recorder.rows = self._recorder.rows, []
+        if rows and self.client.usable:
+            self.client.post({"op": "results", "rows": rows})
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        self._recorder.finish()
+        if not self.client.usable:
+            raise EngineError("the engine has ended")
+        if not self._recorder.seen and not self._recorder.rows:
+            return
+        self._send()
+        stopped = bool(session.shouldstop or session.shouldfail)
+        missing = self._items is not None and self._recorder.seen < self._items
+        finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        answer = self.client.ask(
+            {"op": "end", "complete": finished and not stopped and not missing},
+            self.options.timeout_s,
+        )
+        note(self.config, str(answer.get("note", "")))
+
+
+class Planner:
+    """Orders the cases of a run that is not distributed."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config, self._run = config, run
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """Order what the other plugins have selected and ordered."""
+        result = yield
+        if items:
+            fail_open(self._config, _NOT_ORDERED, self._order, items)
+        return result
+
+    def _order(self, items: list[pytest.Item]) -> None:
+        options = self._run.options
+        answer = self._run.ask_order({"op": "plan", "ids": [item.nodeid for item in items]})
+        _say(self._config, options, answer)
+        if answer.get("degraded") or not options.applies:
+            return
+        rank = check_permutation(answer.get("rank"), len(items))
+        order = Order.of(rank, answer.get("probability"), answer.get("cost"))
+        items[:] = order_items(items, order, options.granularity, options.order_marks)
+
+
+class Distributor:
+    """Sends the order of the known cases to the workers of xdist, which collect on their own."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        self._config, self._run = config, run
+        self._payload: dict[str, Any] | None = None
+        self._asked = False
+        self._failures: set[str] = set()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker the order; a worker that replaces a crashed one gets the same."""
+        if not self._asked:
+            self._asked = True
+            self._payload = fail_open(self._config, _NOT_ORDERED, self._ask)
+        if self._payload is not None:
+            node.workerinput["testopt"] = self._payload
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Repeat what a worker says that could not order its cases."""
+        output = getattr(node, "workeroutput", None) or {}
+        why = output.get("testopt")
+        if isinstance(why, str) and why not in self._failures:
+            self._failures.add(why)
+            note(self._config, why, trouble=True)
+
+    def _ask(self) -> dict[str, Any] | None:
+        options = self._run.options
+        answer = self._run.ask_order({"op": "known"})
+        _say(self._config, options, answer)
+        if answer.get("degraded") or not options.applies:
+            return None
+        found = payload(answer, options.granularity, options.order_marks)
+        if not _chose_scope_order(self._config):
+            self._config.option.loadscopereorder = False
+        return found
+
+
+def _say(config: pytest.Config, options: Options, answer: dict[str, Any]) -> None:
+    """Note where the order comes from, and where it is not what was asked for."""
+    text = str(answer.get("note", ""))
+    if answer.get("degraded"):
+        why = text.removeprefix(f"{_NOT_ORDERED}: ")
+        note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
+        return
+    if options.mode == "select":
+        note(config, "nothing is left out yet: all cases run, in order", trouble=True)
+    if options.mode == "shadow":
+        text = f"{_NOT_ORDERED} (shadow); rank would have used: {text}"
+    note(config, text, trouble=bool(answer.get("doubtful")))
+
+
+def _chose_scope_order(config: pytest.Config) -> bool:
+    """Tell whether the user asked for xdist's own order of scopes."""
+    given = [*map(str, config.invocation_params.args), os.environ.get("PYTEST_ADDOPTS", "")]
+    given += map(str, config.getini("addopts"))
+    return any("--loadscope-reorder" in text.split() for text in given)

@@ -1,0 +1,39 @@
+"""A worker of xdist: orders what it collects as the controller says.
+
+All workers collect the same cases and get the same order, so they arrive at the same list; xdist
+stops the run where they do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testopt.pytest_plugin import fail_open
+from testopt.pytest_plugin.apply import order_known
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class WorkerOrder:
+    """Orders the items of one worker."""
+
+    def __init__(self, config: pytest.Config, sent: dict[str, Any]) -> None:
+        self._config, self._sent = config, sent
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """Order what the other plugins have selected and ordered."""
+        result = yield
+        if fail_open(self._config, "original order", self._order, items) is None:
+            output = getattr(self._config, "workeroutput", {})
+            output["testopt"] = "original order: a worker could not apply the order"
+        return result
+
+    def _order(self, items: list[pytest.Item]) -> bool:
+        items[:] = order_known(items, self._sent)
+        return True
