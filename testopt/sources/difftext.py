@@ -7,8 +7,8 @@ identifiers, so it is read as far as time and size allow.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.features.paths import path_text
 from testopt.features.words import identifiers
@@ -27,8 +27,7 @@ _GITLINK: Final = b"160000"
 _HUNK: Final = re.compile(rb"^(?:@@[^@\n]*@@|\\ No newline.*)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class RawEntry:
+class RawEntry(NamedTuple):
     """One file of git's ``--raw`` list: modes, object names, status letter, paths as bytes."""
 
     old_mode: bytes

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from testopt.sources.difftext import RawEntry
 
-CHUNK: Final = 256  # commits that one git process reads
+# Commits that one git process reads: few share the work better, many make git unpack less twice.
+CHUNK: Final = (256, 1024)
 MAX_WORKERS: Final = 8
 _HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
 LOG_ARGS: Final = (
@@ -155,7 +156,7 @@ def read_history(
     Yields
     ------
     History
-        Of ``CHUNK`` commits each, in the order of `shas`.
+        Of 256 to 1,024 commits each, in the order of `shas`.
 
     Raises
     ------
@@ -163,7 +164,8 @@ def read_history(
         When git fails, as it does on a damaged repository.
     """
     count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
-    ranges = iter([shas[i : i + CHUNK] for i in range(0, len(shas), CHUNK)])
+    size = min(max(-(-len(shas) // (2 * count)), CHUNK[0]), CHUNK[1])
+    ranges = iter([shas[i : i + size] for i in range(0, len(shas), size)])
     pool = ThreadPoolExecutor(count, thread_name_prefix="gitlog")
     try:
         # a few ahead of the reader, so that a slow store does not fill the memory
