@@ -7,6 +7,7 @@ There is no transaction over several tables. The rows of a run go to ``results``
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -51,7 +52,7 @@ class Store:
     @classmethod
     def open(
         cls,
-        url: str,
+        url: str | os.PathLike[str],
         *,
         create: bool = False,
         compact_files: int = 64,
@@ -61,7 +62,7 @@ class Store:
 
         Parameters
         ----------
-        url : str
+        url : str or path
             Folder, or a URL such as ``s3://bucket/prefix``.
         create : bool
             Make a new store where there is none; safe when many processes do so at once.
@@ -77,7 +78,7 @@ class Store:
         StoreError
             When it is damaged or was written by a newer testopt.
         """
-        location = Location(url)
+        location = Location(os.fspath(url))
         open_format(location, create=create)
         return cls(location, compact_files=compact_files, retention_days=retention_days)
 
@@ -219,11 +220,8 @@ class Store:
         columns = [*wanted, *({"run_id"} - set(wanted))]
         encoded = [*dictionary, "run_id"]
         for rows in self._scan(table, columns, where=where, dictionary=encoded):
-            kept = rows.filter(mask(rows["run_id"], "in", committed)).select(wanted)
-            if "run_id" in wanted and "run_id" not in dictionary:
-                plain = kept["run_id"].cast("string")
-                kept = kept.set_column(list(wanted).index("run_id"), "run_id", plain)
-            yield kept
+            kept = rows.filter(mask(rows["run_id"], "in", committed))
+            yield kept.select(wanted).cast(typed(table, wanted, dictionary))
 
     def _scan(
         self,

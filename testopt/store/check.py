@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from testopt.errors import StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
-    DAY_S,
     RUN_TABLES,
     drop_orphans,
     drop_runs,
+    leftovers,
     orphan_runs,
     small_files,
 )
-from testopt.store.parquet import read_file, runs_of
+from testopt.store.parquet import is_as_written, read_file, runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from deltalake import DeltaTable
@@ -120,15 +119,20 @@ def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False
     problems: list[Problem] = []
     rows: Counter[str] = Counter()
     for table, log in logs.items():
+        gaps = _gaps(location, table)
+        problems += gaps
         try:
-            handle = log.refresh()
+            handle = None if gaps else log.refresh()
         except StoreError as error:
             problems.append(Problem("log", table, error.message))
             continue
         if handle is None:
             continue
-        problems += _gaps(location, table)
-        damaged = dict(_damaged_files(log, handle, rows))
+        problems += [
+            Problem("leftover", table, "a writer that died left it; compaction removes it", name)
+            for name in leftovers(log, handle)
+        ]
+        damaged = list(_damaged_files(log, handle, rows))
         problems += _report(log, handle, damaged, repair=repair)
     if not any(p.kind == "log" for p in problems):
         problems += _check_runs(logs, rows, repair=repair)
@@ -171,16 +175,13 @@ def _damaged_files(
 
 
 def _count(log: Log, file: DataFile, rows: Counter[str]) -> int:
-    with log.location.open_input(f"{log.table}/{file.path}") as stream:
-        if stream.size() != file.size:
-            raise ValueError(f"{stream.size()} bytes instead of {file.size}")
+    if not is_as_written(log.location, log.table, file):
+        raise ValueError("its size or checksum is not what was written")
     seen: Counter[str] = Counter()
     count = 0
     columns = list(TABLES[log.table])
     encoded = [c for c in columns if c in {"run_id", "case_id"}]
-    for part in read_file(
-        log.location, log.table, file.path, columns=columns, dictionary=encoded, verify=True
-    ):
+    for part in read_file(log.location, log.table, file.path, columns=columns, dictionary=encoded):
         count += part.num_rows
         if log.table in {"results", "runs"}:
             for entry in part["run_id"].value_counts():
@@ -190,12 +191,13 @@ def _count(log: Log, file: DataFile, rows: Counter[str]) -> int:
 
 
 def _report(
-    log: Log, handle: DeltaTable, damaged: Mapping[DataFile, Problem], *, repair: bool
+    log: Log, handle: DeltaTable, damaged: Sequence[tuple[DataFile, Problem]], *, repair: bool
 ) -> list[Problem]:
-    problems = list(damaged.values())
+    files = [file for file, _ in damaged]
+    problems = [problem for _, problem in damaged]
     if repair and damaged and log.table in {*RUN_TABLES, "runs"}:
-        lost = {r for f in damaged for r in _runs_if_known(log, f)}
-        mended = log.rewrite(handle, add=[], remove=list(damaged), keys=log.written(handle, lost))
+        lost = {r for f in files for r in _runs_if_known(log, f)}
+        mended = log.rewrite(handle, add=[], remove=files, keys=log.written(handle, lost))
         problems = [replace(p, mended=mended) for p in problems]
     return problems
 
@@ -257,18 +259,4 @@ def _orphans(logs: Mapping[str, Log], committed: set[str], *, repair: bool) -> l
         if orphans:
             message = f"rows of {len(orphans)} runs that were never finished"
             problems.append(Problem("orphan", table, message, mended=mended))
-        problems += _leftovers(logs[table])
     return problems
-
-
-def _leftovers(log: Log) -> list[Problem]:
-    """Find files that no commit names, older than a day: dead writers leave them."""
-    folder = log.location.local
-    handle = log.refresh()
-    if folder is None or handle is None:
-        return []
-    return [
-        Problem("leftover", log.table, "a writer that died left this file", name)
-        for name in handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
-        if time.time() - (folder / log.table / name).stat().st_mtime > DAY_S
-    ]

@@ -189,9 +189,7 @@ def _parts(log: Log, handle: DeltaTable, run_id: str) -> Iterator[str]:
 
 
 def vacuum(log: Log, retention_days: float) -> int:
-    """Remove replaced files older than the retention, and files that no commit ever named.
-
-    The latter are kept for a day at least: a writer may be about to commit them.
+    """Remove replaced files older than the retention, and what dead writers left behind.
 
     Returns
     -------
@@ -204,36 +202,38 @@ def vacuum(log: Log, retention_days: float) -> int:
     handle = log.refresh()
     if handle is None:
         return 0
-    removed = 0
     hours = max(0, int(retention_days * 24))
     quiet = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     try:
-        for full, age in ((False, hours), (True, max(hours, 24))):
-            if handle.vacuum(age, dry_run=True, enforce_retention_duration=False, full=full):
-                removed += len(
-                    handle.vacuum(
-                        age,
-                        dry_run=False,
-                        enforce_retention_duration=False,
-                        full=full,
-                        post_commithook_properties=quiet,
-                    )
-                )
-                handle.update_incremental()
+        removed = leftovers(log, handle)
+        for path in removed:
+            log.location.delete(f"{log.table}/{path}")
+        if handle.vacuum(hours, dry_run=True, enforce_retention_duration=False):
+            removed += handle.vacuum(
+                hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                post_commithook_properties=quiet,
+            )
+            handle.update_incremental()
         handle.create_checkpoint()
         handle.cleanup_metadata()
     except (DeltaError, OSError) as error:
         raise explain(error, f"table {log.table} cannot be vacuumed") from error
-    return removed + _remove_leftovers(log)
+    return len(removed)
 
 
-def _remove_leftovers(log: Log) -> int:
-    """Remove temporary files of writers that died more than a day ago."""
+def leftovers(log: Log, handle: DeltaTable) -> list[str]:
+    """Return files older than a day that no commit ever named: dead writers leave them.
+
+    Younger ones may be about to be committed.
+    """
+    unnamed = handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
+    replaced = handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
+    found = sorted(set(unnamed).difference(replaced))
     folder = log.location.local
-    removed = 0
     for path in (folder / log.table).rglob("*") if folder else ():
         with suppress(OSError):
             if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > DAY_S:
-                path.unlink()
-                removed += 1
-    return removed
+                found.append(path.relative_to(folder / log.table).as_posix())
+    return found

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from testopt.errors import StoreError
 from testopt.schema import TABLES, arrow_schema, digest
-from testopt.store.location import explain
+from testopt.store.location import explain, is_refused
 from testopt.store.parquet import DataFile, write_files
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Log:
             if failure is None or self._committed(handle, files, missing):
                 self.checkpoint(handle)
                 return missing
-            if not _is_conflict(failure) or time.monotonic() > deadline:
+            if not is_conflict(failure) or time.monotonic() > deadline:
                 self.discard(files)
                 raise explain(failure, f"{self._url} cannot be appended to") from failure
             _pause(attempt)
@@ -162,13 +162,9 @@ class Log:
 
         schema = arrow_schema(self.table)
         try:
-            data = part.select(schema.names).cast(schema)
+            return part.select(schema.names).cast(schema)
         except (KeyError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"rows do not fit table {self.table}: {error}") from error
-        for field in schema:
-            if not field.nullable and data[field.name].null_count:
-                raise StoreError(f"rows of table {self.table} lack {field.name}")
-        return data
 
     def _write(self, parts: Sequence[pa.Table]) -> list[DataFile]:
         import pyarrow as pa
@@ -259,12 +255,12 @@ class Log:
         fresh = self.create()
         if failure is None:
             return True
-        paths = {f.path for f in self.files(fresh)}
-        if {f.path for f in add} <= paths and not {f.path for f in remove} & paths:
+        if is_conflict(failure):
+            self.discard(add)
+            return False
+        if add and {f.path for f in add} <= {f.path for f in self.files(fresh)}:
             return True
         self.discard(add)
-        if _is_conflict(failure):
-            return False
         raise explain(failure, f"{self._url} cannot be rewritten") from failure
 
     def _committed(
@@ -302,10 +298,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _is_conflict(error: Exception) -> bool:
+def is_conflict(error: Exception) -> bool:
+    """Tell whether a commit failed because of other writers, and not of the disk."""
     from deltalake.exceptions import CommitFailedError
 
-    return isinstance(error, CommitFailedError)
+    return isinstance(error, CommitFailedError) and not is_refused(error)
 
 
 def _pause(attempt: int) -> None:

@@ -24,17 +24,31 @@ _FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage ful
 _DENIED_WORDS = ("permission denied", "read-only file system", "access denied", "forbidden")
 
 
+def _is_full(error: BaseException) -> bool:
+    text = str(error).lower()
+    return getattr(error, "errno", None) in _FULL or any(w in text for w in _FULL_WORDS)
+
+
+def _is_denied(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, PermissionError) or any(w in text for w in _DENIED_WORDS)
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether the disk is full or writing is not allowed: repeating does not help."""
+    return _is_full(error) or _is_denied(error)
+
+
 def explain(error: BaseException, what: str) -> StoreError:
     """Return a `StoreError` that says what could not be done and why, in words of a user."""
-    text = str(error)
-    low = text.lower()
-    if getattr(error, "errno", None) in _FULL or any(w in low for w in _FULL_WORDS):
+    if _is_full(error):
         return StoreError(
             f"{what}: no space left (full disk, quota or file size limit)",
             "free some space and repeat the command; what the store acknowledged is kept",
         )
-    if isinstance(error, PermissionError) or any(w in low for w in _DENIED_WORDS):
+    if _is_denied(error):
         return StoreError(f"{what}: permission denied or read-only", "check who owns the store")
+    text = str(error)
     first = text.strip().splitlines()
     return StoreError(
         f"{what}: {first[0] if first else type(error).__name__}", "see `testopt store check`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import dataclass
@@ -75,32 +76,49 @@ def write_files(location: Location, table: str, data: pa.Table, *, modified: int
 
 
 def _write_file(location: Location, table: str, data: pa.Table, *, modified: int) -> DataFile:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     data = sorted_rows(table, data)
     split = _noisy(data)
-    name = f"part-{uuid.uuid4()}.zstd.parquet"
     if "run_id" in data.column_names and table != "runs":
         runs = data["run_id"].unique().to_pylist()
         if len(runs) <= MAX_RUNS_LISTED:
             data = data.replace_schema_metadata({RUNS_KEY: json.dumps(runs)})
-
-    def fill(stream: Any) -> None:
-        pq.write_table(
-            data,
-            stream,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=ROWS_PER_GROUP,
-            store_schema=False,
-            write_page_checksum=True,
-            use_dictionary=[c for c in data.column_names if c not in split],
-            column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
-            dictionary_pagesize_limit=8 << 20,
-        )
-
-    size = location.write(f"{table}/{name}", fill)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        data,
+        sink,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=ROWS_PER_GROUP,
+        store_schema=False,
+        use_dictionary=[c for c in data.column_names if c not in split],
+        column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
+        dictionary_pagesize_limit=8 << 20,
+    )
+    content = sink.getvalue()
+    name = f"part-{uuid.uuid4()}-{_checksum(content)}.parquet"
+    size = location.write(f"{table}/{name}", lambda stream: stream.write(content))
     return DataFile(name, size, modified, data.num_rows, _bounds(table, data))
+
+
+def _checksum(content: Any) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def is_as_written(location: Location, table: str, file: DataFile) -> bool:
+    """Tell whether a file has the size in the log and the checksum in its name.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is missing.
+    """
+    with location.open_input(f"{table}/{file.path}") as stream:
+        content = stream.read_buffer()
+    named = file.path.removesuffix(".parquet").rpartition("-")[2]
+    return content.size == file.size and _checksum(content) == named
 
 
 def _noisy(data: pa.Table) -> list[str]:
@@ -161,7 +179,6 @@ def read_file(
     columns: Sequence[str],
     where: Sequence[Filter] = (),
     dictionary: Sequence[str] = (),
-    verify: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield the rows of one file that pass the filters, row group by row group.
 
@@ -175,8 +192,6 @@ def read_file(
         Filters, all of which must hold.
     dictionary : sequence of str
         Text columns to return dictionary-encoded.
-    verify : bool
-        Compare the checksums of all pages.
 
     Raises
     ------
@@ -186,9 +201,7 @@ def read_file(
     import pyarrow.parquet as pq
 
     with location.open_input(f"{table}/{path}") as stream:
-        file = pq.ParquetFile(
-            stream, read_dictionary=list(dictionary), page_checksum_verification=verify
-        )
+        file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
         if not _lists_run(file, where):
             return
         schema = typed(table, columns, dictionary)
