@@ -165,8 +165,9 @@ class _Reader:
                 new, self._file.added = new - 1, self._file.added + 1
             elif sign == b"-":
                 old, self._file.deleted = old - 1, self._file.deleted + 1
-            elif sign != b"\\":  # context; some tools strip the blank of an empty line
-                old, new = old - 1, new - 1
+            else:
+                if sign != b"\\":  # context; some tools strip the blank of an empty line
+                    old, new = old - 1, new - 1
                 continue
             self._file.keep(line[1:].rstrip(b"\r\n"))
 
@@ -192,10 +193,12 @@ def _git_paths(text: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
     """Return the paths of a ``diff --git`` line, which counts where no other header names them."""
     if text.startswith(b'"'):
         left, _, right = text.rpartition(b' "')
-        return _unquote(left)[2:], _unquote(b'"' + right)[2:]
-    # both paths are the same unless a rename header follows: cut in the middle
-    half = len(text) // 2
-    left, right = text[:half], text[half + 1 :]
+        left, right = _unquote(left), _unquote(b'"' + right)
+    else:  # both paths are the same unless a rename header follows: cut in the middle
+        half = len(text) // 2
+        left, right = text[:half], text[half + 1 :]
+    if left == right:  # made with --no-prefix
+        return left, right
     return (left[2:], right[2:]) if left[2:] == right[2:] else (None, None)
 
 

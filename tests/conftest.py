@@ -1,0 +1,181 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Stands in for the engine: orders as it is told, or misbehaves at a given request.
+FAKE_ENGINE = """
+import json, os, random, sys, time
+how, at, log = sys.argv[1:4]
+for line in sys.stdin:
+    request = json.loads(line)
+    with open(log, "a") as out:
+        out.write(line)
+    op = request["op"]
+    if op == at:
+        if how == "die":
+            sys.stderr.write("first\\nlast \\x1b[31m words\\n")
+            sys.exit(3)
+        if how == "kill":
+            os.kill(os.getpid(), 9)
+        if how == "hang":
+            time.sleep(600)
+        if how == "garbage":
+            print("\\x00\\xff{]", flush=True)
+            continue
+        if how == "flood":
+            while True:
+                sys.stdout.write("x" * 65536)
+        if how == "deaf":
+            os.close(0)
+            time.sleep(600)
+        if how == "fault":
+            print(json.dumps({"re": op, "error": "bad \\x1b[2J\\nluck"}), flush=True)
+            continue
+        if how == "other":
+            print(json.dumps({"re": "nothing"}), flush=True)
+            continue
+        if how == "list":
+            print("[1, 2]", flush=True)
+            continue
+    if op == "plan":
+        count = len(request["ids"])
+        rank = list(range(count))
+        if how == "reverse":
+            rank.reverse()
+        if how.startswith("shuffle"):
+            random.Random(int(at)).shuffle(rank)
+        answer = {"rank": rank, "note": "fake order"}
+        if how == "shuffle-values":
+            answer["probability"] = [random.Random(i).random() for i in rank]
+            answer["cost"] = [1.0] * count
+        answer["rank"] = {
+            "short": rank[1:], "double": [0] * count, "text": "abc", "null": None,
+            "floats": [r + 0.0 for r in rank], "huge": [r + 1 for r in rank],
+        }.get(how, rank)
+        print(json.dumps({"re": op, **answer}), flush=True)
+    if op == "known":
+        known = json.loads(os.environ.get("FAKE_KNOWN", "[]"))
+        print(json.dumps({"re": op, "ids": known, "note": "fake order"}), flush=True)
+    if op == "end":
+        print(json.dumps({"re": op, "note": "fake record"}), flush=True)
+        sys.exit()
+"""
+
+
+@pytest.fixture
+def with_plugin(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Arguments that load the plugin, where testopt is not installed but stands beside the tests.
+
+    Nothing of the surrounding run or CI job shows in the runs under test.
+    """
+    for name in list(os.environ):
+        if name.startswith(("TESTOPT_", "GITHUB_", "GITLAB_", "CI_", "BUILDKITE", "CIRCLE")):
+            monkeypatch.delenv(name)
+    # Hypothesis would be imported anew, without cached bytecode, in every run under test.
+    args = ("-p", "no:hypothesispytest", "-p", "no:randomly")
+    if any(point.name == "testopt" for point in entry_points(group="pytest11")):
+        return args
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return (*args, "-p", "testopt.pytest_plugin")
+
+
+@pytest.fixture
+def fake_engine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that puts a fake engine in place; it returns the log of its requests."""
+    folder = tmp_path_factory.mktemp("engine")
+    script = folder / "engine.py"
+    script.write_text(FAKE_ENGINE, encoding="utf-8")
+
+    def use(how: str, at: str = "") -> Path:
+        log = folder / "requests.jsonl"
+        log.write_text("")
+        command = [sys.executable, "-S", str(script), how, at or "-", str(log)]
+        monkeypatch.setenv("TESTOPT_COMMAND", shlex.join(command))
+        return log
+
+    return use
+
+
+@pytest.fixture
+def git_here():
+    """Return a function that makes a folder a git repository with one commit of all files."""
+
+    def commit(folder: Path, message: str = "all") -> str:
+        def git(*args: str) -> str:
+            identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+            done = subprocess.run(
+                ["git", "-C", str(folder), *identity, *args],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            return done.stdout.strip()
+
+        git("init", "-q", "-b", "main")
+        git("add", "-A")
+        git("commit", "-q", "--allow-empty", "-m", message)
+        return git("rev-parse", "HEAD")
+
+    return commit
+
+
+class GitRepo:
+    """A git repository that a test makes, commit by commit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *args: str, env: dict[str, str] | None = None) -> str:
+        """Run git; the author is Ann at noon of 1 January 2024 unless `env` says otherwise."""
+        person = {"NAME": "Ann", "EMAIL": "ann@example.org", "DATE": "1704110400 +0000"}
+        both = {f"GIT_{w}_{k}": v for w in ("AUTHOR", "COMMITTER") for k, v in person.items()}
+        done = subprocess.run(
+            ["git", "-C", str(self.path), "-c", "protocol.file.allow=always", *args],
+            check=True,
+            capture_output=True,
+            env={**os.environ, **both, **(env or {})},
+        )
+        return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+    def write(self, name: str | bytes, content: str | bytes) -> None:
+        """Write a file; its folders are made."""
+        path = self.path / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def commit(
+        self,
+        message: str = "change",
+        files: dict[str, str] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Write files, commit everything, and return the hash."""
+        for name, content in (files or {}).items():
+            self.write(name, content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message, env=env)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def make_repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Return a function that makes an empty repository; no user's git configuration applies."""
+    for scope in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"GIT_CONFIG_{scope}", os.devnull)
+    monkeypatch.setenv("TESTOPT_KEY", "a key for tests only")
+    return lambda name="repo": GitRepo(tmp_path / name)
