@@ -12,9 +12,13 @@ from testopt.errors import TestoptError
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
+    "backfill": "testopt.cli.backfill",
+    "backtest": "testopt.cli.backtest",
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
+    "rank": "testopt.cli.rank",
     "store": "testopt.cli.store",
+    "train": "testopt.cli.train",
 }
 
 

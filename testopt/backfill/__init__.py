@@ -1,0 +1,140 @@
+"""Replays past commits to make history: as they were, with their change undone, with faults.
+
+For each of the last commits that touch source the suite runs in a worktree: `clean` is the commit
+as it was; `reverse` has its source files back at its parent, with its tests kept; a `mutant` has
+one small fault on or near the lines that it changed. Variants are commits under
+``refs/testopt/backfill/``, each like a pull request on top of the commit.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from testopt.backfill.command import Command
+from testopt.backfill.commits import CommitReplay, Shared
+from testopt.backfill.history import past_commits
+from testopt.backfill.ledger import Ledger
+from testopt.backfill.options import BackfillOptions, BackfillReport, Unusable
+from testopt.backfill.replay import Slot
+from testopt.errors import BackfillError
+from testopt.sources.git import is_shallow
+from testopt.sources.processes import Processes
+from testopt.sources.worktree import Stage, default_branch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from testopt.backfill.history import PastCommit
+    from testopt.store import Store
+
+__all__ = ["BackfillOptions", "BackfillReport", "Unusable", "backfill"]
+
+_TRIES = 3  # newest commits that may be unusable before it is the command's fault
+
+
+def backfill(
+    *,
+    repo: Path,
+    store: Store,
+    options: BackfillOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BackfillReport:
+    """Replay past commits and append their runs to the store.
+
+    Every run has an id made from the commit, the edit and the command, and is appended when it is
+    done: what a killed process finished is not run again. The working tree, index, branches and
+    stash of `repo` are never touched.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    store : Store
+        Where runs go.
+    options : BackfillOptions, optional
+        What to replay, and how.
+    progress : callable, optional
+        Called with the runs done (or found done) and the runs expected.
+
+    Returns
+    -------
+    BackfillReport
+        What was run, and what came of it.
+
+    Raises
+    ------
+    BackfillError
+        When no commit qualifies, the command cannot be started, none of the newest commits gives
+        results, or the package under test does not come from the worktree.
+    RevisionError
+        When a revision names nothing.
+    """
+    wanted = options or BackfillOptions()
+    command = Command(wanted.command, wanted.setup)
+    commits = past_commits(
+        repo, revision=wanted.revision, count=wanted.commits, merges=wanted.merges
+    )
+    ledger = Ledger(
+        store,
+        expected=len(commits) * wanted.runs_per_commit,
+        retry=wanted.retry,
+        progress=progress,
+    )
+    shared = Shared(repo, wanted, ledger, default_branch(repo), command.digest)
+    processes = Processes()
+    with Stage(repo) as stage:
+        slots = [
+            Slot(stage, index, command=command, processes=processes)
+            for index in range(max(1, wanted.jobs))
+        ]
+        try:
+            _replay_all(commits, slots, shared)
+        finally:
+            processes.stop()
+            ledger.finish()
+    return ledger.report(commits=len(commits), shallow=is_shallow(repo))
+
+
+def _replay_all(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Shared) -> None:
+    """Replay the newest commit first, to try the command, then the others from the oldest."""
+    rest = list(commits)
+    for _ in range(_TRIES):
+        if not rest or shared.ledger.usable:
+            break
+        CommitReplay(rest.pop(), slots[0], shared).run()
+    if not shared.ledger.usable:
+        unusable = shared.ledger.unusable
+        raise BackfillError(
+            f"the command gave no results at the newest commits: it {unusable[-1].why}",
+            f"its last words: {unusable[-1].output}"
+            if unusable[-1].output
+            else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
+        )
+    _replay_rest(rest, slots, shared)
+
+
+def _replay_rest(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Shared) -> None:
+    free: SimpleQueue[Slot] = SimpleQueue()
+    for slot in slots:
+        free.put(slot)
+
+    def replay(commit: PastCommit) -> None:
+        slot = free.get()
+        try:
+            CommitReplay(commit, slot, shared).run()
+        finally:
+            free.put(slot)
+
+    pool = ThreadPoolExecutor(len(slots), thread_name_prefix="backfill")
+    futures = [pool.submit(replay, commit) for commit in commits]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    except BaseException:
+        slots[0].stop()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

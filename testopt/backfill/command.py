@@ -1,0 +1,163 @@
+"""The user's test command: where it writes JUnit XML, and what pytest is told beside."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from testopt.schema import digest
+from testopt.sources import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+JUNIT: Final = "{junit}"
+JUNIT_FOLDER: Final = "{junit_dir}"
+JUNIT_VARIABLE: Final = "TESTOPT_JUNIT"
+PROBE: Final = "testopt_probe"
+_DEFAULT: Final = ("-m", "pytest", "-q")
+_PYTEST: Final = frozenset({"pytest", "py.test"})
+_BEFORE_PYTEST: Final = frozenset({"-m", "run", "exec", "--"})
+# What belongs to the session that called us, not to the one that is started.
+_FOREIGN: Final = ("TESTOPT_", "PYTEST_XDIST_", "PYTEST_CURRENT_TEST", "COV_CORE_", "GIT_")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders of one run: checked-out tree, results, temporary files, the probe's copy."""
+
+    tree: Path
+    results: Path
+    scratch: Path
+    probe: Path
+
+    @property
+    def junit(self) -> Path:
+        """The file that the command is asked to write."""
+        return self.results / "junit.xml"
+
+    @property
+    def origins(self) -> Path:
+        """The file that the probe writes."""
+        return self.scratch / "origins.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A test command.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Program and arguments as the user typed them; empty: pytest.
+    setup : tuple of str
+        Command that prepares a fresh worktree; empty: none.
+    """
+
+    words: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What stands for the command in run ids; the place of the interpreter is left out."""
+        first = Path(self.words[0]).name if self.words else "python"
+        return digest("\0".join([first, *(self.words[1:] or _DEFAULT), "", *self.setup]))
+
+    @property
+    def program(self) -> list[str]:
+        """The words to run, placeholders unfilled."""
+        return list(self.words) or [_python(), *_DEFAULT]
+
+    @property
+    def is_pytest(self) -> bool:
+        """Tell whether pytest's options can be put into the command."""
+        return _behind_pytest(self.program) > 0
+
+    def arguments(self, places: Places) -> list[str]:
+        """Return program and arguments for one run."""
+        fill = {JUNIT: str(places.junit), JUNIT_FOLDER: str(places.results)}
+        words = [_filled(word, fill) for word in self.program]
+        at = _behind_pytest(words)
+        if at:
+            options = pytest_options(places)
+            if not any("junitxml" in w or "junit-xml" in w for w in words):
+                options.append(f"--junitxml={places.junit}")
+            words[at:at] = options
+        return words
+
+    def environment(
+        self, places: Places, *, roots: Sequence[Path], names: Sequence[str]
+    ) -> dict[str, str]:
+        """Return the environment of a run.
+
+        Parameters
+        ----------
+        places : Places
+            Folders of the run.
+        roots : sequence of Path
+            Folders that lead ``PYTHONPATH``.
+        names : sequence of str
+            Packages that the probe looks for.
+        """
+        env = clean_environment(os.environ)
+        path = [*map(str, roots), str(places.probe), env.get("PYTHONPATH", "")]
+        env |= {
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0",
+            "TMPDIR": str(places.scratch),
+            JUNIT_VARIABLE: str(places.junit),
+            probe.OUTPUT: str(places.origins),
+            probe.NAMES: ",".join(names),
+        }
+        if not self.is_pytest:  # a script may still end in pytest
+            options = shlex.join(pytest_options(places))
+            env["PYTEST_ADDOPTS"] = f"{options} {env.get('PYTEST_ADDOPTS', '')}".strip()
+        return env
+
+    def interpreter(self) -> str | None:
+        """Return the Python that the command most likely runs with, for a probe of its own."""
+        first = self.program[0]
+        if Path(first).name.startswith("python"):
+            return first
+        return shutil.which("python") or shutil.which("python3")
+
+
+def pytest_options(places: Places) -> list[str]:
+    """Return the options that make pytest report every case of the tree, and leave nothing."""
+    return [
+        "-p", PROBE, "-p", "no:testopt", f"--rootdir={places.tree}", "--maxfail=0",
+        "--continue-on-collection-errors", "-o", "junit_family=xunit1",
+        "-o", "junit_logging=no", "-o", f"cache_dir={places.scratch / 'cache'}",
+    ]  # fmt: skip
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what belongs to this session or to a git around it."""
+    return {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
+
+
+def _filled(word: str, fill: Mapping[str, str]) -> str:
+    for name, value in fill.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _behind_pytest(words: Sequence[str]) -> int:
+    """Return the index behind the word that starts pytest; 0 where none is seen."""
+    for index, word in enumerate(words):
+        if Path(word).name in _PYTEST and (index == 0 or words[index - 1] in _BEFORE_PYTEST):
+            return index + 1
+    return 0
+
+
+def _python() -> str:
+    """Return the interpreter of the active environment, else the one that runs testopt."""
+    active = os.environ.get("VIRTUAL_ENV")
+    found = Path(active) / "bin" / "python" if active else None
+    return str(found) if found is not None and found.is_file() else sys.executable

@@ -1,0 +1,182 @@
+"""One past commit: its clean runs, then its variants, in one worktree."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from testopt.backfill.ledger import regressed
+from testopt.backfill.options import Unusable
+from testopt.backfill.variants import Variant, python_sources, variants_of
+from testopt.errors import RepositoryError
+from testopt.schema import Run, RunRecord, digest
+from testopt.sources.change import find_change
+from testopt.sources.processes import Limits
+from testopt.sources.variants import commit_variant, keep_variant
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from testopt.backfill.history import PastCommit
+    from testopt.backfill.ledger import Ledger
+    from testopt.backfill.options import BackfillOptions
+    from testopt.backfill.replay import Replayed, Slot
+    from testopt.schema import Change
+
+# A fault may loop for ever or eat all memory: less is allowed than to the commit itself.
+_PATIENCE: Final = 5.0
+_PATIENCE_S: Final = 20.0
+_LEAST_MEMORY: Final = 2 << 30
+_STEP: Final = timedelta(milliseconds=1)  # keeps the runs of a commit in order, before the next
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all commits of a backfill share."""
+
+    repo: Path
+    options: BackfillOptions
+    ledger: Ledger
+    branch: str | None
+    command: str  # digest
+
+
+class CommitReplay:
+    """Replays one commit.
+
+    Parameters
+    ----------
+    commit : PastCommit
+        The commit.
+    slot : Slot
+        The worktree to use.
+    shared : Shared
+        What all commits share.
+    """
+
+    def __init__(self, commit: PastCommit, slot: Slot, shared: Shared) -> None:
+        self._commit, self._slot, self._shared = commit, slot, shared
+        self._change = find_change(shared.repo, base=commit.parent, head=commit.sha)
+        self._sources = python_sources(self._change)
+        self._slowest = 0.0
+
+    def run(self) -> None:
+        """Run what is not in the store yet, and count what came of it."""
+        ledger, options = self._shared.ledger, self._shared.options
+        clean = [found for found in map(self._clean, range(options.repeat)) if found is not None]
+        if not clean:
+            ledger.count(left_out=options.runs_per_commit - options.repeat)
+            return
+        differing = {c for run in clean for c in run if run[c] != clean[0].get(c, run[c])}
+        stable = {case: what for case, what in clean[0].items() if case not in differing}
+        variants = variants_of(
+            self._shared.repo, self._commit, self._change,
+            reverse=options.reverse, mutants=options.mutants, seed=options.seed,
+        )  # fmt: skip
+        ledger.count(
+            flaky=differing, left_out=options.runs_per_commit - options.repeat - len(variants)
+        )
+        for number, variant in enumerate(variants):
+            outcomes = self._variant(variant, number)
+            if outcomes is not None and regressed(stable, outcomes):
+                ledger.count(regressions=1)
+
+    def _run_id(self, kind: str, edit: str) -> str:
+        return digest(f"{self._commit.sha}\0{kind}\0{edit}\0{self._shared.command}")
+
+    def _clean(self, number: int) -> dict[str, str] | None:
+        """Run the commit as it was; return the outcomes, or None where there are none."""
+        run = Run(
+            run_id=self._run_id("clean", str(number) if number else ""),
+            time=self._commit.time + number * _STEP,
+            job=self._shared.options.job,
+            commit=self._commit.sha,
+            base=self._commit.parent,
+            branch=self._shared.branch,
+            kind="clean",
+            parent_run=self._run_id("clean", "") if number else None,
+            source="backfill",
+        )
+        found = self._known(run.run_id)
+        if found is not None or self._shared.ledger.given_up(run.run_id):
+            return found
+        limits = Limits(self._shared.options.timeout)
+        done = self._execute(run.run_id, self._commit.sha, "clean", limits)
+        if done is None:
+            return None
+        self._slowest = max(self._slowest, done.seconds)
+        return self._shared.ledger.append(_record(run, done, self._change))
+
+    def _variant(self, variant: Variant, number: int) -> dict[str, str] | None:
+        """Run a variant; return the outcomes, or None where there are none."""
+        repo, options = self._shared.repo, self._shared.options
+        run_id = self._run_id(variant.kind, variant.edit)
+        found = self._known(run_id)
+        if found is not None or self._shared.ledger.given_up(run_id):
+            return found
+        time = self._commit.time + (options.repeat + number) * _STEP
+        try:
+            sha = commit_variant(repo, self._commit.sha, variant.entries, when=time)
+        except RepositoryError as error:
+            self._shared.ledger.give_up(
+                run_id, Unusable(self._commit.sha, variant.kind, error.message)
+            )
+            return None
+        done = self._execute(run_id, sha, variant.kind, self._variant_limits(variant))
+        if done is None:
+            return None
+        keep_variant(repo, run_id, sha)
+        run = self._variant_run(run_id, variant, sha=sha, time=time)
+        change = find_change(repo, base=self._commit.sha, head=sha)
+        return self._shared.ledger.append(_record(run, done, change))
+
+    def _variant_run(self, run_id: str, variant: Variant, *, sha: str, time: datetime) -> Run:
+        return Run(
+            run_id=run_id,
+            time=time,
+            job=self._shared.options.job,
+            commit=sha,
+            base=self._commit.sha,
+            branch=f"testopt/{run_id}",
+            kind=variant.kind,
+            parent_run=self._run_id("clean", ""),
+            source="backfill",
+        )
+
+    def _known(self, run_id: str) -> dict[str, str] | None:
+        ledger = self._shared.ledger
+        return ledger.results_of(run_id) if ledger.holds(run_id) else None
+
+    def _variant_limits(self, variant: Variant) -> Limits:
+        seconds = self._shared.options.timeout
+        if self._slowest:
+            seconds = min(seconds, _PATIENCE_S + _PATIENCE * self._slowest)
+        return Limits(seconds, self._memory() if variant.kind == "mutant" else None)
+
+    def _memory(self) -> int:
+        """Return the memory that one process of a mutant may take."""
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(_LEAST_MEMORY, whole // (self._shared.options.jobs + 1))
+
+    def _execute(self, run_id: str, sha: str, kind: str, limits: Limits) -> Replayed | None:
+        """Run in the worktree; note a run without results and return None for it."""
+        why = output = ""
+        try:
+            done = self._slot.run(sha, sources=self._sources, limits=limits)
+            why, output = done.why_not, done.output
+            if not why and kind == "clean" and all(r.outcome != "passed" for r in done.results):
+                why = "passed no case"
+        except RepositoryError as error:
+            why = f"could not be checked out: {error.message}"
+        if not why:
+            return done
+        unusable = Unusable(self._commit.sha, kind, why, output)
+        self._shared.ledger.give_up(run_id, unusable)
+        return None
+
+
+def _record(run: Run, done: Replayed, change: Change) -> RunRecord:
+    return RunRecord(replace(run, duration_s=done.seconds), done.results, change)

@@ -1,0 +1,140 @@
+"""`testopt backfill`: replay past commits to make history."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.cli.common import print_json, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from testopt.backfill import BackfillReport
+    from testopt.cli.common import Context
+
+_SAY_EVERY_S = 30.0
+
+
+@click.command(
+    "backfill",
+    short_help="Replay past commits in worktrees to make history.",
+)
+@click.option("--commits", metavar="N", type=click.IntRange(1), default=50, show_default=True,
+              help="Past commits that touch source, along first parents.")  # fmt: skip
+@click.option("--mutants", metavar="N", type=click.IntRange(0), default=2, show_default=True,
+              help="Small faults on or near the lines of each commit (Python).")  # fmt: skip
+@click.option("--reverse/--no-reverse", default=True, show_default=True,
+              help="Run each commit with its source change undone and its tests kept.")  # fmt: skip
+@click.option("--repeat", metavar="N", type=click.IntRange(1), default=1, show_default=True,
+              help="Runs of each commit as it was; cases that differ are flaky.")  # fmt: skip
+@click.option("--merges", is_flag=True,
+              help="Take merge commits too, each as what it brought to the branch.")  # fmt: skip
+@click.option("--range", "revision", metavar="REV_RANGE", default=None,
+              help="Branch, revision or range A..B (default: HEAD).")  # fmt: skip
+@click.option("--jobs", metavar="J", type=click.IntRange(1), default=1, show_default=True,
+              help="Worktrees that run side by side.")  # fmt: skip
+@click.option("--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), default=600.0,
+              show_default=True, help="Seconds for one run, or for the set-up.")  # fmt: skip
+@click.option("--setup", metavar="COMMAND", default="",
+              help="Command that prepares each fresh worktree; what it leaves there is kept.")  # fmt: skip
+@click.option("--job", metavar="NAME", default="", help="Job that the runs are recorded for.")
+@click.option(
+    "--seed", metavar="N", type=int, default=None, help="Decides which faults are seeded."
+)
+@click.option("--retry", is_flag=True, help="Run again what gave no results before.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
+    r"""Replay past commits in worktrees to make history where there is none yet.
+
+    Each commit runs as it was, with its source change undone, and with small faults in it. The
+    worktrees lie in a temporary folder; your working tree, index, branches and stash are not
+    touched. Interrupt it at any time: the next call goes on where this one stopped.
+
+    COMMAND is what runs the tests (default: python -m pytest of the active environment). It must
+    write JUnit XML to the file that {junit} stands for, or into the folder {junit_dir}, or to
+    $TESTOPT_JUNIT; pytest is told by itself. No shell is involved; for one say sh -c '…'. The
+    worktree leads PYTHONPATH, and a run in which the package under test comes from elsewhere
+    stops the whole. Faulty code runs with your rights and may loop, fill memory or delete files:
+    use a container for suites that could do harm.
+
+    \b
+    Examples:
+      testopt backfill --commits 100 --jobs 2
+      testopt backfill --range main -- pytest -q tests/unit
+      testopt backfill --mutants 0 --setup "npm ci" -- npx jest-junit-runner {junit}
+    """
+    from testopt.backfill import BackfillOptions, backfill
+    from testopt.store import Store
+
+    if given["seed"] is None:
+        given["seed"] = ctx.settings.seed
+    options = BackfillOptions(
+        command=command_line, setup=tuple(_split(given.pop("setup"))), **given
+    )
+    repo = ctx.root
+    signal.signal(signal.SIGTERM, _terminate)
+    store = Store.open(ctx.store_url, create=True)
+    report = backfill(repo=repo, store=store, options=options, progress=_progress(ctx))
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print(report)
+    if report.shallow:
+        ctx.warn("the clone is shallow: commits before its boundary cannot be replayed "
+                 "(git fetch --unshallow)")  # fmt: skip
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}", param_hint="--setup") from None
+
+
+def _terminate(signum: int, _frame: object) -> None:
+    """Leave by way of every `finally`, so that worktrees and processes go."""
+    sys.exit(128 + signum)
+
+
+def _progress(ctx: Context) -> Callable[[int, int], None]:
+    """Return a progress bar on a terminal, else a line from time to time."""
+    if ctx.quiet or sys.stderr.isatty():
+        return ctx.progress("Replaying")
+    begun = said = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _SAY_EVERY_S:
+            said = now
+            left = (now - begun) / done * (total - done) / 60
+            ctx.note(f"{done} of {total} runs, about {left:.1f} min left")
+
+    return say
+
+
+def _print(report: BackfillReport) -> None:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report.runs.items()) or "none"
+    click.echo(f"commits      {report.commits}")
+    click.echo(f"new runs     {kinds}" + (f"; {report.known} were there" if report.known else ""))
+    click.echo(f"regressions  {report.regressions}")
+    if report.flaky:
+        click.echo(f"flaky cases  {report.flaky}")
+    if report.unusable or report.unusable_before:
+        before = f", {report.unusable_before} before" if report.unusable_before else ""
+        click.echo(f"unusable     {len(report.unusable)}{before}")
+        reasons = Counter((u.kind, u.why) for u in report.unusable)
+        for (kind, why), count in reasons.most_common():
+            commit = next(u.commit for u in report.unusable if (u.kind, u.why) == (kind, why))
+            click.echo(printable(f"  {count} {kind}: {why} ({commit[:12]})"))
+    click.echo(f"time         {report.seconds / 60:.1f} min")
