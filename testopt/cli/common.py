@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.errors import RepositoryError, TestoptError
+from testopt.errors import RepositoryError, TestoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import pyarrow as pa
 
     from testopt.settings import Settings
 
@@ -118,6 +122,17 @@ class _Progress:
             self._bar, self._enabled = None, False
 
 
+def time_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """Parse an ISO 8601 time given on the command line; without a zone it is UTC."""
+    if value is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a time such as 2025-06-01T12:00") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document on stdout, with its version."""
     click.echo(
@@ -139,3 +154,31 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
+
+
+def write_table(table: pa.Table, out: str) -> None:
+    """Write a table as Parquet or CSV by the ending of `out`; complete or not at all.
+
+    Raises
+    ------
+    UsageError
+        For another ending, or a place that cannot be written.
+    """
+    path = Path(out)
+    if path.suffix not in (".parquet", ".csv"):
+        raise UsageError(f"cannot tell the format of {out}", "name it .parquet or .csv")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".csv":
+            from pyarrow import csv
+
+            csv.write_csv(table, part)
+        else:
+            from pyarrow import parquet
+
+            parquet.write_table(table, part, compression="zstd")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error}", "name another place") from error
+    finally:
+        part.unlink(missing_ok=True)

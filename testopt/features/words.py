@@ -1,10 +1,36 @@
-"""Words of a change and of a case: identifiers, their parts, and how alike two texts are."""
+"""Words of a change and of a case: identifiers, their parts, and the numbers that stand for them.
+
+Words are kept as 32-bit numbers (CRC-32), so that an index of thousands of files is a few arrays.
+Two words of one project meet in one number about once in 10^5 words, which ranking does not feel.
+"""
 
 from __future__ import annotations
 
 import re
+import zlib
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]+")
+_TOKEN: Final = re.compile(r"[^\W\d]\w*|\d+")
+# parts of camelCase, PascalCase, HTTPServer and snake_case; other scripts stay whole
+_PART: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
+_CACHE: Final = 1 << 17
+
+# Words of the common languages that every text has; what else is common, its frequency tells.
+_STOP: Final = frozenset(
+    """
+    self this cls args kwargs def func function fn fun var let const return if else elif for while
+    do in of to the an from import as is not and or null none nil true false assert class struct
+    interface with try except catch finally throw throws raise new public private protected static
+    final void lambda pass yield async await break continue switch case default len str int list
+    dict print test tests include package use using
+    """.split()
+)
 
 
 def identifiers(text: str) -> list[str]:
@@ -21,3 +47,71 @@ def identifiers(text: str) -> list[str]:
         Words of two or more characters that could be names.
     """
     return _IDENTIFIER.findall(text)
+
+
+def number(word: str) -> int:
+    """Return the 32-bit number that stands for a word."""
+    return zlib.crc32(word.encode("utf-8", "surrogatepass"))
+
+
+@lru_cache(_CACHE)
+def name_number(name: str) -> int:
+    """Return the number of an exact name, apart from the numbers of words."""
+    return number("=" + name)
+
+
+@lru_cache(_CACHE)
+def words_of(token: str) -> tuple[str, ...]:
+    """Return the words of one token: itself and its parts, in lower case, without common ones.
+
+    Parameters
+    ----------
+    token : str
+        An identifier or a number.
+
+    Returns
+    -------
+    tuple of str
+        ``group_typedLiteral`` gives itself, ``group``, ``typed`` and ``literal``.
+    """
+    whole = token.lower()
+    parts = [part.lower() for part in _PART.findall(token)]
+    if len(parts) == 1 and parts[0] == whole:
+        parts = []
+    found = [] if whole in _STOP else [whole]
+    return (*found, *(p for p in parts if len(p) > 1 and p not in _STOP))
+
+
+@lru_cache(_CACHE)
+def _numbers_of(token: str) -> tuple[int, ...]:
+    return tuple(number(word) for word in words_of(token))
+
+
+def tokens(text: str) -> Counter[str]:
+    """Return how often each identifier and each number stands in a text of any language."""
+    return Counter(_TOKEN.findall(text))
+
+
+def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
+    """Return the words of counted tokens.
+
+    Parameters
+    ----------
+    found : iterable of (token, count)
+        Such as the items of `tokens`.
+
+    Returns
+    -------
+    dict of int to float
+        Number of the word -> how often it stands there.
+    """
+    counts: dict[int, float] = {}
+    for token, count in found:
+        for word in _numbers_of(token):
+            counts[word] = counts.get(word, 0.0) + count
+    return counts
+
+
+def text_words(text: str) -> dict[int, float]:
+    """Return the numbers of the words of a text, with their counts."""
+    return count_words(tokens(text).items())

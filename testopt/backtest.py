@@ -1,0 +1,221 @@
+"""What would have happened on the project's own history, beside the orders anyone could use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import EmptyStoreError
+from testopt.estimators.baselines import BASELINES, baseline_orders, runs_since_failure
+from testopt.estimators.ordering import run_order
+from testopt.estimators.rolling import rolling_probabilities
+from testopt.estimators.validation import Quality, mean_quality, quality
+from testopt.features.pipeline import NAMES, FeatureState, Matrix
+from testopt.snapshot import history
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import RunFrame
+    from testopt.store import Store
+
+METHODS: Final = (*BASELINES, "testopt", "optimal")
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """Quality by method over the failing runs after the warm-up.
+
+    Attributes
+    ----------
+    runs, failing_runs, cases : int
+        What was replayed.
+    modelled_runs : int
+        Runs ordered by a trained model; those before it by recent failures per second.
+    methods : dict of str to Quality
+        Means over the failing runs that have a passing case as well.
+    seconds_to_first : dict of str to float
+        Mean seconds until the first failing case has finished.
+    suite_seconds : float
+        Mean seconds of these runs.
+    """
+
+    runs: int
+    failing_runs: int
+    modelled_runs: int
+    cases: int
+    methods: dict[str, Quality]
+    seconds_to_first: dict[str, float]
+    suite_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """The report, and every prediction as a table.
+
+    ``predictions`` has ``run_id, case_id, probability, rank, selected, duration_s``: one row for
+    every case of every run, passing ones too; ``duration_s`` is what the case took in that run.
+    """
+
+    report: BacktestReport
+    predictions: pa.Table
+
+
+def backtest(
+    *,
+    store: Store,
+    every: int | None = None,
+    warm_up: float = 0.1,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Backtest:
+    """Predict every run of the store from what was known before it.
+
+    Parameters
+    ----------
+    store : Store
+    every : int, optional
+        Runs between two trainings; default: when there are 15 % more runs.
+    warm_up : float
+        Share of the runs, the first, that the report leaves out.
+    seed : int
+        Seed of models and ties.
+    progress : callable, optional
+        Called with runs done and all runs.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    EmptyStoreError
+        When the store holds no run.
+    """
+    past = _replay(history(store))
+    if not past.runs:
+        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    p = rolling_probabilities(
+        past.matrix, len(past.runs), every=every, seed=seed, progress=progress
+    )
+    report, ranks, scores = _judge(past, p, int(len(past.runs) * warm_up), seed)
+    return Backtest(report, _table(past, scores, ranks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """All runs as arrays: `rows[i]` are those of run i in the matrix; skipped cases have none."""
+
+    runs: list[RunFrame]
+    matrix: Matrix
+    rows: list[slice]
+    seconds: list[NDArray[np.float32]]
+    features: list[NDArray[np.float32]]
+    cases: int
+
+
+def _replay(frames: Iterable[RunFrame]) -> _Past:
+    state = FeatureState()
+    runs, features, seconds = [], [], []
+    for frame in frames:
+        runs.append(frame)
+        features.append(state.read(frame.query))
+        seconds.append(state.history.seconds(frame.query))
+        state.update(frame)
+    sizes = [int((~r.skipped).sum()) for r in runs]
+    ends = np.cumsum([0, *sizes]).tolist()
+    empty = np.zeros((0, len(NAMES)), np.float32)
+    matrix = Matrix(
+        np.concatenate([empty, *(x[~r.skipped] for r, x in zip(runs, features, strict=True))]),
+        np.concatenate([np.zeros(0, bool), *(r.failed[~r.skipped] for r in runs)]),
+        np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
+        np.ones(ends[-1], np.float32),
+    )
+    rows = [slice(a, b) for a, b in pairwise(ends)]
+    return _Past(runs, matrix, rows, seconds, features, len(state.history.table))
+
+
+def _judge(
+    past: _Past, p: NDArray[np.float64], first: int, seed: int
+) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
+    ranks, scores = [], []
+    found: dict[str, list[Quality]] = {name: [] for name in METHODS}
+    waited: dict[str, list[float]] = {name: [] for name in METHODS}
+    totals, modelled = [], 0
+    for i, frame in enumerate(past.runs):
+        score, known = _score(past, p, i)
+        modelled += known
+        order = run_order(score, past.seconds[i], frame.query.cases)
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(1, len(order) + 1)
+        ranks.append(rank)
+        scores.append(score)
+        ran = ~frame.skipped
+        failed = frame.failed[ran]
+        if i < first or not failed.any() or failed.all():
+            continue
+        took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + 1e-3
+        totals.append(float(took.sum()))
+        for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
+            found[name].append(q := quality(failed[o], took[o]))
+            waited[name].append(q.first * totals[-1])
+    failing = sum(bool(r.failed.any()) for r in past.runs)
+    report = BacktestReport(
+        len(past.runs), failing, modelled, past.cases,
+        {k: mean_quality(v) for k, v in found.items() if v},
+        {k: float(np.mean(v)) for k, v in waited.items() if v},
+        float(np.mean(totals)) if totals else 0.0,
+    )  # fmt: skip
+    return report, ranks, scores
+
+
+def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:
+    """Return a probability for every case of run i, and whether a model gave it."""
+    frame = past.runs[i]
+    since = runs_since_failure(dict(zip(NAMES, past.features[i].T, strict=True)))
+    fallback: NDArray[np.float64] = 1.0 / (1.0 + since)
+    own = p[past.rows[i]]
+    if not len(own) or np.isnan(own).any():
+        return fallback, False
+    score = np.full(len(fallback), float(own.min()))  # skipped cases are not modelled
+    score[~frame.skipped] = own
+    return score, True
+
+
+def _orders(
+    past: _Past,
+    i: int,
+    rank: NDArray[np.int32],
+    failed: NDArray[np.bool_],
+    took: NDArray[Any],
+    seed: int,
+) -> Mapping[str, NDArray[Any]]:
+    ran = ~past.runs[i].skipped
+    orders = baseline_orders(past.features[i][ran], NAMES, past.seconds[i][ran], seed=seed + i)
+    return {**orders, "testopt": np.argsort(rank), "optimal": np.lexsort((took, ~failed))}
+
+
+def _table(
+    past: _Past, scores: list[NDArray[np.float64]], ranks: list[NDArray[np.int32]]
+) -> pa.Table:
+    import pyarrow as pa
+
+    sizes = [len(r) for r in ranks]
+    ids = pa.array([r.query.run.run_id for r in past.runs], pa.string())
+    at = pa.array(np.repeat(np.arange(len(sizes)), sizes))
+    return pa.table(
+        {
+            "run_id": ids.take(at),
+            "case_id": pa.array([c for r in past.runs for c in r.query.cases], pa.string()),
+            "probability": np.concatenate(scores),
+            "rank": np.concatenate(ranks),
+            "selected": np.ones(sum(sizes), bool),
+            "duration_s": np.concatenate([r.seconds for r in past.runs]),
+        }
+    )

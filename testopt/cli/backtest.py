@@ -1,0 +1,88 @@
+"""``testopt backtest``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from testopt.cli.common import Context, print_json, write_table
+
+if TYPE_CHECKING:
+    from testopt.backtest import BacktestReport
+
+
+@click.command("backtest")
+@click.option(
+    "--predictions", metavar="OUT", help="Write every prediction to OUT (.parquet, .csv)."
+)
+@click.option(
+    "--retrain-every",
+    metavar="RUNS",
+    type=click.IntRange(min=1),
+    help="Runs between two trainings (default: when there are 15 % more runs).",
+)
+@click.option(
+    "--warm-up",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the runs, the first, that the report leaves out.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def command(
+    ctx: Context,
+    predictions: str | None,
+    retrain_every: int | None,
+    warm_up: float,
+    *,
+    as_json: bool,
+) -> None:
+    r"""Predict every run of the store from what was known before it, and compare.
+
+    The models are trained again and again as time goes on; no run is predicted by a model that
+    has seen it. Needs no git repository.
+
+    \b
+    Example:
+      testopt backtest
+      testopt backtest --predictions out.parquet --json
+    """
+    from testopt.backtest import backtest
+    from testopt.store import Store
+
+    done = backtest(
+        store=Store.open(ctx.store_url),
+        every=retrain_every,
+        warm_up=warm_up,
+        seed=ctx.settings.seed,
+        progress=ctx.progress("predicting runs"),
+    )
+    if predictions:
+        write_table(done.predictions, predictions)
+    if as_json:
+        print_json(asdict(done.report))
+    else:
+        _show(done.report)
+
+
+def _show(report: BacktestReport) -> None:
+    click.echo(
+        f"{report.runs} runs ({report.failing_runs} failing, {report.modelled_runs} ordered by a "
+        f"model), {report.cases} cases"
+    )
+    if not report.methods:
+        click.echo("no failing run with a passing case after the warm-up: nothing to compare")
+        return
+    click.echo(f"  {'':28}{'APFDc':>8}{'APFD':>8}{'first':>8}{'first failure after':>22}")
+    for name, q in sorted(report.methods.items(), key=lambda kv: kv[1].apfdc):
+        wait = report.seconds_to_first[name]
+        line = f"  {name:28}{q.apfdc:8.3f}{q.apfd:8.3f}{q.first:8.3f}{wait:20.2f} s"
+        click.secho(line, bold=name == "testopt")
+    ours, plain = report.seconds_to_first["testopt"], report.seconds_to_first["as run"]
+    click.echo(
+        f"the first failure would have come after {ours:.2f} s instead of {plain:.2f} s "
+        f"(the whole suite takes {report.suite_seconds:.2f} s)"
+    )

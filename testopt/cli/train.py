@@ -1,0 +1,73 @@
+"""``testopt train``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.cli.common import Context, print_json, time_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from testopt.train import TrainReport
+
+
+@click.command("train")
+@click.option("--as-of", metavar="TIME", callback=time_option, help="Use only runs up to TIME.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def command(ctx: Context, as_of: datetime | None, *, as_json: bool) -> None:
+    r"""Fit the models on the runs of the store, validate by time, register a bundle.
+
+    \b
+    Example:
+      testopt train
+      testopt train --as-of 2025-06-01
+    """
+    from testopt.store import Store
+    from testopt.train import train
+
+    report = train(
+        store=Store.open(ctx.store_url),
+        as_of=as_of,
+        seed=ctx.settings.seed,
+        progress=ctx.progress("reading runs"),
+    )
+    if as_json:
+        print_json(_as_dict(report))
+    else:
+        _show(report)
+
+
+def _as_dict(report: TrainReport) -> dict[str, Any]:
+    checked = report.validation
+    return {
+        "bundle": report.bundle_id,
+        "runs": report.runs,
+        "failing_runs": report.failing_runs,
+        "cases": report.cases,
+        "rows": report.rows,
+        "first": report.first.isoformat(),
+        "last": report.last.isoformat(),
+        "validation": None if checked is None else checked.as_dict(),
+    }
+
+
+def _show(report: TrainReport) -> None:
+    click.echo(
+        f"bundle {report.bundle_id}: {report.runs} runs ({report.failing_runs} failing), "
+        f"{report.cases} cases, {report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
+    )
+    checked = report.validation
+    if checked is None:
+        click.echo("too few failing runs to validate by time; the order is a first guess")
+        return
+    click.echo(
+        f"on the last {checked.failing_runs} failing runs, not seen in training "
+        f"(calibration error {checked.calibration_error:.3f}):"
+    )
+    click.echo(f"  {'':28}{'APFDc':>8}{'APFD':>8}{'first':>8}")
+    for name, q in sorted(checked.methods.items(), key=lambda kv: kv[1].apfdc):
+        click.echo(f"  {name:28}{q.apfdc:8.3f}{q.apfd:8.3f}{q.first:8.3f}")

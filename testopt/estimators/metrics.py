@@ -1,0 +1,80 @@
+"""How good an order or a probability is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BUDGETS = (0.1, 0.25, 0.5)
+
+
+def apfd(failed: NDArray[np.bool_]) -> float:
+    """Average percentage of faults detected (Rothermel et al. 2001).
+
+    Parameters
+    ----------
+    failed : ndarray of bool, shape (n,)
+        Whether each case fails, in the order of execution; at least one does.
+    """
+    n, m = len(failed), int(failed.sum())
+    positions = np.flatnonzero(failed) + 1
+    return float(1 - positions.sum() / (n * m) + 1 / (2 * n))
+
+
+def apfdc(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> float:
+    """Cost-cognizant APFD with equal severities (Elbaum et al. 2001).
+
+    Parameters
+    ----------
+    failed : ndarray of bool, shape (n,)
+        Whether each case fails, in the order of execution; at least one does.
+    seconds : ndarray, shape (n,)
+        Cost of each case, in the same order.
+    """
+    total = float(seconds.sum())
+    done = np.cumsum(seconds)
+    at = np.flatnonzero(failed)
+    return float((total - done[at] + seconds[at] / 2).sum() / (total * len(at)))
+
+
+def napfd(failed: NDArray[np.bool_], seconds: NDArray[Any], budget: float = 0.5) -> float:
+    """Normalised APFD when only a share of the time is run (Qu et al. 2007)."""
+    inside = np.cumsum(seconds) <= budget * float(seconds.sum()) + 1e-9
+    found = failed & inside
+    share, k = float(found.sum()) / float(failed.sum()), int(inside.sum())
+    if k == 0:
+        return 0.0
+    positions = np.flatnonzero(found) + 1
+    return float(share - positions.sum() / (k * failed.sum()) + share / (2 * k))
+
+
+def first_failure(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> float:
+    """Seconds until the first failing case has finished."""
+    return float(np.cumsum(seconds)[np.flatnonzero(failed)[0]])
+
+
+def recall_at(failed: NDArray[np.bool_], seconds: NDArray[Any], budget: float) -> float:
+    """Share of the failing cases that finish inside the first `budget` of the time."""
+    inside = np.cumsum(seconds) <= budget * float(seconds.sum()) + 1e-9
+    return float((failed & inside).sum() / failed.sum())
+
+
+def expected_calibration_error(y: NDArray[Any], p: NDArray[Any], bins: int = 10) -> float:
+    """Mean distance of predicted and observed rates over bins of equal count (Naeini et al. 2015).
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        What happened.
+    p : ndarray, shape (n,)
+        Predicted probabilities.
+    bins : int
+        Number of bins.
+    """
+    parts = np.array_split(np.argsort(p, kind="stable"), bins)
+    gaps = (len(i) * abs(float(y[i].mean()) - float(p[i].mean())) for i in parts if len(i))
+    return float(sum(gaps) / max(len(y), 1))

@@ -1,0 +1,152 @@
+"""P(case fails), calibrated; and the order in which cases should run, given what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from testopt.estimators.calibration import fit_logit, sigmoid
+from testopt.estimators.forest import Forest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MIN_POSITIVES = 5  # fewer in the last part: no evidence to calibrate on
+
+
+class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """LightGBM over the features of cases, calibrated on the youngest part of the training data.
+
+    Rows are oldest first. The forest is first fitted on the older rows and asked about the
+    younger ones, which it has not seen: from its answers comes the calibration, a straight line
+    in log-odds (Platt 1999), outside the trees so that their contributions keep their meaning.
+    Then the forest is fitted on all rows.
+
+    Parameters
+    ----------
+    rounds : int
+        Trees.
+    learning_rate : float
+        Weight of each tree.
+    leaves : int
+        Leaves of a tree, at most.
+    min_leaf : int
+        Rows in a leaf, at least.
+    calibration_share : float
+        Share of the rows, the youngest, that calibrate.
+    seed : int
+        Seed of the sampling of rows and columns.
+
+    Attributes
+    ----------
+    booster_ : lightgbm.Booster
+    forest_ : Forest
+        The same trees as arrays.
+    calibration_ : tuple of float
+        Intercept and slope in log-odds.
+    """
+
+    def __init__(
+        self,
+        *,
+        rounds: int = 120,
+        learning_rate: float = 0.05,
+        leaves: int = 15,
+        min_leaf: int = 50,
+        calibration_share: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        self.rounds = rounds
+        self.learning_rate = learning_rate
+        self.leaves = leaves
+        self.min_leaf = min_leaf
+        self.calibration_share = calibration_share
+        self.seed = seed
+
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, runs: Any = None) -> Self:  # noqa: N803
+        """Fit on rows that are oldest first.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, n_features)
+            NaN where unknown.
+        y : array-like of bool, shape (n,)
+            Whether the case failed.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows.
+        runs : array-like of int, shape (n,), optional
+            Run of each row, not decreasing: rows of one run are never split for calibration.
+
+        Returns
+        -------
+        FailureRanker
+        """
+        x, target = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
+        self.classes_ = np.unique(target)
+        failed = target == self.classes_[-1]
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        cut = self._cut(len(failed), runs)
+        self.calibration_ = self._calibrate(x, failed, weight, cut)
+        self.booster_ = self._boost(x, failed, weight)
+        self.forest_ = Forest.from_lightgbm(self.booster_.dump_model())
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Return the probability of each class, shape (n, 2): passing, failing."""
+        check_is_fitted(self, "forest_")
+        x = validate_data(self, X, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
+        intercept, slope = self.calibration_
+        p = sigmoid(intercept + slope * self.booster_.predict(x, raw_score=True))
+        return np.column_stack([1 - p, p])[:, -len(self.classes_) :]
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """Return the likelier class of each row, shape (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _cut(self, rows: int, runs: Any) -> int:
+        """Return the first row of the calibration part, at the border of a run."""
+        cut = int(rows * (1 - self.calibration_share))
+        if runs is None or cut in (0, rows):
+            return cut
+        of = np.asarray(runs)
+        return int(np.searchsorted(of, of[cut], side="left"))
+
+    def _calibrate(
+        self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any] | None, cut: int
+    ) -> tuple[float, float]:
+        young = y[cut:]
+        if not len(young) or min(young.sum(), (~young).sum(), y[:cut].sum()) < _MIN_POSITIVES:
+            return (0.0, 1.0)
+        older = self._boost(x[:cut], y[:cut], None if weight is None else weight[:cut])
+        margin = older.predict(x[cut:], raw_score=True)
+        return fit_logit(margin, young, None if weight is None else weight[cut:])
+
+    def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any] | None) -> Any:
+        import lightgbm
+
+        parameters = {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": min(self.min_leaf, max(len(y) // 20, 1)),
+            "feature_fraction": 0.7,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "lambda_l2": 5.0,
+            "max_bin": 127,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
+        data = lightgbm.Dataset(x, y.astype(np.float32), weight=weight, free_raw_data=True)
+        return lightgbm.train(parameters, data, self.rounds)

@@ -1,0 +1,95 @@
+"""Predictions made as time goes on: each run by a model of what came before it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.estimators.calibration import fit_logit, sigmoid
+from testopt.estimators.ranker import FailureRanker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from testopt.features.pipeline import Matrix
+
+FIRST_RUNS: Final = 30
+FIRST_FAILING: Final = 10  # runs with a failure, at least, before there is a model
+GROWTH: Final = 1.15  # the next model is fitted when there are this many times as many runs
+MAX_ROWS: Final = 1_000_000
+_CALIBRATION_ROWS: Final = 200_000
+
+
+def retraining_points(runs: int, every: int | None = None) -> Iterator[int]:
+    """Yield the positions of the runs before which a model is fitted.
+
+    Parameters
+    ----------
+    runs : int
+        Number of runs; the points up to a run do not depend on it.
+    every : int, optional
+        Runs between two models; default: when there are 15 % more runs.
+    """
+    at = FIRST_RUNS
+    while at < runs:
+        yield at
+        at += every or max(5, int(at * (GROWTH - 1.0)))
+
+
+def rolling_probabilities(
+    matrix: Matrix,
+    runs: int,
+    *,
+    every: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return P(case fails) of each row, predicted before its run.
+
+    The calibration follows the same rule: it is fitted on predictions made earlier.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows of all runs, oldest first.
+    runs : int
+        Number of runs.
+    every, seed
+        See `retraining_points` and `FailureRanker`.
+    progress : callable, optional
+        Called with the number of runs done and of all runs.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN for the rows of runs before the first model.
+    """
+    margin = np.full(len(matrix.y), np.nan)
+    p = np.full(len(matrix.y), np.nan)
+    points = [*retraining_points(runs, every), runs]
+    for start, stop in pairwise(points):
+        first, last = np.searchsorted(matrix.run, [start, stop], side="left")
+        known = matrix.before(start)
+        if len(np.unique(known.run[known.y])) < FIRST_FAILING or known.y.all():
+            continue
+        part = known.thinned(MAX_ROWS, seed)
+        ranker = FailureRanker(calibration_share=0.0, seed=seed)
+        ranker.fit(part.x, part.y, sample_weight=part.weight, runs=part.run)
+        line = _recent_line(margin[:first], matrix.y[:first])
+        if first < last:
+            margin[first:last] = ranker.booster_.predict(matrix.x[first:last], raw_score=True)
+            p[first:last] = sigmoid(line[0] + line[1] * margin[first:last])
+        if progress:
+            progress(stop, runs)
+    return p
+
+
+def _recent_line(margin: NDArray[np.float64], y: NDArray[np.bool_]) -> tuple[float, float]:
+    recent = np.flatnonzero(~np.isnan(margin))[-_CALIBRATION_ROWS:]
+    if y[recent].sum() < FIRST_FAILING:
+        return (0.0, 1.0)
+    return fit_logit(margin[recent], y[recent])

@@ -1,0 +1,100 @@
+"""How an order did on runs that it had not seen, beside the orders anyone could use instead."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from testopt.estimators.baselines import baseline_orders
+from testopt.estimators.metrics import apfd, apfdc, expected_calibration_error, first_failure
+from testopt.estimators.ordering import run_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.pipeline import Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Means over failing runs: APFD, APFDc, and the share of time to the first failure."""
+
+    apfd: float
+    apfdc: float
+    first: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
+
+    Durations are the expected ones, so that the figures depend on order alone.
+    """
+
+    failing_runs: int
+    calibration_error: float
+    methods: dict[str, Quality]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values, rounded to 6 digits."""
+        numbers: dict[str, Any] = _rounded(asdict(self))
+        return numbers
+
+
+def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Validation | None:
+    """Compare the order by `p` with the baselines.
+
+    Parameters
+    ----------
+    p : ndarray, shape (n,)
+        P(case fails) of each row.
+    matrix : Matrix
+        Rows that the model has not seen.
+    names : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    Validation or None
+        None when no run has both a failing and a passing case.
+    """
+    seconds = np.exp2(np.nan_to_num(matrix.x[:, list(names).index("seconds_log")], nan=-3.0))
+    scores: dict[str, list[Quality]] = {}
+    for run in np.unique(matrix.run[matrix.y]).tolist():
+        part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
+        failed = matrix.y[part]
+        if failed.all():
+            continue
+        orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
+        ids = [f"{i:09d}" for i in range(len(failed))]
+        orders["testopt"] = run_order(p[part], seconds[part], ids)
+        for name, order in orders.items():
+            scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
+    if not scores:
+        return None
+    error = expected_calibration_error(matrix.y, p)
+    return Validation(
+        len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}
+    )
+
+
+def quality(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> Quality:
+    """Return how good one order is; arrays of shape (n,) in the order of execution."""
+    total = max(float(seconds.sum()), 1e-9)
+    return Quality(apfd(failed), apfdc(failed, seconds), first_failure(failed, seconds) / total)
+
+
+def mean_quality(values: Sequence[Quality]) -> Quality:
+    """Return the mean of each number."""
+    table = np.array([[v.apfd, v.apfdc, v.first] for v in values])
+    return Quality(*table.mean(axis=0).tolist())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return round(value, 6) if isinstance(value, float) else value

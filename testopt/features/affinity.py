@@ -1,0 +1,277 @@
+"""How close a change is to each case: words, names, calls, and what git wrote together.
+
+Everything here is relative to the run: a similarity counts as a share of the run's largest, and
+as a rank, so that what is learnt on one project holds on another.
+
+Literature: information retrieval for test order, Peng et al. (2020), "Empirically revisiting and
+enhancing IR-based test-case prioritization"; names that lead from test to code, White et al.
+(2020), "Establishing multilevel test-to-code traceability links"; changes made together,
+Zimmermann et al. (2005), "Mining version histories to guide software changes".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features.bags import Bags, Corpus, blend, damped
+from testopt.features.calls import call_signals
+from testopt.features.paths import is_test_path
+from testopt.features.words import text_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query, RunFrame
+    from testopt.features.texts import ChangeText, Texts
+
+    Signals = dict[str, NDArray[np.float64]]
+
+# Signals whose size means something within the run only: taken as share of the maximum and rank.
+RELATIVE: Final = (
+    "words", "line_words", "line_title", "owner_words", "owner_title", "body_words", "body_title",
+    "shared_rarity", "rarest_word", "file_words", "path_words",
+    "calls", "call_peak", "called_by_name", "lines_together", "owners_together",
+    "lines_together_file", "owners_together_file",
+)  # fmt: skip
+# Signals that also speak for the neighbours of a case: largest and mean over its class and file.
+SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_together")
+PLAIN: Final = (
+    "words", "owner_words", "hops", "hops_more", "imports", "same_name", "in_change",
+    "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
+    "whole_file",
+)  # fmt: skip
+NAMES: Final = (
+    *(f"{name}_share" for name in RELATIVE),
+    *(f"{name}_rank" for name in RELATIVE),
+    *(f"{name}_{group}_{how}" for name in SPREADING for group in ("class", "file")
+      for how in ("max", "mean")),
+    *PLAIN,
+    "prior",
+)  # fmt: skip
+
+# Without any training: a weighted sum of shares. Weights were set by hand on few projects and
+# are round on purpose; anything finer is left to a trained model.
+PRIOR: Final = {
+    "words": 1.0, "edited": 0.5, "lines_together": 0.5, "owners_together": 0.5, "calls": 0.5,
+    "imports": 0.5, "file_words": 0.5,
+}  # fmt: skip
+
+
+class TextAffinity:
+    """Features of change and case from their sources; without state."""
+
+    names: tuple[str, ...] = NAMES
+
+    def read(self, query: Query) -> NDArray[np.float32]:
+        """Return the features of a run about to start.
+
+        Parameters
+        ----------
+        query : Query
+            With ``text``; without it nothing is known.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_cases, len(names))
+            NaN where unknown.
+        """
+        x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
+        text = query.text
+        if text is None or not len(query.cases) or text.change.is_empty:
+            return x
+        columns = features(text)
+        for position, name in enumerate(NAMES):
+            x[:, position] = columns[name]
+        return x
+
+    def update(self, frame: RunFrame) -> None:
+        """Learn nothing: sources are read anew for every run."""
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return no arrays: there is no state."""
+        return {}
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> TextAffinity:  # noqa: ARG003
+        """Rebuild from what `dump` returned."""
+        return cls()
+
+
+def features(text: Texts) -> Signals:
+    """Return all features by name, each of shape (n_cases,).
+
+    Parameters
+    ----------
+    text : Texts
+        Sources of the cases and of the change.
+    """
+    raw = {**_word_signals(text), **_file_signals(text), **_together(text), **_calls(text)}
+    _lift_whole_files(text, raw)
+    out: Signals = {}
+    for name in RELATIVE:
+        out[f"{name}_share"] = share(raw[name])
+        out[f"{name}_rank"] = rank(raw[name])
+    groups = {"class": text.group[text.document], "file": text.file}
+    for name in SPREADING:
+        for group, codes in groups.items():
+            most, mean = _over_groups(out[f"{name}_share"], codes)
+            out[f"{name}_{group}_max"], out[f"{name}_{group}_mean"] = most, mean
+    out |= {name: raw[name] for name in ("words", "owner_words")}
+    out |= _plain(text, raw)
+    out["prior"] = _prior(out)
+    return out
+
+
+def _word_signals(text: Texts) -> Signals:
+    """Return the similarities of each case's words with those of the change."""
+    rows = len(text.bodies)
+    bodies = Corpus(Bags.concat([text.bodies, text.parameters]), common=rows)
+    titles = Corpus(Bags.concat([text.titles, text.parameters]), common=rows)
+    queries = _queries(text.change)
+
+    def similar(corpus: Corpus, query: dict[int, float]) -> NDArray[np.float64]:
+        products = corpus.products(query)
+        squares = corpus.squares[:rows][text.document] + corpus.squares[rows:]
+        total = products[:rows][text.document] + products[rows:]
+        return np.asarray(total / np.sqrt(np.maximum(squares, 1e-12)))
+
+    out = {
+        "words": similar(bodies, queries["all"]),
+        "line_words": similar(bodies, queries["lines"]),
+        "line_title": similar(titles, queries["lines"]),
+        "owner_words": similar(bodies, queries["owners"]),
+        "owner_title": similar(titles, queries["owners"]),
+        "body_words": similar(bodies, queries["around"]),
+        "body_title": similar(titles, queries["around"]),
+    }
+    rarity, rarest = bodies.overlap(text.change.lines)
+    out["shared_rarity"] = rarity[:rows][text.document] + rarity[rows:]
+    out["rarest_word"] = np.maximum(rarest[:rows][text.document], rarest[rows:])
+    return out
+
+
+def _queries(change: ChangeText) -> dict[str, dict[int, float]]:
+    lines, owners, around = damped(change.lines), damped(change.owners), damped(change.around)
+    together = blend((1.0, lines), (2.0, owners), (0.35, around), (1.0, damped(change.paths)))
+    return {"lines": lines, "owners": owners, "around": around, "all": together}
+
+
+def _file_signals(text: Texts) -> Signals:
+    """Return how alike the test file of each case, and its name, are to the change."""
+    queries = _queries(text.change)
+    query = blend((1.0, queries["lines"]), (2.0, dict.fromkeys(queries["owners"], 1.0)))
+    named = [_path_words(path) for path in text.paths]
+    changed = text.change.paths.keys()
+    alike = np.array([len(w & changed) / (1 + len(w)) for w in named] or [0.0])
+    stems = {_stem(path) for path in text.change.paths_changed}
+    same = np.array([float(_stem(path) in stems) for path in text.paths] or [0.0])
+    words = Corpus(text.files).similarity(query)
+    return {
+        "file_words": words[text.file],
+        "path_words": alike[text.file],
+        "same_name": same[text.file],
+    }
+
+
+def _path_words(path: str) -> set[int]:
+    return set(text_words(path.rpartition(".")[0].replace("test", " ")))
+
+
+def _stem(path: str) -> str:
+    """Return the name of a file without extension, and without what marks a test."""
+    stem = path.rpartition("/")[2].partition(".")[0].lower()
+    for mark in ("tests", "test", "spec"):
+        stem = stem.removeprefix(f"{mark}_").removesuffix(f"_{mark}").removesuffix(mark)
+    return stem.strip("_-")
+
+
+def _together(text: Texts) -> Signals:
+    """Return what git says was written together with the changed lines and functions."""
+    out: Signals = {}
+    for part in ("lines", "owners"):
+        by_document = np.nan_to_num(text.written_with[part].astype(np.float64))
+        mine = by_document[text.document]
+        out[f"{part}_together"] = mine
+        out[f"{part}_together_file"] = _over_groups(mine, text.file)[0]
+    return out
+
+
+def _calls(text: Texts) -> Signals:
+    """Return how near the changed functions are to each case through the names that code uses."""
+    by_document = call_signals(text.uses, text.code)
+    return {name: values[text.document] for name, values in by_document.items()}
+
+
+def _lift_whole_files(text: Texts, raw: Signals) -> None:
+    """Give a case that is a whole file (a collection error) the best of the file's cases."""
+    whole = text.whole
+    if not whole.any():
+        return
+    for name, values in raw.items():
+        best = _over_groups(-values if name == "hops" else values, text.file)[0]
+        values[whole] = (-best if name == "hops" else best)[whole]
+
+
+def _plain(text: Texts, raw: Signals) -> Signals:
+    n = len(text.document)
+    edited = text.edited.astype(np.float64)[text.document]
+    paths = set(text.all_changed_paths)
+    touched = np.array([float(path in paths) for path in text.paths] or [0.0])
+    sizes = np.diff(text.bodies.ends)[text.document]
+    return {
+        "hops": raw["hops"],
+        "hops_more": raw["hops"] - np.nanmin(raw["hops"]),
+        "imports": text.imports.astype(np.float64)[text.file],
+        "same_name": raw["same_name"],
+        "in_change": text.in_change.astype(np.float64)[text.document],
+        "file_in_change": touched[text.file],
+        "edited": edited,
+        "edited_rank": rank(-np.nan_to_num(edited, nan=1e9)),
+        "siblings": np.log(np.bincount(text.document)[text.document]),
+        "file_share": np.bincount(text.file)[text.file] / n,
+        "document_words": np.log1p(sizes),
+        "whole_file": text.whole.astype(np.float64),
+    }
+
+
+def _prior(columns: Signals) -> NDArray[np.float64]:
+    """Return the untrained blend: of use without any bundle, and a feature of trained models."""
+    total = np.zeros(len(columns["words"]))
+    for name, weight in PRIOR.items():
+        if name == "edited":
+            value = share(1.0 / (1.0 + np.nan_to_num(columns[name], nan=1e9)))
+        elif name == "imports":
+            value = np.nan_to_num(columns[name])
+        else:
+            value = columns[f"{name}_share"]
+        total += weight * value
+    return total / sum(PRIOR.values())
+
+
+def share(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return each value as a share of the largest; zeros where that is not positive."""
+    known = np.nan_to_num(np.asarray(values, np.float64))
+    most = known.max(initial=0.0)
+    return known / most if most > 0 else np.zeros(len(known))
+
+
+def rank(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the rank of each value from 0 (largest) to 1; equal ones share their mean rank."""
+    known = np.asarray(values, np.float64)
+    _, code, count = np.unique(-known, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count + 1) / 2
+    return np.asarray(middle[code] / max(len(known) - 1, 1))
+
+
+def _over_groups(
+    values: NDArray[Any], codes: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest and the mean value of each one's group."""
+    most = np.full(int(codes.max(initial=0)) + 1, -np.inf)
+    np.maximum.at(most, codes, values)
+    mean = np.bincount(codes, values) / np.maximum(np.bincount(codes), 1)
+    return most[codes], mean[codes]

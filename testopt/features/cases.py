@@ -1,0 +1,105 @@
+"""Cases as numbers: stable indices, and the function, class and file that a case belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+LEVELS: Final = ("function", "class", "file")
+
+
+def split_case(case_id: str) -> tuple[str, str, str]:
+    """Return the function, class and file that a case belongs to.
+
+    Parameters
+    ----------
+    case_id : str
+        A pytest node id (``tests/a.py::B::test_c[1]``), a JUnit id (``pkg.a.B::test_c``),
+        or any opaque id.
+
+    Returns
+    -------
+    tuple of str
+        The id without parameters, without its last part, and the first part. An opaque id is
+        its own function, class and file, so that strangers share nothing.
+    """
+    head, bracket, _ = case_id.partition("[")
+    function = head if bracket and head else case_id
+    owner, colons, _ = function.rpartition("::")
+    if not colons:
+        slash = function.rpartition("/")[0]
+        return function, function, slash or function
+    return function, owner, function.partition("::")[0]
+
+
+class CaseTable:
+    """Indices of cases in the order of their first appearance, and of their groups.
+
+    Attributes
+    ----------
+    ids : list of str
+        Case id by index.
+    groups : dict of str to ndarray
+        For each of ``LEVELS``, the group index of each case, int32 of shape (n_cases,).
+    """
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        self.ids: list[str] = []
+        self._index: dict[str, int] = {}
+        self._group_index: dict[str, dict[str, int]] = {level: {} for level in LEVELS}
+        self._group_lists: dict[str, list[int]] = {level: [] for level in LEVELS}
+        self._group_arrays: dict[str, NDArray[np.int32]] = {}
+        self.add(list(ids))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, cases: Sequence[str]) -> NDArray[np.int32]:
+        """Return the indices of `cases`, giving new ones to strangers."""
+        index = self._index
+        strangers = [c for c in cases if c not in index]
+        for case in strangers:
+            if case not in index:
+                self._admit(case)
+        return np.fromiter((index[c] for c in cases), np.int32, len(cases))
+
+    def _admit(self, case: str) -> None:
+        self._index[case] = len(self.ids)
+        self.ids.append(case)
+        for level, name in zip(LEVELS, split_case(case), strict=True):
+            known = self._group_index[level]
+            self._group_lists[level].append(known.setdefault(name, len(known)))
+        self._group_arrays.clear()
+
+    def groups(self, level: str) -> NDArray[np.int32]:
+        """Return the group index of every case at one of ``LEVELS``, shape (n_cases,)."""
+        array = self._group_arrays.get(level)
+        if array is None:
+            array = np.asarray(self._group_lists[level], np.int32)
+            self._group_arrays[level] = array
+        return array
+
+    def group_count(self, level: str) -> int:
+        """Return how many groups there are at one of ``LEVELS``."""
+        return len(self._group_index[level])
+
+    def dump(self) -> dict[str, NDArray[np.uint8] | NDArray[np.uint32]]:
+        """Return the ids as bytes and end offsets, for a file without pickle."""
+        parts = [case.encode("utf-8", "surrogatepass") for case in self.ids]
+        ends = np.cumsum([len(p) for p in parts], dtype=np.uint32)
+        return {"ids": np.frombuffer(b"".join(parts), np.uint8), "ends": ends}
+
+    @classmethod
+    def load(cls, data: NDArray[np.uint8], ends: NDArray[np.uint32]) -> CaseTable:
+        """Rebuild a table from what `dump` returned."""
+        text, start, ids = data.tobytes(), 0, []
+        for end in ends.tolist():
+            ids.append(text[start:end].decode("utf-8", "surrogatepass"))
+            start = end
+        return cls(ids)

@@ -1,0 +1,182 @@
+"""Runs as arrays: one entry per case, attempts folded, oldest run first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from testopt.schema import FAILING, FileChange, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from testopt.features.texts import Texts
+
+VARIANT_KINDS = frozenset({"reverse", "mutant"})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is known of a run before it starts: all that a feature may read.
+
+    Attributes
+    ----------
+    run : Run
+        Time, job, branch and commits.
+    cases : sequence of str
+        Case ids, each once, shape (n,).
+    files : tuple of FileChange
+        The change of the run; empty where unknown.
+    text : Texts, optional
+        Sources of the cases and of the change, where git has them.
+    """
+
+    run: Run
+    cases: Sequence[str]
+    files: tuple[FileChange, ...] = ()
+    text: Texts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFrame:
+    """One run with what came out of it.
+
+    Attributes
+    ----------
+    query : Query
+        What was known before.
+    failed, skipped : ndarray of bool, shape (n,)
+        Outcome of the last attempt; a case that is skipped did not fail.
+    seconds : ndarray of float32, shape (n,)
+        Duration summed over the attempts; NaN where unknown.
+    """
+
+    query: Query
+    failed: NDArray[np.bool_]
+    skipped: NDArray[np.bool_]
+    seconds: NDArray[np.float32]
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the run was made from another one: it teaches, but is not history."""
+        return self.query.run.kind in VARIANT_KINDS
+
+
+def frames(
+    runs: pa.Table, results: pa.Table, changes: pa.Table | None = None
+) -> Iterator[RunFrame]:
+    """Yield the runs of the tables in time order.
+
+    Parameters
+    ----------
+    runs, results, changes : pyarrow.Table
+        Rows of the tables ``runs``, ``results`` and ``run_changes``; ``run_id`` and ``case_id``
+        of the results may be dictionary-encoded (and should be, for millions of rows).
+
+    Yields
+    ------
+    RunFrame
+        By time, then run id; results of runs that are not in `runs` are left out.
+    """
+    rows = sorted(runs.to_pylist(), key=lambda r: (r["time"], r["run_id"]))
+    position = {row["run_id"]: i for i, row in enumerate(rows)}
+    columns = _fold_attempts(_Columns.read(results, position))
+    files = _files_by_run(changes, position)
+    starts = np.searchsorted(columns.run, np.arange(len(rows) + 1))
+    for i, row in enumerate(rows):
+        part = slice(starts[i], starts[i + 1])
+        cases = columns.names[columns.case[part]].tolist()
+        yield RunFrame(
+            Query(_run(row), cases, tuple(files.get(i, ()))),
+            failed=columns.failed[part],
+            skipped=columns.skipped[part],
+            seconds=columns.seconds[part],
+        )
+
+
+def _run(row: dict[str, Any]) -> Run:
+    names = ("run_id", "time", "job", "commit", "base", "branch", "kind", "parent_run", "source")
+    return Run(**{name: row[name] for name in names}, complete=row.get("complete", True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Results sorted by run: codes into the time order of runs and into `names`."""
+
+    run: NDArray[np.int64]
+    case: NDArray[np.int64]
+    attempt: NDArray[np.int64]
+    failed: NDArray[np.bool_]
+    skipped: NDArray[np.bool_]
+    seconds: NDArray[np.float32]
+    names: NDArray[np.object_]
+
+    @classmethod
+    def read(cls, results: pa.Table, position: dict[str, int]) -> _Columns:
+        run_codes, run_names = _codes(results.column("run_id"))
+        case_codes, case_names = _codes(results.column("case_id"))
+        outcome_codes, outcome_names = _codes(results.column("outcome"))
+        order_of = np.array([position.get(name, -1) for name in run_names] or [0], np.int64)
+        run = order_of[run_codes]
+        fails = np.array([name in FAILING for name in outcome_names] or [False])
+        skips = np.array([name == "skipped" for name in outcome_names] or [False])
+        seconds = results.column("duration_s").to_numpy().astype(np.float32)
+        attempt = results.column("attempt").to_numpy().astype(np.int64)
+        everything = (run, case_codes, attempt, fails[outcome_codes], skips[outcome_codes], seconds)
+        keep = np.flatnonzero(run >= 0)
+        keep = keep[np.argsort(run[keep], kind="stable")]
+        names = np.asarray(case_names, object)
+        parts: list[Any] = [*(column[keep] for column in everything), names]
+        return cls(*parts)
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    array = column.unify_dictionaries().combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], column.type)
+    return array.indices.to_numpy(zero_copy_only=False).astype(
+        np.int64
+    ), array.dictionary.to_pylist()
+
+
+def _fold_attempts(columns: _Columns) -> _Columns:
+    """Keep the last attempt of each case in each run, with the seconds of all attempts."""
+    if len(columns.run) == 0 or columns.attempt.max() <= 1:
+        return columns
+    order = np.lexsort((columns.attempt, columns.case, columns.run))
+    run, case = columns.run[order], columns.case[order]
+    last = np.ones(len(order), bool)
+    last[:-1] = (run[1:] != run[:-1]) | (case[1:] != case[:-1])
+    ends = np.flatnonzero(last)
+    begins = np.concatenate(([0], ends[:-1] + 1))
+    known = np.nan_to_num(columns.seconds[order])
+    total = np.add.reduceat(known, begins).astype(np.float32)
+    total[np.isnan(columns.seconds[order][ends]) & (total == 0)] = np.nan
+    at = order[ends]
+    return _Columns(
+        run[ends], case[ends], columns.attempt[at], columns.failed[at], columns.skipped[at],
+        total, columns.names,
+    )  # fmt: skip
+
+
+def _files_by_run(
+    changes: pa.Table | None, position: dict[str, int]
+) -> dict[int, list[FileChange]]:
+    found: dict[int, list[FileChange]] = {}
+    for row in changes.to_pylist() if changes is not None else ():
+        at = position.get(row.pop("run_id"))
+        if at is not None:
+            row["status"] = row.get("status") or "M"
+            found.setdefault(at, []).append(FileChange(**row))
+    for files in found.values():
+        files.sort(key=lambda f: f.path)
+    return found

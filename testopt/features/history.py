@@ -1,0 +1,326 @@
+"""What the past says of a case: rates, recency, streaks, transitions, durations.
+
+State is read before it is updated, run by run in time order, so that a feature cannot see its
+own answer. A tick is one run of history; an execution is one run in which the case took part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features.cases import LEVELS, CaseTable
+from testopt.features.lineage import Lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query, RunFrame
+
+ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
+GROUP_ALPHA: Final = 0.2
+COST_ALPHA: Final = 0.3
+NEVER: Final = -1
+
+# Per-case state: name -> (dtype, value of a stranger).
+_CASE_STATE: Final[dict[str, tuple[type, float]]] = {
+    "runs": (np.int32, 0),
+    "fails": (np.int32, 0),
+    **{f"rate_{i}": (np.float32, 0.0) for i in range(len(ALPHAS))},
+    "last_fail_tick": (np.int32, NEVER),
+    "last_fail_run": (np.int32, NEVER),  # counted in executions of the case
+    "last_fail_time": (np.float64, np.nan),
+    "last_tick": (np.int32, NEVER),
+    "last_time": (np.float64, np.nan),
+    "first_tick": (np.int32, NEVER),
+    "first_time": (np.float64, np.nan),
+    "failing": (np.bool_, False),
+    "streak": (np.int32, 0),
+    "flips": (np.int32, 0),
+    "seconds": (np.float32, np.nan),  # decayed mean duration
+    "seconds_last": (np.float32, np.nan),
+}
+_GROUP_STATE: Final[dict[str, tuple[type, float]]] = {
+    "rate": (np.float32, np.nan),
+    "last_fail_tick": (np.int32, NEVER),
+    "seconds": (np.float32, np.nan),
+}
+
+NAMES: Final = (
+    "executions", "failure_rate", "failure_rate_fast", "failure_rate_mid", "failure_rate_slow",
+    "failing_last", "streak", "runs_since_failure", "ticks_since_failure", "hours_since_failure",
+    "runs_since_flip", "flip_rate", "ticks_since_run", "hours_since_run", "age_ticks", "age_hours",
+    "newness_rank", "failing_in_parent", "ticks_since_parent", "parent_failing_share",
+    "function_rate", "class_rate", "file_rate",
+    "function_ticks_since_failure", "class_ticks_since_failure", "file_ticks_since_failure",
+    "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
+    "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
+)  # fmt: skip
+
+
+class _Columns:
+    """Growing arrays of equal length, by name."""
+
+    def __init__(self, layout: Mapping[str, tuple[type, float]]) -> None:
+        self._layout = layout
+        self.arrays: dict[str, NDArray[Any]] = {k: np.zeros(0, t) for k, (t, _) in layout.items()}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.arrays[name]
+
+    def grow(self, size: int) -> None:
+        have = len(next(iter(self.arrays.values())))
+        if size <= have:
+            return
+        more = max(size, 2 * have, 64) - have
+        for name, (dtype, default) in self._layout.items():
+            tail: NDArray[Any] = np.full(more, default, dtype)
+            self.arrays[name] = np.concatenate([self.arrays[name], tail])
+
+
+class HistoryState:
+    """The past of every case, as of the last update.
+
+    Examples
+    --------
+    >>> state = HistoryState()
+    >>> for frame in frames:                      # oldest first
+    ...     x = state.read(frame.query)           # float32, shape (n_cases, len(NAMES))
+    ...     state.update(frame)
+    """
+
+    names = NAMES
+
+    def __init__(self) -> None:
+        self.table = CaseTable()
+        self.tick = 0
+        self.last_time = float("nan")
+        self.last_run = ""
+        self._case = _Columns(_CASE_STATE)
+        self._group = {level: _Columns(_GROUP_STATE) for level in LEVELS}
+        self._lineage = Lineage()
+        self._recent = np.zeros(2)  # decayed: share of failing runs, share of failing cases
+
+    def read(self, query: Query) -> NDArray[np.float32]:
+        """Return the features of a run's cases, from earlier runs only.
+
+        Parameters
+        ----------
+        query : Query
+            The run about to start.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_cases, len(NAMES))
+            NaN where nothing is known.
+        """
+        index = self._admit(query)
+        case = {name: array[index] for name, array in self._case.arrays.items()}
+        now = query.run.time.timestamp()
+        columns = [
+            *self._rates(case),
+            *self._recency(case, now),
+            *self._ancestry(query, index),
+            *self._groups(index),
+            *self._durations(case, index),
+            _rank(case["rate_1"]),
+            *self._context(case),
+        ]
+        out = np.empty((len(index), len(NAMES)), np.float32)
+        for j, column in enumerate(columns):
+            out[:, j] = column
+        return out
+
+    def seconds(self, query: Query) -> NDArray[np.float32]:
+        """Return the expected duration of each case, shape (n_cases,).
+
+        A stranger costs what its function, class or file costs, else the median of the others.
+        """
+        index = self._admit(query)
+        cost = self._case["seconds"][index].copy()
+        for level in LEVELS:
+            group = self._group[level]["seconds"][self.table.groups(level)[index]]
+            cost = np.where(np.isnan(cost), group, cost)
+        known = cost[~np.isnan(cost)]
+        cost[np.isnan(cost)] = np.median(known) if len(known) else 0.1
+        return cost
+
+    def update(self, frame: RunFrame) -> None:
+        """Take in the outcome of a run; runs must come in time order."""
+        query = frame.query
+        index = self._admit(query)[~frame.skipped]
+        failed = frame.failed[~frame.skipped]
+        seconds = frame.seconds[~frame.skipped]
+        now = query.run.time.timestamp()
+        self._update_cases(index, failed, now)
+        self._update_costs(index, seconds)
+        self._update_groups(index, failed)
+        self._lineage.update(query.run, self.tick, index, failed)
+        share = float(failed.mean()) if len(failed) else 0.0
+        self._recent += 0.1 * (np.array([share > 0, share]) - self._recent)
+        self.tick += 1
+        self.last_time, self.last_run = now, query.run.run_id
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return the whole state as arrays, for a file without pickle."""
+        size = len(self.table)
+        state: dict[str, NDArray[Any]] = {f"table.{k}": v for k, v in self.table.dump().items()}
+        state |= {f"case.{k}": v[:size] for k, v in self._case.arrays.items()}
+        for level, group in self._group.items():
+            count = self.table.group_count(level)
+            state |= {f"{level}.{k}": v[:count] for k, v in group.arrays.items()}
+        state |= {f"lineage.{k}": v for k, v in self._lineage.dump().items()}
+        state["recent"] = self._recent
+        state["clock"] = np.array([self.tick, self.last_time])
+        state["last_run"] = np.frombuffer(self.last_run.encode(), np.uint8)
+        return state
+
+    @classmethod
+    def load(cls, state: Mapping[str, NDArray[Any]]) -> HistoryState:
+        """Rebuild a state from what `dump` returned."""
+        new = cls()
+        new.table = CaseTable.load(state["table.ids"], state["table.ends"])
+        for name in _CASE_STATE:
+            new._case.arrays[name] = state[f"case.{name}"]
+        for level in LEVELS:
+            for name in _GROUP_STATE:
+                new._group[level].arrays[name] = state[f"{level}.{name}"]
+        prefix = "lineage."
+        parts = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        new._lineage = Lineage.load(parts)
+        new._recent = state["recent"]
+        new.tick, new.last_time = int(state["clock"][0]), float(state["clock"][1])
+        new.last_run = state["last_run"].tobytes().decode()
+        return new
+
+    def _admit(self, query: Query) -> NDArray[np.int32]:
+        index = self.table.add(query.cases)
+        self._case.grow(len(self.table))
+        for level, group in self._group.items():
+            group.grow(self.table.group_count(level))
+        return index
+
+    def _rates(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        runs = case["runs"]
+        unknown = np.where(runs == 0, np.nan, 1.0)
+        return [
+            np.log2(1.0 + runs),
+            (case["fails"] + 0.5) / (runs + 2.0) * unknown,
+            *(case[f"rate_{i}"] * unknown for i in range(len(ALPHAS))),
+            case["failing"] * unknown,
+            np.sign(case["streak"]) * np.log2(1.0 + np.abs(case["streak"])) * unknown,
+        ]
+
+    def _recency(self, case: dict[str, NDArray[Any]], now: float) -> list[NDArray[Any]]:
+        never = np.where(case["last_fail_tick"] == NEVER, np.nan, 1.0)
+        runs = np.maximum(case["runs"], 1)
+        seen = np.where(case["runs"] == 0, np.nan, 1.0)
+        first = np.where(case["first_tick"] == NEVER, self.tick, case["first_tick"])
+        return [
+            np.log2(1.0 + case["runs"] - case["last_fail_run"]) * never,
+            np.log2(1.0 + self.tick - case["last_fail_tick"]) * never,
+            _log_hours(now - case["last_fail_time"]),
+            np.log2(1.0 + np.abs(case["streak"])) * np.where(case["flips"] > 0, 1.0, np.nan),
+            case["flips"] / runs * seen,
+            np.log2(1.0 + self.tick - case["last_tick"]) * seen,
+            _log_hours(now - case["last_time"]),
+            np.log2(1.0 + self.tick - first) * seen,
+            _log_hours(now - case["first_time"]),
+            _rank(-first),
+        ]
+
+    def _ancestry(self, query: Query, index: NDArray[np.int32]) -> list[NDArray[Any]]:
+        parent = self._lineage.parent(query.run)
+        if parent is None:
+            return [np.full(len(index), np.nan)] * 3
+        tick, failing = parent
+        fails = np.isin(index, failing)
+        since = np.full(len(index), np.log2(1.0 + self.tick - tick))
+        return [fails, since, np.full(len(index), len(failing) / max(len(index), 1))]
+
+    def _groups(self, index: NDArray[np.int32]) -> list[NDArray[Any]]:
+        members = {level: self.table.groups(level)[index] for level in LEVELS}
+        rates = [self._group[level]["rate"][members[level]] for level in LEVELS]
+        ticks = [self._group[level]["last_fail_tick"][members[level]] for level in LEVELS]
+        since = [
+            np.where(t == NEVER, np.nan, np.log2(1.0 + self.tick - np.minimum(t, self.tick)))
+            for t in ticks
+        ]
+        return [*rates, *since]
+
+    def _durations(
+        self, case: dict[str, NDArray[Any]], index: NDArray[np.int32]
+    ) -> list[NDArray[Any]]:
+        mean = case["seconds"]
+        trend = np.log2((case["seconds_last"] + 1e-3) / (mean + 1e-3))
+        if not len(index):
+            return [mean, mean, trend]
+        return [np.log2(mean + 1e-3), _rank(mean), trend]
+
+    def _context(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        size = len(case["runs"])
+        new = float((case["runs"] == 0).mean()) if size else 0.0
+        values = (*self._recent.tolist(), float(np.log2(1.0 + size)), new)
+        return [np.full(size, value) for value in values]
+
+    def _update_cases(
+        self, index: NDArray[np.int32], failed: NDArray[np.bool_], now: float
+    ) -> None:
+        state, case = self._case, index
+        strangers = case[state["runs"][case] == 0]
+        state["first_tick"][strangers], state["first_time"][strangers] = self.tick, now
+        flipped = (state["failing"][case] != failed) & (state["runs"][case] > 0)
+        state["flips"][case] += flipped
+        sign = np.where(failed, 1, -1)
+        streak = state["streak"][case]
+        state["streak"][case] = np.where(np.sign(streak) == sign, streak + sign, sign)
+        for i, alpha in enumerate(ALPHAS):
+            # A bias-corrected start: the first executions weigh as in a plain mean.
+            weight = np.maximum(alpha, 1.0 / (state["runs"][case] + 1.0))
+            state[f"rate_{i}"][case] += weight * (failed - state[f"rate_{i}"][case])
+        state["runs"][case] += 1
+        state["fails"][case] += failed
+        state["failing"][case] = failed
+        state["last_tick"][case], state["last_time"][case] = self.tick, now
+        bad = case[failed]
+        state["last_fail_tick"][bad], state["last_fail_time"][bad] = self.tick, now
+        state["last_fail_run"][bad] = state["runs"][bad] - 1
+
+    def _update_costs(self, index: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
+        timed = ~np.isnan(seconds) & (seconds >= 0)
+        case, value = index[timed], seconds[timed]
+        mean = self._case["seconds"]
+        old = mean[case]
+        mean[case] = np.where(np.isnan(old), value, old + COST_ALPHA * (value - old))
+        self._case["seconds_last"][case] = value
+
+    def _update_groups(self, index: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
+        for level, group in self._group.items():
+            member = self.table.groups(level)[index]
+            count = np.bincount(member)
+            touched = np.flatnonzero(count)
+            share = np.bincount(member, failed)[touched] / count[touched]
+            cost = np.bincount(member, np.nan_to_num(self._case["seconds"][index]))[touched]
+            old = group["rate"][touched]
+            step = old + GROUP_ALPHA * (share - old)
+            group["rate"][touched] = np.where(np.isnan(old), share, step)
+            group["seconds"][touched] = cost / count[touched]
+            group["last_fail_tick"][touched[share > 0]] = self.tick
+
+
+def _log_hours(seconds: NDArray[Any]) -> NDArray[Any]:
+    hours: NDArray[Any] = np.maximum(seconds, 0.0) / 3600.0
+    return np.log2(1.0 + hours)
+
+
+def _rank(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the share of values that are smaller, ties sharing their mean; NaN stays NaN."""
+    known = ~np.isnan(values)
+    out = np.full(len(values), np.nan)
+    _, inverse, count = np.unique(values[known], return_inverse=True, return_counts=True)
+    below = np.concatenate(([0], np.cumsum(count)[:-1])) + (count - 1) / 2.0
+    out[known] = below[inverse] / max(int(known.sum()) - 1, 1)
+    return out

@@ -1,0 +1,150 @@
+"""The outline of a source file: where its functions and classes begin and end, in any language.
+
+A definition reaches to the next one that is indented no deeper. That needs no parser, holds for
+broken files and for every language that people indent, and counts what stands between two
+definitions to the first of them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from testopt.features.paths import language_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PYTHON: Final = re.compile(
+    r"^(?P<indent>[ \t]*)(?:(?P<mark>@)|(?:async[ \t]+)?(?:def|(?P<class>class))[ \t]+(?P<name>\w+)"
+    r"|(?P<value>[A-Za-z_]\w*)[ \t]*(?::[^=\n]*)?=(?!=))",
+    re.MULTILINE,
+)
+_OTHER: Final = re.compile(
+    r"^(?P<indent>[ \t]*)(?:(?P<mark>@(?!interface)|\[\w|#\[)"
+    r"|(?:[\w]+[ \t]+)*(?P<class>class|interface|struct|enum|trait|impl|module|object|namespace)"
+    r"[ \t]+(?P<name>\w+)"
+    r"|(?:[\w]+[ \t]+)*(?:func|function|fn|def|fun|sub)[ \t]+(?:\([^)\n]*\)[ \t]*)?(?P<func>\w+)"
+    r"|(?:describe|it|test)[ \t]*\([ \t]*[\"'`](?P<told>[^\"'`\n]+)"
+    r"|TEST(?:_[FP])?[ \t]*\([ \t]*(?P<suite>\w+)[ \t]*,[ \t]*(?P<case>\w+)"
+    r"|(?!(?:return|else|new|throw|if|for|while|switch|case|do)\b)"
+    r"(?:[\w<>\[\],.&*:~]+[ \t]+)+[*&]?(?P<method>\w+)[ \t]*\([^;\n]*$)",
+    re.MULTILINE,
+)
+_MAX_TEXT: Final = 2_000_000  # characters; a longer file is generated
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function, class or top-level value: dotted name, and first and last line from 1."""
+
+    name: str
+    first: int
+    last: int
+    is_class: bool = False
+    is_value: bool = False
+
+    @property
+    def called(self) -> str:
+        """The name under which other code uses it: a constructor goes by its class."""
+        owner, _, last = self.name.rpartition(".")
+        return owner.rpartition(".")[2] if owner and last in _CONSTRUCTORS else last
+
+
+_CONSTRUCTORS: Final = frozenset(
+    {"__init__", "__new__", "__call__", "__post_init__", "constructor"}
+)
+
+
+@dataclass(slots=True)
+class _Item:
+    indent: int
+    name: str
+    line: int
+    kind: str
+
+
+def _items(text: str, language: str) -> Iterator[_Item]:
+    """Yield marks (decorators), definitions and top-level values in the order of the text."""
+    pattern = _PYTHON if language == "python" else _OTHER
+    line, at = 1, 0
+    for match in pattern.finditer(text):
+        kind = match.lastgroup or ""
+        indent = len(match["indent"].expandtabs())
+        if kind == "value" and indent:
+            continue
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        name = match[kind] if kind != "case" else f"{match['suite']}.{match['case']}"
+        if kind == "name":
+            kind = "class" if match["class"] else "name"
+        yield _Item(indent, name, line, kind)
+
+
+@lru_cache(256)
+def outline(text: str, path: str) -> tuple[Definition, ...]:
+    """Return the definitions of a source text, in order; inner ones follow the outer one.
+
+    Parameters
+    ----------
+    text : str
+        Content of the file.
+    path : str
+        Its path, for the language.
+
+    Returns
+    -------
+    tuple of Definition
+        Decorators and annotations belong to what they stand before.
+    """
+    text = text[:_MAX_TEXT]
+    found: list[list[object]] = []  # name, first, last, kind
+    stack: list[tuple[int, int]] = []  # indent, position in found
+    marks: list[_Item] = []
+    for item in _items(text, language_of(path)):
+        if item.kind == "mark":
+            marks.append(item)
+            continue
+        first = next((m.line for m in marks if m.indent == item.indent), item.line)
+        marks.clear()
+        while stack and stack[-1][0] >= item.indent:
+            found[stack.pop()[1]][2] = first - 1
+        owner = f"{found[stack[-1][1]][0]}." if stack else ""
+        stack.append((item.indent, len(found)))
+        found.append([owner + item.name, first, 0, item.kind])
+    end = text.count("\n") + 1
+    for _, position in stack:
+        found[position][2] = end
+    return tuple(
+        Definition(str(name), int(str(first)), int(str(last)), kind == "class", kind == "value")
+        for name, first, last, kind in found
+    )
+
+
+def enclosing(text: str, path: str, lines: range) -> list[Definition]:
+    """Return the innermost definitions around some lines of a text.
+
+    Parameters
+    ----------
+    text, path : str
+        As in `outline`.
+    lines : range
+        Line numbers from 1; an empty range stands for the line at its start.
+
+    Returns
+    -------
+    list of Definition
+        Each once, in order; lines before the first definition have none.
+    """
+    definitions = outline(text, path)
+    starts = [d.first for d in definitions]
+    found: dict[Definition, None] = {}
+    for line in lines if len(lines) else range(lines.start, lines.start + 1):
+        for position in range(bisect_right(starts, line) - 1, -1, -1):
+            if definitions[position].last >= line:
+                found[definitions[position]] = None
+                break
+    return list(found)

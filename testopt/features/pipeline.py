@@ -1,0 +1,145 @@
+"""All features of a run in one pass: the same code for training, backtest and plan."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features import change
+from testopt.features.history import HistoryState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query, RunFrame
+
+NAMES: Final = (*HistoryState.names, *change.NAMES)
+
+
+def feature_hash() -> str:
+    """Return the identity of the feature set: models of another one are refused."""
+    return hashlib.sha256("\n".join(NAMES).encode()).hexdigest()[:16]
+
+
+class FeatureState:
+    """What the features of the next run are read from.
+
+    Attributes
+    ----------
+    history : HistoryState
+        The past of every case.
+    """
+
+    names = NAMES
+
+    def __init__(self, history: HistoryState | None = None) -> None:
+        self.history = history or HistoryState()
+
+    def read(self, query: Query) -> NDArray[np.float32]:
+        """Return the features of a run about to start, shape (n_cases, len(NAMES))."""
+        past = self.history.read(query)
+        whole = np.asarray(change.change_features(query.files), np.float32)
+        return np.hstack([past, np.broadcast_to(whole, (len(past), len(whole)))])
+
+    def update(self, frame: RunFrame) -> None:
+        """Take in a run; variants teach and are not history."""
+        if not frame.is_variant:
+            self.history.update(frame)
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return the state as arrays, for a file without pickle."""
+        return {f"history.{k}": v for k, v in self.history.dump().items()}
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
+        """Rebuild from what `dump` returned."""
+        prefix = "history."
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        return cls(HistoryState.load(own))
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of many runs, oldest first.
+
+    Attributes
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+    y : ndarray of bool, shape (n,)
+        Whether the case failed.
+    run : ndarray of int32, shape (n,)
+        Position of the run of each row, not decreasing.
+    weight : ndarray of float32, shape (n,)
+        How many rows each one stands for.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.bool_]
+    run: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    def before(self, run: int) -> Matrix:
+        """Return the rows of runs earlier than the one at position `run`."""
+        end = int(np.searchsorted(self.run, run, side="left"))
+        return Matrix(self.x[:end], self.y[:end], self.run[:end], self.weight[:end])
+
+    def thinned(self, most: int, seed: int = 0) -> Matrix:
+        """Return all failing rows and a sample of the passing ones, at most about `most` rows.
+
+        Which rows are kept depends on the position of a row alone, so that rows added later
+        change nothing but the share.
+        """
+        passing = int((~self.y).sum())
+        room = max(most - int(self.y.sum()), most // 4)
+        if passing <= room:
+            return self
+        share = room / passing
+        draw = np.random.default_rng(seed).random(len(self.y))
+        keep = self.y | (draw < share)
+        weight = np.where(self.y, self.weight, self.weight / share).astype(np.float32)
+        return Matrix(self.x[keep], self.y[keep], self.run[keep], weight[keep])
+
+
+def matrix(
+    frames: Iterable[RunFrame], state: FeatureState, *, share: float = 1.0, seed: int = 0
+) -> Matrix:
+    """Read the features of each run and then update the state, run by run.
+
+    Parameters
+    ----------
+    frames : iterable of RunFrame
+        Oldest first.
+    state : FeatureState
+        Moved past the last run.
+    share : float
+        Share of the passing rows to keep, each standing for 1 / share; failing ones all stay.
+    seed : int
+        Seed of the sampling.
+
+    Returns
+    -------
+    Matrix
+        Skipped cases have no row.
+    """
+    random = np.random.default_rng(seed)
+    parts: list[tuple[NDArray[Any], NDArray[np.bool_], int]] = []
+    for position, frame in enumerate(frames):
+        rows = ~frame.skipped
+        if share < 1.0:
+            rows &= frame.failed | (random.random(len(rows)) < share)
+        parts.append((state.read(frame.query)[rows], frame.failed[rows], position))
+        state.update(frame)
+    if not parts:
+        empty = np.zeros((0, len(NAMES)), np.float32)
+        return Matrix(empty, np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    run = np.repeat(
+        np.array([p for *_, p in parts], np.int32), np.array([len(y) for _, y, _ in parts])
+    )
+    x = np.concatenate([x for x, *_ in parts])
+    y = np.concatenate([y for _, y, _ in parts])
+    return Matrix(x, y, run, np.where(y, 1.0, 1.0 / share).astype(np.float32))

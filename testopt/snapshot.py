@@ -1,0 +1,173 @@
+"""What the store keeps beside its tables: feature state as of a run, and registered bundles.
+
+A plan reads these and at most a few newer runs, never the whole history.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
+from testopt.errors import BundleError, EmptyStoreError
+from testopt.features.frames import RunFrame, frames
+from testopt.features.pipeline import FeatureState, feature_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from testopt.store import Store
+
+CATCH_UP_RUNS: Final = 50
+_CURRENT: Final = "models/current.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Feature state for a plan.
+
+    Attributes
+    ----------
+    state : FeatureState
+    stale : str
+        Why the state is not the whole truth; empty when it is.
+    """
+
+    state: FeatureState
+    stale: str = ""
+
+
+def _state_name() -> str:
+    return f"state/features-{feature_hash()}.npz"
+
+
+def history(store: Store, *, until: datetime | None = None) -> Iterator[RunFrame]:
+    """Yield all runs of the store in time order, up to and with those at `until`."""
+    where = [("time", "<=", until)] if until is not None else []
+    return _frames(store, store.read("runs", where=where), everything=until is None)
+
+
+def _frames(store: Store, runs: Any, *, everything: bool) -> Iterator[RunFrame]:
+    ids = runs["run_id"].to_pylist()
+    where = [] if everything else [("run_id", "in", ids)]
+    results = store.read(
+        "results",
+        columns=["run_id", "case_id", "outcome", "duration_s", "attempt"],
+        where=where,
+        dictionary=["run_id", "case_id", "outcome"],
+    )
+    return frames(runs, results, store.read("run_changes", where=where))
+
+
+def save_state(store: Store, state: FeatureState) -> None:
+    """Keep the feature state for the next plan."""
+    store.write_blob(_state_name(), dump_arrays(state.dump()))
+
+
+def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None = None) -> Current:
+    """Return the feature state, caught up with the runs that came since it was kept.
+
+    Parameters
+    ----------
+    store : Store
+    bundle : Bundle, optional
+        Its state serves where the store keeps none that is newer.
+    now : datetime, optional
+        Runs at or after this time are left out.
+    """
+    state = _kept(store, bundle)
+    runs = store.read("runs", columns=["run_id", "time", "kind"])
+    rows = [r for r in runs.to_pylist() if r["kind"] not in ("reverse", "mutant")]
+    last = (state.history.last_time, state.history.last_run)
+    old = sum(_key(r) <= last for r in rows) if state.history.tick else 0
+    new = sorted((r for r in rows if not state.history.tick or _key(r) > last), key=_key)
+    if now is not None:
+        new = [r for r in new if r["time"] < now]
+    notes = []
+    if old != state.history.tick:
+        notes.append("older runs have arrived since the last training")
+    if len(new) > CATCH_UP_RUNS:
+        notes.append(f"only the last {CATCH_UP_RUNS} of {len(new)} new runs were read")
+    for frame in _chosen(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
+        state.update(frame)
+    return Current(state, "; ".join(notes))
+
+
+def advance(store: Store) -> None:
+    """Bring the kept state up to date with a few new runs; larger gaps wait for training."""
+    found = current(store)
+    if not found.stale:
+        save_state(store, found.state)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[float, str]:
+    return (row["time"].timestamp(), row["run_id"])
+
+
+def _chosen(store: Store, ids: list[str]) -> Iterator[RunFrame]:
+    if not ids:
+        return iter(())
+    return _frames(store, store.read("runs", where=[("run_id", "in", ids)]), everything=False)
+
+
+def _kept(store: Store, bundle: Bundle | None) -> FeatureState:
+    data = store.read_blob(_state_name())
+    states = []
+    if data is not None:
+        try:
+            states.append(FeatureState.load(load_arrays(data)))
+        except (BundleError, KeyError, ValueError):
+            store.delete_blob(_state_name())  # a cache: it is made again from the tables
+    if bundle is not None:
+        states.append(FeatureState.load(bundle.state))
+    return max(states, key=lambda s: s.history.tick, default=FeatureState())
+
+
+def register(store: Store, files: Mapping[str, bytes]) -> str:
+    """Write a bundle into the store and make it the current one; return its id."""
+    name = bundle_id(json.loads(files[MANIFEST]))
+    for file in [*(f for f in files if f != MANIFEST), MANIFEST]:
+        store.write_blob(f"models/{name}/{file}", files[file])
+    store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
+    return name
+
+
+def current_bundle(store: Store) -> Bundle | None:
+    """Return the current bundle, or None when none is registered.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged.
+    """
+    data = store.read_blob(_CURRENT)
+    if data is None:
+        return None
+    try:
+        name = str(json.loads(data)["bundle"])
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
+    return unpack(lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash())
+
+
+def last_cases(store: Store) -> list[str]:
+    """Return the case ids of the latest run that really happened, sorted.
+
+    Raises
+    ------
+    EmptyStoreError
+        When the store holds no run.
+    """
+    runs = store.read("runs", columns=["run_id", "time", "kind", "commit"])
+    rows = [r for r in runs.to_pylist() if r["kind"] in ("real", "clean")]
+    if not rows:
+        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    latest = max(rows, key=_key)
+    # Shards and jobs of one commit are one suite.
+    same = [r["run_id"] for r in rows if r["commit"] and r["commit"] == latest["commit"]]
+    where = [("run_id", "in", [latest["run_id"], *same])]
+    return sorted(
+        set(store.read("results", columns=["case_id"], where=where)["case_id"].to_pylist())
+    )

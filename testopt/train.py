@@ -1,0 +1,182 @@
+"""Fit, calibrate, validate by time; write a bundle and make it the current one."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.bundle import dump_arrays, pack
+from testopt.errors import DataError, EmptyStoreError
+from testopt.estimators.ranker import FailureRanker
+from testopt.estimators.rolling import MAX_ROWS
+from testopt.estimators.validation import Validation, validate
+from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash, matrix
+from testopt.schema import SCHEMA_VERSION, TABLES
+from testopt.snapshot import history, register, save_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from testopt.features.frames import RunFrame
+    from testopt.store import Store
+
+_LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")
+_VALIDATION_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What was trained, and how it did on the youngest runs, which it had not seen.
+
+    ``validation`` is None where there was too little to validate on.
+    """
+
+    bundle_id: str
+    runs: int
+    failing_runs: int
+    cases: int
+    rows: int
+    first: datetime
+    last: datetime
+    validation: Validation | None
+
+
+def train(
+    *,
+    store: Store,
+    as_of: datetime | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainReport:
+    """Fit the ranker on the store's runs and register the bundle.
+
+    Parameters
+    ----------
+    store : Store
+    as_of : datetime, optional
+        Use only runs up to this time.
+    seed : int
+        Same data, same seed: same bundle.
+    progress : callable, optional
+        Called with runs read and all runs.
+
+    Returns
+    -------
+    TrainReport
+
+    Raises
+    ------
+    EmptyStoreError
+        When the store holds no run.
+    DataError
+        When no case ever failed, or every one always did: there is nothing to learn.
+    """
+    runs = store.read("runs", columns=["run_id", "time", "cases"])
+    total = int(np.sum(runs["cases"].to_numpy())) if runs.num_rows else 0
+    if not runs.num_rows:
+        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    state, seen = FeatureState(), _Seen()
+    share = min(1.0, MAX_ROWS / max(total, 1))
+    frames = seen.watch(history(store, until=as_of), runs.num_rows, progress)
+    rows = matrix(frames, state, share=share, seed=seed)
+    _check(rows, seen)
+    ranker = FailureRanker(seed=seed)
+    ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
+    validation = _validated(rows, seen, seed)
+    files = _files(ranker, state, seen)
+    manifest = _manifest(store, ranker, seen, validation, seed)
+    name = register(store, pack(manifest, files))
+    if as_of is None:
+        save_state(store, state)
+    return TrainReport(
+        name, len(seen.ids), len(np.unique(rows.run[rows.y])), len(state.history.table),
+        len(rows.y), seen.first, seen.last, validation,
+    )  # fmt: skip
+
+
+class _Seen:
+    """What goes through training: ids and times of the runs, for the manifest."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.variants = 0
+        self.first = self.last = datetime.fromtimestamp(0, UTC)
+
+    def watch(
+        self,
+        frames: Iterator[RunFrame],
+        total: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> Iterator[RunFrame]:
+        for frame in frames:
+            run = frame.query.run
+            self.first = run.time if not self.ids else self.first
+            self.last = run.time
+            self.ids.append(run.run_id)
+            self.variants += frame.is_variant
+            if progress:
+                progress(len(self.ids), total)
+            yield frame
+
+
+def _check(rows: Matrix, seen: _Seen) -> None:
+    if not len(rows.y):
+        raise EmptyStoreError("no run holds a result that was not skipped", "testopt ingest PATH")
+    if not rows.y.any() or rows.y.all():
+        what = "no case ever failed" if not rows.y.any() else "every case failed in every run"
+        raise DataError(
+            f"{what} in {len(seen.ids)} runs: there is nothing to learn yet",
+            "ingest more runs, or make some from past commits: testopt backfill",
+        )
+
+
+def _validated(rows: Matrix, seen: _Seen, seed: int) -> Validation | None:
+    cut = int(len(seen.ids) * (1 - _VALIDATION_SHARE))
+    older, at = rows.before(cut), int(np.searchsorted(rows.run, cut, side="left"))
+    if not older.y.any() or older.y.all() or not rows.y[at:].any():
+        return None
+    ranker = FailureRanker(seed=seed)
+    ranker.fit(older.x, older.y, sample_weight=older.weight, runs=older.run)
+    young = Matrix(rows.x[at:], rows.y[at:], rows.run[at:], rows.weight[at:])
+    return validate(ranker.predict_proba(young.x)[:, -1], young, NAMES)
+
+
+def _files(ranker: FailureRanker, state: FeatureState, seen: _Seen) -> dict[str, bytes]:
+    runs = io.StringIO()
+    for run_id in seen.ids:
+        runs.write(json.dumps(run_id) + "\n")
+    return {
+        "ranker.txt": ranker.booster_.model_to_string().encode(),
+        "forest.npz": dump_arrays(ranker.forest_.dump()),
+        "state.npz": dump_arrays(state.dump()),
+        "runs.jsonl": runs.getvalue().encode(),
+    }
+
+
+def _manifest(
+    store: Store, ranker: FailureRanker, seen: _Seen, validation: Validation | None, seed: int
+) -> dict[str, Any]:
+    return {
+        "kind": "ranker",
+        "schema": SCHEMA_VERSION,
+        "features": feature_hash(),
+        "feature_names": list(NAMES),
+        "tables": {table: store.version(table) for table in TABLES},
+        "window": {
+            "first": seen.first.isoformat(),
+            "last": seen.last.isoformat(),
+            "runs": len(seen.ids),
+            "variants": seen.variants,
+        },
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "parameters": ranker.get_params(),
+        "seed": seed,
+        "calibration": list(ranker.calibration_),
+        "validation": None if validation is None else validation.as_dict(),
+    }
