@@ -1,6 +1,7 @@
 """The change of a run, on real repositories."""
 
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -381,3 +382,14 @@ def test_key_is_not_made_for_a_plan(repo, monkeypatch, tmp_path):
 def test_unusable_key_does_not_stop_a_plan(repo, monkeypatch):
     monkeypatch.setenv("TESTOPT_KEY", "short")
     assert find_change(repo.path).author is None
+
+
+def test_nothing_heavy_is_imported():
+    """It stands on the way to a plan, which has half a second in all."""
+    code = (
+        "import sys, testopt.sources.change;"
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & "
+        "{'git', 'pandas', 'numpy', 'pyarrow', 'sklearn', 'lightgbm', 'deltalake'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
