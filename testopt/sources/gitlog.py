@@ -164,7 +164,8 @@ def read_history(
         When git fails, as it does on a damaged repository.
     """
     count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
-    size = min(max(-(-len(shas) // (2 * count)), CHUNK[0]), CHUNK[1])
+    # the same on every machine: whoever mines at the same time cuts the same ranges
+    size = min(max(-(-len(shas) // 4), CHUNK[0]), CHUNK[1])
     ranges = iter([shas[i : i + size] for i in range(0, len(shas), size)])
     pool = ThreadPoolExecutor(count, thread_name_prefix="gitlog")
     try:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow.compute as pc
@@ -351,9 +352,10 @@ def test_stopped_between_files_and_commits(long_history, store, monkeypatch):
             raise KeyboardInterrupt
         return append(table, parts)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(store, "append", die)
-        mine(repo=long_history.path, store=store, rev_range="HEAD~1500")
+        with pytest.raises(KeyboardInterrupt):
+            mine(repo=long_history.path, store=store, rev_range="HEAD~1500")
     orphans = store.read("file_changes").num_rows
     assert orphans
     report = mine(repo=long_history.path, store=store)
@@ -362,6 +364,16 @@ def test_stopped_between_files_and_commits(long_history, store, monkeypatch):
     assert report.files == table.num_rows - orphans
     assert table.group_by(["sha", "path"]).aggregate([]).num_rows == table.num_rows
     assert table.num_rows == pc.count_distinct(table["sha"]).as_py()
+
+
+def test_two_at_once_leave_one_copy(long_history, store, tmp_path):
+    url = str(tmp_path / "store")
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(mine, repo=long_history.path, store=Store.open(url)) for _ in "ab"]
+    assert all(job.result().commits for job in both)
+    for table in ("commits", "file_changes"):
+        shas = store.read(table)["sha"]
+        assert pc.count_distinct(shas).as_py() == len(shas) > 2900
 
 
 def test_another_key_is_noticed(make_repo, store, monkeypatch):
