@@ -1,0 +1,116 @@
+"""The engine as a state machine, and what it makes of names and rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testopt.engine import Engine, Names, results_of, serve
+from testopt.schema import digest
+
+
+@given(st.sampled_from(["", "sub", "a/b"]), st.text(), st.sampled_from(["", "::t", "::C::t[a::b]"]))
+def test_names_cross_to_the_repository_and_back(prefix, rest, name):
+    node_id = f"tests/test_x.py{name}{rest}"
+    names = Names(prefix)
+    case_id = names.case_id(node_id)
+    assert case_id.encode("utf-8")
+    if "/" not in rest or name:
+        assert case_id.startswith(f"{prefix}/tests/test_x.py" if prefix else "tests/test_x.py")
+    if name:
+        assert names.node_id(case_id) == node_id
+
+
+def test_a_file_outside_the_root_folder_keeps_its_place_in_the_repository():
+    names = Names("sub/project")
+    assert names.case_id("../shared/test_x.py::t") == "sub/shared/test_x.py::t"
+    assert names.node_id("sub/shared/test_x.py::t") == "../shared/test_x.py::t"
+
+
+def test_lone_surrogates_become_text():
+    assert Names().case_id("test_x.py::t[\udc80]") == "test_x.py::t[\\udc80]"
+
+
+def test_rows_of_one_case_are_its_attempts():
+    rows = [
+        ["t.py::a", "failed", 0.5, "boom", ""],
+        ["t.py::b", "passed", 0.1, None, ""],
+        ["t.py::a", "passed", 0.25, None, ""],
+    ]
+    first, second, other = results_of(rows, Names("sub"))
+    assert (first.case_id, first.outcome, first.attempt) == ("sub/t.py::a", "failed", 1)
+    assert first.message == digest("boom")
+    assert (second.outcome, second.attempt, second.duration_s) == ("passed", 2, 0.25)
+    assert (other.case_id, other.file, other.attempt) == ("sub/t.py::b", "sub/t.py", 1)
+
+
+def test_under_each_the_worst_outcome_counts_once():
+    rows = [["a", o, 0.0, None, w] for o, w in [("passed", "0"), ("failed", "1"), ("passed", "2")]]
+    (result,) = results_of(rows, Names(), each=True)
+    assert (result.outcome, result.attempt) == ("failed", 1)
+
+
+def test_another_protocol_is_refused():
+    engine = Engine()
+    assert engine.handle({"op": "start", "protocol": 99, "mode": "rank", "root": "."}) is None
+    answer = engine.handle({"op": "plan", "ids": ["a"]})
+    assert answer is not None
+    assert answer["re"] == "plan"
+    assert "protocol 99" in answer["error"]
+
+
+@pytest.mark.parametrize("request_", [{"op": "nonsense"}, {}, {"op": "end", "complete": True}])
+def test_requests_out_of_turn_are_answered_by_an_error(request_):
+    answer = Engine().handle(request_)
+    assert answer is not None
+    assert answer["error"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_lines_arrive_whole_in_pieces_of_any_size(monkeypatch, size):
+    monkeypatch.setattr("testopt.engine._CHUNK", size)
+    source, to_engine = os.pipe()
+    from_engine, sink = os.pipe()
+    os.write(to_engine, b'{"op":"x"}\n{"op":"yy"}\n{"op":"unfinished"')
+    os.close(to_engine)
+    serve(source, sink, 0)
+    os.close(sink)
+    with os.fdopen(from_engine, "rb") as out:
+        answers = [json.loads(line) for line in out]
+    os.close(source)
+    assert [a["re"] for a in answers] == ["x", "yy"]
+
+
+def test_an_engine_whose_pytest_has_gone_ends(monkeypatch):
+    monkeypatch.setattr("testopt.engine._WATCH_S", 0.01)
+    gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    gone.wait()
+    source, to_engine = os.pipe()
+    serve(source, 1, gone.pid)
+    os.close(source)
+    os.close(to_engine)
+
+
+def test_a_start_brings_in_no_heavy_library(tmp_path):
+    script = (
+        "import sys\nfrom testopt.engine import Engine\nengine = Engine()\n"
+        "engine.handle({'op': 'start', 'protocol': 1, 'mode': 'rank', 'root': sys.argv[1]})\n"
+        "assert not engine._trouble, engine._trouble\n"
+        "heavy = {'pandas', 'lightgbm', 'git', 'sklearn', 'click'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
