@@ -216,7 +216,7 @@ class Store:
         if table not in RUN_TABLES:
             yield from self._scan(table, wanted, where=where, dictionary=dictionary)
             return
-        committed = self._committed()
+        committed = self._committed([f for f in where if f[0] == "run_id"])
         columns = [*wanted, *({"run_id"} - set(wanted))]
         encoded = [*dictionary, "run_id"]
         for rows in self._scan(table, columns, where=where, dictionary=encoded):
@@ -254,8 +254,9 @@ class Store:
             except (OSError, ValueError) as error:
                 raise _damage(self.url, table, file.path, "damaged") from error
 
-    def _committed(self) -> pa.Array:
-        return self.read("runs", columns=["run_id"])["run_id"].combine_chunks()
+    def _committed(self, where: Sequence[Filter]) -> pa.Array:
+        """Return the ids of the runs that pass filters on run_id."""
+        return self.read("runs", columns=["run_id"], where=where)["run_id"].combine_chunks()
 
     def export(self, table: str, path: str) -> int:
         """Write the rows of a table to a Parquet file, or to CSV where `path` ends so.

@@ -22,6 +22,7 @@ Filter = tuple[str, str, Any]
 ROWS_PER_FILE: Final = 1_000_000
 ROWS_PER_GROUP: Final = 131_072
 RUNS_KEY: Final = b"testopt.runs"  # footer entry: the run_ids of a file
+_ROWS_WORTH_THREADS: Final = 50_000
 MAX_RUNS_LISTED: Final = 4_096
 MAX_STATISTIC: Final = 200  # longer texts get no statistics
 # Rows of one case stand together, so that its columns compress; runs by the time they came.
@@ -207,7 +208,9 @@ def read_file(
         schema = typed(table, columns, dictionary)
         for group in range(file.num_row_groups):
             if may_hold(_group_bounds(file.metadata.row_group(group)), where):
-                rows = file.read_row_group(group, columns=list(columns)).select(list(columns))
+                threads = file.metadata.row_group(group).num_rows > _ROWS_WORTH_THREADS
+                rows = file.read_row_group(group, columns=list(columns), use_threads=threads)
+                rows = rows.select(list(columns))
                 rows = matching(rows, where)
                 if rows.num_rows:
                     yield rows.cast(schema)
