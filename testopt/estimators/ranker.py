@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -131,6 +132,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return fit_logit(margin, young, None if weight is None else weight[cut:])
 
     def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any] | None) -> Any:
+        # On a shared machine threads that spin while they wait cost more than they gain.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import lightgbm
 
         parameters = {

@@ -17,7 +17,6 @@ import numpy as np
 
 from testopt.features.bags import Bags, Corpus, blend, damped
 from testopt.features.calls import call_signals
-from testopt.features.paths import is_test_path
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:

@@ -66,8 +66,8 @@ class _Links:
     def __init__(self, owner: NDArray[np.int64], name: NDArray[np.int64], size: int) -> None:
         self.owner, self.name, self.size = owner, name, size
 
-    def spread(self, names: int) -> NDArray[np.int64]:
-        return np.bincount(self.name, minlength=names)
+    def spread(self, names: int) -> NDArray[np.float64]:
+        return np.bincount(self.name, np.ones(len(self.name)), minlength=names)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(self.owner, values, minlength=self.size)

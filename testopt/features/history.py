@@ -220,7 +220,7 @@ class HistoryState:
         seen = np.where(case["runs"] == 0, np.nan, 1.0)
         first = np.where(case["first_tick"] == NEVER, self.tick, case["first_tick"])
         return [
-            np.log2(1.0 + case["runs"] - case["last_fail_run"]) * never,
+            np.log2(1.0 * case["runs"] - case["last_fail_run"]) * never,
             np.log2(1.0 + self.tick - case["last_fail_tick"]) * never,
             _log_hours(now - case["last_fail_time"]),
             np.log2(1.0 + np.abs(case["streak"])) * np.where(case["flips"] > 0, 1.0, np.nan),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PYTHON: Final = re.compile(
-    r"^(?P<indent>[ \t]*)(?:(?P<mark>@)|(?:async[ \t]+)?(?:def|(?P<class>class))[ \t]+(?P<name>\w+)"
+    r"^(?P<indent>[ \t]*)(?:(?P<mark>@)"
+    r"|(?:async[ \t]+)?(?:def|(?P<class>class))[ \t]+(?P<name>\w+)[ \t]*(?=[(\[:])"
     r"|(?P<value>[A-Za-z_]\w*)[ \t]*(?::[^=\n]*)?=(?!=))",
     re.MULTILINE,
 )
@@ -65,6 +66,7 @@ class _Item:
     name: str
     line: int
     kind: str
+    last: int = 0
 
 
 def _items(text: str, language: str) -> Iterator[_Item]:
@@ -101,26 +103,25 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
         Decorators and annotations belong to what they stand before.
     """
     text = text[:_MAX_TEXT]
-    found: list[list[object]] = []  # name, first, last, kind
-    stack: list[tuple[int, int]] = []  # indent, position in found
+    found: list[_Item] = []
+    stack: list[_Item] = []
     marks: list[_Item] = []
     for item in _items(text, language_of(path)):
         if item.kind == "mark":
             marks.append(item)
             continue
-        first = next((m.line for m in marks if m.indent == item.indent), item.line)
+        item.line = next((m.line for m in marks if m.indent == item.indent), item.line)
         marks.clear()
-        while stack and stack[-1][0] >= item.indent:
-            found[stack.pop()[1]][2] = first - 1
-        owner = f"{found[stack[-1][1]][0]}." if stack else ""
-        stack.append((item.indent, len(found)))
-        found.append([owner + item.name, first, 0, item.kind])
-    end = text.count("\n") + 1
-    for _, position in stack:
-        found[position][2] = end
+        while stack and stack[-1].indent >= item.indent:
+            stack.pop().last = item.line - 1
+        if stack:
+            item.name = f"{stack[-1].name}.{item.name}"
+        stack.append(item)
+        found.append(item)
+    for item in stack:
+        item.last = text.count("\n") + 1
     return tuple(
-        Definition(str(name), int(str(first)), int(str(last)), kind == "class", kind == "value")
-        for name, first, last, kind in found
+        Definition(i.name, i.line, i.last, i.kind == "class", i.kind == "value") for i in found
     )
 
 

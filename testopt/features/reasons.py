@@ -47,4 +47,4 @@ def _count(logs: NDArray[Any]) -> NDArray[Any]:
 
 
 def _ago(runs: float) -> str:
-    return "time it ran" if runs <= 1 else f"{runs:.0f} runs ago"
+    return "time it ran" if runs < 1 else f"{runs + 1:.0f} runs ago"

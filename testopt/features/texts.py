@@ -28,7 +28,7 @@ _IMPORT: Final = re.compile(
     re.MULTILINE,
 )
 _SET_UP: Final = frozenset(
-    "setUp setUpClass setup setup_method setup_class setUpTestData beforeEach".split()
+    ["setUp", "setUpClass", "setup", "setup_method", "setup_class", "setUpTestData", "beforeEach"]
 )
 
 

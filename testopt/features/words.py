@@ -29,7 +29,7 @@ _STOP: Final = frozenset(
     interface with try except catch finally throw throws raise new public private protected static
     final void lambda pass yield async await break continue switch case default len str int list
     dict print test tests include package use using
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words reads better
 )
 
 

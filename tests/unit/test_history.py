@@ -1,0 +1,151 @@
+"""Features of the past, against values worked out by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from testopt.features.cases import CaseTable, split_case
+from testopt.features.frames import Query, RunFrame
+from testopt.features.history import NAMES, HistoryState
+from testopt.features.pipeline import FeatureState
+from testopt.schema import Run
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def query(i, cases, **run):
+    return Query(Run(f"r{i:03}", START + timedelta(hours=i), **run), cases)
+
+
+def frame(i, outcomes, seconds=1.0, **run):
+    """One run: outcomes by case, True failed, None skipped."""
+    values = list(outcomes.values())
+    return RunFrame(
+        query(i, list(outcomes), **run),
+        np.array([v is True for v in values]),
+        np.array([v is None for v in values]),
+        np.full(len(values), seconds, np.float32),
+    )
+
+
+def read(state, i, cases, **run):
+    rows = state.read(query(i, cases, **run))
+    return [dict(zip(NAMES, row, strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("case", "parts"),
+    [
+        ("t/a.py::B::test_c[x-1]", ("t/a.py::B::test_c", "t/a.py::B", "t/a.py")),
+        ("t/a.py::test_c", ("t/a.py::test_c", "t/a.py", "t/a.py")),
+        ("t/a.py::test_c[a::b]", ("t/a.py::test_c", "t/a.py", "t/a.py")),
+        ("78082", ("78082", "78082", "78082")),
+        ("org/x/ATest.java", ("org/x/ATest.java", "org/x/ATest.java", "org/x")),
+        ("[odd", ("[odd", "[odd", "[odd")),
+        ("", ("", "", "")),
+    ],
+)
+def test_split_case(case, parts):
+    assert split_case(case) == parts
+
+
+def test_case_table_survives_odd_ids():
+    ids = ["a\nb", "é😀", "\udce9", "", "x" * 10_000]
+    table = CaseTable(ids)
+    assert table.add(["é😀", "new", "new"]).tolist() == [1, 5, 5]
+    again = CaseTable.load(**dict(zip(("data", "ends"), table.dump().values(), strict=True)))
+    assert again.ids == [*ids, "new"]
+
+
+def test_a_stranger_has_no_past():
+    (row,) = read(HistoryState(), 0, ["a"])
+    assert row["executions"] == 0
+    assert np.isnan([row["failure_rate"], row["failing_last"], row["hours_since_failure"]]).all()
+
+
+def test_rates_streaks_and_recency_by_hand():
+    state = HistoryState()
+    for i, failed in enumerate([False, True, True, False]):
+        state.update(frame(i, {"a": failed, "b": False}))
+    a, b = read(state, 6, ["a", "b"])
+    assert a["executions"] == pytest.approx(np.log2(5))
+    assert a["failure_rate"] == pytest.approx(2.5 / 6)
+    assert a["failing_last"] == 0
+    assert a["streak"] == pytest.approx(-1)  # one passing run
+    assert a["runs_since_failure"] == pytest.approx(1)  # one run after the last failure: log2(2)
+    assert a["hours_since_failure"] == pytest.approx(np.log2(1 + 4))
+    assert a["flip_rate"] == pytest.approx(0.5)
+    assert np.isnan(b["hours_since_failure"])
+    assert b["streak"] == pytest.approx(-np.log2(5))
+
+
+def test_skipped_is_not_passed():
+    state = HistoryState()
+    state.update(frame(0, {"a": True}))
+    state.update(frame(1, {"a": None}))
+    (row,) = read(state, 2, ["a"])
+    assert row["failing_last"] == 1
+    assert row["executions"] == pytest.approx(1.0)
+
+
+def test_failing_in_parent_follows_the_branch_and_else_the_base():
+    state = HistoryState()
+    state.update(frame(0, {"a": True, "b": False}, branch="main", commit="c0"))
+    state.update(frame(1, {"a": False, "b": True}, branch="topic", commit="c1", base="c0"))
+    main = read(state, 2, ["a", "b"], branch="main")
+    fresh = read(state, 2, ["a", "b"], branch="new", base="c1")
+    alone = read(state, 2, ["a", "b"], branch="new")
+    assert [r["failing_in_parent"] for r in main] == [1, 0]
+    assert [r["failing_in_parent"] for r in fresh] == [0, 1]
+    assert np.isnan([r["failing_in_parent"] for r in alone]).all()
+
+
+def test_a_case_left_out_keeps_what_its_ancestor_said():
+    state = HistoryState()
+    state.update(frame(0, {"a": True, "b": True}))
+    state.update(frame(1, {"b": False}))
+    assert [r["failing_in_parent"] for r in read(state, 2, ["a", "b"])] == [1, 0]
+
+
+def test_jobs_have_their_own_last_outcome():
+    state = HistoryState()
+    state.update(frame(0, {"a": True}, job="linux"))
+    state.update(frame(1, {"a": False}, job="windows"))
+    assert read(state, 2, ["a"], job="linux")[0]["failing_in_parent"] == 1
+    assert read(state, 2, ["a"], job="windows")[0]["failing_in_parent"] == 0
+
+
+def test_a_new_parameter_inherits_from_its_function_and_file():
+    state = HistoryState()
+    for i in range(3):
+        state.update(frame(i, {"t.py::f[1]": True, "u.py::g": False}, seconds=2.0))
+    (new,) = read(state, 3, ["t.py::f[2]"])
+    assert (new["function_rate"], new["file_rate"]) == (1, 1)
+    assert np.isnan(new["failure_rate"])
+    assert state.seconds(query(3, ["t.py::f[2]", "stranger"])).tolist() == [2.0, 2.0]
+
+
+def test_variants_teach_and_are_not_history():
+    state = FeatureState()
+    state.update(frame(0, {"a": False}))
+    before = state.dump()
+    state.update(frame(1, {"a": True}, kind="mutant"))
+    after = state.dump()
+    assert all(
+        np.array_equal(before[k], after[k], equal_nan=k.startswith("history.case")) for k in before
+    )
+
+
+def test_state_survives_dump_and_load():
+    state = FeatureState()
+    random = np.random.default_rng(0)
+    for i in range(20):
+        outcomes = {f"t/{c % 3}.py::f{c}": bool(random.random() < 0.3) for c in range(10 + i)}
+        state.update(frame(i, outcomes, branch=f"b{i % 4}", commit=f"c{i}"))
+    ask = query(30, [f"t/{c % 3}.py::f{c}" for c in range(40)], branch="b1")
+    again = FeatureState.load(state.dump())
+    assert np.array_equal(state.read(ask), again.read(ask), equal_nan=True)
+    again.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
+    state.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
+    assert np.array_equal(state.read(ask), again.read(ask), equal_nan=True)

@@ -1,0 +1,85 @@
+"""The ranker learns, is calibrated, and gives the same model for the same data."""
+
+import numpy as np
+import pytest
+
+from testopt.estimators.baselines import BASELINES, baseline_orders
+from testopt.estimators.calibration import fit_logit, sigmoid
+from testopt.estimators.metrics import expected_calibration_error
+from testopt.estimators.ordering import run_order
+from testopt.estimators.ranker import FailureRanker
+from testopt.features.pipeline import NAMES
+
+
+def data(n=6000, seed=0):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(n, 4)).astype(np.float32)
+    x[random.random(x.shape) < 0.1] = np.nan
+    p = sigmoid(2 * np.nan_to_num(x[:, 0]) - 2.5)
+    return x, random.random(n) < p, p
+
+
+def test_learns_and_is_calibrated_on_unseen_rows():
+    x, y, p = data()
+    ranker = FailureRanker(rounds=60).fit(x[:4000], y[:4000])
+    predicted = ranker.predict_proba(x[4000:])[:, 1]
+    assert np.corrcoef(predicted, p[4000:])[0, 1] > 0.9
+    assert expected_calibration_error(y[4000:], predicted) < 0.03
+
+
+def test_same_data_and_seed_give_the_same_model_and_another_seed_does_not():
+    x, y, _ = data(1500)
+    texts = [
+        FailureRanker(rounds=20, seed=s).fit(x, y).booster_.model_to_string() for s in (1, 1, 2)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_compiled_forest_gives_the_same_probabilities():
+    x, y, _ = data(1500)
+    ranker = FailureRanker(rounds=20).fit(x, y)
+    intercept, slope = ranker.calibration_
+    compiled = sigmoid(intercept + slope * ranker.forest_.margin(x))
+    assert np.allclose(compiled, ranker.predict_proba(x)[:, 1], atol=1e-12)
+
+
+def test_no_run_is_split_by_the_calibration():
+    runs = np.repeat(np.arange(10), 100)
+    assert FailureRanker(calibration_share=0.25)._cut(1000, runs) == 700
+    assert FailureRanker(calibration_share=0.0)._cut(1000, runs) == 1000
+
+
+def test_no_evidence_no_calibration():
+    x, y, _ = data(400)
+    y[320:] = False
+    assert FailureRanker(rounds=5).fit(x, y).calibration_ == (0.0, 1.0)
+
+
+def test_logit_recovers_a_known_line_and_never_turns_round():
+    random = np.random.default_rng(0)
+    margin = random.normal(size=50_000)
+    y = random.random(50_000) < sigmoid(-1.0 + 0.5 * margin)
+    intercept, slope = fit_logit(margin, y)
+    assert (intercept, slope) == (pytest.approx(-1.0, abs=0.05), pytest.approx(0.5, abs=0.05))
+    assert fit_logit(margin, random.random(50_000) < sigmoid(-margin))[1] > 0
+
+
+def test_order_prefers_likely_and_cheap_cases_and_breaks_ties_by_cost_then_id():
+    p = np.array([0.1, 0.5, 0.5, 0.0, 0.0])
+    seconds = np.array([1.0, 1.0, 0.1, 2.0, 2.0])
+    assert run_order(p, seconds, ["a", "b", "c", "e", "d"]).tolist() == [2, 1, 0, 4, 3]
+
+
+def test_baselines_are_orders_and_mean_what_they_say():
+    x = np.full((3, len(NAMES)), np.nan, np.float32)
+    x[:, NAMES.index("ticks_since_failure")] = np.log2(1 + np.array([5, 1, np.nan]))
+    x[:, NAMES.index("age_ticks")] = np.log2(1 + np.array([9, 9, 2]))
+    x[:, NAMES.index("failure_rate")] = [0.5, 0.1, 0.0]
+    orders = baseline_orders(x, NAMES, np.array([3.0, 2.0, 1.0]), seed=0)
+    assert tuple(orders) == BASELINES
+    assert all(sorted(o.tolist()) == [0, 1, 2] for o in orders.values())
+    assert orders["as run"].tolist() == [0, 1, 2]
+    assert orders["fast first"].tolist() == [2, 1, 0]
+    assert orders["newest case first"][0] == 2
+    assert orders["failed recently first"].tolist() == [1, 2, 0]
+    assert orders["failure rate"].tolist() == [0, 1, 2]
