@@ -74,7 +74,7 @@ def mine(
     fix_pattern : str
         Regular expression of subjects of fixing commits; empty: built in.
     progress : callable, optional
-        Called with commits done and commits to do.
+        Called with commits read and commits to read.
 
     Returns
     -------
@@ -95,19 +95,28 @@ def mine(
     new = [sha for sha in listed if sha not in known]
     key = author_key(create=True) or b""
     writer = _Writer(repo, store, key=key, matcher=_matcher(fix_pattern), known=known)
-    done = 0
-    for part in _flushes(read_history(repo, new)):
+    histories = read_history(repo, new)
+    if progress is not None:
+        histories = _watched(histories, len(new), progress)
+    for part in _flushes(histories):
         writer.write(part)
-        done += sum(len(history.commits) for history in part)
-        if progress is not None:
-            progress(done, len(new))
     return MineReport(
-        commits=done,
+        commits=len(new),
         files=writer.files,
         known=len(listed) - len(new),
         shallow=len(shallow_edge(repo)),
         other_key=_other_key(store, key),
     )
+
+
+def _watched(
+    histories: Iterable[History], total: int, progress: Callable[[int, int], None]
+) -> Iterator[History]:
+    done = 0
+    for history in histories:
+        done += len(history.commits)
+        progress(done, total)
+        yield history
 
 
 def _matcher(pattern: str) -> re.Pattern[str]:

@@ -3,7 +3,7 @@
 What is the base? ``base`` and ``head`` given by the user win. In a pull request it is the merge
 base with the target branch; after a push the commit of the previous run of the same branch and
 job, else what CI names, else the first parent. Without CI, uncommitted changes are the change
-where there are any (head is then None: no commit holds them), else the last commit is.
+where there are any (head is then None: no commit holds them), else it is as after a push.
 
 Untracked files count when git does not ignore them and they are not caches; when nothing else is
 uncommitted they must be program text, so that a result file left behind hides no commit.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.features.paths import path_text
@@ -15,10 +16,10 @@ from testopt.features.words import identifiers
 from testopt.schema import FileChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 FILE_TOKENS: Final = 20_000  # characters of identifiers kept per file
-ALL_TOKENS: Final = 2_000_000  # and per change
+ALL_TOKENS: Final = 500_000  # and per change, shared out evenly
 _SECTION: Final = 64 * 1024  # bytes of patch looked at per file
 _BLOCK: Final = 256 * 1024
 _MARK: Final = b"\ndiff --git "
@@ -103,13 +104,13 @@ def read_listing(read: Callable[[int], bytes]) -> tuple[bytes, bytes]:
 
 
 def with_tokens(
-    files: Iterable[FileChange], patch: bytes, read: Callable[[int], bytes]
+    files: Sequence[FileChange], patch: bytes, read: Callable[[int], bytes]
 ) -> list[FileChange]:
     """Add the identifiers of each file's changed lines.
 
     Parameters
     ----------
-    files : iterable of FileChange
+    files : sequence of FileChange
         In the order of the listing, which is that of the patch.
     patch : bytes
         First bytes of the patch.
@@ -122,24 +123,14 @@ def with_tokens(
         Files that the patch did not reach keep ``tokens=None``.
     """
     sections = _sections(patch, read)
+    limit = min(FILE_TOKENS, ALL_TOKENS // max(len(files), 1))
     out: list[FileChange] = []
-    budget = ALL_TOKENS
     for file in files:
-        if budget <= 0 or file.status == "U":  # unmerged paths have no section
-            out.append(file)
-            continue
-        mine = list(_take(sections, 2 if file.status == "T" else 1))  # T: one out, one in
-        tokens = " ".join(filter(None, map(section_tokens, mine)))[:FILE_TOKENS]
-        budget -= len(tokens)
-        out.append(replace(file, tokens=tokens) if mine else file)
+        count = {"U": 0, "T": 2}.get(file.status, 1)  # unmerged: none; type change: out and in
+        mine = list(islice(sections, count))
+        words = (word for section in mine for word in section_words(section))
+        out.append(replace(file, tokens=join_tokens(words, limit)) if mine else file)
     return out
-
-
-def _take(items: Iterator[bytes], count: int) -> Iterator[bytes]:
-    for _ in range(count):
-        item = next(items, None)
-        if item is not None:
-            yield item
 
 
 def _sections(patch: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -164,21 +155,20 @@ def _sections(patch: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
         yield bytes(kept[:_SECTION]) + tail
 
 
-def section_tokens(section: bytes) -> str:
-    """Return the identifiers of one file's patch (``-U0``), space-separated, at most 20 kB.
+def section_words(section: bytes) -> list[str]:
+    """Return the identifiers of one file's patch (``-U0``).
 
     Those of lines added and deleted, and of the function names behind ``@@``.
     """
     at = section.find(b"\n@@")
     if at < 0:
-        return ""
-    text = _HUNK.sub(b"", section[at + 1 :]).decode("utf-8", "replace")
-    return join_tokens(identifiers(text))
+        return []
+    return identifiers(_HUNK.sub(b"", section[at + 1 :]).decode("utf-8", "replace"))
 
 
-def join_tokens(words: Iterable[str]) -> str:
-    """Join identifiers up to ``FILE_TOKENS`` characters, never cutting one in two."""
+def join_tokens(words: Iterable[str], limit: int = FILE_TOKENS) -> str:
+    """Join identifiers up to `limit` characters, never cutting one in two."""
     joined = " ".join(words)
-    if len(joined) <= FILE_TOKENS:
+    if len(joined) <= limit:
         return joined
-    return joined[: joined.rfind(" ", 0, FILE_TOKENS + 1)] if " " in joined else ""
+    return joined[: max(joined.rfind(" ", 0, limit + 1), 0)]

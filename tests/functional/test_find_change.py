@@ -353,6 +353,15 @@ def test_words_are_capped_per_file(repo):
     assert files["z.py"].tokens == "small"
 
 
+def test_words_of_many_files_are_shared_out(repo):
+    many = "".join(f"identifier_{i} = {i}\n" for i in range(2_000))
+    repo.commit("Giant", {f"d/{n}.py": many for n in range(60)})
+    sizes = [len(f.tokens) for f in find_change(repo.path).files]
+    assert len(sizes) == 60
+    assert sum(sizes) <= difftext.ALL_TOKENS
+    assert min(sizes) > difftext.ALL_TOKENS // 60 - 20
+
+
 def test_slow_listing_is_unknown(repo, monkeypatch):
     repo.commit("Big", {f"d/{i}.txt": f"{i}\n" * 200 for i in range(300)})
     monkeypatch.setattr(change_module, "LISTING_S", 0.0)
