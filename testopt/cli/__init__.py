@@ -48,7 +48,7 @@ COMMANDS = {
 def cli(
     ctx: click.Context, repo: str, store: str | None, *, debug: bool, quiet: bool, verbose: int
 ) -> None:
-    r"""Order and select tests for each change, and point at risky changes.
+    """Order and select tests for each change, and point at risky changes.
 
     \b
     Start here:

@@ -54,7 +54,7 @@ _SAY_EVERY_S = 30.0
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
-    r"""Replay past commits in worktrees to make history where there is none yet.
+    """Replay past commits in worktrees to make history where there is none yet.
 
     Each commit runs as it was, with its source change undone, and with small faults in it. The
     worktrees lie in a temporary folder; your working tree, index, branches and stash are not

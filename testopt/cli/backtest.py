@@ -40,7 +40,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    r"""Predict every run of the store from what was known before it, and compare.
+    """Predict every run of the store from what was known before it, and compare.
 
     The models are trained again and again as time goes on; no run is predicted by a model that
     has seen it. Needs no git repository.

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def command(
     obj: Context, /, paths: tuple[str, ...], *, kind: str, as_json: bool, **said: Any
 ) -> None:
-    r"""Read test results into the store.
+    """Read test results into the store.
 
     PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or - for standard input. The
     same input twice leaves one copy.

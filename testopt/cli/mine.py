@@ -14,7 +14,7 @@ from testopt.cli.common import Context, print_json
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.pass_obj
 def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
-    r"""Read the git history into the store: commits, and the files each of them changed.
+    """Read the git history into the store: commits, and the files each of them changed.
 
     Only commits that the store does not have are read; an interrupted run is continued by the
     next one. REV_RANGE is a revision or range (default: all of HEAD).

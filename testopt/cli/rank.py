@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
     everything: bool,
 ) -> None:
-    r"""Order the cases for a change: those likely to fail soon come first.
+    """Order the cases for a change: those likely to fail soon come first.
 
     \b
     Example:

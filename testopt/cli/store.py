@@ -38,7 +38,7 @@ def _size(number: int) -> str:
 
 @click.group()
 def command() -> None:
-    r"""Look into the store, keep it small, check that it is whole.
+    """Look into the store, keep it small, check that it is whole.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def command() -> None:
 @_as_json
 @click.pass_obj
 def info(context: Context, *, as_json: bool) -> None:
-    r"""Show what the store holds.
+    """Show what the store holds.
 
     \b
     Example:
@@ -81,7 +81,7 @@ def info(context: Context, *, as_json: bool) -> None:
 @_as_json
 @click.pass_context
 def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
-    r"""Read the whole store and name damage; exit code 3 when some is left.
+    """Read the whole store and name damage; exit code 3 when some is left.
 
     \b
     Examples:
@@ -107,7 +107,7 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def compact(context: Context, *, as_json: bool) -> None:
-    r"""Merge small files and remove what was replaced before the retention time.
+    """Merge small files and remove what was replaced before the retention time.
 
     \b
     Example:
@@ -133,7 +133,7 @@ def compact(context: Context, *, as_json: bool) -> None:
 @_as_json
 @click.pass_obj
 def export(context: Context, table: str, out: str, *, as_json: bool) -> None:
-    r"""Write a table to a Parquet or CSV file.
+    """Write a table to a Parquet or CSV file.
 
     \b
     Example:

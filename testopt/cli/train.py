@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def command(ctx: Context, as_of: datetime | None, *, as_json: bool) -> None:
-    r"""Fit the models on the runs of the store, validate by time, register a bundle.
+    """Fit the models on the runs of the store, validate by time, register a bundle.
 
     \b
     Example:
