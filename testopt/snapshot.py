@@ -6,11 +6,12 @@ A plan reads these and at most a few newer runs, never the whole history.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
-from testopt.errors import BundleError, EmptyStoreError
+from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import RunFrame, frames
 from testopt.features.pipeline import FeatureState, feature_hash
 
@@ -95,11 +96,16 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
     return Current(state, "; ".join(notes))
 
 
-def advance(store: Store) -> None:
-    """Bring the kept state up to date with a few new runs; larger gaps wait for training."""
-    found = current(store)
-    if not found.stale:
-        save_state(store, found.state)
+def keep_up(store: Store) -> None:
+    """Bring the kept state up to date with a few new runs; larger gaps wait for training.
+
+    The state is a cache of the tables: when it cannot be made or written, nothing is lost, and
+    the next plan reads the runs themselves.
+    """
+    with suppress(StoreError):
+        found = current(store)
+        if not found.stale:
+            save_state(store, found.state)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[float, str]:

@@ -31,4 +31,8 @@ def record(*, store: Store, record: RunRecord) -> bool:
     StoreError
         When the rows do not fit or cannot be written.
     """
-    return store.append_runs([record]) > 0
+    from testopt.snapshot import keep_up
+
+    new = store.append_runs([record]) > 0
+    keep_up(store)
+    return new
