@@ -43,6 +43,7 @@ PLAIN: Final = (
     "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
     "whole_file",
 )  # fmt: skip
+_LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
     *(f"{name}_share" for name in RELATIVE),
     *(f"{name}_rank" for name in RELATIVE),
@@ -80,7 +81,7 @@ class TextAffinity:
         """
         x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
         text = query.text
-        if text is None or not len(query.cases) or text.change.is_empty:
+        if text is None or not len(query.cases):
             return x
         columns = features(text)
         for position, name in enumerate(NAMES):
@@ -109,6 +110,7 @@ def features(text: Texts) -> Signals:
         Sources of the cases and of the change.
     """
     raw = {**_word_signals(text), **_file_signals(text), **_together(text), **_calls(text)}
+    raw["edited"] = text.edited.astype(np.float64)[text.document]
     _lift_whole_files(text, raw)
     out: Signals = {}
     for name in RELATIVE:
@@ -211,25 +213,24 @@ def _lift_whole_files(text: Texts, raw: Signals) -> None:
     if not whole.any():
         return
     for name, values in raw.items():
-        best = _over_groups(-values if name == "hops" else values, text.file)[0]
-        values[whole] = (-best if name == "hops" else best)[whole]
+        sign = -1.0 if name in _LESS_IS_NEARER else 1.0
+        values[whole] = sign * _over_groups(sign * values, text.file)[0][whole]
 
 
 def _plain(text: Texts, raw: Signals) -> Signals:
     n = len(text.document)
-    edited = text.edited.astype(np.float64)[text.document]
     paths = set(text.all_changed_paths)
     touched = np.array([float(path in paths) for path in text.paths] or [0.0])
     sizes = np.diff(text.bodies.ends)[text.document]
     return {
         "hops": raw["hops"],
-        "hops_more": raw["hops"] - np.nanmin(raw["hops"]),
+        "hops_more": raw["hops"] - raw["hops"].min(),
         "imports": text.imports.astype(np.float64)[text.file],
         "same_name": raw["same_name"],
         "in_change": text.in_change.astype(np.float64)[text.document],
         "file_in_change": touched[text.file],
-        "edited": edited,
-        "edited_rank": rank(-np.nan_to_num(edited, nan=1e9)),
+        "edited": raw["edited"],
+        "edited_rank": rank(-np.nan_to_num(raw["edited"], nan=1e9)),
         "siblings": np.log(np.bincount(text.document)[text.document]),
         "file_share": np.bincount(text.file)[text.file] / n,
         "document_words": np.log1p(sizes),

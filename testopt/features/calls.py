@@ -43,8 +43,8 @@ def call_signals(uses: Bags, code: Code | None) -> dict[str, NDArray[np.float64]
     n = len(uses)
     if code is None or not code.changed.any():
         zero = np.zeros(n)
-        far = np.full(n, FAR if code is not None else np.nan)
-        return {"hops": far, "calls": zero, "call_peak": zero.copy(), "called_by_name": zero.copy()}
+        nothing = {name: zero.copy() for name in ("calls", "call_peak", "called_by_name")}
+        return {"hops": np.full(n, FAR), **nothing}
     graph = _Graph(code)
     mine = graph.links(uses)
     rarity = np.log1p(n / np.maximum(mine.spread(len(graph.names)), 1))
@@ -67,10 +67,10 @@ class _Links:
         self.owner, self.name, self.size = owner, name, size
 
     def spread(self, names: int) -> NDArray[np.float64]:
-        return np.bincount(self.name, np.ones(len(self.name)), minlength=names)
+        return np.asarray(np.bincount(self.name, minlength=names), np.float64)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(self.owner, values, minlength=self.size)
+        return np.asarray(np.bincount(self.owner, values, minlength=self.size), np.float64)
 
     def most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         out = np.zeros(self.size)

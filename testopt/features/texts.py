@@ -10,6 +10,7 @@ import numpy as np
 
 from testopt.features.bags import Bags, Words
 from testopt.features.outline import outline
+from testopt.features.paths import is_test_path
 from testopt.features.words import count_words, name_number, text_words, tokens
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def index_file(text: str, path: str) -> FileText:
         for helper in helpers:
             for word, n in count_words(found[helper].items()).items():
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
-            for word in list(used[helper]):
-                used[row].setdefault(word, HELPER_WEIGHT)
+            if is_test_path(path):  # elsewhere the call graph follows the helper itself
+                for word in list(used[helper]):
+                    used[row].setdefault(word, HELPER_WEIGHT)
     defines = np.array([name_number(d.called) for d in definitions], np.uint32)
     return FileText(tuple(d.name for d in definitions), Bags.of(rows), Bags.of(used), defines)
 
@@ -153,11 +155,6 @@ class ChangeText:
     paths: Words = field(default_factory=dict)
     paths_changed: tuple[str, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to compare a case with."""
-        return not (self.lines or self.owners or self.paths)
-
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -205,7 +202,8 @@ class Texts:
         With those of tests.
     code : Code or None
     edited : ndarray of float32, shape (n_documents,)
-        How many commits that touched tests lie between its last edit and the base.
+        How many commits that touched tests lie between its last edit and the base; as many as
+        were looked at for one that is older.
     written_with : dict of str to ndarray of float32, shape (n_documents,)
         ``lines``, ``owners``: share of the changed lines (of the functions around them) that were
         last written in a commit which also edited the document, less for commits of many tests.

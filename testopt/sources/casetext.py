@@ -1,0 +1,217 @@
+"""The sources of the cases of a run and of its change, read from git or the working tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.errors import RepositoryError
+from testopt.features.bags import Bags
+from testopt.features.paths import is_code, is_test_path
+from testopt.features.texts import ChangeText, Code, Texts, unknown
+from testopt.features.words import name_number, text_words
+from testopt.sources.blobs import SourceIndex, read_disk, read_tree
+from testopt.sources.cochange import RECENT, WrittenTogether
+from testopt.sources.git import run_git
+from testopt.sources.hunks import OPTIONS
+from testopt.sources.locate import Locator
+from testopt.sources.rundocs import Documents, Places, RunSources, module_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
+_DIFF_S: Final = 6.0
+_TREES: Final = 8  # neighbours in time share their base
+_NOT_SOURCE: Final = ("docs/", "doc/", "examples/", "benchmarks/", "bench/", "setup.py")
+
+
+class CaseTexts:
+    """Reads the sources behind cases and changes of one repository.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+
+    Attributes
+    ----------
+    index : SourceIndex
+        Indexed files; load it from a snapshot to be fast, and dump it afterwards.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+        self.index = SourceIndex(repo)
+        self._together = WrittenTogether(repo, self.index)
+        self._trees: dict[str, dict[str, str]] = {}
+        self._locators: dict[frozenset[str], Locator] = {}
+
+    def read(
+        self,
+        cases: Sequence[str],
+        *,
+        base: str | None,
+        commit: str | None,
+        files: Mapping[str, str] | None = None,
+    ) -> Texts | None:
+        """Read what sources say of a run.
+
+        Parameters
+        ----------
+        cases : sequence of str
+            Case ids, each once.
+        base, commit : str or None
+            Full hashes of what the change is between; without `commit` the working tree.
+        files : mapping of str to str, optional
+            File of a case, where the results name it.
+
+        Returns
+        -------
+        Texts or None
+            None where the base is unknown or git does not have the commits.
+        """
+        if base is None or not len(cases):
+            return None
+        try:
+            diff = run_git(
+                self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
+                timeout=_DIFF_S,
+            )  # fmt: skip
+            run = RunSources(
+                cases, files or {}, base=base, diff=diff,
+                tree=self._tree(commit), before=self._tree(base),
+            )  # fmt: skip
+            if commit is None:
+                self._read_working_tree(run)
+            return self._texts(run)
+        except RepositoryError:
+            return None
+
+    def _tree(self, commit: str | None) -> dict[str, str]:
+        if commit is None:
+            return read_tree(self._repo, None)
+        if commit not in self._trees:
+            if len(self._trees) >= _TREES:
+                self._trees.pop(next(iter(self._trees)))
+            self._trees[commit] = read_tree(self._repo, commit)
+        return self._trees[commit]
+
+    def _read_working_tree(self, run: RunSources) -> None:
+        """Take the changed files from the disk, where they may differ from what git has."""
+        for patch in run.patches:
+            text = read_disk(self._repo, patch.new) if patch.new else None
+            if text is not None and patch.new is not None:
+                run.tree[patch.new] = self.index.put(text, patch.new)
+
+    def _texts(self, run: RunSources) -> Texts:
+        documents = Documents(run, self._locator(run.tree))
+        sources = _sources(run)
+        wanted = dict.fromkeys([*documents.paths, *sources])
+        self.index.ensure({path: run.tree[path] for path in wanted if path in run.tree})
+        places = self._places(run)
+        edits = self._together.edits(run.base, documents.folders())
+        old = np.nan if edits is None else float(RECENT)
+        return Texts(
+            **documents.arrays(self.index),
+            change=_change_text(run, places),
+            all_changed_paths=tuple(patch.path for patch in run.patches),
+            code=self._code(run, sources, places),
+            edited=documents.spread(edits or {}, missing=old),
+            written_with=self._written_with(run, places, documents),
+            in_change=documents.spread(dict.fromkeys(places.tests, 1.0), missing=0.0),
+            imports=self._imports(run, documents),
+        )
+
+    def _locator(self, tree: Mapping[str, str]) -> Locator:
+        """Return a locator, the same one for trees with the same paths."""
+        paths = frozenset(tree)
+        if paths not in self._locators:
+            if len(self._locators) >= _TREES:
+                self._locators.clear()
+            self._locators[paths] = Locator(paths)
+        return self._locators[paths]
+
+    def _places(self, run: RunSources) -> Places:
+        """Find the definitions around the changed lines, on both sides."""
+        places = Places()
+        sides = [
+            (patch, run.before.get(patch.old or "", ""), run.tree.get(patch.new or "", ""))
+            for patch in run.patches
+            if is_code(patch.path)
+        ]
+        texts = self.index.texts(name for _, *both in sides for name in both if name)
+        for patch, old, new in sides:
+            if is_test_path(patch.path):
+                places.add_test(patch, texts.get(new, ""))
+            else:
+                places.add(patch, texts.get(old, ""), texts.get(new, ""))
+        return places
+
+    def _code(self, run: RunSources, sources: Sequence[str], places: Places) -> Code | None:
+        """Return the definitions of the tree, with those that the change took away."""
+        found = [(path, self.index.get(run.tree[path])) for path in sources]
+        files = [(path, file) for path, file in found if file is not None]
+        if not files:
+            return None
+        here = [(path, name) for path, file in files for name in file.names]
+        gone = [key for key in places.owners if key not in set(here)]
+        lost = [name_number(name.rpartition(".")[2]) for _, name in gone]
+        defines = [*(file.defines for _, file in files), np.array(lost, np.uint32)]
+        uses = [
+            *(file.uses.part(0, len(file.names)) for _, file in files),
+            Bags.of([{}] * len(gone)),
+        ]
+        changed = [*(key in places.owners for key in here), *(True for _ in gone)]
+        return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool))
+
+    def _written_with(
+        self, run: RunSources, places: Places, documents: Documents
+    ) -> dict[str, NDArray[np.float32]]:
+        out = {}
+        for part, ranges in (("lines", places.old_lines), ("owners", places.old_owners)):
+            found = self._together.written_with(run.base, ranges)
+            size = len(documents.keys)
+            out[part] = unknown(size) if found is None else documents.spread(found, missing=0.0)
+        return out
+
+    def _imports(self, run: RunSources, documents: Documents) -> NDArray[np.float32]:
+        """Tell which test files import a changed module."""
+        modules = module_names(patch.path for patch in run.source_patches())
+        numbers = np.array([name_number(name) for name in modules], np.uint32)
+        out = np.zeros(len(documents.paths), np.float32)
+        for i, path in enumerate(documents.paths):
+            file = self.index.get(run.tree.get(path, ""))
+            if file is not None:
+                imported = file.uses.part(len(file.names)).words
+                out[i] = float(np.isin(numbers, imported).any())
+        return out
+
+
+def _sources(run: RunSources) -> list[str]:
+    """Return the program files whose calls may lead to the change: those of its languages."""
+    endings = {patch.path.rpartition(".")[2] for patch in run.source_patches()}
+    found = [
+        path
+        for path in run.tree
+        if path.rpartition(".")[2] in endings
+        and not is_test_path(path)
+        and not path.startswith(_NOT_SOURCE)
+    ]
+    return found if len(found) <= MAX_SOURCES else []
+
+
+def _change_text(run: RunSources, places: Places) -> ChangeText:
+    sources = run.source_patches()
+    names = " ".join(name for _, name in places.owners)
+    return ChangeText(
+        lines=text_words("\n".join(patch.words_text() for patch in sources)),
+        owners=dict.fromkeys(text_words(names), 1.0),
+        around=text_words("\n".join(places.bodies)),
+        paths=text_words(" ".join(patch.path for patch in sources)),
+        paths_changed=tuple(patch.path for patch in sources),
+    )

@@ -1,0 +1,214 @@
+"""The functions behind the cases of a run, and the definitions that its change touches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features.bags import Bags
+from testopt.features.outline import enclosing
+from testopt.features.paths import is_code, is_test_path
+from testopt.features.texts import parameter_words
+from testopt.features.words import text_words
+from testopt.sources.hunks import patches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.outline import Definition
+    from testopt.features.texts import FileText
+    from testopt.sources.blobs import SourceIndex
+    from testopt.sources.cochange import Document
+    from testopt.sources.hunks import Patch
+    from testopt.sources.locate import Locator
+
+MAX_PATCHES: Final = 200  # changed files looked into
+_BODY_LINES: Final = 200
+_FOLDERS: Final = 200
+
+
+class RunSources:
+    """What is read about: cases, the trees of both sides, and the diff between them.
+
+    Parameters
+    ----------
+    cases : sequence of str
+        Case ids.
+    files : mapping of str to str
+        File of a case, where known.
+    base : str
+        Full hash.
+    tree, before : dict of str to str
+        Git object of each path after and before the change.
+    diff : bytes
+        Output of git with the options of `testopt.sources.hunks`.
+    """
+
+    def __init__(
+        self, cases: Sequence[str], files: Mapping[str, str], *, base: str,
+        tree: dict[str, str], before: dict[str, str], diff: bytes,
+    ) -> None:  # fmt: skip
+        self.cases, self.files, self.base = cases, files, base
+        self.tree, self.before = dict(tree), before
+        self.patches = list(patches(diff))[:MAX_PATCHES]
+
+    def source_patches(self) -> list[Patch]:
+        """Return the changed program files outside the tests."""
+        return [p for p in self.patches if is_code(p.path) and not is_test_path(p.path)]
+
+
+class Places:
+    """Definitions around the changed lines.
+
+    Attributes
+    ----------
+    owners : dict of (path, dotted name)
+        Outside the tests, on both sides.
+    tests : dict of (path, dotted name)
+        Test functions that the change edits.
+    bodies : list of str
+        Text of the owners.
+    old_lines, old_owners : dict of str to list of range
+        Line numbers in the base: the changed lines, and all of their owners.
+    """
+
+    def __init__(self) -> None:
+        self.owners: dict[Document, None] = {}
+        self.tests: dict[Document, None] = {}
+        self.bodies: list[str] = []
+        self.old_lines: dict[str, list[range]] = {}
+        self.old_owners: dict[str, list[range]] = {}
+
+    def add_test(self, patch: Patch, new: str) -> None:
+        """Note the test functions that a changed test file edits."""
+        for one in _around(new, patch.path, patch.new_lines):
+            self.tests[(patch.path, one.name)] = None
+
+    def add(self, patch: Patch, old: str, new: str) -> None:
+        """Note what a changed source file touches.
+
+        Parameters
+        ----------
+        patch : Patch
+            Its changed lines.
+        old, new : str
+            Its text on both sides; empty where there is none.
+        """
+        for text, lines in ((old, patch.old_lines), (new, patch.new_lines)):
+            split = text.split("\n")
+            for one in _around(text, patch.path, lines):
+                self.owners[(patch.path, one.name)] = None
+                last = min(one.last, one.first + _BODY_LINES)
+                self.bodies.append("\n".join(split[one.first - 1 : last]))
+                if text is old and patch.old:
+                    self.old_owners.setdefault(patch.old, []).append(range(one.first, last + 1))
+        if patch.old and old:
+            end = old.count("\n") or 1
+            inside = (range(min(r.start, end), min(r.stop, end + 1)) for r in patch.old_lines)
+            self.old_lines.setdefault(patch.old, []).extend(inside)
+
+
+def _around(text: str, path: str, lines: Iterable[range]) -> list[Definition]:
+    found: dict[Definition, None] = {}
+    for part in lines if text else ():
+        found |= dict.fromkeys(enclosing(text, path, part))
+    return list(found)
+
+
+class Documents:
+    """The functions behind the cases, each once.
+
+    Parameters
+    ----------
+    run : RunSources
+        Cases and tree.
+    locator : Locator
+        Finds their files.
+
+    Attributes
+    ----------
+    keys : list of (path, dotted name)
+        Path is empty where the source was not found.
+    paths : list of str
+        Files of the documents, each once.
+    """
+
+    def __init__(self, run: RunSources, locator: Locator) -> None:
+        self._run = run
+        found = [locator.find(case, run.files.get(case)) for case in run.cases]
+        self.keys: list[Document] = list(dict.fromkeys(found))
+        position = {key: i for i, key in enumerate(self.keys)}
+        self.document = np.fromiter((position[key] for key in found), np.int32, len(found))
+        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.keys))
+        self._file_of = {path: i for i, path in enumerate(self.paths)}
+
+    def folders(self) -> list[str]:
+        """Return the folders of the test files, or the files themselves at the top."""
+        found = (path.rpartition("/")[0] or path for path in self.paths if path)
+        return sorted(set(found))[:_FOLDERS]
+
+    def arrays(self, index: SourceIndex) -> dict[str, Any]:
+        """Return the fields of `Texts` that describe the cases."""
+        files = {path: index.get(self._run.tree.get(path, "")) for path in self.paths}
+        file = np.array([self._file_of[path] for path, _ in self.keys], np.int32)
+        groups: dict[Document, int] = {}
+        group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
+        whole = np.array([not name for _, name in self.keys], bool)
+        bodies, uses = self._bodies(files)
+        empty: Bags = Bags.of([{}])
+        return {
+            "document": self.document,
+            "file": file[self.document],
+            "bodies": bodies,
+            "uses": uses,
+            "titles": Bags.of(text_words(name) for _, name in self.keys),
+            "group": np.array(group, np.int32),
+            "whole": whole[self.document],
+            "parameters": Bags.of(parameter_words(case) for case in self._run.cases),
+            "files": Bags.concat([_last_row(f.bodies) if f else empty for f in files.values()]),
+            "paths": tuple(self.paths),
+        }
+
+    def _bodies(self, files: Mapping[str, FileText | None]) -> tuple[Bags, Bags]:
+        """Return the words and the names used of each document."""
+        bodies, uses = [], []
+        names = Bags.of(text_words(name) for _, name in self.keys)
+        nothing = Bags.of([{}])
+        for i, (path, name) in enumerate(self.keys):
+            file = files.get(path)
+            row = -1 if file is None else file.find(name) if name else len(file.names)
+            if file is None or row < 0:
+                bodies.append(names.take(np.array([i])))
+                uses.append(nothing)
+            else:
+                bodies.append(file.bodies.part(row))
+                uses.append(file.uses.part(row))
+        return Bags.concat(bodies), Bags.concat(uses)
+
+    def spread(
+        self, values: Mapping[Document, float], missing: float = np.nan
+    ) -> NDArray[np.float32]:
+        """Return one value per document; that of its class serves where it has none."""
+        out = np.full(len(self.keys), missing, np.float32)
+        for i, (path, name) in enumerate(self.keys):
+            found = values.get((path, name))
+            if found is None and "." in name:
+                found = values.get((path, name.rpartition(".")[0]))
+            if found is not None:
+                out[i] = found
+        return out
+
+
+def _last_row(bags: Bags) -> Bags:
+    return bags.part(len(bags) - 1)
+
+
+def module_names(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the names under which other files import some files."""
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        stem = name.partition(".")[0]
+        yield folder.rpartition("/")[2] if stem in ("__init__", "index", "mod") else stem
