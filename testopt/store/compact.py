@@ -231,9 +231,11 @@ def leftovers(log: Log, handle: DeltaTable) -> list[str]:
     unnamed = handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
     replaced = handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
     found = sorted(set(unnamed).difference(replaced))
-    folder = log.location.local
-    for path in (folder / log.table).rglob("*") if folder else ():
+    if log.location.local is None:
+        return found
+    folder = log.location.local / log.table
+    for path in folder.rglob("*"):
         with suppress(OSError):
             if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > DAY_S:
-                found.append(path.relative_to(folder / log.table).as_posix())
+                found.append(path.relative_to(folder).as_posix())
     return found
