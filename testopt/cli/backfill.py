@@ -82,9 +82,12 @@ def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **
         command=command_line, setup=tuple(_split(given.pop("setup"))), **given
     )
     repo = ctx.root
-    signal.signal(signal.SIGTERM, _terminate)
     store = Store.open(ctx.store_url, create=True)
-    report = backfill(repo=repo, store=store, options=options, progress=_progress(ctx))
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        report = backfill(repo=repo, store=store, options=options, progress=_progress(ctx))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if as_json:
         print_json(asdict(report))
     else:
