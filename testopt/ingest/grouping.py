@@ -34,10 +34,11 @@ _MAX_ATTEMPT: Final = np.iinfo(np.int16).max
 
 @dataclass(slots=True)
 class Group:
-    """The files of one run, each content once."""
+    """The files of one run, each content once; ``named`` by the user, not by its content."""
 
     run_id: str
     files: list[JUnitFile]
+    named: bool = False
 
 
 def group_files(
@@ -59,7 +60,7 @@ def group_files(
     if per not in RUN_PER:
         raise UsageError(f"a run per {per!r} is unknown", f"known: {', '.join(RUN_PER)}")
     if run_id is not None:
-        return [Group(run_id, _distinct(files))]
+        return [Group(run_id, _distinct(files), named=True)]
     parts = [p for one in _split(list(files), per) if (p := _distinct(one))]
     return [Group(_name(part, key), part) for part in parts]
 
@@ -89,9 +90,10 @@ def _distinct(files: Sequence[JUnitFile]) -> list[JUnitFile]:
 
 def _repeats(files: Sequence[JUnitFile]) -> bool:
     """Tell whether files hold so many cases of one another that they are several runs."""
-    each = [np.unique(file.hashes) for file in _distinct(files) if len(file.hashes)]
-    if len(each) < 2:  # noqa: PLR2004
+    distinct = [file for file in _distinct(files) if file.rows]
+    if len(distinct) < 2:  # noqa: PLR2004
         return False
+    each = [np.unique(file.hashes()) for file in distinct]
     total = sum(len(one) for one in each)
     return 1 - len(np.unique(np.concatenate(each))) / total > _REPEATED
 
@@ -104,25 +106,36 @@ def _name(files: Sequence[JUnitFile], key: str) -> str:
 
 
 def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Number the executions of each case in their order.
+    """Return the attempt number of each execution of a case, and whether it is the last.
 
     Parameters
     ----------
     hashes : int64 array of shape (n,)
-        A hash of the case id of each execution.
+        A hash of the case of each execution, in the order in which they took place.
 
     Returns
     -------
     tuple of arrays of shape (n,)
         Attempt from 1, and whether it is the last one of its case.
     """
+    attempt = np.ones(len(hashes), dtype=np.int16)
+    last = np.ones(len(hashes), dtype=bool)
+    ranked = np.sort(hashes)
+    repeated = np.unique(ranked[1:][ranked[1:] == ranked[:-1]])
+    if len(repeated):  # few cases are: only these cost more memory
+        at = np.flatnonzero(np.isin(hashes, repeated))
+        attempt[at], last[at] = _number_repeated(hashes[at])
+    return attempt, last
+
+
+def _number_repeated(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
     order = np.argsort(hashes, kind="stable")
     ranked = hashes[order]
-    first = np.ones(len(ranked), dtype=bool)
-    first[1:] = ranked[1:] != ranked[:-1]
-    starts = np.maximum.accumulate(np.where(first, np.arange(len(ranked)), 0))
+    first = np.append(True, ranked[1:] != ranked[:-1])
+    position = np.arange(len(ranked))
+    starts = np.maximum.accumulate(np.where(first, position, 0))
     attempt = np.empty(len(ranked), dtype=np.int16)
-    attempt[order] = np.minimum(np.arange(len(ranked)) - starts + 1, _MAX_ATTEMPT)
+    attempt[order] = np.minimum(position - starts + 1, _MAX_ATTEMPT)
     last = np.empty(len(ranked), dtype=bool)
-    last[order] = np.append(first[1:], True) if len(ranked) else first
+    last[order] = np.append(first[1:], True)
     return attempt, last

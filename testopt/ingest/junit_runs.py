@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,19 +19,19 @@ from testopt.errors import TestoptError
 from testopt.ingest.context import RunContext, previous_commit
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
-from testopt.schema import OUTCOMES, Run, RunRecord, arrow_schema
+from testopt.schema import Run, RunRecord, arrow_schema
 from testopt.sources.archives import Refusal, Source, find_sources
 from testopt.sources.identity import Resolver, files_of
 from testopt.sources.junit_rows import JUnitFile, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from testopt.store import Store
 
-_ROWS_PER_COMMIT: Final = 500_000
+_ROWS_PER_COMMIT: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,12 @@ def ingest_junit(
     """
     resolver = _resolver(context)
     with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
-        found = list(find_sources(paths, workdir=Path(folder)))
+        workdir = Path(folder)
+        found = list(find_sources(paths, workdir=workdir))
         files: list[JUnitFile] = []
         for done, source in enumerate(found):
             if isinstance(source, Source):
-                files.append(read_source(source, resolver))
+                files.append(read_source(source, resolver, spill=workdir / f"{done}.arrow"))
             progress(done + 1, len(found))
         # A file that could not be read at all still makes its run an incomplete one.
         groups = group_files(
@@ -125,40 +129,72 @@ def _resolver(context: RunContext) -> Resolver:
 
 def _append(store: Store, group: Group, context: RunContext) -> bool:
     """Append the results of a run, then its change, and its row last."""
-    batches = [batch for file in group.files for batch in file.batches]
-    hashes = np.concatenate([file.hashes for file in group.files] or [np.empty(0, np.int64)])
+    before = _earlier(store, group)
+    hashes = np.concatenate([before, *(file.hashes() for file in group.files)])
     attempts, last = number_attempts(hashes)
-    keys = [f"{group.run_id}#{f.digest}#{n}" for f in group.files for n in range(len(f.batches))]
-    at, parts, rows = 0, {}, 0
-    for key, batch in zip(keys, batches, strict=True):
-        end = at + batch.num_rows
-        parts[key] = _results(group.run_id, batch, attempts[at:end])
-        at, rows = end, rows + batch.num_rows
-        if rows >= _ROWS_PER_COMMIT:
-            store.append("results", parts)
-            parts, rows = {}, 0
-    store.append("results", parts)
-    return _append_run(store, group, context, counts=_counts(batches, last))
+    attempts, last = attempts[len(before) :], last[len(before) :]
+    counts: Counter[str] = Counter(cases=int(last.sum()))
+    spent, at = 0.0, 0
+    for batches in _chunks(group):
+        rows = pa.Table.from_batches([batch for _, batch in batches])
+        end = at + rows.num_rows
+        final = rows["outcome"].filter(pa.array(last[at:end]))
+        counts.update({c["values"]: c["counts"] for c in pc.value_counts(final).to_pylist()})
+        spent += pc.sum(rows["duration_s"].cast(pa.float64())).as_py() or 0.0
+        results = _results(group.run_id, rows, attempts[at:end])
+        store.append("results", _parts(group.run_id, batches, results))
+        at = end
+        pa.default_memory_pool().release_unused()
+    totals = {name: float(counts[name]) for name in ("cases", "failed", "error", "skipped")}
+    return _append_run(store, group, context, counts={**totals, "duration_s": spent})
 
 
-def _results(run_id: str, batch: pa.RecordBatch, attempts: npt.NDArray[np.int16]) -> pa.Table:
-    columns = {name: batch.column(name) for name in batch.schema.names}
-    columns["run_id"] = pa.repeat(pa.scalar(run_id), batch.num_rows)
+def _earlier(store: Store, group: Group) -> npt.NDArray[np.int64]:
+    """Return the hashes of the cases that an earlier part of the run has brought."""
+    if not group.named:
+        return np.empty(0, dtype=np.int64)
+    there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
+    return np.array([hash(case) for case in there["case_id"].to_pylist()], dtype=np.int64)
+
+
+Keyed = tuple[str, pa.RecordBatch]
+
+
+def _chunks(group: Group) -> Iterator[list[Keyed]]:
+    """Yield the rows of a run, as many at a time as one commit holds, with keys.
+
+    A run that the user named may come in parts, so its keys name files. One that is named after
+    its content is always the same whole, and one key for many small files saves time.
+    """
+    chunk: list[Keyed] = []
+    held, number = 0, 0
+    for file in group.files:
+        for part, batch in enumerate(file.batches()):
+            chunk.append((f"{file.digest}#{part}" if group.named else str(number), batch))
+            held += batch.num_rows
+            if held >= _ROWS_PER_COMMIT:
+                yield chunk
+                chunk, held, number = [], 0, number + 1
+    if chunk:
+        yield chunk
+
+
+def _parts(run_id: str, batches: Sequence[Keyed], rows: pa.Table) -> dict[str, pa.Table]:
+    """Return the rows by key: neighbours of one key are one part."""
+    parts, at = {}, 0
+    for key, same in groupby(batches, key=itemgetter(0)):
+        size = sum(batch.num_rows for _, batch in same)
+        parts[f"{run_id}#{key}"] = rows.slice(at, size)
+        at += size
+    return parts
+
+
+def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa.Table:
+    columns = {name: rows[name] for name in rows.schema.names}
+    columns["run_id"] = pa.repeat(pa.scalar(run_id), rows.num_rows)
     columns["attempt"] = pa.array(attempts)
     schema = arrow_schema("results")
     return pa.table([columns[name] for name in schema.names], schema=schema)
-
-
-def _counts(batches: Sequence[pa.RecordBatch], last: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Return cases, final outcomes and the time spent of a run."""
-    table = pa.Table.from_batches(batches) if batches else None
-    if table is None:
-        return {"cases": 0, "failed": 0, "error": 0, "skipped": 0, "duration_s": 0.0}
-    final = table["outcome"].filter(pa.array(last))
-    by_outcome = {c["values"]: c["counts"] for c in pc.value_counts(final).to_pylist()}
-    counts = {name: by_outcome.get(name, 0) for name in OUTCOMES if name != "passed"}
-    spent = pc.sum(table["duration_s"].cast(pa.float64())).as_py() or 0.0
-    return {"cases": int(last.sum()), **counts, "duration_s": spent}
 
 
 def _append_run(

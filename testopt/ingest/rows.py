@@ -32,5 +32,7 @@ def run_tables(
     """
     tables = tables_of(record, seen=seen)
     row = {**tables["runs"].to_pylist()[0], **counts}
+    whole = ("cases", "failed", "error", "skipped")
+    row |= {name: int(counts[name]) for name in whole}
     runs = type(tables["runs"]).from_pylist([row], schema=arrow_schema("runs"))
     return {"run_changes": tables["run_changes"], "runs": runs}

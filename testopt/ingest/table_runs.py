@@ -156,7 +156,7 @@ def _codes(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def _attempts(rows: pa.Table) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Number the executions of each case in its run; return also whether each is the last."""
+    """Return the attempt of each execution of a case in its run, and whether it is the last."""
     cases = _codes(rows["case_id"])
     executed = _codes(rows["run_id"]) * (int(cases.max()) + 1) + cases
     failing = np.asarray(pc.is_in(rows["outcome"], value_set=pa.array(sorted(FAILING))))
@@ -259,8 +259,8 @@ def _changes(
     if unknown and context.repo is not None:
         shown = ", ".join(commit[:12] for commit in unknown[:_SHOWN_COMMITS])
         context.warnings.append(
-            f"the change of {len(unknown)} commits is unknown, such as {shown}: they or their bases "
-            "are not in the repository"
+            f"the change of {len(unknown)} commits is unknown, such as {shown}: they or their "
+            "bases are not in the repository"
         )
     return changes
 

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from testopt.errors import InputFileError
 
@@ -26,7 +26,7 @@ STDIN: Final = "-"
 _MAX_UNPACKED: Final = 64 << 30  # bytes that one archive may unpack to
 _SKIPPED_FOLDERS: Final = frozenset({".git", ".hg", ".svn", ".testopt", "node_modules"})
 _XML: Final = (".xml", ".xml.gz")
-_COMPRESSED: Final = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_COMPRESSED: Final[dict[str, Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What reading a damaged file or archive raises; RuntimeError stands for zip archives with a
 # password or a compression that Python does not know.
 DAMAGED: Final = (

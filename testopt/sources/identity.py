@@ -8,18 +8,22 @@ from the Python files of the repository. Other producers keep ``classname::name`
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.schema import digest
 from testopt.sources.git import run_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from testopt.sources.junit import Case
+    from testopt.sources.junit import Suite
 
 _PYTHON: Final = ".py"
 _MAX_CACHED: Final = 100_000
+_MAX_ID: Final = 1 << 16  # characters of a case id; longer ones end in a digest
+_SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 
 
 class Resolver:
@@ -40,33 +44,56 @@ class Resolver:
                 parts = path[: -len(_PYTHON)].split("/")
                 for start in range(len(parts)):
                     self._by_module.setdefault(".".join(parts[start:]), []).append(path)
-        self._prefixes: dict[tuple[str, str | None], tuple[str | None, str | None]] = {}
+        self._prefixes: dict[tuple[str, str | None, Suite], tuple[str | None, str | None]] = {}
         self.ambiguous = 0
 
-    def resolve(self, case: Case) -> tuple[str, str | None]:
-        """Return the id of a case and its file relative to the repository root, where known."""
-        key = (case.classname, case.file)
+    def resolve(self, attributes: dict[str, str], suite: Suite) -> tuple[str, str | None]:
+        """Return the id of a case and its file relative to the repository root, where known.
+
+        Parameters
+        ----------
+        attributes : dict
+            Attributes of the ``testcase`` element: ``classname``, ``name``, ``file``.
+        suite : Suite
+            The suite around it, whose name stands in for an absent classname.
+        """
+        name = attributes.get("name", "")
+        key = (attributes.get("classname", ""), attributes.get("file"), suite)
         found = self._prefixes.get(key)
         if found is None:
             if len(self._prefixes) >= _MAX_CACHED:
                 self._prefixes.clear()
             found = self._prefixes[key] = self._prefix(*key)
         prefix, file = found
-        if prefix is None or case.project:
-            return case.raw_id, file
-        if not prefix:
-            return self._collected(case, file)
-        return f"{prefix}::{case.name}", file
+        if prefix is None:
+            return self._collected(name, suite, file)
+        case_id = prefix + name
+        if len(case_id) > _MAX_ID:
+            case_id = f"{case_id[:_MAX_ID]}…{digest(case_id)}"
+        return case_id, file
 
-    def _prefix(self, classname: str, file: str | None) -> tuple[str | None, str | None]:
-        """Return the part of the id before the name: None for raw ids, empty without classname."""
+    def _prefix(
+        self, classname: str, file: str | None, suite: Suite
+    ) -> tuple[str | None, str | None]:
+        """Return the id up to the name (None: it depends on the name), and the file."""
         path = self._relative(file)
         if not classname:
-            return ("" if self._by_module else None), path
+            return (None if self._by_module else _raw(suite.name)), path
+        if suite.host and classname == suite.name and _SCRIPT.search(classname):
+            # Playwright alone names its project there; elsewhere it is the machine, which varies.
+            return f"[{suite.host}] {classname}::", path
+        found = self._module(classname, path)
+        if found is None:
+            return _raw(classname), path
+        chosen, classes = found
+        return "::".join([chosen, *classes, ""]), chosen
+
+    def _module(self, classname: str, path: str | None) -> tuple[str, list[str]] | None:
+        """Return the Python file that a classname begins with, and the classes in it."""
         if path is not None and path.endswith(_PYTHON):
             classes = _after(classname, path)
             if classes is not None:
-                return "::".join([path, *classes]), path
+                return path, classes
         parts = classname.split(".")
         for end in range(len(parts), 0, -1):
             candidates = self._by_module.get(".".join(parts[:end]))
@@ -75,9 +102,9 @@ class Resolver:
             chosen = _choose(candidates, "/".join(parts[:end]) + _PYTHON)
             if chosen is None:
                 self.ambiguous += 1
-                return None, path
-            return "::".join([chosen, *parts[end:]]), chosen
-        return None, path
+                return None
+            return chosen, parts[end:]
+        return None
 
     def _relative(self, file: str | None) -> str | None:
         """Return a path as the repository knows it: that of a container ends like one of ours."""
@@ -93,11 +120,15 @@ class Resolver:
                 return ending
         return path
 
-    def _collected(self, case: Case, file: str | None) -> tuple[str, str | None]:
+    def _collected(self, name: str, suite: Suite, file: str | None) -> tuple[str, str | None]:
         """Resolve a case without classname: pytest's collection errors name the module."""
-        candidates = self._by_module.get(case.name, [])
-        chosen = _choose(candidates, case.name.replace(".", "/") + _PYTHON)
-        return (chosen, chosen) if chosen is not None else (case.raw_id, file)
+        candidates = self._by_module.get(name, [])
+        chosen = _choose(candidates, name.replace(".", "/") + _PYTHON)
+        return (chosen, chosen) if chosen is not None else (_raw(suite.name) + name, file)
+
+
+def _raw(classname: str) -> str:
+    return f"{classname}::" if classname else ""
 
 
 def _after(classname: str, path: str) -> list[str] | None:

@@ -7,9 +7,8 @@ of the tests (``system-out`` and the like) is dropped by expat and never reaches
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from junitparser.junitparser import Error, Failure, Result, Skipped
@@ -17,17 +16,17 @@ from junitparser.xunit2 import FlakyError, RerunError
 from junitparser.xunit2 import TestCase as JUnitCase
 
 from testopt.errors import InputFileError
-from testopt.schema import FAILING, OUTCOMES, Outcome, digest
+from testopt.schema import FAILING, OUTCOMES, Outcome
 from testopt.sources.archives import DAMAGED
-from testopt.sources.junit_values import message_digest, parse_duration, parse_timestamp
-from testopt.sources.xmlfeed import MAX_DEPTH, feed, make_parser
+from testopt.sources.junit_values import message_digest, parse_timestamp
+from testopt.sources.xmlfeed import MAX_DEPTH, Readable, feed, make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from xml.parsers.expat import XMLParserType
 
-    OnCase = Callable[["Case"], None]
+    OnCases = Callable[[list["Case"]], None]
 
 _RESULT_TAGS: Final = frozenset(
     {"failure", "error", "skipped"} | {"rerunFailure", "rerunError", "flakyFailure", "flakyError"}
@@ -35,13 +34,7 @@ _RESULT_TAGS: Final = frozenset(
 _ROOTS: Final = frozenset({"testsuite", "testsuites"})
 _MAX_RESULTS = 1000  # of one case; more are not kept
 _MAX_TEXT = 4096  # characters of a failure's text that are kept
-_MAX_ID = 1 << 16  # characters of a case id; longer ones end in a digest
-_SCRIPT = re.compile(r"\.[cm]?[jt]sx?\Z")
-# What producers write instead of a <skipped> element: GoogleTest, CTest, Bazel.
-_NOT_RUN: Final = frozenset({"notrun", "disabled", "suppressed", "skipped"})
-
-
-_NO_SUITE: Final = (0, "", "")
+_BATCH: Final = 2000  # cases that are handed on at a time
 
 
 class NotJUnitError(InputFileError):
@@ -52,35 +45,23 @@ class NotJUnitError(InputFileError):
 
 @dataclass(slots=True)
 class Attempt:
-    """One execution of a case; ``message`` is a digest."""
+    """One execution of a case: ``time`` as it is written, and a digest of the message."""
 
     outcome: Outcome
-    duration_s: float | None = None
+    time: str | None = None
     message: str | None = None
 
 
-@dataclass(slots=True)
-class Case:
-    """One ``testcase`` element: its names as written, and its executions, the last one counting.
+class Suite(NamedTuple):
+    """The suite around a case: its name (or that of the one around it) and its host."""
 
-    ``suite`` is the name of the suite around it (or of the one around that, where it has none),
-    ``project`` is set for Playwright, which runs the same spec in several browsers.
-    """
+    name: str = ""
+    host: str = ""
 
-    name: str
-    classname: str
-    file: str | None
-    suite: str
-    project: str
-    attempts: list[Attempt]
 
-    @property
-    def raw_id(self) -> str:
-        """``classname::name``; the suite's name stands in for an absent classname."""
-        raw = f"{self.classname or self.suite}::{self.name}".removeprefix("::")
-        if self.project:
-            raw = f"[{self.project}] {raw}"
-        return raw if len(raw) <= _MAX_ID else f"{raw[:_MAX_ID]}…{digest(raw)}"
+# One `testcase` element: attributes, the suite around it, and its executions, the last one
+# counting; None where it has no child that says otherwise, which is the case for most.
+Case = tuple[dict[str, str], Suite, list[Attempt] | None]
 
 
 @dataclass(slots=True)
@@ -99,15 +80,15 @@ class JUnitSummary:
         return sum(self.counts.values())
 
 
-def read_junit(stream: BinaryIO, on_case: OnCase, *, repair: bool = False) -> JUnitSummary:
+def read_junit(stream: Readable, on_cases: OnCases, *, repair: bool = False) -> JUnitSummary:
     """Read a JUnit XML document.
 
     Parameters
     ----------
-    stream : binary file
-        The document.
-    on_case : callable
-        Receives each complete `Case`, in the order of the document.
+    stream : Readable
+        The document: anything with ``read(size)``.
+    on_cases : callable
+        Receives the complete cases, in the order of the document, many at a time.
     repair : bool
         Leave out characters that XML forbids; ``broken.repairable`` says when that may help.
 
@@ -123,7 +104,7 @@ def read_junit(stream: BinaryIO, on_case: OnCase, *, repair: bool = False) -> JU
     InputFileError
         When nothing in it can be read, it declares entities, or holds a tag that is too large.
     """
-    reader = _Reader(on_case)
+    reader = _Reader(on_cases)
     try:
         feed(reader.parser, stream, repair=repair)
     except InputFileError as error:
@@ -134,18 +115,21 @@ def read_junit(stream: BinaryIO, on_case: OnCase, *, repair: bool = False) -> JU
         reader.summary.broken = InputFileError(
             f"line {reader.parser.CurrentLineNumber} or after: cannot be unpacked: {error}"
         )
+    reader.flush()
     return reader.summary
 
 
 class _Reader:
-    """Callbacks of expat; keeps the open suites and the elements of the open case."""
+    """Callbacks of expat; keeps the open suites, the open case, and cases not handed on yet."""
 
-    def __init__(self, on_case: OnCase) -> None:
+    def __init__(self, on_cases: OnCases) -> None:
         self.parser: XMLParserType = make_parser()
         self.summary = JUnitSummary()
-        self._on_case = on_case
+        self._on_cases = on_cases
+        self._cases: list[Case] = []
         self._depth = 0
-        self._suites: list[tuple[int, str, str]] = []  # depth, name, Playwright project
+        self._suite = Suite()
+        self._suites: list[tuple[int, Suite]] = []  # depth, and the suite around it
         self._case: dict[str, str] | None = None
         self._case_depth = 0
         self._results: list[Element] = []
@@ -154,6 +138,14 @@ class _Reader:
         self._text = 0
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
+
+    def flush(self) -> None:
+        """Hand on the cases that are complete."""
+        cases, self._cases = self._cases, []
+        passed = sum(attempts is None for _, _, attempts in cases)
+        self.summary.counts["passed"] += passed
+        self.summary.attempts += passed
+        self._on_cases(cases)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -167,25 +159,25 @@ class _Reader:
         elif tag in _ROOTS:
             self._start_suite(tag, attributes)
         elif not self.summary.is_junit:
-            raise NotJUnitError(
-                f"line {self.parser.CurrentLineNumber}: this is no JUnit XML, its root is <{tag}>"
-            )
+            raise NotJUnitError(f"{self._where}: this is no JUnit XML, its root is <{tag[:80]}>")
         if self._depth > MAX_DEPTH:
-            raise InputFileError(
-                f"line {self.parser.CurrentLineNumber}: more than {MAX_DEPTH} nested elements"
-            )
+            raise InputFileError(f"{self._where}: more than {MAX_DEPTH} nested elements")
+
+    @property
+    def _where(self) -> str:
+        return f"line {self.parser.CurrentLineNumber}"
 
     def _end(self, _tag: str) -> None:
         depth = self._depth
         self._depth = depth - 1
         if self._case is not None:
             if depth == self._case_depth:
-                self._end_case()
+                self._end_case(self._case)
             elif self._open is not None and depth == self._open_depth:
                 self._open = None
                 self.parser.CharacterDataHandler = None
         elif self._suites and depth == self._suites[-1][0]:
-            self._suites.pop()
+            self._suite = self._suites.pop()[1]
 
     def _start_suite(self, tag: str, attributes: dict[str, str]) -> None:
         self.summary.is_junit = True
@@ -193,9 +185,9 @@ class _Reader:
         if moment is not None and (self.summary.time is None or moment < self.summary.time):
             self.summary.time = moment
         if tag == "testsuite":
-            outer = self._suites[-1] if self._suites else _NO_SUITE
-            name = attributes.get("name", "").strip() or outer[1]
-            self._suites.append((self._depth, name, attributes.get("hostname", "")))
+            name = attributes.get("name", "").strip() or self._suite.name
+            self._suites.append((self._depth, self._suite))
+            self._suite = Suite(name, attributes.get("hostname", ""))
 
     def _start_result(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._results) >= _MAX_RESULTS or self._open is not None:
@@ -214,34 +206,26 @@ class _Reader:
         element.text = (element.text or "") + text[:_MAX_TEXT]
         self._text += len(text)
 
-    def _end_case(self) -> None:
-        attributes, self._case = self._case or {}, None
+    def _end_case(self, attributes: dict[str, str]) -> None:
+        self._case = None
+        attempts: list[Attempt] | None = None
         if self._results:
             attempts = _attempts(attributes, self._results)
             self._results = []
-        else:
-            attempts = [Attempt("passed", parse_duration(attributes.get("time")))]
-        self.summary.counts[attempts[-1].outcome] += 1
-        self.summary.attempts += len(attempts)
-        not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
-        if not_run and attempts[-1].outcome == "passed":
-            # Counted as the file writes it, but a case that was not run has not passed.
-            attempts[-1].outcome = "skipped"
-        _, suite, host = self._suites[-1] if self._suites else _NO_SUITE
-        classname = attributes.get("classname", "")
-        # Playwright alone names its project there; elsewhere it is the machine, which varies.
-        project = host if host and classname == suite and _SCRIPT.search(suite) else ""
-        name, file = attributes.get("name", ""), attributes.get("file")
-        self._on_case(Case(name, classname, file, suite, project, attempts))
+            self.summary.counts[attempts[-1].outcome] += 1
+            self.summary.attempts += len(attempts)
+        self._cases.append((attributes, self._suite, attempts))
+        if len(self._cases) >= _BATCH:
+            self.flush()
 
 
 def _attempts(attributes: dict[str, str], results: list[Element]) -> list[Attempt]:
     """Return the executions of a case in the order of time, as junitparser's classes say."""
     element = Element("testcase", attributes)
     element.extend(results)
-    case = JUnitCase.fromelem(element)
+    case: Any = JUnitCase.fromelem(element)  # type: ignore[no-untyped-call]
     final = _final(case.result)
-    final.duration_s = parse_duration(attributes.get("time"))
+    final.time = attributes.get("time")
     # The last one counts. Of several failures Surefire writes the first as the result and the
     # others as reruns; which of them stands last changes nothing, the result is what it says.
     attempts = [*map(_interim, case.interim_result), final]
@@ -269,7 +253,7 @@ _BY_WEIGHT: Final[tuple[tuple[type[Result], Outcome], ...]] = (
 
 def _interim(result: Result) -> Attempt:
     outcome: Outcome = "error" if isinstance(result, (RerunError, FlakyError)) else "failed"
-    return Attempt(outcome, parse_duration(result._elem.get("time")), _message(result))  # noqa: SLF001 - junitparser has no name for this attribute
+    return Attempt(outcome, result._elem.get("time"), _message(result))  # noqa: SLF001 - junitparser has no name for this attribute
 
 
 def _message(result: Result) -> str | None:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.sources.archives import DAMAGED
 from testopt.sources.junit import JUnitSummary, NotJUnitError, read_junit
+from testopt.sources.junit_values import MAX_SECONDS, parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import numpy.typing as npt
 
-    from testopt.sources.archives import DAMAGED, Source
+    from testopt.sources.archives import Source
     from testopt.sources.identity import Resolver
-from testopt.sources.junit import Case
+    from testopt.sources.junit import Case
+    from testopt.sources.xmlfeed import Readable
 
-BATCH_ROWS: Final = 50_000
 ROWS: Final = pa.schema(
     [
         ("case_id", pa.string()),
@@ -31,6 +36,10 @@ ROWS: Final = pa.schema(
         ("message", pa.string()),
     ]
 )
+_BATCH_ROWS: Final = 10_000
+_IN_MEMORY: Final = 10_000  # rows of a file that are kept in memory; more go to a file
+# What producers write instead of a <skipped> element: GoogleTest, CTest, Bazel.
+_NOT_RUN: Final = frozenset({"notrun", "disabled", "suppressed", "skipped"})
 
 
 @dataclass(slots=True)
@@ -44,16 +53,29 @@ class JUnitFile:
     source: Source
     digest: str = ""
     summary: JUnitSummary = field(default_factory=JUnitSummary)
-    batches: list[pa.RecordBatch] = field(default_factory=list)
+    rows: int = 0
     rejected: str | None = None
     ignored: bool = False
     complete: bool = True
+    kept: list[pa.RecordBatch] = field(default_factory=list)
+    spilled: Path | None = None
 
-    @property
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, in the schema ``ROWS``."""
+        yield from self.kept
+        if self.spilled is not None:
+            with pa.OSFile(str(self.spilled)) as stream, pa.ipc.open_stream(stream) as reader:
+                yield from reader
+
     def hashes(self) -> npt.NDArray[np.int64]:
-        """A hash of the case id of each row; equal within this process only."""
-        ids = [hash(i) for batch in self.batches for i in batch.column("case_id").to_pylist()]
-        return np.array(ids, dtype=np.int64)
+        """Return a hash of the case id of each row; equal within this process only."""
+        hashes = np.empty(self.rows, dtype=np.int64)
+        at = 0
+        for batch in self.batches():
+            ids = batch.column("case_id").to_pylist()
+            hashes[at : at + len(ids)] = np.fromiter(map(hash, ids), np.int64, len(ids))
+            at += len(ids)
+        return hashes
 
     @property
     def time(self) -> datetime | None:
@@ -63,23 +85,30 @@ class JUnitFile:
         return datetime.fromtimestamp(self.source.mtime, UTC)
 
 
-def read_source(source: Source, resolver: Resolver) -> JUnitFile:
+def read_source(source: Source, resolver: Resolver, *, spill: Path) -> JUnitFile:
     """Read one file; never raises for what is in it.
 
     A file with characters that XML forbids is read again without them; it still counts as
     rejected, because it is not well-formed, but none of its cases is lost.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    resolver : Resolver
+        Gives cases their ids.
+    spill : Path
+        File to write rows to when they are too many for the memory; not made otherwise.
     """
     found = JUnitFile(source)
     try:
-        _read(found, resolver, repair=False)
+        _read(found, resolver, spill, repair=False)
         broken = found.summary.broken
         if broken is not None and getattr(broken, "repairable", False):
-            _read(found, resolver, repair=True)
-            found.complete = found.summary.broken is None
-            found.rejected = f"{broken.message}; read without the characters that XML forbids"
-            if not found.complete and found.summary.broken is not None:
-                found.rejected += f", up to {found.summary.broken.message}"
-        elif broken is not None:
+            _read(found, resolver, spill, repair=True)
+            found.rejected = f"{broken.message}; read without what XML forbids"
+            broken = found.summary.broken
+        if broken is not None:
             found.complete, found.rejected = False, broken.message
     except NotJUnitError as error:
         found.rejected, found.ignored = error.message, True
@@ -90,25 +119,25 @@ def read_source(source: Source, resolver: Resolver) -> JUnitFile:
     return found
 
 
-def _read(found: JUnitFile, resolver: Resolver, *, repair: bool) -> None:
-    rows = _Rows(resolver)
+def _read(found: JUnitFile, resolver: Resolver, spill: Path, *, repair: bool) -> None:
+    rows = _Rows(found, resolver, spill)
     with found.source.open() as stream:
         hashing = _Hashing(stream)
         try:
-            found.summary = read_junit(hashing, rows.add, repair=repair)  # type: ignore[arg-type]
+            found.summary = read_junit(hashing, rows.add, repair=repair)
         finally:
-            found.batches = rows.finish()
+            rows.close()
             found.digest = hashing.digest()
 
 
 class _Hashing:
     """A stream that keeps a digest of what is read from it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         """Read up to `size` bytes."""
         data = self._stream.read(size)
         self._hash.update(data)
@@ -120,37 +149,79 @@ class _Hashing:
 
 
 class _Rows:
-    """Collects the attempts of cases as columns."""
+    """Collects the executions of cases as columns; many are written to a file."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolve = resolver.resolve
-        self._batches: list[pa.RecordBatch] = []
-        self._columns: tuple[list[Any], ...] = ()
-        self._clear()
+    def __init__(self, found: JUnitFile, resolver: Resolver, spill: Path) -> None:
+        self._found, self._resolver, self._spill = found, resolver, spill
+        self._writer: pa.RecordBatchStreamWriter | None = None
+        found.rows, found.kept, found.spilled = 0, [], None
+        self._columns = _empty_columns()
 
-    def _clear(self) -> None:
-        self._columns = tuple([] for _ in ROWS)
-
-    def add(self, case: Case) -> None:
-        """Add each attempt of a case."""
-        case_id, file = self._resolve(case)
+    def add(self, cases: list[Case]) -> None:
+        """Add each execution of each case."""
+        resolve = self._resolver.resolve
         ids, files, outcomes, durations, messages = self._columns
-        for attempt in case.attempts:
-            ids.append(case_id)
-            files.append(file)
-            outcomes.append(attempt.outcome)
-            durations.append(attempt.duration_s)
-            messages.append(attempt.message)
-        if len(ids) >= BATCH_ROWS:
-            self._flush()
+        for attributes, suite, attempts in cases:
+            case_id, file = resolve(attributes, suite)
+            not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
+            if attempts is None:
+                ids.append(case_id)
+                files.append(file)
+                # Counted as the file writes it, but a case that was not run has not passed.
+                outcomes.append("skipped" if not_run else "passed")
+                durations.append(attributes.get("time"))
+                messages.append(None)
+                continue
+            for attempt in attempts:
+                ids.append(case_id)
+                files.append(file)
+                outcomes.append(attempt.outcome)
+                durations.append(attempt.time)
+                messages.append(attempt.message)
+        if len(ids) >= _BATCH_ROWS:
+            self._flush(last=False)
 
-    def _flush(self) -> None:
-        arrays = [pa.array(c, f.type) for c, f in zip(self._columns, ROWS, strict=True)]
-        self._batches.append(pa.record_batch(arrays, schema=ROWS))
-        self._clear()
+    def _flush(self, *, last: bool) -> None:
+        ids, files, outcomes, durations, messages = self._columns
+        self._columns = _empty_columns()
+        arrays = [
+            pa.array(ids, pa.string()),
+            pa.array(files, pa.string()),
+            pa.array(outcomes, pa.string()),
+            _seconds(durations),
+            pa.array(messages, pa.string()),
+        ]
+        batch = pa.record_batch(arrays, schema=ROWS)
+        self._found.rows += batch.num_rows
+        if self._writer is None and last and batch.num_rows <= _IN_MEMORY:
+            self._found.kept = [batch]
+            return
+        if self._writer is None:
+            self._found.spilled = self._spill
+            self._writer = pa.ipc.new_stream(str(self._spill), ROWS)
+        self._writer.write_batch(batch)
 
-    def finish(self) -> list[pa.RecordBatch]:
-        """Return all batches."""
+    def close(self) -> None:
+        """Write what is left."""
         if self._columns[0]:
-            self._flush()
-        return self._batches
+            self._flush(last=True)
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _empty_columns() -> tuple[
+    list[str], list[str | None], list[str], list[str | None], list[str | None]
+]:
+    return [], [], [], [], []
+
+
+def _seconds(texts: list[str | None]) -> pa.Array:
+    """Return durations in seconds: plain numbers by Arrow, all others one by one."""
+    try:
+        seconds = pa.array(texts, pa.string()).cast(pa.float64())
+        bounds = pc.min_max(seconds).as_py()
+        if 0 <= (bounds["min"] or 0) <= (bounds["max"] or 0) < MAX_SECONDS:
+            return seconds.cast(pa.float32())
+    except pa.ArrowInvalid:
+        pass
+    return pa.array([parse_duration(text) for text in texts], pa.float32())

@@ -14,7 +14,7 @@ _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "secs": 1.0, "seconds": 1.0, "ms": 1e-3
 _UNITS |= {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9, "m": 60.0, "min": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"(-?[\d., '\u00a0\u202f]*\d(?:[eE][+-]?\d+)?)\s*([a-zA-Zµμ]*)\Z")
 # An integer as large as this is no number of seconds (115 days) but of nanoseconds.
-_NANOSECONDS_FROM = 10_000_000
+MAX_SECONDS = 10_000_000
 _VARIABLE = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
 _MESSAGE_CHARS = 400
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def parse_duration(text: str | None) -> float | None:
         value = _odd_number(text.strip())
     if not (value >= 0 and math.isfinite(value)):
         return None
-    if value >= _NANOSECONDS_FROM and text.strip().isdigit():
+    if value >= MAX_SECONDS and text.strip().isdigit():
         return value * 1e-9
     return value
 

@@ -43,8 +43,12 @@ CHANGE_COLUMNS: Final = {
     "deleted": False,
 }
 _UTC: Final = pa.timestamp("us", tz="UTC")
-_NUMBERS: Final = {"duration_s": pa.float32(), "attempt": pa.int16()}
-_NUMBERS |= {"added": pa.int32(), "deleted": pa.int32()}
+_NUMBERS: Final = {
+    "duration_s": pa.float32(),
+    "attempt": pa.int16(),
+    "added": pa.int32(),
+    "deleted": pa.int32(),
+}
 _MAX_REPORTED: Final = 20
 
 

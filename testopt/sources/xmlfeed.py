@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, NoReturn, Protocol
 from xml.parsers import expat
 
 from testopt.errors import InputFileError
@@ -37,6 +37,13 @@ _NUMERIC_REFERENCE = re.compile(r"&#(\d{1,7}|[xX][0-9a-fA-F]{1,6});")
 _REFERENCE_CHARS = 12
 
 
+class Readable(Protocol):
+    """What is needed of a binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+
+
 class BrokenXmlError(InputFileError):
     """The XML is not well-formed; ``repairable`` tells whether leaving out characters may help."""
 
@@ -49,7 +56,7 @@ def make_parser() -> expat.XMLParserType:
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> NoReturn:
         raise InputFileError(
             f"line {parser.CurrentLineNumber}: the document type declares entities or refers to "
             "another file, which is refused",
@@ -66,7 +73,7 @@ def make_parser() -> expat.XMLParserType:
     return parser
 
 
-def feed(parser: expat.XMLParserType, stream: BinaryIO, *, repair: bool = False) -> None:
+def feed(parser: expat.XMLParserType, stream: Readable, *, repair: bool = False) -> None:
     """Parse a stream to its end.
 
     Parameters
@@ -140,7 +147,7 @@ def _broken(error: expat.ExpatError) -> BrokenXmlError:
     return broken
 
 
-def _utf8_chunks(stream: BinaryIO, *, repair: bool) -> Iterator[bytes]:
+def _utf8_chunks(stream: Readable, *, repair: bool) -> Iterator[bytes]:
     """Yield a document as UTF-8, chunk by chunk; nothing is decoded that need not be."""
     head = stream.read(CHUNK_BYTES)
     encoding, skip = _encoding(head)
@@ -151,7 +158,7 @@ def _utf8_chunks(stream: BinaryIO, *, repair: bool) -> Iterator[bytes]:
     return _transcoded(chunks, decoder.decode, repair=repair)
 
 
-def _chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
+def _chunks(first: bytes, stream: Readable) -> Iterator[bytes]:
     chunk = first
     while chunk:
         yield chunk
