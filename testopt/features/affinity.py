@@ -72,7 +72,7 @@ class TextAffinity:
         Parameters
         ----------
         query : Query
-            With ``text``; without it nothing is known.
+            With ``text``; without it names and changed files speak, where there are any.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class TextAffinity:
             NaN where unknown.
         """
         x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
-        text = query.text
+        text = query.text or name_texts(query)
         if text is None or not len(query.cases):
             return x
         columns = features(text)

@@ -147,6 +147,8 @@ class ChangeText:
         Of the paths.
     paths_changed : tuple of str
         The paths themselves.
+    owner_names : tuple of str
+        Path and dotted name of each function or class around the changed lines.
     """
 
     lines: Words = field(default_factory=dict)
@@ -154,6 +156,7 @@ class ChangeText:
     around: Words = field(default_factory=dict)
     paths: Words = field(default_factory=dict)
     paths_changed: tuple[str, ...] = ()
+    owner_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

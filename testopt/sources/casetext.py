@@ -214,4 +214,5 @@ def _change_text(run: RunSources, places: Places) -> ChangeText:
         around=text_words("\n".join(places.bodies)),
         paths=text_words(" ".join(patch.path for patch in sources)),
         paths_changed=tuple(patch.path for patch in sources),
+        owner_names=tuple(f"{path}::{name}" for path, name in places.owners),
     )

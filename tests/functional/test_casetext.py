@@ -80,7 +80,12 @@ class Repo:
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory):
     repo = Repo(tmp_path_factory.mktemp("r") / "repo")
-    repo.first = repo.commit(pkg__core_py=CORE.partition("def colour")[0], tests__test_core_py=TESTS.partition("class")[0], tests__test_other_py=OTHER)  # fmt: skip
+    early = {
+        "pkg__core_py": CORE.partition("def colour")[0],
+        "tests__test_core_py": TESTS.partition("class")[0],
+        "tests__test_other_py": OTHER,
+    }
+    repo.first = repo.commit(**early)
     repo.base = repo.commit(pkg__core_py=CORE, tests__test_core_py=TESTS)
     repo.strip = repo.commit(pkg__core_py=CORE.replace("token.strip()", "token.rstrip()"))
     repo.git("checkout", "-q", repo.base)

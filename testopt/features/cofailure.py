@@ -1,0 +1,178 @@
+"""Which cases failed when the same file, folder or function was changed before.
+
+For each changed thing the state keeps, as shares of its recent changes, what failed with it.
+Recent changes weigh more: every further change of the thing takes a tenth off the earlier ones.
+The idea of associating changed files with failing tests is that of Machalica et al. (2019),
+"Predictive test selection".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features.cases import split_case
+from testopt.features.words import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query, RunFrame
+
+THINGS: Final = ("owner", "path", "folder")
+LEVELS: Final = ("case", "function", "file")
+PAIRS: Final = tuple((thing, level) for thing in THINGS for level in LEVELS)
+NAMES: Final = (
+    *(f"failed_with_{thing}_{level}" for thing, level in PAIRS),
+    *(f"failed_with_{thing}_{level}_share" for thing, level in PAIRS),
+)  # fmt: skip
+
+KEEP: Final = 0.9  # of the weight of earlier changes of a thing, at each further one
+FORGET: Final = 0.02
+MAX_THINGS: Final = 50_000
+MAX_OF_RUN: Final = 200  # things of one change that are looked at
+MAX_FAILED: Final = 500  # failing cases of one run that are taken in; more is no news on a file
+
+
+class CoFailure:
+    """Features of a case from what failed when the same things were changed.
+
+    The state is read before it is updated; things are kept by number, in the order of their last
+    change, and the oldest are forgotten first.
+    """
+
+    names: tuple[str, ...] = NAMES
+
+    def __init__(self) -> None:
+        self._changes: dict[int, float] = {}
+        self._failed: dict[int, dict[int, float]] = {}
+
+    def read(self, query: Query) -> NDArray[np.float32]:
+        """Return the features of a run about to start.
+
+        Parameters
+        ----------
+        query : Query
+            Its ``files``, and the functions in its ``text``, are what is changed.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_cases, len(names))
+            NaN where the change is unknown, or none of its things was changed before.
+        """
+        n = len(query.cases)
+        out = np.full((n, len(NAMES)), np.nan, np.float32)
+        targets = _targets(query.cases)
+        for thing, numbers in _things(query).items():
+            known = [key for key in numbers if key in self._changes]
+            if not known or not n:
+                continue
+            for level in LEVELS:
+                column = PAIRS.index((thing, level))
+                values = self._shares(known, targets[level])
+                most = float(values.max())
+                out[:, column] = values
+                out[:, column + len(PAIRS)] = values / most if most > 0 else 0.0
+        return out
+
+    def _shares(self, things: list[int], targets: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return the largest share of the changes of some things that each target failed with."""
+        unique, code = np.unique(targets, return_inverse=True)
+        best = np.zeros(len(unique))
+        for thing in things:
+            failed = self._failed.get(thing)
+            if not failed:
+                continue
+            keys = np.fromiter(failed, np.uint32, len(failed))
+            values = np.fromiter(failed.values(), np.float64, len(failed))
+            at = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
+            here = unique[at] == keys
+            np.maximum.at(best, at[here], values[here] / (self._changes[thing] + 1.0))
+        return best[code]
+
+    def update(self, frame: RunFrame) -> None:
+        """Take in what failed in a run."""
+        cases = [c for c, bad in zip(frame.query.cases, frame.failed.tolist(), strict=True) if bad]
+        failed: set[int] = set()
+        if len(cases) <= MAX_FAILED:
+            failed = {int(t) for numbers in _targets(cases).values() for t in numbers}
+        for numbers in _things(frame.query).values():
+            for thing in numbers:
+                self._take(thing, failed)
+        for thing in list(self._changes)[: max(len(self._changes) - MAX_THINGS, 0)]:
+            del self._changes[thing]
+            self._failed.pop(thing, None)
+
+    def _take(self, thing: int, failed: set[int]) -> None:
+        self._changes[thing] = self._changes.pop(thing, 0.0) * KEEP + 1.0
+        kept = {
+            target: weight * KEEP
+            for target, weight in self._failed.pop(thing, {}).items()
+            if weight * KEEP > FORGET or target in failed
+        }
+        for target in sorted(failed):
+            kept[target] = kept.get(target, 0.0) + 1.0
+        if kept:
+            self._failed[thing] = kept
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return the state as arrays."""
+        rows = [self._failed.get(thing, {}) for thing in self._changes]
+        sizes = [len(row) for row in rows]
+        return {
+            "things": np.array(list(self._changes), np.uint32),
+            "changes": np.array(list(self._changes.values()), np.float64),
+            "sizes": np.array(sizes, np.int64),
+            "targets": np.fromiter((t for row in rows for t in row), np.uint32, sum(sizes)),
+            "weights": np.fromiter((w for r in rows for w in r.values()), np.float64, sum(sizes)),
+        }
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> CoFailure:
+        """Rebuild from what `dump` returned."""
+        state = cls()
+        things = arrays["things"].tolist()
+        state._changes = dict(zip(things, arrays["changes"].tolist(), strict=True))
+        targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
+        at = 0
+        for thing, size in zip(things, arrays["sizes"].tolist(), strict=True):
+            if size:
+                part = slice(at, at + size)
+                state._failed[thing] = dict(zip(targets[part], weights[part], strict=True))
+            at += size
+        return state
+
+
+def _things(query: Query) -> dict[str, list[int]]:
+    """Return the numbers of the changed functions, files and folders."""
+    paths = [file.path for file in query.files]
+    owners: Sequence[str] = ()
+    if query.text is not None:
+        owners = query.text.change.owner_names
+        paths = paths or list(query.text.all_changed_paths)
+    return {
+        "owner": _numbers("o", owners),
+        "path": _numbers("p", paths),
+        "folder": _numbers("d", (path.rpartition("/")[0] for path in paths)),
+    }
+
+
+def _numbers(kind: str, names: Iterable[str]) -> list[int]:
+    return [number(f"{kind}:{name}") for name in dict.fromkeys(names)][:MAX_OF_RUN]
+
+
+def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
+    """Return the number of each case, and of its function and file."""
+    split = [split_case(case) for case in cases]
+    names = {
+        "case": (f"c:{case}" for case in cases),
+        "function": (f"f:{function}" for function, _, _ in split),
+        "file": (f"m:{file}" for _, _, file in split),
+    }
+    return {
+        level: np.fromiter((number(name) for name in each), np.uint32, len(cases))
+        for level, each in names.items()
+    }
