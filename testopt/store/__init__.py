@@ -25,7 +25,7 @@ from testopt.store.compact import (
 from testopt.store.delta import Log
 from testopt.store.export import write_out
 from testopt.store.format import lock, open_format
-from testopt.store.location import Location, blob_name
+from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import Filter, mask, may_hold, read_file, typed
 from testopt.store.records import tables_of
 
@@ -122,7 +122,8 @@ class Store:
         handle = log.refresh()
         if handle is None or len(small_files(log.files(handle))) < self._compact_files:
             return
-        with suppress(StoreError), lock(self._location, "compact", wait=False) as free:
+        bad = (StoreError, OSError, ValueError)  # a damaged file is for `check` to name
+        with suppress(*bad), lock(self._location, "compact", wait=False) as free:
             if free:
                 compact_table(log, retention_days=self._retention_days)
 
@@ -311,19 +312,31 @@ class Store:
         return inspect(self._location, self._logs)
 
     def compact(self) -> CompactReport:
-        """Merge small files, drop rows without a run, remove what was replaced long ago."""
-        orphans = dict.fromkeys(TABLES, 0)
-        with lock(self._location, "runs", wait=False) as free:
-            if free:
-                committed = self.run_ids()
-                orphans |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
-        with lock(self._location, "compact"):
-            return CompactReport(
-                tuple(
+        """Merge small files, drop rows without a run, remove what was replaced long ago.
+
+        Raises
+        ------
+        StoreError
+            When a file is damaged or the disk is full; no row is lost.
+        """
+        try:
+            orphans = self._drop_orphans()
+            with lock(self._location, "compact"):
+                reports = [
                     compact_table(log, retention_days=self._retention_days, orphans=orphans[table])
                     for table, log in self._logs.items()
-                )
-            )
+                ]
+        except (OSError, ValueError) as error:
+            raise explain(error, f"{self.url} cannot be compacted") from error
+        return CompactReport(tuple(reports))
+
+    def _drop_orphans(self) -> dict[str, int]:
+        found = dict.fromkeys(TABLES, 0)
+        with lock(self._location, "runs", wait=False) as free:  # not while runs are appended
+            if free:
+                committed = self.run_ids()
+                found |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
+        return found
 
     def read_blob(self, name: str) -> bytes | None:
         """Return a plain file of the store, or None when there is none."""

@@ -91,21 +91,15 @@ class Location:
         from pyarrow import fs
 
         try:
-            filesystem, root = fs.FileSystem.from_uri(self.url)
+            # Small files in one request: many S3-compatible stores fail on multipart uploads.
+            join = "&" if "?" in self.url else "?"
+            query = f"{join}allow_delayed_open=true" if self.options else ""
+            filesystem, root = fs.FileSystem.from_uri(self.url + query)
         except (ValueError, OSError) as error:
             raise UsageError(
                 f"{self.url} is not a store URL: {error}", "use a folder or s3://bucket/prefix"
             ) from error
         return filesystem, root.rstrip("/")
-
-    def exists(self) -> bool:
-        """Tell whether anything stands at the URL."""
-        if self.local:
-            return self.local.is_dir()
-        filesystem, root = self._remote
-        from pyarrow import fs
-
-        return bool(filesystem.get_file_info(root).type != fs.FileType.NotFound)
 
     def open_input(self, path: str) -> Any:
         """Open a file of the store for random reading; `path` is relative to the store."""

@@ -364,6 +364,14 @@ class TestDamage:
         assert again.run_ids() == {"run-0", "run-1", "run-2"}
         assert again.check() == []
 
+    def test_compaction_of_damaged_files_stops_no_append(self, tmp_path):
+        store = Store.open(str(tmp_path / "t"), create=True, compact_files=4)
+        store.append_runs([record(0)])
+        min((tmp_path / "t" / "results").glob("*.parquet")).write_bytes(b"PAR1")
+        assert sum(store.append_runs([record(i)]) for i in range(1, 8)) == 7
+        with pytest.raises(StoreError, match="cannot be compacted"):
+            store.compact()
+
     def test_missing_log_entry(self, store):
         (Path(store.url) / "results" / "_delta_log" / f"{2:020}.json").unlink()
         problems = Store.open(store.url).check()
