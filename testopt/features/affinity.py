@@ -17,6 +17,7 @@ import numpy as np
 
 from testopt.features.bags import Bags, Corpus, blend, damped
 from testopt.features.calls import call_signals
+from testopt.features.nametexts import name_texts
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
