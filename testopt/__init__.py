@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 
 # Public name -> module that defines it. Twelve or fewer, each public on purpose.
 _PUBLIC = {
+    "ChangeRiskClassifier": "testopt.estimators.risk",
     "Settings": "testopt.settings",
     "Store": "testopt.store",
     "TestoptError": "testopt.errors",
 }
 
-__all__ = ["Settings", "Store", "TestoptError", "__version__"]
+__all__ = ["ChangeRiskClassifier", "Settings", "Store", "TestoptError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
