@@ -105,12 +105,13 @@ def _replay_all(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Sh
         if not rest or shared.ledger.usable:
             break
         CommitReplay(rest.pop(), slots[0], shared).run()
-    if not shared.ledger.usable:
-        unusable = shared.ledger.unusable
+    unusable = shared.ledger.unusable
+    if unusable and not shared.ledger.usable:
+        said = unusable[-1].output
         raise BackfillError(
             f"the command gave no results at the newest commits: it {unusable[-1].why}",
-            f"its last words: {unusable[-1].output}"
-            if unusable[-1].output
+            f"its last words: {said}"
+            if said
             else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
         )
     _replay_rest(rest, slots, shared)

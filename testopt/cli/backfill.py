@@ -44,7 +44,7 @@ _SAY_EVERY_S = 30.0
 @click.option("--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), default=600.0,
               show_default=True, help="Seconds for one run, or for the set-up.")  # fmt: skip
 @click.option("--setup", metavar="COMMAND", default="",
-              help="Command that prepares each fresh worktree; what it leaves there is kept.")  # fmt: skip
+              help="Command that prepares a fresh worktree; what it leaves is kept.")  # fmt: skip
 @click.option("--job", metavar="NAME", default="", help="Job that the runs are recorded for.")
 @click.option(
     "--seed", metavar="N", type=int, default=None, help="Decides which faults are seeded."

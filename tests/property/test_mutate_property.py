@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import testopt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import testopt
 from testopt.sources.mutate import choose_faults, find_faults, parse, same_code
 
 FILES = sorted(

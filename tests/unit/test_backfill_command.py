@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from testopt.backfill.command import Command, Places
 
 PLACES = Places(Path("/w/tree"), Path("/w/results"), Path("/w/tmp"), Path("/w/probe"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+
 from testopt.sources.mutate import NEAR_LINES, choose_faults, find_faults, same_code
 
 PATH = "calc.py"

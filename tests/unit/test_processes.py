@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from testopt.sources.processes import KEPT_OUTPUT, Finished, Limits, Processes
 
 
