@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COST_EXPONENT = 0.75  # 0: by probability alone, 1: by probability per second
+COST_EXPONENT = 0.5  # 0: by probability alone, 1: by probability per second
 COST_FLOOR_S = 1e-3  # what starting a case costs beside its duration
 
 
