@@ -168,7 +168,7 @@ def _column(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[s
     if name == "outcome":
         known = pc.is_in(text, value_set=pa.array(OUTCOMES))
         return text, {"unknown outcome": ~np.asarray(pc.fill_null(known, False))}
-    if name not in {"run_id", "case_id", "path", "job"}:
+    if name not in {"run_id", "case_id", "path"}:
         text = pc.if_else(pc.equal(text, ""), None, text)
     return text, {}
 
