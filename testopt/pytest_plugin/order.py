@@ -168,7 +168,11 @@ class _Arranger:
         """Rank the blocks of `members`, and the cases in each; `ignored` set-ups bind nobody."""
         units = []
         for block in self._components(members, ignored):
-            order = block if len(block) == 1 else self._inside(block, ignored)
+            if len(block) == 1:
+                rank = self.rank[block[0]]
+                units.append((rank, rank, block))
+                continue
+            order = self._inside(block, ignored)
             units.append((self._anchor(order), min(self.rank[i] for i in order), order))
         units.sort(key=lambda unit: unit[:2])
         return [index for _, _, order in units for index in order]
@@ -231,7 +235,7 @@ class _Arranger:
         block's best beginning, and not before the block's best case.
         """
         best = min(self.rank[i] for i in order)
-        if len(order) == 1 or not self._values:
+        if not self._values:
             return best
         value = probability = cost = 0.0
         for index in order:
