@@ -93,16 +93,19 @@ def test_a_fixture_is_set_up_again_with_the_one_that_it_needs():
 def suites(draw):
     """Suites of cases in modules and classes, with fixtures of all scopes and parameters."""
     cases = []
+    needs = {module: draw(st.sets(st.sampled_from("pq"))) for module in "ab"}
     for _ in range(draw(st.integers(1, 14))):
         module = draw(st.sampled_from("ab"))
         klass = draw(st.sampled_from(["", "C", "D"]))
         nodes = {module} | ({module + klass} if klass else set())
-        keys = sorted(draw(st.sets(st.sampled_from("pq"))))
-        uses = [param(key, draw(st.integers(0, 1))) for key in keys]
-        if draw(st.booleans()):
-            needs = tuple(use.key for use in uses if draw(st.booleans()))
-            params = frozenset().union(*(use.params for use in uses if use.key in needs))
-            uses.append(Use(f"m{module}", module, None, params, needs))
+        with_module_fixture = draw(st.booleans())
+        keys = draw(st.sets(st.sampled_from("pq"))) | (
+            needs[module] if with_module_fixture else set()
+        )
+        uses = [param(key, draw(st.integers(0, 1))) for key in sorted(keys)]
+        if with_module_fixture:
+            params = frozenset().union(*(use.params for use in uses if use.key in needs[module]))
+            uses.append(Use(f"m{module}", module, None, params, tuple(sorted(needs[module]))))
         if klass and draw(st.booleans()):
             value = draw(st.sampled_from([None, 0, 1]))
             own = frozenset() if value is None else frozenset({("c" + module + klass, value)})
@@ -111,7 +114,7 @@ def suites(draw):
     return cases
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(suites(), st.randoms(use_true_random=False), st.booleans(), st.sets(st.integers(0, 13)))
 def test_no_fixture_is_set_up_more_often(cases, random, valued, pinned):
     count = len(cases)
