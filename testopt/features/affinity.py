@@ -131,15 +131,20 @@ def features(text: Texts) -> Signals:
 def _word_signals(text: Texts) -> Signals:
     """Return the similarities of each case's words with those of the change."""
     rows = len(text.bodies)
-    bodies = Corpus(Bags.concat([text.bodies, text.parameters]), common=rows)
     titles = Corpus(Bags.concat([text.titles, text.parameters]), common=rows)
+    bodies = Corpus(Bags.concat([text.bodies, text.titles, text.parameters]), common=rows)
     queries = _queries(text.change)
 
+    def fold(values: NDArray[np.float64], how: Any = np.add) -> NDArray[np.float64]:
+        """Bring the rows of a case together: its document's and its own."""
+        mine = values[-len(text.document) :]
+        for start in range(0, len(values) - len(mine), rows):
+            mine = how(mine, values[start : start + rows][text.document])
+        return mine
+
     def similar(corpus: Corpus, query: dict[int, float]) -> NDArray[np.float64]:
-        products = corpus.products(query)
-        squares = corpus.squares[:rows][text.document] + corpus.squares[rows:]
-        total = products[:rows][text.document] + products[rows:]
-        return np.asarray(total / np.sqrt(np.maximum(squares, 1e-12)))
+        length = np.sqrt(np.maximum(fold(corpus.squares), 1e-12))
+        return np.asarray(fold(corpus.products(query)) / length)
 
     out = {
         "words": similar(bodies, queries["all"]),
@@ -151,8 +156,7 @@ def _word_signals(text: Texts) -> Signals:
         "body_title": similar(titles, queries["around"]),
     }
     rarity, rarest = bodies.overlap(text.change.lines)
-    out["shared_rarity"] = rarity[:rows][text.document] + rarity[rows:]
-    out["rarest_word"] = np.maximum(rarest[:rows][text.document], rarest[rows:])
+    out["shared_rarity"], out["rarest_word"] = fold(rarity), fold(rarest, np.maximum)
     return out
 
 
