@@ -119,16 +119,18 @@ def _chosen(store: Store, ids: list[str]) -> Iterator[RunFrame]:
 
 
 def _kept(store: Store, bundle: Bundle | None) -> FeatureState:
+    """Return the newer of the state beside the tables and that of the bundle."""
+    candidates = [] if bundle is None else [bundle.state]
     data = store.read_blob(_state_name())
-    states = []
     if data is not None:
+        with suppress(BundleError):  # a cache: it is made again from the tables
+            candidates.append(load_arrays(data))
+    for arrays in sorted(candidates, key=FeatureState.age):
         try:
-            states.append(FeatureState.load(load_arrays(data)))
-        except (BundleError, KeyError, ValueError):
-            store.delete_blob(_state_name())  # a cache: it is made again from the tables
-    if bundle is not None:
-        states.append(FeatureState.load(bundle.state))
-    return max(states, key=lambda s: s.history.tick, default=FeatureState())
+            return FeatureState.load(arrays)
+        except (KeyError, ValueError, IndexError):
+            continue
+    return FeatureState()
 
 
 def register(store: Store, files: Mapping[str, bytes]) -> str:

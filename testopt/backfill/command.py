@@ -84,7 +84,7 @@ class Command:
         words = [_filled(word, fill) for word in self.program]
         at = _behind_pytest(words)
         if at:
-            options = pytest_options(places)
+            options = pytest_options(places, cache="no:cacheprovider" not in words)
             if not any("junitxml" in w or "junit-xml" in w for w in words):
                 options.append(f"--junitxml={places.junit}")
             words[at:at] = options
@@ -128,12 +128,16 @@ class Command:
         return shutil.which("python") or shutil.which("python3")
 
 
-def pytest_options(places: Places) -> list[str]:
-    """Return the options that make pytest report every case of the tree, and leave nothing."""
+def pytest_options(places: Places, *, cache: bool = True) -> list[str]:
+    """Return the options that make pytest report every case of the tree, and leave nothing.
+
+    Without the plugin that keeps the cache, pytest may refuse to be told where to keep it.
+    """
+    elsewhere = ["-o", f"cache_dir={places.scratch / 'cache'}"] if cache else []
     return [
         "-p", PROBE, "-p", "no:testopt", f"--rootdir={places.tree}", "--maxfail=0",
         "--continue-on-collection-errors", "-o", "junit_family=xunit1",
-        "-o", "junit_logging=no", "-o", f"cache_dir={places.scratch / 'cache'}",
+        "-o", "junit_logging=no", *elsewhere,
     ]  # fmt: skip
 
 

@@ -69,7 +69,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     from testopt.plan import plan
     from testopt.snapshot import last_cases
     from testopt.sources.ci import ci_context
+    from testopt.store.light import leave_pandas_out
 
+    leave_pandas_out()
     if diff and (base or head):
         raise click.UsageError("--diff says what changed: it excludes --base and --head")
     store = _store(ctx)

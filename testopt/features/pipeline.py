@@ -55,6 +55,12 @@ class FeatureState:
         """Return the state as arrays, for a file without pickle."""
         return {f"history.{k}": v for k, v in self.history.dump().items()}
 
+    @staticmethod
+    def age(arrays: Mapping[str, NDArray[Any]]) -> float:
+        """Return a number that is smaller for what `dump` returned later in a history."""
+        clock = arrays.get("history.clock")
+        return -float(clock[0]) if clock is not None and clock.shape == (2,) else 0.0
+
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
         """Rebuild from what `dump` returned."""
