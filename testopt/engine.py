@@ -288,12 +288,12 @@ class Engine:
             )
         from testopt.store.light import leave_pandas_out
 
+        leave_pandas_out()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
         self._place = find_workplace(
             Path(request["root"]), base=request.get("base", ""), store=request.get("store", "")
         )
         if self._mode != "record":
-            leave_pandas_out()
             from testopt import plan  # noqa: F401 - imported while pytest collects
 
     def _where(self) -> Workplace:
