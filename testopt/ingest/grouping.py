@@ -120,10 +120,13 @@ def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[
     """
     attempt = np.ones(len(hashes), dtype=np.int16)
     last = np.ones(len(hashes), dtype=bool)
-    ranked = np.sort(hashes)
-    repeated = np.unique(ranked[1:][ranked[1:] == ranked[:-1]])
-    if len(repeated):  # few cases are: only these cost more memory
-        at = np.flatnonzero(np.isin(hashes, repeated))
+    # Few cases repeat: half of each hash finds the candidates in half of the memory.
+    half = hashes.astype(np.uint32)
+    half.sort()
+    repeated = np.unique(half[1:][half[1:] == half[:-1]])
+    del half
+    if len(repeated):
+        at = np.flatnonzero(np.isin(hashes.astype(np.uint32), repeated))
         attempt[at], last[at] = _number_repeated(hashes[at])
     return attempt, last
 

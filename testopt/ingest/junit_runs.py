@@ -21,6 +21,7 @@ from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
 from testopt.schema import Run, RunRecord, arrow_schema
 from testopt.sources.archives import Refusal, Source, find_sources
+from testopt.sources.git import resolve
 from testopt.sources.identity import Resolver, files_of
 from testopt.sources.junit_rows import JUnitFile, read_source
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_ROWS_PER_COMMIT: Final = 50_000
+_ROWS_PER_COMMIT: Final = 40000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +115,39 @@ def ingest_junit(
             key=context.key(),
         )
         groups = [group for group in groups if any(f.summary.is_junit for f in group.files)]
-        new = sum(_append(store, group, context) for group in groups)
+        new = _append_groups(store, groups, context)
     return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
 
 
 def _resolver(context: RunContext) -> Resolver:
+    """Return what resolves ids by the files of the commit that was tested, else of the folder."""
     if context.repo is None:
         return Resolver()
-    try:
-        return Resolver(files_of(context.repo))
-    except TestoptError:
-        return Resolver()
+    named = context.options.commit or (context.ci.commit if context.ci else None)
+    for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
+        try:
+            sha = None if commit is None else resolve(context.repo, commit)
+            return Resolver(files_of(context.repo, commit=sha))
+        except TestoptError:
+            continue
+    return Resolver()
 
 
-def _append(store: Store, group: Group, context: RunContext) -> bool:
-    """Append the results of a run, then its change, and its row last."""
-    before = _earlier(store, group)
-    hashes = np.concatenate([before, *(file.hashes() for file in group.files)])
-    attempts, last = number_attempts(hashes)
-    attempts, last = attempts[len(before) :], last[len(before) :]
+def _append_groups(store: Store, groups: Sequence[Group], context: RunContext) -> int:
+    known = store.run_ids()
+    new = 0
+    for group in groups:
+        # The row of a run is its commit mark: a run named after its content is there as a whole.
+        if group.named or group.run_id not in known:
+            counts = _append(store, group)
+            if group.run_id not in known:
+                new += _append_run(store, group, context, counts=counts)
+    return new
+
+
+def _append(store: Store, group: Group) -> dict[str, float]:
+    """Append the results of a run; return their counts and the time spent."""
+    attempts, last = _numbered(store, group)
     counts: Counter[str] = Counter(cases=int(last.sum()))
     spent, at = 0.0, 0
     for batches in _chunks(group):
@@ -146,15 +161,23 @@ def _append(store: Store, group: Group, context: RunContext) -> bool:
         at = end
         pa.default_memory_pool().release_unused()
     totals = {name: float(counts[name]) for name in ("cases", "failed", "error", "skipped")}
-    return _append_run(store, group, context, counts={**totals, "duration_s": spent})
+    return {**totals, "duration_s": spent}
 
 
-def _earlier(store: Store, group: Group) -> npt.NDArray[np.int64]:
-    """Return the hashes of the cases that an earlier part of the run has brought."""
-    if not group.named:
-        return np.empty(0, dtype=np.int64)
-    there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
-    return np.array([hash(case) for case in there["case_id"].to_pylist()], dtype=np.int64)
+def _numbered(store: Store, group: Group) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """Return the attempt of each row of a run, and whether it is the last one of its case.
+
+    Cases that an earlier part of a run has brought count on from there.
+    """
+    hashes = [file.hashes() for file in group.files]
+    before = 0
+    if group.named:
+        there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
+        ids = [hash(case) for case in there["case_id"].to_pylist()]
+        hashes.insert(0, np.array(ids, dtype=np.int64))
+        before = len(ids)
+    attempts, last = number_attempts(hashes[0] if len(hashes) == 1 else np.concatenate(hashes))
+    return attempts[before:], last[before:]
 
 
 Keyed = tuple[str, pa.RecordBatch]
@@ -200,6 +223,7 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
 def _append_run(
     store: Store, group: Group, context: RunContext, *, counts: dict[str, float]
 ) -> bool:
+    """Append the change of a run, and its row last: the commit mark."""
     times = [file.time for file in group.files if file.time is not None]
     now = datetime.now(UTC)
     time = context.options.time or min(times, default=now)

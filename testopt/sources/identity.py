@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testopt.sources.junit import Suite
 
 _PYTHON: Final = ".py"
-_MAX_CACHED: Final = 100_000
+_MAX_CACHED: Final = 4_000
 _MAX_ID: Final = 1 << 16  # characters of a case id; longer ones end in a digest
 _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 

@@ -34,7 +34,7 @@ _RESULT_TAGS: Final = frozenset(
 _ROOTS: Final = frozenset({"testsuite", "testsuites"})
 _MAX_RESULTS = 1000  # of one case; more are not kept
 _MAX_TEXT = 4096  # characters of a failure's text that are kept
-_BATCH: Final = 2000  # cases that are handed on at a time
+_BATCH: Final = 1000  # cases that are handed on at a time
 
 
 class NotJUnitError(InputFileError):

@@ -36,8 +36,8 @@ ROWS: Final = pa.schema(
         ("message", pa.string()),
     ]
 )
-_BATCH_ROWS: Final = 10_000
-_IN_MEMORY: Final = 10_000  # rows of a file that are kept in memory; more go to a file
+_BATCH_ROWS: Final = 5_000
+_IN_MEMORY: Final = 5_000  # rows of a file that are kept in memory; more go to a file
 # What producers write instead of a <skipped> element: GoogleTest, CTest, Bazel.
 _NOT_RUN: Final = frozenset({"notrun", "disabled", "suppressed", "skipped"})
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -258,6 +259,19 @@ def test_git_supplies_commit_branch_and_change(tmp_path, ingest, store, git_here
     new = ingest(old, repo=repo)["runs"]
     run = next(r for r in rows(store, "runs") if r["run_id"] in new)
     assert (run["commit"], run["job"]) == (base, "unit")
+
+
+def test_a_bare_repository_knows_its_files(tmp_path, ingest, store, git_here):
+    repo = tmp_path / "repo"
+    (repo / "tests").mkdir(parents=True)
+    (repo / "tests" / "test_x.py").write_text("def test_y(): pass\n")
+    git_here(repo)
+    path = tmp_path / "r.xml"
+    path.write_text("<testsuite><testcase classname='tests.test_x' name='test_y'/></testsuite>")
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "clone", "-q", "--bare", str(repo), str(bare)], check=True)
+    ingest(path, repo=bare)
+    assert [r["case_id"] for r in rows(store)] == ["tests/test_x.py::test_y"]
 
 
 def test_an_unknown_commit_is_a_warning(tmp_path, ingest, store, git_here):
