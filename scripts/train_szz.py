@@ -166,7 +166,8 @@ def compare(cases: list[Case], ours: tuple[np.ndarray, ...], answers: pd.DataFra
     answered = np.array([float((c.project, c.fix) in known) for c in cases])
     d = bootstrap(ours, (their, answered), [c.project for c in cases])
     low, high = np.percentile(d, [2.5, 97.5])
-    return f"F1 {f1(their, answered):.3f}; ours {d.mean():+.3f} [{low:+.3f}, {high:+.3f}], better in {(d > 0).mean():.1%} of draws"
+    ours_more = f"ours {d.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"F1 {f1(their, answered):.3f}; {ours_more}, better in {(d > 0).mean():.1%} of draws"
 
 
 def main() -> None:
@@ -204,9 +205,8 @@ def report(
                 compare(cases, (hit, answered), variants[variants.variant == "r" + suffix]),
             )
     w = fit(plain, ridge)
-    print(
-        f"fitted to all: F1 {f1(hits(plain, w), np.array([float(len(t.x) > 0) for t in plain])):.3f}"
-    )
+    answered = np.array([float(len(t.x) > 0) for t in plain])
+    print(f"fitted to all: F1 {f1(hits(plain, w), answered):.3f}")
     for name, value in zip(names, w, strict=True):
         print(f'    "{name}": {value:.2f},')
 

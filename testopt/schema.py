@@ -107,6 +107,16 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "propensity": ("float", False),
         "policy": ("string", True),
     },
+    "labels": {
+        "fix_commit": ("string", True),
+        "bug_commit": ("string", False),  # null: traced, and nobody was found
+        "confidence": ("float", True),
+        "chosen": ("bool", True),  # the answer for this fix; rows of the latest `seen` count
+        "evidence": ("string", True),  # JSON: why it is a fix, notes, reasons
+        "time": (_UTC, True),  # of the fix
+        "seen": (_UTC, True),  # when it was traced
+        "method": ("string", True),  # version, and the issue date where one was used
+    },
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -117,6 +127,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "run_changes": ("run_id", "path"),
     "links": ("case_id", "path"),
     "predictions": ("run_id", "case_id"),
+    "labels": ("fix_commit", "bug_commit"),
 }
 
 
@@ -243,6 +254,61 @@ class Plan:
     policy: str
     note: str = ""
     degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPart:
+    """What one metric adds to the log-odds of a change; `typical` is the project's median."""
+
+    metric: str
+    value: float | None
+    log_odds: float
+    typical: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRisk:
+    """A file of a change, and the probability of a defect if it had changed alone."""
+
+    path: str
+    probability: float
+    added: int | None = None
+    deleted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Probability that a change introduces a defect, and why.
+
+    ``percentile`` is the share of the last changes that are less risky, in 0..1, None where there
+    are too few. ``parts`` add up to the log-odds of ``probability``; ``base`` is among them.
+    """
+
+    name: str  # full hash, or what else the change is
+    probability: float
+    percentile: float | None
+    parts: tuple[RiskPart, ...] = ()
+    files: tuple[FileRisk, ...] = ()
+    n_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RiskReport:
+    """Risks, and what they rest on: the training data, and the fit on changes not seen in it.
+
+    ``auc`` is measured on the youngest ``checked`` changes by a model that had not seen them,
+    ``auc_lines`` is that of the number of added lines alone. ``latency_days`` is the estimated
+    mean time until a defect is found.
+    """
+
+    risks: tuple[Risk, ...]
+    changes: int
+    defects: int
+    latency_days: float
+    compared: int
+    checked: int = 0
+    auc: float | None = None
+    auc_lines: float | None = None
 
 
 def digest(text: str) -> str:

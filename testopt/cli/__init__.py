@@ -18,6 +18,7 @@ COMMANDS = {
     "mine": "testopt.cli.mine",
     "rank": "testopt.cli.rank",
     "store": "testopt.cli.store",
+    "szz": "testopt.cli.szz",
     "train": "testopt.cli.train",
 }
 

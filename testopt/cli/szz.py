@@ -1,0 +1,165 @@
+"""`testopt szz`: which commits introduced the defects that others fixed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.cli.common import Context, print_json, printable
+
+if TYPE_CHECKING:
+    from testopt.sources.fixlists import Issue
+    from testopt.store import Store
+    from testopt.szz import Answer, SzzReport
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("szz")
+@click.option("--fixes", type=_FILE, help="Fixing commits, one hash a line (default: found).")
+@click.option("--issues", type=_FILE, help="CSV or Parquet: fix_commit[,issue_date][,issue_type].")
+@click.option("--output", type=_FILE, metavar="FILE", help="Write rows to .parquet or .csv.")
+@click.option("--explain", metavar="COMMIT", help="Say why, for one fixing commit.")
+@click.option("--stated", is_flag=True, help='Believe prose too: "introduced in 1a2b3c".')
+@click.option("--no-store", is_flag=True, help="Neither read nor write the store.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.pass_obj
+def command(ctx: Context, /, *, explain: str | None, as_json: bool, **options: Any) -> None:
+    r"""Find the commits that introduced the defects which others fixed.
+
+    Fixing commits are given with --fixes, or found by their messages. The lines that a fix
+    changes are traced back to the commits that wrote them, and one of these is chosen. Rows are
+    fix_commit, bug_commit, confidence and chosen (true: the answer); they are kept in the store,
+    so that an interrupted run is continued and a repeated one is quick.
+
+    \b
+    What the author of a fix says of the cause is evidence of another kind. Trailers and
+    reverts, which tools write, are always believed; sentences only with --stated.
+    With --issues, commits written after the issue was opened are innocent, and an issue_type
+    other than bug (defect, regression, crash) says that its commit is no fix.
+
+    \b
+    Examples:
+      testopt szz
+      testopt szz --fixes fixes.txt --issues issues.csv --output labels.parquet
+      testopt szz --explain 1a2b3c4
+    """
+    issues = _issues(ctx, options["issues"])
+    if explain is not None:
+        _explain(ctx, explain, issues, stated=options["stated"], as_json=as_json)
+        return
+    from testopt.sources.fixlists import read_fixes
+    from testopt.szz import szz
+
+    fixes = read_fixes(options["fixes"]) if options["fixes"] else None
+    report = szz(
+        repo=ctx.root,
+        fixes=fixes,
+        issues=issues,
+        stated=options["stated"],
+        store=None if options["no_store"] else _store(ctx),
+        progress=ctx.progress("tracing"),
+    )
+    if options["output"]:
+        _write(options["output"], report)
+    _warn(ctx, report)
+    _print(report, rows=options["output"] is None, as_json=as_json)
+
+
+def _store(ctx: Context) -> Store:
+    from testopt.store import Store
+
+    settings = ctx.settings
+    return Store.open(
+        ctx.store_url,
+        create=True,
+        compact_files=settings.compact_files,
+        retention_days=settings.retention_days,
+    )
+
+
+def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
+    if path is None:
+        return {}
+    from testopt.sources.fixlists import read_issues
+
+    issues, bad = read_issues(path)
+    if bad:
+        ctx.warn(f"{printable(str(path))}: {bad} dates cannot be read and are left out")
+    return issues
+
+
+def _explain(
+    ctx: Context, commit: str, issues: dict[str, Issue], *, stated: bool, as_json: bool
+) -> None:
+    from testopt.sources.git import resolve
+    from testopt.szz import trace_fix
+
+    full = resolve(ctx.root, commit)
+    issue = next((i for name, i in issues.items() if full.startswith(name)), None)
+    answer = trace_fix(ctx.root, full, before=issue.opened if issue else None, stated=stated)
+    if as_json:
+        print_json(asdict(answer))
+        return
+    click.echo(f"{answer.fix_commit}  fix: {printable(answer.why)}")
+    for note in answer.notes:
+        click.echo(f"  note: {printable(note)}")
+    for label in answer.labels:
+        mark = "introduced by" if label.chosen else "less likely"
+        click.echo(f"{mark} {label.bug_commit}  {label.confidence:.0%}")
+        for reason in label.reasons:
+            click.echo(f"  {printable(reason)}")
+    if not answer.labels:
+        click.echo("nobody was found")
+
+
+def _write(path: Path, report: SzzReport) -> None:
+    from testopt.sources.fixlists import write_table
+    from testopt.szz import label_rows
+
+    write_table(path, label_rows(report))
+
+
+def _warn(ctx: Context, report: SzzReport) -> None:
+    if report.missing:
+        shown = ", ".join(printable(name[:40]) for name in report.missing[:3])
+        ctx.warn(f"{len(report.missing)} fixes are not in this repository: {shown}")
+    noted = [a for a in report.answers if a.notes]
+    for answer in noted[: None if ctx.verbose else 3]:
+        ctx.note(f"{answer.fix_commit[:12]}: {printable('; '.join(answer.notes))}")
+    if len(noted) > 3 and not ctx.verbose:  # noqa: PLR2004 - as many as are shown
+        ctx.note(f"… and {len(noted) - 3} more notes (-v shows them)")
+
+
+def _print(report: SzzReport, *, rows: bool, as_json: bool) -> None:
+    found = sum(1 for a in report.answers if a.labels)
+    counts = {"fixes": len(report.answers), "found": found, "known": report.known}
+    if as_json:
+        print_json({**counts, "missing": report.missing, "answers": map_answers(report)})
+        return
+    if rows:
+        _print_rows(report)
+    click.echo(f"{counts['fixes']} fixes, {found} traced, {report.known} of them known before")
+
+
+def map_answers(report: SzzReport) -> list[dict[str, Any]]:
+    """Return the answers as plain values."""
+    return [asdict(answer) for answer in report.answers]
+
+
+def _print_rows(report: SzzReport) -> None:
+    for answer in report.answers:
+        click.echo(_row(answer))
+    sys.stdout.flush()
+
+
+def _row(answer: Answer) -> str:
+    if not answer.labels:
+        return f"{answer.fix_commit[:12]}  nobody found"
+    best = answer.labels[0]
+    why = printable(best.reasons[0]) if best.reasons else ""
+    return f"{answer.fix_commit[:12]}  {best.bug_commit[:12]}  {best.confidence:4.0%}  {why}"
