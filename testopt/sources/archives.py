@@ -126,6 +126,7 @@ def _reason(error: Exception) -> str:
 
 def _from_folder(folder: Path) -> Iterator[Source | Refusal]:
     refused: list[Refusal] = []
+    empty = True
 
     def refuse(error: OSError) -> None:
         refused.append(Refusal(str(error.filename), _reason(error)))
@@ -134,9 +135,11 @@ def _from_folder(folder: Path) -> Iterator[Source | Refusal]:
         folders[:] = sorted(f for f in folders if f not in _SKIPPED_FOLDERS)
         for file in sorted(files):
             if file.lower().endswith(_XML):
-                path = Path(parent, file)
+                path, empty = Path(parent, file), False
                 yield _plain(path, str(path))
     yield from refused
+    if empty and not refused:  # a run that crashed leaves no file: that is not nothing
+        yield Refusal(str(folder), "holds no .xml file")
 
 
 def _plain(path: Path, name: str) -> Source | Refusal:

@@ -161,6 +161,14 @@ def test_bad_files_are_rejected_one_by_one(tmp_path, ingest, store):
     assert [run["complete"] for run in rows(store, "runs")] == [False]
 
 
+def test_where_nothing_is_found_is_said(tmp_path, ingest):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "empty").write_text("")
+    files = ingest(tmp_path / "none", tmp_path / "empty", "/dev/null", exit_code=3)["files"]
+    assert files[0]["rejected"] == "holds no .xml file"
+    assert all("ends early" in f["rejected"] for f in files[1:])
+
+
 def test_other_xml_alone_is_a_warning(tmp_path):
     (tmp_path / "pom.xml").write_text("<project/>")
     args = [
