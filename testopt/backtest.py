@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.errors import EmptyStoreError
-from testopt.estimators.baselines import BASELINES, baseline_orders, runs_since_failure
+from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.ordering import run_order
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.pipeline import NAMES, FeatureState, Matrix
-from testopt.snapshot import history
+from testopt.snapshot import Sources, history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class Backtest:
 def backtest(
     *,
     store: Store,
+    repo: Path | None = None,
     every: int | None = None,
     warm_up: float = 0.1,
     seed: int = 0,
@@ -80,6 +82,8 @@ def backtest(
     Parameters
     ----------
     store : Store
+    repo : Path, optional
+        Repository that holds the commits of the runs: its sources are read.
     every : int, optional
         Runs between two trainings; default: when there are 15 % more runs.
     warm_up : float
@@ -98,7 +102,10 @@ def backtest(
     EmptyStoreError
         When the store holds no run.
     """
-    past = _replay(history(store))
+    sources = None if repo is None else Sources(repo, store)
+    past = _replay(history(store, sources=sources))
+    if sources is not None:
+        sources.keep()
     if not past.runs:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
     p = rolling_probabilities(
@@ -124,7 +131,8 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
     state = FeatureState()
     runs, features, seconds = [], [], []
     for frame in frames:
-        runs.append(frame)
+        # what was read of its sources is large, and in the features now
+        runs.append(replace(frame, query=replace(frame.query, text=None)))
         features.append(state.read(frame.query))
         seconds.append(state.history.seconds(frame.query))
         state.update(frame)
@@ -178,8 +186,7 @@ def _judge(
 def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:
     """Return a probability for every case of run i, and whether a model gave it."""
     frame = past.runs[i]
-    since = runs_since_failure(dict(zip(NAMES, past.features[i].T, strict=True)))
-    fallback: NDArray[np.float64] = 1.0 / (1.0 + since)
+    fallback = untrained_score(past.features[i], NAMES)
     own = p[past.rows[i]]
     if not len(own) or np.isnan(own).any():
         return fallback, False

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from testopt.errors import BundleError, StoreError
+from testopt.estimators.baselines import untrained_score
 from testopt.estimators.ordering import run_order
 from testopt.features.frames import Query
+from testopt.features.pipeline import NAMES, FeatureState
 from testopt.features.reasons import reasons
 from testopt.schema import Change, Plan, PlannedCase, Run
 from testopt.snapshot import current, current_bundle
@@ -17,10 +18,9 @@ from testopt.snapshot import current, current_bundle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from testopt.bundle import Bundle
-    from testopt.features.pipeline import FeatureState
+    from testopt.features.texts import Texts
+    from testopt.snapshot import Sources
     from testopt.store import Store
 
 
@@ -32,6 +32,7 @@ def plan(
     job: str = "",
     branch: str | None = None,
     now: datetime | None = None,
+    sources: Sources | None = None,
 ) -> Plan:
     """Order the cases of a run about to start.
 
@@ -47,6 +48,8 @@ def plan(
         Where the run happens: "failed in the last run" means here.
     now : datetime, optional
         Only what was known before is used; default: the present.
+    sources : Sources, optional
+        Reads what the sources say of the change and the cases.
 
     Returns
     -------
@@ -54,29 +57,46 @@ def plan(
         All cases, selected; ``degraded`` with the reason where the order is the original one.
     """
     unique = list(dict.fromkeys(cases))
+    try:
+        known = _known(store, now)
+    except StoreError as error:
+        return _unordered(unique, change, error.message)
+    text = sources.of_change(unique, change) if sources is not None else None
+    if known.bundle is None and known.state.history.tick == 0 and text is None:
+        return _unordered(unique, change, known.trouble or "there is no history yet")
+    run = Run("", now or datetime.now(UTC), job, change.head, change.base, branch)
+    ordered = _ordered(known, Query(run, unique, change.files, text))
+    note = "; ".join(filter(None, [_source(known, text), known.stale, _unknown(change)]))
+    return Plan(ordered, change, _policy(known), note)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a plan rests on; ``trouble`` says why there is no bundle."""
+
+    state: FeatureState
+    bundle: Bundle | None = None
+    stale: str = ""
+    trouble: str = ""
+
+
+def _known(store: Store | None, now: datetime | None) -> _Known:
     if store is None:
-        return _unordered(unique, change, "there is no store yet")
+        return _Known(FeatureState(), trouble="there is no store yet")
     try:
         bundle, trouble = current_bundle(store), ""
     except BundleError as error:
         bundle, trouble = None, error.message
-    try:
-        found = current(store, bundle, now=now)
-    except StoreError as error:
-        return _unordered(unique, change, error.message)
-    if bundle is None and found.state.history.tick == 0:
-        return _unordered(unique, change, trouble or "there is no history yet")
-    run = Run("", now or datetime.now(UTC), job, change.head, change.base, branch)
-    ordered = _ordered(found.state, bundle, Query(run, unique, change.files))
-    note = "; ".join(filter(None, [_source(bundle, trouble), found.stale, _unknown(change)]))
-    return Plan(ordered, change, _policy(bundle), note)
+    found = current(store, bundle, now=now)
+    return _Known(found.state, bundle, found.stale, trouble)
 
 
-def _ordered(state: FeatureState, bundle: Bundle | None, query: Query) -> tuple[PlannedCase, ...]:
+def _ordered(known: _Known, query: Query) -> tuple[PlannedCase, ...]:
+    state = known.state
     x = state.read(query)
     seconds = state.history.seconds(query)
-    p = bundle.probability(x) if bundle is not None else recency_score(x, state.names)
-    why = reasons(x, state.names)
+    p = untrained_score(x, NAMES) if known.bundle is None else known.bundle.probability(x)
+    why = reasons(x, NAMES)
     order = run_order(p, seconds, query.cases)
     return tuple(
         PlannedCase(
@@ -84,21 +104,6 @@ def _ordered(state: FeatureState, bundle: Bundle | None, query: Query) -> tuple[
         )
         for rank, i in enumerate(order.tolist(), 1)
     )
-
-
-def recency_score(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
-    """Return a score that needs no model: 1 / (runs since the last failure), strangers first.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n, n_features)
-    names : sequence of str
-        Names of the columns.
-    """
-    ticks = x[:, list(names).index("ticks_since_failure")].astype(np.float64)
-    runs = x[:, list(names).index("executions")].astype(np.float64)
-    since = np.where(np.isnan(ticks), np.exp2(runs), np.exp2(ticks) - 1.0)
-    return 1.0 / (1.0 + np.maximum(since, 0.5))
 
 
 def _unordered(cases: Sequence[str], change: Change, why: str) -> Plan:
@@ -109,14 +114,20 @@ def _unordered(cases: Sequence[str], change: Change, why: str) -> Plan:
     return Plan(tuple(rows), change, "none", f"original order: {why}", degraded=True)
 
 
-def _policy(bundle: Bundle | None) -> str:
-    return "recency" if bundle is None else f"bundle {bundle.bundle_id}"
+def _policy(known: _Known) -> str:
+    return "untrained" if known.bundle is None else f"bundle {known.bundle.bundle_id}"
 
 
-def _source(bundle: Bundle | None, trouble: str) -> str:
-    if bundle is not None:
-        return f"ordered by bundle {bundle.bundle_id}"
-    return "ordered by recent failures: " + (trouble or "no trained model yet (testopt train)")
+def _source(known: _Known, text: Texts | None) -> str:
+    if known.bundle is not None:
+        return f"ordered by bundle {known.bundle.bundle_id}"
+    evidence = [
+        *(["recent failures"] if known.state.history.tick else []),
+        *(["closeness to the change"] if text is not None else []),
+    ]
+    return f"ordered by {' and '.join(evidence)}: " + (
+        known.trouble or "no trained model yet (testopt train)"
+    )
 
 
 def _unknown(change: Change) -> str:

@@ -6,23 +6,31 @@ A plan reads these and at most a few newer runs, never the whole history.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import RunFrame, frames
 from testopt.features.pipeline import FeatureState, feature_hash
+from testopt.sources.casetext import CaseTexts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
+    from testopt.features.frames import Query
+    from testopt.features.texts import Texts
+    from testopt.schema import Change
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
 _CURRENT: Final = "models/current.json"
+_SOURCES: Final = "state/sources.npz"
+_SHA: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +52,69 @@ def _state_name() -> str:
     return f"state/features-{feature_hash()}.npz"
 
 
-def history(store: Store, *, until: datetime | None = None) -> Iterator[RunFrame]:
-    """Yield all runs of the store in time order, up to and with those at `until`."""
+def history(
+    store: Store, *, until: datetime | None = None, sources: Sources | None = None
+) -> Iterator[RunFrame]:
+    """Yield the runs of the store in time order.
+
+    Parameters
+    ----------
+    store : Store
+    until : datetime, optional
+        Leave out later runs.
+    sources : Sources, optional
+        Adds what the sources say of each run, where its commits are known.
+    """
     where = [("time", "<=", until)] if until is not None else []
-    return _frames(store, store.read("runs", where=where), everything=until is None)
+    for frame in _frames(store, store.read("runs", where=where), everything=until is None):
+        if sources is None:
+            yield frame
+        else:
+            yield replace(frame, query=sources.add(frame.query))
+
+
+class Sources:
+    """What the sources say of runs; indexed files are kept beside the tables.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    store : Store, optional
+        Where the index is kept.
+    """
+
+    def __init__(self, repo: Path, store: Store | None = None) -> None:
+        self._reader = CaseTexts(repo)
+        self._store = store
+        data = store.read_blob(_SOURCES) if store is not None else None
+        if data is not None:
+            # a cache: what is damaged or of another version is read from git again
+            with suppress(BundleError, KeyError, ValueError, IndexError):
+                self._reader.index.load(load_arrays(data))
+        self._known = len(self._reader.index)
+
+    def add(self, query: Query) -> Query:
+        """Return the query with the text of its cases and of its change."""
+        run = query.run
+        if not (run.commit and _SHA.fullmatch(run.commit)):
+            return query
+        base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
+        return replace(query, text=self._reader.read(query.cases, base=base, commit=run.commit))
+
+    def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:
+        """Return the text of some cases and of a change that git knows or the disk holds."""
+        if not change.known or not change.base:
+            return None
+        return self._reader.read(cases, base=change.base, commit=change.head)
+
+    def keep(self) -> None:
+        """Keep the index for the next plan, where it has grown."""
+        index = self._reader.index
+        if self._store is None or len(index) == self._known:
+            return
+        with suppress(StoreError):
+            self._store.write_blob(_SOURCES, dump_arrays(index.dump(index.objects())))
 
 
 def _frames(store: Store, runs: Any, *, everything: bool) -> Iterator[RunFrame]:

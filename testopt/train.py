@@ -18,10 +18,11 @@ from testopt.estimators.rolling import MAX_ROWS
 from testopt.estimators.validation import Validation, validate
 from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash, matrix
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.snapshot import history, register, save_state
+from testopt.snapshot import Sources, history, register, save_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from testopt.features.frames import RunFrame
     from testopt.store import Store
@@ -51,6 +52,7 @@ def train(
     *,
     store: Store,
     as_of: datetime | None = None,
+    repo: Path | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
@@ -61,6 +63,8 @@ def train(
     store : Store
     as_of : datetime, optional
         Use only runs up to this time.
+    repo : Path, optional
+        Repository that holds the commits of the runs: its sources are read.
     seed : int
         Same data, same seed: same bundle.
     progress : callable, optional
@@ -83,8 +87,12 @@ def train(
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
     state, seen = FeatureState(), _Seen()
     share = min(1.0, MAX_ROWS / max(total, 1))
-    frames = seen.watch(history(store, until=as_of), runs.num_rows, progress)
+    sources = None if repo is None else Sources(repo, store)
+    past = history(store, until=as_of, sources=sources)
+    frames = seen.watch(past, runs.num_rows, progress)
     rows = matrix(frames, state, share=share, seed=seed)
+    if sources is not None:
+        sources.keep()
     _check(rows, seen)
     ranker = FailureRanker(seed=seed)
     ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)

@@ -55,6 +55,7 @@ def command(
 
     done = backtest(
         store=Store.open(ctx.store_url),
+        repo=ctx.root_or_none,
         every=retrain_every,
         warm_up=warm_up,
         seed=ctx.settings.seed,

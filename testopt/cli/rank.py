@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913 - one parameter an option
       pytest --collect-only -q | testopt rank --cases -
     """
     from testopt.plan import plan
-    from testopt.snapshot import last_cases
+    from testopt.snapshot import Sources, last_cases
     from testopt.sources.ci import ci_context
     from testopt.store.light import leave_pandas_out
 
@@ -77,6 +77,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     store = _store(ctx)
     ci = ci_context()
     change = _change(ctx, diff, base, head)
+    sources = None if diff else Sources(ctx.root, store)
     ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
     made = plan(
         cases=ids,
@@ -84,7 +85,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         store=store,
         job=job if job is not None else (ci.job if ci else ""),
         branch=ci.branch if ci else None,
+        sources=sources,
     )
+    if sources is not None:
+        sources.keep()
     ctx.note(printable(made.note))
     _print(made, "json" if as_json else form, everything=everything)
 

@@ -32,6 +32,7 @@ def command(ctx: Context, as_of: datetime | None, *, as_json: bool) -> None:
     report = train(
         store=Store.open(ctx.store_url),
         as_of=as_of,
+        repo=ctx.root_or_none,
         seed=ctx.settings.seed,
         progress=ctx.progress("reading runs"),
     )

@@ -36,6 +36,28 @@ def runs_since_failure(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float6
     return np.where(np.isnan(failed), np.where(np.isnan(age), 0.5, age), failed)
 
 
+def untrained_score(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return a score in 0 to 1 that needs no training: recent failures and closeness to the change.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+        Features of a run's cases.
+    names : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        1 / (1 + runs since the last failure), where strangers come right behind what failed last,
+        joined with the untrained affinity where the text of the change is known.
+    """
+    columns = {name: x[:, j] for j, name in enumerate(names)}
+    recent = 1.0 / (1.0 + runs_since_failure(columns))
+    close = np.nan_to_num(columns["prior"].astype(np.float64)).clip(0.0, 1.0)
+    return 1.0 - (1.0 - recent) * (1.0 - close)
+
+
 def baseline_orders(
     x: NDArray[np.float32], names: Sequence[str], seconds: NDArray[Any], *, seed: int
 ) -> dict[str, NDArray[np.int64]]:

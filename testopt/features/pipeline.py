@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.features import change
+from testopt.features import affinity, change, cofailure
+from testopt.features.affinity import TextAffinity
+from testopt.features.cofailure import CoFailure
 from testopt.features.history import HistoryState
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from testopt.features.frames import Query, RunFrame
 
-NAMES: Final = (*HistoryState.names, *change.NAMES)
+NAMES: Final = (*HistoryState.names, *change.NAMES, *affinity.NAMES, *cofailure.NAMES)
 
 
 def feature_hash() -> str:
@@ -33,27 +35,41 @@ class FeatureState:
     ----------
     history : HistoryState
         The past of every case.
+    cofailure : CoFailure
+        What failed when the same files were changed.
     """
 
     names = NAMES
 
-    def __init__(self, history: HistoryState | None = None) -> None:
+    def __init__(
+        self, history: HistoryState | None = None, cofailure: CoFailure | None = None
+    ) -> None:
         self.history = history or HistoryState()
+        self.cofailure = cofailure or CoFailure()
+        self._affinity = TextAffinity()
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start, shape (n_cases, len(NAMES))."""
         past = self.history.read(query)
         whole = np.asarray(change.change_features(query.files), np.float32)
-        return np.hstack([past, np.broadcast_to(whole, (len(past), len(whole)))])
+        parts = [
+            past,
+            np.broadcast_to(whole, (len(past), len(whole))),
+            self._affinity.read(query),
+            self.cofailure.read(query),
+        ]
+        return np.hstack(parts)
 
     def update(self, frame: RunFrame) -> None:
         """Take in a run; variants teach and are not history."""
         if not frame.is_variant:
             self.history.update(frame)
+            self.cofailure.update(frame)
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays, for a file without pickle."""
-        return {f"history.{k}": v for k, v in self.history.dump().items()}
+        history = {f"history.{k}": v for k, v in self.history.dump().items()}
+        return history | {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
 
     @staticmethod
     def age(arrays: Mapping[str, NDArray[Any]]) -> float:
@@ -64,9 +80,11 @@ class FeatureState:
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
         """Rebuild from what `dump` returned."""
-        prefix = "history."
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        return cls(HistoryState.load(own))
+        parts: dict[str, dict[str, NDArray[Any]]] = {"history": {}, "cofailure": {}}
+        for name, array in arrays.items():
+            family, _, rest = name.partition(".")
+            parts[family][rest] = array
+        return cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
 
 
 @dataclass(frozen=True, slots=True)
