@@ -41,6 +41,7 @@ class Settings:
     fix_pattern: str = _setting(
         "", "regular expression of subjects of fixing commits; empty: built in"
     )
+    author_features: bool = _setting(True, "let metrics of the author count for risk")
     compact_files: int = _setting(64, "small files in a table that start a compaction")
     retention_days: float = _setting(7.0, "days before replaced files of the store are removed")
     origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)

@@ -17,6 +17,7 @@ COMMANDS = {
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
     "rank": "testopt.cli.rank",
+    "risk": "testopt.cli.risk",
     "store": "testopt.cli.store",
     "szz": "testopt.cli.szz",
     "train": "testopt.cli.train",

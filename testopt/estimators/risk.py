@@ -59,6 +59,9 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Days, as given or estimated; 0: complete labels.
     calibration_ : tuple of float
         Intercept and slope in log-odds.
+    held_out_ : tuple of ndarray
+        Positions of the youngest rows of training, and their probabilities by a model that had
+        not seen them (its calibration had); empty where there were too few. Not saved.
     n_features_in_ : int
 
     Notes
@@ -153,11 +156,15 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         used = weight > 0.0
         self.models_: RiskModels | None = None
         self.calibration_ = (0.0, 1.0)
+        self.held_out_ = (np.empty(0, np.intp), np.empty(0))
         self.inputs_ = tuple(columns)
         if min(int(y[used].sum()), int((~y[used]).sum())) < _RARE or int(used.sum()) < _SMALL:
             return
         matrix, self.sources_ = derive({n: v[used] for n, v in columns.items()})
+        at = np.flatnonzero(used)
         self._fit_models(matrix, y[used], weight[used])
+        young, p = self.held_out_
+        self.held_out_ = (at[young], p)
 
     def _fit_models(
         self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
@@ -172,6 +179,8 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             )
             margin = trial.margin(matrix[young])
             self.calibration_ = fit_logit(margin, y[young], weight[young] / weight[young].max())
+            intercept, slope = self.calibration_
+            self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
         self.models_ = RiskModels.fit(matrix, y, weight, names=names, seed=seed, n_jobs=jobs)
 
     def _latency(self, age: NDArray[np.float64] | None, y: NDArray[np.bool_]) -> float:

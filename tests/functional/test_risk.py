@@ -1,0 +1,125 @@
+"""`testopt risk` on a real repository."""
+
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from testopt.cli import main
+from testopt.schema import arrow_schema
+from testopt.store import Store
+
+
+@pytest.fixture
+def project(make_repo, monkeypatch):
+    """Forty commits, mined; every large one is known to have introduced a defect."""
+    for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(name, raising=False)
+    repo = make_repo()
+    guilty = []
+    for i in range(40):
+        large = i % 4 == 0
+        date = f"{1704110400 + i * 86400} +0000"
+        text = "".join(f"line {i} {n}\n" for n in range(60 if large else 2))
+        sha = repo.commit(f"step {i}", {f"pkg/m{i % 5}.py": text}, env={
+            "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date,
+        })  # fmt: skip
+        guilty += [sha] if large else []
+    call(repo, "mine")
+    now = datetime(2024, 3, 1, tzinfo=UTC)
+    rows = [
+        {
+            "fix_commit": f"{i:040x}",
+            "bug_commit": sha,
+            "confidence": 1.0,
+            "chosen": True,
+            "evidence": "{}",
+            "time": now,
+            "seen": now,
+            "method": "test",
+        }
+        for i, sha in enumerate(guilty)
+    ]
+    table = pa.Table.from_pylist(rows, schema=arrow_schema("labels"))
+    Store.open(str(repo.path / ".testopt")).append("labels", {"l": table})
+    return repo
+
+
+def call(repo, *args):
+    with pytest.raises(SystemExit) as end:
+        main(["--repo", str(repo.path), *args])
+    return end.value.code
+
+
+def test_risk_of_all_kinds_of_changes(project, capsys):
+    capsys.readouterr()
+    head = project.git("rev-parse", "HEAD")
+    assert call(project, "risk") == 0
+    out = capsys.readouterr().out
+    assert head in out
+    assert "Learnt from 40 changes, 10 of which introduced a defect" in out
+
+    assert call(project, "risk", "HEAD~5..HEAD", "--json") == 0
+    risks = json.loads(capsys.readouterr().out)["risks"]
+    assert {r["name"] for r in risks} == set(project.git("rev-list", "HEAD~5..HEAD").split())
+
+    assert call(project, "risk", "--base", "HEAD~5", "--json") == 0
+    (risk,) = json.loads(capsys.readouterr().out)["risks"]
+    assert risk["n_files"] == 5
+
+    project.write("pkg/m1.py", "changed\n")
+    project.git("add", "-A")
+    project.write("pkg/m2.py", "changed\n")
+    assert call(project, "risk", "--json") == 0
+    (risk,) = json.loads(capsys.readouterr().out)["risks"]
+    assert risk["name"] == "the uncommitted changes"
+    assert {f["path"] for f in risk["files"]} == {"pkg/m1.py", "pkg/m2.py"}
+
+
+def test_the_root_commit_and_a_merge_have_an_answer(project, capsys):
+    project.git("checkout", "-q", "-b", "side", "HEAD~3")
+    project.commit("aside", {"pkg/new.py": "x\n"})
+    project.git("checkout", "-q", "main")
+    project.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    root = project.git("rev-list", "--max-parents=0", "HEAD")
+    for revision in (root, "HEAD"):
+        capsys.readouterr()
+        assert call(project, "risk", revision, "--json") == 0
+        assert 0 < json.loads(capsys.readouterr().out)["risks"][0]["probability"] < 1
+
+
+def test_the_gate(project, capsys):
+    assert call(project, "risk", "--fail-over", "1") == 0
+    assert call(project, "risk", "--fail-over", "0.01") == 1
+    assert "above 1.0%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["HEAD..HEAD"], 3, "no commit"),
+        (["nowhere"], 2, "nowhere"),
+        (["--output=x"], 2, "--output"),
+        (["HEAD", "--base", "HEAD~1"], 2, "excludes"),
+        (["--fail-over", "7"], 2, "7"),
+    ],
+)
+def test_bad_input_is_explained(project, capsys, args, code, words):
+    assert call(project, "risk", *args) == code
+    assert words in capsys.readouterr().err
+
+
+def test_the_formats(project, capsys):
+    capsys.readouterr()
+    assert call(project, "risk", "--format", "sarif") == 0
+    assert json.loads(capsys.readouterr().out)["version"] == "2.1.0"
+    assert call(project, "risk", "--format", "markdown") == 0
+    assert capsys.readouterr().out.startswith("## Change risk")
+
+
+def test_nothing_mined_yet(make_repo, capsys):
+    repo = make_repo("fresh")
+    repo.commit("first", {"a.py": "1\n"})
+    assert call(repo, "risk") == 3
+    assert "testopt mine" in capsys.readouterr().err
