@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_ROWS_PER_COMMIT: Final = 40000
+_ROWS_PER_COMMIT: Final = 32_000
 
 
 @dataclass(frozen=True, slots=True)
