@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner
 
 pytest_plugins = ["pytester"]
 
@@ -73,6 +78,26 @@ for line in sys.stdin:
         print(json.dumps({"re": op, "note": "fake record"}), flush=True)
         sys.exit()
 """
+
+
+CI_VARIABLES = (
+    "GITHUB_",
+    "GITLAB_",
+    "CI_",
+    "CIRCLE",
+    "BUILDKITE",
+    "TF_BUILD",
+    "BUILD_",
+    "JENKINS_",
+)
+
+
+@pytest.fixture
+def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the surrounding CI job, and settings of testopt, from what is under test."""
+    for name in list(os.environ):
+        if name.startswith((*CI_VARIABLES, "TESTOPT_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -179,3 +204,77 @@ def make_repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(f"GIT_CONFIG_{scope}", os.devnull)
     monkeypatch.setenv("TESTOPT_KEY", "a key for tests only")
     return lambda name="repo": GitRepo(tmp_path / name)
+
+
+class Done(NamedTuple):
+    """What a command did: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict:
+        """The JSON document on standard output."""
+        return json.loads(self.out)
+
+
+def call_testopt(*args: str | os.PathLike[str], stdin: bytes | None = None) -> Done:
+    """Call the command line in this process; an unexpected exception is the test's failure."""
+    from testopt.cli import main
+
+    with CliRunner().isolation(input=stdin) as (out, err, _):
+        code: int | str | None = 0
+        try:
+            main([os.fspath(a) for a in args])
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Done(int(code or 0), out.getvalue().decode(), err.getvalue().decode())
+
+
+@pytest.fixture(scope="session")
+def testopt():
+    """Return a function that calls the command line: exit code, output, errors."""
+    return call_testopt
+
+
+class Suite:
+    """A made-up history of 15 cases: two that fail now and then, and one that broke for good."""
+
+    cases = tuple(f"tests/test_{m}.py::test_{n}" for m in "abc" for n in range(5))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    @classmethod
+    def outcome(cls, run: int, case: int) -> str:
+        """Return the outcome of a case in a run, the same each time."""
+        fails = (case == 7 and run % 4 < 2) or (case == 11 and run % 9 == 3)
+        return "failed" if fails else "skipped" if case == 14 and run % 5 == 0 else "passed"
+
+    @classmethod
+    def write(cls, path: Path, runs: range, failing: tuple[int, ...] | None = None) -> Path:
+        """Write the results of `runs` as CSV; `failing` names the cases that fail instead."""
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(("run_id", "time", "case_id", "outcome", "duration_s", "branch"))
+            for run in runs:
+                time = (cls.start + timedelta(hours=run)).isoformat()
+                for n, case in enumerate(cls.cases):
+                    outcome = cls.outcome(run, n)
+                    if failing is not None:
+                        outcome = "failed" if n in failing else "passed"
+                    seconds = (n % 3 + 1) / 10
+                    rows.writerow((f"run {run}", time, case, outcome, seconds, "main"))
+        return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder, no git repository, with a store of 60 runs and a bundle; only to copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    table = Suite.write(folder / "runs.csv", range(60))
+    at = ("--repo", folder, "--store", folder / "store")
+    assert call_testopt(*at, "ingest", "--format", "table", table).code == 0
+    assert call_testopt(*at, "train").code == 0
+    return folder

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@(.*)", re.DOTALL)
+_HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d{1,12}))? \+\d+(?:,(\d{1,12}))? @@(.*)", re.DOTALL)
 _MAX_LINE: Final = 64 * 1024  # of a longer line only the beginning matters
 _OCTAL: Final = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
 _ESCAPES: Final = {
@@ -85,7 +85,7 @@ def diff_file(path: Path) -> Change:
         with path.open("rb") as file:
             reader = _Reader(path, iter(lambda: _line(file), b""))
             files = [item.change() for item in reader.files() if item.old or item.new]
-            blank = file.tell() == 0
+            blank = reader.number == 0
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
     if not files and not blank:
@@ -129,7 +129,7 @@ class _Reader:
     """Reads line by line; a hunk's own counts say where it ends, so content is never a header."""
 
     def __init__(self, path: Path, lines: Iterator[bytes]) -> None:
-        self._path, self._lines, self._number = path, lines, 0
+        self._path, self._lines, self.number = path, lines, 0
         self._file = _File()
 
     def files(self) -> Iterator[_File]:
@@ -149,7 +149,7 @@ class _Reader:
 
     def _next(self) -> Iterator[bytes]:
         for line in self._lines:
-            self._number += 1
+            self.number += 1
             yield line
 
     def _hunk(self, hunk: re.Match[bytes]) -> None:
@@ -159,7 +159,7 @@ class _Reader:
         while old > 0 or new > 0:
             line = next(lines, None)
             if line is None:
-                raise InputFileError(f"{self._path}:{self._number}: the diff ends within a hunk")
+                raise InputFileError(f"{self._path}:{self.number}: the diff ends within a hunk")
             sign = line[:1]
             if sign == b"+":
                 new, self._file.added = new - 1, self._file.added + 1
