@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from testopt.ingest.context import RunContext
     from testopt.schema import Change, Plan, Result
     from testopt.settings import Settings
+    from testopt.snapshot import Sources
     from testopt.store import Store
 
 PROTOCOL: Final = 1
@@ -254,6 +255,7 @@ class Engine:
     _place: Workplace | None = None
     _trouble: str = ""
     _plan: Plan | None = None
+    _sources: Sources | None = None
     _mode: str = ""
     _each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
@@ -331,8 +333,11 @@ class Engine:
 
     def _make_plan(self, cases: list[str]) -> Sequence[Any]:
         from testopt import plan
+        from testopt.snapshot import Sources
 
         place = self._where()
+        if self._sources is None and place.repo is not None:
+            self._sources = Sources(place.repo, place.store)
         self._plan = plan.plan(
             cases=cases,
             change=place.change,
@@ -340,6 +345,7 @@ class Engine:
             job=place.context.job,
             branch=place.branch,
             now=place.began,
+            sources=self._sources,
         )
         return self._plan.cases
 
@@ -365,6 +371,8 @@ class Engine:
         store = place.open_store()
         made = self._record(place, complete=bool(request.get("complete")))
         record(store=store, record=made)
+        if self._sources is not None:
+            self._sources.keep()
         return {"note": f"{len(made.results)} results recorded in {self._short(place)}"}
 
     def _record(self, place: Workplace, *, complete: bool) -> Any:
