@@ -10,7 +10,6 @@ import numpy as np
 
 from testopt.features.bags import Bags, Words
 from testopt.features.outline import outline
-from testopt.features.paths import is_test_path
 from testopt.features.words import count_words, name_number, text_words, tokens
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ class FileText:
     bodies : Bags
         Words of each definition (functions whole, classes without their methods), with those of
         the functions of the same file that it uses at half weight; the last row is the file.
+        Empty where only names were asked for.
     uses : Bags
         Exact names used in each definition; the last row holds those of its import statements.
     defines : ndarray of uint32
@@ -64,7 +64,7 @@ class FileText:
         return next(ends, -1)
 
 
-def index_file(text: str, path: str) -> FileText:
+def index_file(text: str, path: str, *, words: bool = True) -> FileText:
     """Index a source file.
 
     Parameters
@@ -73,25 +73,26 @@ def index_file(text: str, path: str) -> FileText:
         Its content.
     path : str
         Its path, for the language.
+    words : bool
+        False leaves the bodies empty: of files without cases only the names are of use.
     """
     text = text[:MAX_FILE]
     definitions = outline(text, path)
     lines = text.split("\n")
     found = [tokens(part) for part in _parts(lines, definitions)]
-    found.append(tokens(text))
-    rows = [count_words(each.items()) for each in found]
+    rows = [count_words(each.items()) if words else {} for each in found]
+    rows.append(text_words(text) if words else {})
     imported = tokens("\n".join(_IMPORT.findall(text)))
     used = [
         {name_number(t): float(n) for t, n in each.items() if t[0] > "9"}
-        for each in (*found[:-1], imported)
+        for each in (*found, imported)
     ]
-    for row, helpers in _helpers(definitions, [set(each) for each in found]):
+    for row, helpers in _helpers(definitions, [set(each) for each in found]) if words else ():
         for helper in helpers:
             for word, n in count_words(found[helper].items()).items():
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
-            if is_test_path(path):  # elsewhere the call graph follows the helper itself
-                for word in list(used[helper]):
-                    used[row].setdefault(word, HELPER_WEIGHT)
+            for name in list(used[helper]):
+                used[row].setdefault(name, HELPER_WEIGHT)
     defines = np.array([name_number(d.called) for d in definitions], np.uint32)
     return FileText(tuple(d.name for d in definitions), Bags.of(rows), Bags.of(used), defines)
 

@@ -126,18 +126,25 @@ class SourceIndex:
             self._texts |= read_blobs(self._repo, missing)
         return {name: self._texts[name] for name in wanted if name in self._texts}
 
-    def ensure(self, files: Mapping[str, str]) -> None:
+    def ensure(self, files: Mapping[str, str], *, words: bool) -> None:
         """Index what is not indexed yet.
 
         Parameters
         ----------
         files : mapping of str to str
             Path -> object name.
+        words : bool
+            Whether the words of the bodies are wanted too.
         """
-        missing = {name: path for path, name in files.items() if name not in self._files}
+        missing = {name: path for path, name in files.items() if not self._has(name, words=words)}
         for name, text in self.texts(missing).items():
-            self._files[name] = index_file(text, missing[name])
+            self._files[name] = index_file(text, missing[name], words=words)
             self.added += 1
+
+    def _has(self, name: str, *, words: bool) -> bool:
+        file = self._files.get(name)
+        # an empty file is indexed anew each time, which costs nothing
+        return file is not None and (not words or len(file.bodies.words) > 0)
 
     def put(self, text: str, path: str) -> str:
         """Index a text that git does not have (yet); return the name it goes by here."""

@@ -111,8 +111,9 @@ class CaseTexts:
     def _texts(self, run: RunSources) -> Texts:
         documents = Documents(run, self._locator(run.tree))
         sources = _sources(run)
-        wanted = dict.fromkeys([*documents.paths, *sources])
-        self.index.ensure({path: run.tree[path] for path in wanted if path in run.tree})
+        tested = {path: run.tree[path] for path in documents.paths if path in run.tree}
+        self.index.ensure(tested, words=True)
+        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
         places = self._places(run)
         edits = self._together.edits(run.base, documents.folders())
         old = np.nan if edits is None else float(RECENT)

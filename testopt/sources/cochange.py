@@ -26,6 +26,13 @@ Document = tuple[str, str]  # path and dotted name of a test function; no name: 
 
 RECENT: Final = 40  # commits that touched tests, looked at for the recency of edits
 WRITERS: Final = 15  # commits that wrote most of the changed lines
+MOST_FILES: Final = 60  # a commit that edits more test files tells nothing of any of them
+# what could be a test file, so that git does not print the rest
+_TESTS: Final = tuple(
+    f":(top,icase,glob)**/*{word}*{rest}"
+    for word in ("test", "spec", "e2e")
+    for rest in ("", "/**")
+)
 _RANGES: Final = 60
 _BLAME_S: Final = 1.5
 _LOG_S: Final = 6.0
@@ -90,19 +97,20 @@ class WrittenTogether:
         return {commit: self._touched[commit] for commit in wanted}
 
     def _read(self, commits: list[str]) -> dict[str, frozenset[Document]]:
+        wanted = "\n".join(commits).encode() + b"\n"
         try:
             out = run_git(
                 self._repo, "log", "--no-walk=unsorted", "--diff-merges=first-parent", *OPTIONS,
-                "--format=%x00%H", "--stdin", stdin="\n".join(commits).encode() + b"\n",
-                timeout=_LOG_S,
+                "--format=%x00%H", "--stdin", "--", *_TESTS, stdin=wanted, timeout=_LOG_S,
             )  # fmt: skip
         except RepositoryError:
             return {}
         found = []
         for part in out.split(b"\0")[1:]:
             commit, _, diff = part.partition(b"\n")
-            tests = [p for p in patches(diff) if p.new and _is_test(p.new)]
-            found.append((commit.decode(), tests))
+            if diff.count(b"\ndiff --git ") <= MOST_FILES:
+                tests = [p for p in patches(diff) if p.new and _is_test(p.new)]
+                found.append((commit.decode(), tests))
         texts = self._index.texts(p.new_object for _, tests in found for p in tests)
         return {
             commit: frozenset(

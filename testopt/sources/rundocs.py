@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -174,19 +175,23 @@ class Documents:
 
     def _bodies(self, files: Mapping[str, FileText | None]) -> tuple[Bags, Bags]:
         """Return the words and the names used of each document."""
-        bodies, uses = [], []
-        names = Bags.of(text_words(name) for _, name in self.keys)
-        nothing = Bags.of([{}])
+        known = {path: file for path, file in files.items() if file is not None}
+        starts = dict(zip(known, _starts(list(known.values())), strict=True))
+        rows, strangers = np.zeros(len(self.keys), np.int64), 0
+        end = sum(len(file.bodies) for file in known.values())
+        names = []
         for i, (path, name) in enumerate(self.keys):
-            file = files.get(path)
+            file = known.get(path)
             row = -1 if file is None else file.find(name) if name else len(file.names)
-            if file is None or row < 0:
-                bodies.append(names.take(np.array([i])))
-                uses.append(nothing)
+            if row >= 0:
+                rows[i] = starts[path] + row
             else:
-                bodies.append(file.bodies.part(row))
-                uses.append(file.uses.part(row))
-        return Bags.concat(bodies), Bags.concat(uses)
+                rows[i] = end + strangers
+                strangers += 1
+                names.append(text_words(name))
+        bodies = Bags.concat([*(file.bodies for file in known.values()), Bags.of(names)])
+        uses = Bags.concat([*(f.uses for f in known.values()), Bags.of([{}] * len(names))])
+        return bodies.take(rows), uses.take(rows)
 
     def spread(
         self, values: Mapping[Document, float], missing: float = np.nan
@@ -200,6 +205,11 @@ class Documents:
             if found is not None:
                 out[i] = found
         return out
+
+
+def _starts(files: list[FileText]) -> list[int]:
+    """Return the first row of each file below the ones before it."""
+    return list(accumulate((len(file.bodies) for file in files), initial=0))[: len(files)]
 
 
 def _last_row(bags: Bags) -> Bags:
