@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import RunFrame, frames
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 CATCH_UP_RUNS: Final = 50
 _CURRENT: Final = "models/current.json"
+_VERSION: Final = "runs.version"
+_NO_VERSION: Final = np.array(-2)
 _SOURCES: Final = "state/sources.npz"
 _SHA: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -42,10 +46,13 @@ class Current:
     state : FeatureState
     stale : str
         Why the state is not the whole truth; empty when it is.
+    version : int
+        Version of the table ``runs`` that it is caught up with.
     """
 
     state: FeatureState
     stale: str = ""
+    version: int = -1
 
 
 def _state_name() -> str:
@@ -129,9 +136,9 @@ def _frames(store: Store, runs: Any, *, everything: bool) -> Iterator[RunFrame]:
     return frames(runs, results, store.read("run_changes", where=where))
 
 
-def save_state(store: Store, state: FeatureState) -> None:
-    """Keep the feature state for the next plan."""
-    store.write_blob(_state_name(), dump_arrays(state.dump()))
+def save_state(store: Store, state: FeatureState, *, version: int) -> None:
+    """Keep the feature state for the next plan, as of a version of the table ``runs``."""
+    store.write_blob(_state_name(), dump_arrays({**state.dump(), _VERSION: np.array(version)}))
 
 
 def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None = None) -> Current:
@@ -145,7 +152,10 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
     now : datetime, optional
         Runs at or after this time are left out.
     """
-    state = _kept(store, bundle)
+    version = store.version("runs")
+    state, kept_version = _kept(store, bundle)
+    if version == kept_version:
+        return Current(state, version=version)
     runs = store.read("runs", columns=["run_id", "time", "kind"])
     rows = [r for r in runs.to_pylist() if r["kind"] not in ("reverse", "mutant")]
     last = (state.history.last_time, state.history.last_run)
@@ -160,7 +170,7 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
         notes.append(f"only the last {CATCH_UP_RUNS} of {len(new)} new runs were read")
     for frame in _chosen(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
         state.update(frame)
-    return Current(state, "; ".join(notes))
+    return Current(state, "; ".join(notes), version)
 
 
 def keep_up(store: Store) -> None:
@@ -172,7 +182,7 @@ def keep_up(store: Store) -> None:
     with suppress(StoreError):
         found = current(store)
         if not found.stale:
-            save_state(store, found.state)
+            save_state(store, found.state, version=found.version)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[float, str]:
@@ -185,8 +195,8 @@ def _chosen(store: Store, ids: list[str]) -> Iterator[RunFrame]:
     return _frames(store, store.read("runs", where=[("run_id", "in", ids)]), everything=False)
 
 
-def _kept(store: Store, bundle: Bundle | None) -> FeatureState:
-    """Return the newer of the state beside the tables and that of the bundle."""
+def _kept(store: Store, bundle: Bundle | None) -> tuple[FeatureState, int]:
+    """Return the newer of the state beside the tables and that of the bundle, and its version."""
     candidates = [] if bundle is None else [bundle.state]
     data = store.read_blob(_state_name())
     if data is not None:
@@ -194,10 +204,11 @@ def _kept(store: Store, bundle: Bundle | None) -> FeatureState:
             candidates.append(load_arrays(data))
     for arrays in sorted(candidates, key=FeatureState.age):
         try:
-            return FeatureState.load(arrays)
-        except (KeyError, ValueError, IndexError):
+            version = int(arrays.get(_VERSION, _NO_VERSION))
+            return FeatureState.load({k: v for k, v in arrays.items() if k != _VERSION}), version
+        except (KeyError, ValueError, IndexError, TypeError):
             continue
-    return FeatureState()
+    return FeatureState(), int(_NO_VERSION)
 
 
 def register(store: Store, files: Mapping[str, bytes]) -> str:

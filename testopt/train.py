@@ -81,6 +81,7 @@ def train(
     DataError
         When no case ever failed, or every one always did: there is nothing to learn.
     """
+    at = store.version("runs")
     runs = store.read("runs", columns=["run_id", "time", "cases"])
     total = int(np.sum(runs["cases"].to_numpy())) if runs.num_rows else 0
     if not runs.num_rows:
@@ -101,7 +102,7 @@ def train(
     manifest = _manifest(store, ranker, seen, validation, seed)
     name = register(store, pack(manifest, files))
     if as_of is None:
-        save_state(store, state)
+        save_state(store, state, version=at)
     return TrainReport(
         name, len(seen.ids), len(np.unique(rows.run[rows.y])), len(state.history.table),
         len(rows.y), seen.first, seen.last, validation,
