@@ -42,8 +42,9 @@ SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_toget
 PLAIN: Final = (
     "words", "owner_words", "hops", "hops_more", "imports", "same_name", "in_change",
     "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
-    "whole_file",
+    "whole_file", "reach_rank",
 )  # fmt: skip
+_NOTHING: Final = 1e-12  # below it a signal is rounding
 _LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
     *(f"{name}_share" for name in RELATIVE),
@@ -240,6 +241,7 @@ def _plain(text: Texts, raw: Signals) -> Signals:
         "file_share": np.bincount(text.file)[text.file] / n,
         "document_words": np.log1p(sizes),
         "whole_file": text.whole.astype(np.float64),
+        "reach_rank": rank(raw["reach"]),
     }
 
 
@@ -258,10 +260,10 @@ def _prior(columns: Signals) -> NDArray[np.float64]:
 
 
 def share(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return each value as a share of the largest; zeros where that is not positive."""
+    """Return each value as a share of the largest; zeros where there is no positive one."""
     known = np.nan_to_num(np.asarray(values, np.float64))
     most = known.max(initial=0.0)
-    return known / most if most > 0 else np.zeros(len(known))
+    return known / most if most > _NOTHING else np.zeros(len(known))
 
 
 def rank(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from testopt.features.texts import Code
 
 FAR: Final = 10.0  # steps: not reached
+_NEAR: Final = ("calls", "call_peak", "called_by_name", "reach")
 _STEPS: Final = 6
 _WALK: Final = 4
 _DECAY: Final = 0.7
@@ -38,12 +39,13 @@ def call_signals(uses: Bags, code: Code | None) -> dict[str, NDArray[np.float64]
         ``hops``: steps from the document to a changed definition (1: its text has the name);
         ``calls``: chance that a walk along names, rare ones first, meets a changed definition;
         ``call_peak``: the largest single contribution to it; ``called_by_name``: rarity of the
-        rarest changed name in the document.
+        rarest changed name in the document; ``reach``: logarithm of how many definitions it may
+        run, which tells wide tests from narrow ones.
     """
     n = len(uses)
     if code is None or not code.changed.any():
         zero = np.zeros(n)
-        nothing = {name: zero.copy() for name in ("calls", "call_peak", "called_by_name")}
+        nothing = {name: zero.copy() for name in _NEAR}
         return {"hops": np.full(n, FAR), **nothing}
     graph = _Graph(code)
     mine = graph.links(uses)
@@ -57,6 +59,7 @@ def call_signals(uses: Bags, code: Code | None) -> dict[str, NDArray[np.float64]
         "calls": mine.total(worth) / np.maximum(mine.total(weight), 1e-9),
         "call_peak": mine.most(worth),
         "called_by_name": mine.most(named),
+        "reach": np.log1p(mine.total(graph.breadth()[mine.name])),
     }
 
 
@@ -121,6 +124,15 @@ class _Graph:
             reached = self.inner.total(weight * self._mix(value)[self.inner.name]) / norm
             value = np.maximum(start, _DECAY * reached)
         return self._mix(value)
+
+    def breadth(self) -> NDArray[np.float64]:
+        """Return about how many definitions lie behind each name, those reached twice twice."""
+        count = np.bincount(self.of)
+        size = np.ones(len(self.of))
+        for _ in range(_WALK):
+            mean = np.bincount(self.of, size) / count
+            size = np.minimum(1.0 + self.inner.total(mean[self.inner.name]), float(len(size)))
+        return np.asarray(np.bincount(self.of, size) / count, np.float64)
 
     def _mix(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return half the largest and half the mean worth of the definitions of each name."""
