@@ -53,13 +53,16 @@ class Ranking:
     cost: Sequence[float] = ()
 
 
-def count_setups(cases: Sequence[Case], order: Iterable[int]) -> dict[Hashable, int]:
-    """Count how often pytest sets up each fixture when the cases run in `order`.
+def count_setups(
+    cases: Sequence[Case], order: Iterable[int]
+) -> dict[tuple[Hashable, Hashable], int]:
+    """Count how often pytest sets up each fixture, by key and parameter, in an order of the cases.
 
     A fixture lives until its node is left, until another parameter is asked of it, or until a
     fixture that it asked for is set up again.
     """
-    counts: dict[Hashable, int] = {}
+    counts: dict[tuple[Hashable, Hashable], int] = {}
+    times: dict[Hashable, int] = {}
     alive: dict[Hashable, tuple[object, ...]] = {}
     visits: dict[Hashable, int] = {}
     inside: frozenset[Hashable] = frozenset()
@@ -69,11 +72,13 @@ def count_setups(cases: Sequence[Case], order: Iterable[int]) -> dict[Hashable, 
             visits[node] = visits.get(node, 0) + 1
         inside = case.nodes
         for use in case.uses:
-            needed = tuple(counts.get(need) for need in use.needs)
+            needed = tuple(times.get(need) for need in use.needs)
             state = (use.node, visits.get(use.node), use.param, needed)
             if alive.get(use.key) != state:
                 alive[use.key] = state
-                counts[use.key] = counts.get(use.key, 0) + 1
+                times[use.key] = times.get(use.key, 0) + 1
+                one = (use.key, use.param)
+                counts[one] = counts.get(one, 0) + 1
     return counts
 
 

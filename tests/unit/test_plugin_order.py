@@ -60,7 +60,7 @@ def test_parameters_of_a_session_fixture_keep_their_groups():
     cases = [Case(uses=(param("s", value),)) for value in (0, 0, 1, 1)]
     order = arrange(cases, Ranking([0, 3, 1, 2]))
     assert order == [0, 1, 2, 3]
-    assert count_setups(cases, order) == {"s": 2}
+    assert count_setups(cases, order) == {("s", 0): 1, ("s", 1): 1}
 
 
 def test_a_pinned_case_is_not_crossed():
@@ -77,8 +77,8 @@ def test_a_block_around_a_pinned_case_stays_where_it_is():
 def test_a_fixture_is_set_up_again_when_its_module_is_left():
     shared = in_module("f", "a")
     cases = [module_case("a", shared), module_case("b"), module_case("a", shared)]
-    assert count_setups(cases, [0, 1, 2]) == {"f": 2}
-    assert count_setups(cases, [0, 2, 1]) == {"f": 1}
+    assert count_setups(cases, [0, 1, 2]) == {("f", None): 2}
+    assert count_setups(cases, [0, 2, 1]) == {("f", None): 1}
 
 
 def test_a_fixture_is_set_up_again_with_the_one_that_it_needs():
@@ -86,7 +86,8 @@ def test_a_fixture_is_set_up_again_with_the_one_that_it_needs():
         below = param("s", value)
         return Case(uses=(below, Use("t", None, None, below.params, ("s",))))
 
-    assert count_setups([case(0), case(1)], [0, 1, 0]) == {"s": 3, "t": 3}
+    counts = count_setups([case(0), case(1)], [0, 1, 0])
+    assert counts == {("s", 0): 2, ("s", 1): 1, ("t", None): 3}
 
 
 @st.composite

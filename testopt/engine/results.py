@@ -1,0 +1,48 @@
+"""Rows that the plugin sends, as results of cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testopt.engine.workplace import Names
+    from testopt.schema import Result
+
+_MAX_ATTEMPT: Final = 32_767
+_WORST_FIRST: Final = ("failed", "error", "passed", "skipped")
+
+
+def results_of(rows: Sequence[Sequence[Any]], names: Names, *, each: bool = False) -> list[Result]:
+    """Make results of the rows that the plugin sent.
+
+    Rows of the same case are its attempts, in order of arrival. With `each` every worker ran every
+    case: the worst outcome counts, once.
+    """
+    from testopt.schema import Result, digest
+
+    found: dict[str, list[Result]] = {}
+    for node_id, outcome, seconds, message, _ in rows:
+        case_id = names.case_id(node_id)
+        attempts = found.setdefault(case_id, [])
+        result = Result(
+            case_id=case_id,
+            outcome=outcome,
+            duration_s=seconds,
+            attempt=min(len(attempts) + 1, _MAX_ATTEMPT),
+            file=case_id.partition("::")[0],
+            message=None if message is None else digest(message),
+        )
+        if each and attempts:
+            worst = min(attempts[0], result, key=lambda r: _WORST_FIRST.index(r.outcome))
+            attempts[0] = _as_first(worst)
+        else:
+            attempts.append(result)
+    return [result for attempts in found.values() for result in attempts[:_MAX_ATTEMPT]]
+
+
+def _as_first(result: Result) -> Result:
+    from dataclasses import replace
+
+    return replace(result, attempt=1)

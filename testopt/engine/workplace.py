@@ -1,0 +1,188 @@
+"""Where a run takes place: repository, store, names of cases, and what CI and git say of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.errors import EmptyStoreError, RepositoryError, RevisionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testopt.ingest.context import RunContext
+    from testopt.schema import Change
+    from testopt.settings import Settings
+    from testopt.store import Store
+
+_RECENT_RUNS: Final = 5  # their cases are the known ones
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Translates node ids, relative to pytest's root folder, to case ids and back.
+
+    Parameters
+    ----------
+    prefix : str
+        Path of pytest's root folder below the repository, empty where they are the same.
+    """
+
+    prefix: str = ""
+
+    def case_id(self, node_id: str) -> str:
+        """Return the case id: the node id below the root of the repository, as valid text."""
+        file, mark, rest = _storable(node_id).partition("::")
+        return self._shift(file) + mark + rest
+
+    def node_id(self, case_id: str) -> str:
+        """Return the node id of a case id, for cases below pytest's root folder and beside it."""
+        file, mark, rest = case_id.partition("::")
+        if self.prefix and file:
+            file = os.path.relpath(file, self.prefix).replace(os.sep, "/")
+        return file + mark + rest
+
+    def _shift(self, file: str) -> str:
+        if not self.prefix or not file or file.startswith("/"):
+            return file
+        return os.path.normpath(f"{self.prefix}/{file}").replace(os.sep, "/")
+
+
+def _storable(text: str) -> str:
+    """Escape lone surrogates, which no table can hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(slots=True)
+class Workplace:
+    """Where the run takes place: repository, store, and what CI and git say of it."""
+
+    root: Path
+    repo: Path | None
+    settings: Settings
+    url: str
+    context: RunContext
+    change: Change
+    commit: str | None
+    branch: str | None
+    store: Store | None
+    names: Names
+    is_fork: bool
+    ci_run: str | None
+    began: datetime
+
+    def open_store(self) -> Store:
+        """Open the store to write to; a new one is made."""
+        from testopt.store import Store
+
+        return Store.open(
+            self.url,
+            create=True,
+            compact_files=self.settings.compact_files,
+            retention_days=self.settings.retention_days,
+        )
+
+
+def find_workplace(root: Path, *, base: str = "", store: str = "") -> Workplace:
+    """Look at the repository, the CI system and the store.
+
+    Parameters
+    ----------
+    root : Path
+        pytest's root folder.
+    base, store : str
+        Revision to compare with, and store, where the user named them.
+
+    Raises
+    ------
+    TestoptError
+        For unusable settings, an unknown base, or a damaged store.
+    """
+    from testopt.ingest.context import RunContext, RunOptions
+    from testopt.schema import Change
+    from testopt.settings import Settings
+    from testopt.sources.change import find_change
+    from testopt.sources.ci import ci_context
+    from testopt.sources.git import find_root
+
+    began = datetime.now(UTC)
+    root = root.resolve()
+    change, repo = None, None
+    try:
+        repo = find_root(root)
+    except RepositoryError as error:
+        change = Change(known=False, why=error.message)
+    ci = ci_context()
+    settings = Settings.load(repo or root, overrides={"store": store or None})
+    url = settings.store_url(repo or root)
+    context = RunContext(repo=repo, options=RunOptions(base=base or None), ci=ci)
+    commit, branch = context.commit_at(began)
+    opened = _open(url)
+    if change is None and repo is not None:
+        previous = _previous_commit(opened, context.job, branch)
+        try:
+            change = find_change(repo, base=base or None, ci=ci, previous=previous)
+        except RevisionError as error:
+            change = Change(known=False, why=error.message)
+    return Workplace(
+        root=root,
+        repo=repo,
+        settings=settings,
+        url=url,
+        context=context,
+        change=change or Change(known=False),
+        commit=commit,
+        branch=branch,
+        store=opened,
+        names=Names(_prefix(root, repo)),
+        is_fork=bool(ci and ci.is_fork),
+        ci_run=ci.run if ci else None,
+        began=began,
+    )
+
+
+def _prefix(root: Path, repo: Path | None) -> str:
+    if repo is None or not root.is_relative_to(repo.resolve()):
+        return ""
+    path = root.relative_to(repo.resolve()).as_posix()
+    return "" if path == "." else path
+
+
+def _open(url: str) -> Store | None:
+    """Open the store to read from; None where there is none yet."""
+    from testopt.store import Store
+
+    try:
+        return Store.open(url)
+    except EmptyStoreError:
+        return None
+
+
+def _recent_runs(store: Store | None, *filters: tuple[str, str, Any]) -> list[dict[str, Any]]:
+    """Return run_id and commit of real runs, the last one first."""
+    if store is None:
+        return []
+    where = [("kind", "==", "real"), *filters]
+    rows = store.read("runs", columns=["run_id", "commit", "time"], where=where)
+    found: list[dict[str, Any]] = rows.sort_by([("time", "descending")]).to_pylist()
+    return found
+
+
+def _previous_commit(store: Store | None, job: str, branch: str | None) -> str | None:
+    if branch is None:
+        return None
+    runs = _recent_runs(store, ("job", "==", job), ("branch", "==", branch))
+    return next((run["commit"] for run in runs if run["commit"]), None)
+
+
+def known_cases(store: Store | None, job: str) -> list[str]:
+    """Return the cases of the last runs of a job, else of any job, sorted."""
+    runs = _recent_runs(store, ("job", "==", job)) or _recent_runs(store)
+    recent = [run["run_id"] for run in runs[:_RECENT_RUNS]]
+    if store is None or not recent:
+        return []
+    rows = store.read("results", columns=["case_id"], where=[("run_id", "in", recent)])
+    found: list[str] = rows.column("case_id").unique().to_pylist()
+    return sorted(found)
