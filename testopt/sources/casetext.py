@@ -37,6 +37,8 @@ class CaseTexts:
     ----------
     repo : Path
         Top folder of the repository, or a bare one.
+    patience : float
+        Factor on the time that git is given: what a plan does without, training waits for.
 
     Attributes
     ----------
@@ -44,10 +46,10 @@ class CaseTexts:
         Indexed files; load it from a snapshot to be fast, and dump it afterwards.
     """
 
-    def __init__(self, repo: Path) -> None:
-        self._repo = repo
+    def __init__(self, repo: Path, *, patience: float = 1.0) -> None:
+        self._repo, self._patience = repo, patience
         self.index = SourceIndex(repo)
-        self._together = WrittenTogether(repo, self.index)
+        self._together = WrittenTogether(repo, self.index, patience=patience)
         self._trees: dict[str, dict[str, str]] = {}
         self._locators: dict[frozenset[str], Locator] = {}
 
@@ -80,7 +82,7 @@ class CaseTexts:
         try:
             diff = run_git(
                 self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
-                timeout=_DIFF_S,
+                timeout=_DIFF_S * self._patience,
             )  # fmt: skip
             run = RunSources(
                 cases, files or {}, base=base, diff=diff,

@@ -48,10 +48,12 @@ class WrittenTogether:
         Repository with its history.
     index : SourceIndex
         Reads the files of past commits.
+    patience : float
+        Factor on the time that git is given.
     """
 
-    def __init__(self, repo: Path, index: SourceIndex) -> None:
-        self._repo, self._index = repo, index
+    def __init__(self, repo: Path, index: SourceIndex, *, patience: float = 1.0) -> None:
+        self._repo, self._index, self._patience = repo, index, patience
         self._touched: dict[str, frozenset[Document]] = {}
 
     def edits(self, base: str, folders: Sequence[str]) -> dict[Document, int] | None:
@@ -72,7 +74,7 @@ class WrittenTogether:
         try:
             out = run_git(
                 self._repo, "log", "--first-parent", f"-n{RECENT}", "--format=%H", base, "--",
-                *(f":(top,literal){folder}" for folder in folders), timeout=_LOG_S,
+                *(f":(top,literal){folder}" for folder in folders), timeout=_LOG_S * self._patience,
             )  # fmt: skip
         except RepositoryError:
             return None
@@ -101,7 +103,7 @@ class WrittenTogether:
         try:
             out = run_git(
                 self._repo, "log", "--no-walk=unsorted", "--diff-merges=first-parent", *OPTIONS,
-                "--format=%x00%H", "--stdin", "--", *_TESTS, stdin=wanted, timeout=_LOG_S,
+                "--format=%x00%H", "--stdin", "--", *_TESTS, stdin=wanted, timeout=_LOG_S * self._patience,
             )  # fmt: skip
         except RepositoryError:
             return {}
@@ -164,7 +166,7 @@ class WrittenTogether:
         try:
             out = run_git(
                 self._repo, "blame", "-s", "-l", "--root", *options, base, "--", path,
-                timeout=_BLAME_S,
+                timeout=_BLAME_S * self._patience,
             )  # fmt: skip
         except RepositoryError:
             return None
