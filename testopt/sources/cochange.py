@@ -100,10 +100,11 @@ class WrittenTogether:
 
     def _read(self, commits: list[str]) -> dict[str, frozenset[Document]]:
         wanted = "\n".join(commits).encode() + b"\n"
+        limit = _LOG_S * self._patience
         try:
             out = run_git(
                 self._repo, "log", "--no-walk=unsorted", "--diff-merges=first-parent", *OPTIONS,
-                "--format=%x00%H", "--stdin", "--", *_TESTS, stdin=wanted, timeout=_LOG_S * self._patience,
+                "--format=%x00%H", "--stdin", "--", *_TESTS, stdin=wanted, timeout=limit,
             )  # fmt: skip
         except RepositoryError:
             return {}
