@@ -135,10 +135,15 @@ def suspects(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) ->
         lines, then comments and brackets count after all. At most ``MAX_LINES``.
     """
     mask = code_mask(file.before, file.language)
-    numbers = [n for hunk in hunks for n in hunk.span if n <= len(mask)]
-    code = [n for n in numbers if mask[n - 1]]
-    own = {n: Counter(map(squeezed, h.new)) for h in hunks for n in h.span}
-    stay = [n for n in code if not _moved(squeezed(file.before[n - 1]), added, own[n])]
+    numbers, code, stay = [], [], []
+    for hunk in hunks:
+        own = Counter(map(squeezed, hunk.new))
+        lines = [n for n in hunk.span if n <= len(mask)]
+        numbers += lines
+        code += [n for n in lines if mask[n - 1]]
+        stay += [
+            n for n in lines if mask[n - 1] and not _moved(squeezed(file.before[n - 1]), added, own)
+        ]
     return (stay or code or numbers)[:MAX_LINES]
 
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 MAX_TREE: Final = 1_000_000  # characters; larger Python files are compared by tokens alone
 
 _WORD: Final = re.compile(r"\w")
-_TOKEN: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|[^\W\d]\w*|\d[\w.]*|[^\s\w]'
-)
+_LEXEME: Final = r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|[^\W\d]\w*|\d[\w.]*|[^\s\w]'
 _NAME: Final = re.compile(r"[^\W\d]\w+")
 
 
@@ -106,11 +104,12 @@ def _opened_behind_code(text: str, comments: Comments) -> str:
 
 
 @cache
-def _comment_pattern(language: str) -> re.Pattern[str] | None:
+def _token_pattern(language: str) -> re.Pattern[str]:
+    """Return an expression whose first group is a token; comments match outside of it."""
     comments = _COMMENTS.get(language, _NONE)
     parts = [f"{re.escape(a)}.*?{re.escape(b)}" for a, b in comments.block if a != b]
     parts += [rf"(?:^|(?<=\s)){re.escape(start)}[^\n]*" for start in comments.line]
-    return re.compile("|".join(parts), re.DOTALL | re.MULTILINE) if parts else None
+    return re.compile("|".join([*parts, f"({_LEXEME})"]), re.DOTALL | re.MULTILINE)
 
 
 def tokens(lines: Iterable[str], language: str) -> list[str]:
@@ -128,9 +127,8 @@ def tokens(lines: Iterable[str], language: str) -> list[str]:
     list of str
         Names, numbers, strings and single punctuation characters, in order.
     """
-    text = "\n".join(lines)
-    pattern = _comment_pattern(language)
-    return _TOKEN.findall(pattern.sub(" ", text) if pattern else text)
+    found = _token_pattern(language).finditer("\n".join(lines))
+    return [match[1] for match in found if match[1] is not None]
 
 
 def names(lines: Iterable[str]) -> list[str]:

@@ -1,0 +1,88 @@
+"""Which lines of a fix are suspect."""
+
+from testopt.labels.hunks import (
+    FileDiff,
+    Hunk,
+    added_lines,
+    meaningful,
+    merge_ranges,
+    parse_hunks,
+    surroundings,
+    suspects,
+)
+
+PATCH = """\
+@@ -2 +2,2 @@ def f():
+-    return a
++    if a:
++        return b
+@@ -7,0 +9 @@
++--- looks like a header
+@@ -10,2 +11,0 @@
+---x
+-y\r
+\\ No newline at end of file
+"""
+
+
+def test_parse_hunks_by_their_counts():
+    hunks = parse_hunks(PATCH)
+    assert hunks == [
+        Hunk(2, ("    return a",), 2, ("    if a:", "        return b")),
+        Hunk(7, (), 9, ("--- looks like a header",)),
+        Hunk(10, ("--x", "y"), 11, ()),
+    ]
+    assert [h.span for h in hunks] == [range(2, 3), range(8, 8), range(10, 12)]
+
+
+def test_a_cut_patch_ends_without_failing():
+    assert parse_hunks("@@ -1,3 +1 @@\n-a\n")[0].old == ("a",)
+
+
+def file(before, after, *hunks, language="c"):
+    return FileDiff("a", language, hunks, tuple(before), tuple(after))
+
+
+def test_layout_and_comments_do_not_count():
+    before = ["int a;", "f( x );", "// old", "g(1);"]
+    after = ["int a;", "f(x);", "// new", "g(2);"]
+    edits = [Hunk(n, (before[n - 1],), n, (after[n - 1],)) for n in (2, 3, 4)]
+    assert meaningful(file(before, after, *edits)) == [edits[2]]
+
+
+def test_a_python_file_with_the_same_tree_does_not_count():
+    before, after = ["x = [1,", "2]", "y = 'a'"], ["x = [1, 2]", 'y = "a"']
+    edit = Hunk(1, tuple(before), 1, tuple(after))
+    assert meaningful(file(before, after, edit, language="python")) == []
+    changed = [*after[:1], 'y = "b"']
+    edit = Hunk(1, tuple(before), 1, tuple(changed))
+    assert meaningful(file(before, changed, edit, language="python")) == [edit]
+
+
+def test_moved_lines_are_innocent_unless_nothing_else_is_left():
+    before = ["int counter = 0;", "start();", "wrong(counter);"]
+    out = Hunk(1, ("int counter = 0;",), 0, ())
+    back = Hunk(2, (), 2, ("int counter = 0;",))
+    wrong = Hunk(3, ("wrong(counter);",), 3, ("right(counter);",))
+    whole = file(before, before, out, back, wrong)
+    assert suspects(whole, [out, back, wrong], added_lines([whole])) == [3]
+    moved = file(before, before, out, back)
+    assert suspects(moved, [out, back], added_lines([moved])) == [1]
+
+
+def test_brackets_count_where_nothing_else_was_deleted():
+    one = Hunk(2, ("}",), 1, ())
+    assert suspects(file(["f();", "}"], ["f();"], one), [one], {}) == [2]
+
+
+def test_surroundings_stay_in_the_file():
+    whole = file(["x"] * 40, ["x"] * 41, Hunk(3, (), 4, ("y",)))
+    assert surroundings(whole, whole.hunks[0]) == range(1, 29)
+    assert surroundings(whole, Hunk(40, (), 41, ("y",))) == range(16, 41)
+
+
+def test_merge_ranges():
+    assert merge_ranges([range(5, 8), range(1, 3), range(3, 4), range(9, 9), range(7, 10)]) == [
+        range(1, 4),
+        range(5, 10),
+    ]
