@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HERE = Path(__file__).resolve().parent.parent
-# The fast ones: they start no processes.
-FAST = ("-m", "not slow", "-p", "no:randomly", "tests/unit")
+# The fast ones: no processes, no large models.
+FAST = (
+    "-m", "not slow", "-p", "no:randomly", "tests/unit",
+    "-k", "not (store or risk or assess or plugin or processes or engine or szz)",
+)  # fmt: skip
 FAULTS = 8  # tried one after the other until one makes a test fail
 
 
