@@ -1,0 +1,94 @@
+"""``testopt hotspots``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testopt.cli.common import Context, print_json, printable
+
+if TYPE_CHECKING:
+    from testopt.hotspots import Hotspot, HotspotReport
+
+
+@click.command("hotspots")
+@click.option(
+    "--days",
+    type=click.FloatRange(1, 3650),
+    default=90.0,
+    show_default=True,
+    help="Look so far ahead.",
+)
+@click.option(
+    "--by", type=click.Choice(["file", "folder"]), default="file", show_default=True, help="Rank."
+)
+@click.option("--tests", is_flag=True, help="Rank files that are tests too.")
+@click.option(
+    "--top", type=click.IntRange(1), default=20, show_default=True, help="Show so many as text."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of them as JSON.")
+@click.pass_obj
+def command(ctx: Context, *, days: float, by: str, tests: bool, top: int, as_json: bool) -> None:
+    r"""Rank files or folders by the fixes to expect for each line that one would review.
+
+    What is expected is learnt from the fixes of the last windows of the same length, and checked
+    on the last one: the share of the files fixed in it that the ranking puts into the top 20% of
+    all lines, beside size and churn. Run `testopt mine` first.
+
+    \b
+    Example:
+      testopt hotspots
+      testopt hotspots --by folder --days 180
+    """
+    from testopt.hotspots import hotspots
+    from testopt.store import Store
+
+    report = hotspots(
+        store=Store.open(ctx.store_url), days=days, by_folder=by == "folder", tests=tests
+    )
+    if as_json:
+        print_json(_as_dict(report))
+    else:
+        _show(report, top)
+
+
+def _as_dict(report: HotspotReport) -> dict[str, Any]:
+    return {
+        "days": report.days,
+        "files": report.files,
+        "fixed_in_last_window": report.fixed,
+        "validation": report.validation,
+        "hotspots": [_spot(s) for s in report.hotspots],
+    }
+
+
+def _spot(spot: Hotspot) -> dict[str, Any]:
+    return {
+        "path": spot.path,
+        "expected_fixes": spot.expected,
+        "lines": spot.lines,
+        "per_1000_lines": spot.density,
+        "trend": spot.trend,
+        "expected_before": spot.before,
+    }
+
+
+def _show(report: HotspotReport, top: int) -> None:
+    click.echo(f"fixes to expect in the next {report.days:g} days")
+    click.echo(f"{'per 1000 lines':>14}  {'fixes':>6}  {'lines':>7}  trend")
+    for s in report.hotspots[:top]:
+        click.echo(
+            f"{s.density:14.2f}  {s.expected:6.2f}  {s.lines:7}  {s.trend:8}{printable(s.path)}"
+        )
+    if len(report.hotspots) > top:
+        click.echo(f"and {len(report.hotspots) - top} more (--top, --json)")
+    if report.validation is None:
+        click.echo("\ntoo few files were fixed to check this ranking on the last window")
+        return
+    click.echo(
+        f"\n{report.fixed} of {report.files} files were fixed in the last {report.days:g} days; "
+        "found in the top 20% of lines:"
+    )
+    for name, share in sorted(report.validation.items(), key=lambda kv: -kv[1]):
+        click.echo(f"  {share:4.0%}  {name}")

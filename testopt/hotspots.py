@@ -1,0 +1,213 @@
+"""Ranks files and folders by the fixes to expect for each line that one would review."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.errors import DataError, EmptyStoreError
+from testopt.estimators.fixrate import FixRate, found_in_share
+from testopt.features.areas import NAMES, AreaHistory, is_telling_fix
+from testopt.features.paths import is_code
+from testopt.features.replay import COMMIT_COLUMNS, FILE_COLUMNS, Entry, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.store import Store
+
+WINDOWS: Final = 6  # windows of the past that teach and test
+_DAY_S: Final = 86_400.0
+_MIN_FIXED: Final = 10  # fixed files in the windows that teach
+_MIN_TESTED: Final = 5
+_STEADY: Final = 0.25  # relative difference that counts as a trend
+_LINES, _CHURN = NAMES.index("lines"), NAMES.index("churn")
+
+
+@dataclass(frozen=True, slots=True)
+class Hotspot:
+    """A file or folder; ``before`` is what was expected of it one window ago (None: it was new)."""
+
+    path: str
+    expected: float
+    lines: int
+    before: float | None
+
+    @property
+    def density(self) -> float:
+        """Expected fixes per 1,000 lines."""
+        return 1000.0 * self.expected / max(self.lines, 1)
+
+    @property
+    def trend(self) -> str:
+        """``new``, ``rising``, ``falling`` or ``steady``."""
+        if self.before is None:
+            return "new"
+        if self.expected > self.before * (1.0 + _STEADY):
+            return "rising"
+        return "falling" if self.expected < self.before * (1.0 - _STEADY) else "steady"
+
+
+@dataclass(frozen=True, slots=True)
+class HotspotReport:
+    """Hotspots, the densest first, and how the ranking did on the last window.
+
+    ``validation`` maps a ranking to the share of the files fixed in the last window that it puts
+    into the top 20 % of lines, by a model fitted before; None where too few files were fixed.
+    """
+
+    hotspots: tuple[Hotspot, ...]
+    days: float
+    files: int
+    fixed: int  # files fixed in the last window
+    validation: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    paths: list[str]
+    x: NDArray[np.float64]
+    fixes: NDArray[np.float64]  # in the window after
+
+    @property
+    def lines(self) -> NDArray[np.float64]:
+        return self.x[:, _LINES]
+
+
+def hotspots(
+    *, store: Store, days: float = 90.0, by_folder: bool = False, tests: bool = False
+) -> HotspotReport:
+    """Rank files of program text by the fixes expected per line in the coming days.
+
+    Parameters
+    ----------
+    store : Store
+        With mined commits. "Now" is the time of the last one.
+    days : float
+        Length of a window: of the forecast, and of those that it is learnt from.
+    by_folder : bool
+        Sum files up to their folders.
+    tests : bool
+        Rank files that are tests too.
+
+    Returns
+    -------
+    HotspotReport
+
+    Raises
+    ------
+    EmptyStoreError
+        When no commits were mined.
+    DataError
+        When too few fixes are known to learn from.
+    """
+    commits = store.read("commits", columns=COMMIT_COLUMNS)
+    if not commits.num_rows:
+        raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
+    history = list(entries(commits, store.read("file_changes", columns=FILE_COLUMNS)))
+    *past, now = _snapshots(history, days, tests=tests)
+    taught = [s for s in past if len(s.paths)]
+    if sum(int((s.fixes > 0).sum()) for s in taught) < _MIN_FIXED:
+        raise DataError(
+            f"too few fixes in the last {days * WINDOWS:.0f} days to learn from",
+            "take a longer window (--days), mine more history, or set fix_pattern",
+        )
+    model = _fit(taught)
+    expected = dict(zip(now.paths, model.predict(now.x), strict=True))
+    before = dict(zip(taught[-1].paths, model.predict(taught[-1].x), strict=True))
+    lines = dict(zip(now.paths, now.lines, strict=True))
+    spots = [Hotspot(p, float(e), int(lines[p]), before.get(p)) for p, e in expected.items()]
+    if by_folder:
+        spots = _folders(spots)
+    spots.sort(key=lambda s: (-s.density, s.path))
+    fixed = int((taught[-1].fixes > 0).sum())
+    return HotspotReport(tuple(spots), days, len(now.paths), fixed, _validate(taught))
+
+
+def _snapshots(history: Sequence[Entry], days: float, *, tests: bool) -> list[_Snapshot]:
+    """Return the state before each window of the past, oldest first, and the one now."""
+    state, out = AreaHistory(), []
+    end = max(facts.time for _, facts, _ in history)
+    start = min(facts.time for _, facts, _ in history)
+    cuts = [end - k * days * _DAY_S for k in range(WINDOWS, 0, -1)]
+    at = 0
+    for cut in cuts:
+        while at < len(history) and history[at][1].time <= cut:
+            state.update(*history[at][1:])
+            at += 1
+        if cut > start:
+            fixes = _fixes(history[at:], cut + days * _DAY_S)
+            out.append(_snapshot(state, cut, fixes, tests=tests))
+    for _, facts, files in history[at:]:
+        state.update(facts, files)
+    return [*out, _snapshot(state, end, {}, tests=tests)]
+
+
+def _fixes(later: Sequence[Entry], until: float) -> dict[str, int]:
+    """Count fixes by the path that a file had at the beginning of the window."""
+    counts: dict[str, int] = {}
+    origin: dict[str, str] = {}
+    for _, facts, files in later:
+        if facts.time > until:
+            break
+        for file in files:
+            old = file.old_path if file.status == "R" else None
+            first = origin.get(old or file.path, old or file.path)
+            origin[file.path] = first
+            if is_telling_fix(facts, files):
+                counts[first] = counts.get(first, 0) + 1
+    return counts
+
+
+def _snapshot(state: AreaHistory, now: float, fixes: dict[str, int], *, tests: bool) -> _Snapshot:
+    paths, rows = state.snapshot(now)
+    x = np.asarray(rows, np.float64).reshape(-1, len(NAMES))
+    keep = np.array([is_code(p) for p in paths], bool)
+    if not tests:
+        keep &= x[:, NAMES.index("is_test")] == 0
+    kept = [p for p, k in zip(paths, keep, strict=True) if k]
+    return _Snapshot(kept, x[keep], np.array([float(fixes.get(p, 0)) for p in kept]))
+
+
+def _fit(snapshots: Sequence[_Snapshot]) -> FixRate:
+    x = np.concatenate([s.x for s in snapshots])
+    return FixRate().fit(x, np.concatenate([s.fixes for s in snapshots]))
+
+
+def _validate(taught: Sequence[_Snapshot]) -> dict[str, float] | None:
+    """Test on the last window what was learnt from the windows before."""
+    *older, last = taught
+    hit = last.fixes > 0
+    learnt = sum(int((s.fixes > 0).sum()) for s in older)
+    if int(hit.sum()) < _MIN_TESTED or learnt < _MIN_FIXED:
+        return None
+    expected = _fit(older).predict(last.x)
+    lines = np.maximum(last.lines, 1.0)
+    rankings = {
+        "expected fixes per line": expected / lines,
+        "churn per line": last.x[:, _CHURN] / lines,
+        "churn alone": last.x[:, _CHURN],
+        "largest first": lines,
+        "smallest first": -lines,
+    }
+    return {name: found_in_share(score, lines, hit) for name, score in rankings.items()}
+
+
+def _folders(spots: Sequence[Hotspot]) -> list[Hotspot]:
+    """Sum files up to the folders they lie in, directly."""
+    groups: dict[str, list[Hotspot]] = {}
+    for spot in spots:
+        groups.setdefault(spot.path.rpartition("/")[0] or ".", []).append(spot)
+    return [
+        Hotspot(
+            folder,
+            sum(s.expected for s in group),
+            sum(s.lines for s in group),
+            None if all(s.before is None for s in group) else sum(s.before or 0.0 for s in group),
+        )
+        for folder, group in groups.items()
+    ]
