@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Self, cast
 from testopt.errors import RepositoryError, RevisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from io import BufferedReader
 
 TIMEOUT_S = 60.0
+_HASH = re.compile(r"[0-9a-f]{7,64}")
 # Keeps git from asking, paging, taking locks it does not need, and from the user's diff setup.
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
 _CONFIG = ("-c", "core.quotepath=off", "-c", "diff.external=", "-c", "core.fsmonitor=false")
@@ -192,3 +194,19 @@ def resolve(repo: Path, revision: str) -> str:
 def is_shallow(repo: Path) -> bool:
     """Tell whether the clone lacks part of its history."""
     return run_git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
+
+
+def missing_commits(repo: Path, shas: Collection[str]) -> set[str]:
+    """Return those of some commits, named by their hashes, that the clone does not have.
+
+    Raises
+    ------
+    RepositoryError
+        When git is missing or fails.
+    """
+    asked = [sha for sha in shas if _HASH.fullmatch(sha)]
+    env = {"GIT_NO_LAZY_FETCH": "1"}
+    names = "".join(f"{sha}^{{commit}}\n" for sha in asked).encode()
+    out = run_git(repo, "cat-file", "--batch-check=%(objecttype)", stdin=names, env=env)
+    known = {sha for sha, line in zip(asked, out.splitlines(), strict=True) if line == b"commit"}
+    return set(shas) - known

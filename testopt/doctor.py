@@ -1,0 +1,330 @@
+"""What is missing for a good prediction, and how to get it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.errors import BundleError, RepositoryError, StoreError
+from testopt.schema import FAILING
+from testopt.snapshot import CATCH_UP_RUNS, current_bundle
+from testopt.sources.git import is_shallow, missing_commits
+from testopt.sources.identity import Resolver, files_of
+from testopt.sources.junit import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from testopt.store import Store
+
+PLANS: Final = 50  # the last ones are looked at
+RECENT: Final = 20  # runs whose cases are looked at
+COMMITS: Final = 200  # runs whose commits are looked at
+SHARE: Final = 0.1  # of plans, commits or cases: what is rarer is worth a note, not a warning
+AHEAD: Final = timedelta(days=1)  # results without a time zone may be hours in the future
+_PLANNED_RUNS: Final = 4 * PLANS
+_FETCH: Final = "fetch the whole history: git fetch --unshallow (in CI: fetch-depth: 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that makes predictions worse: stable name, what it is, what to do about it.
+
+    ``warns`` is false for what comes and goes in a healthy project.
+    """
+
+    slug: str
+    message: str
+    fix: str
+    warns: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was found, and the numbers behind it.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        The most fundamental first.
+    runs : int
+        Runs that really happened.
+    plans : int
+        Plans looked at, at most the last ``PLANS``.
+    fallbacks : tuple of (str, int)
+        Why plans fell back to the original order, and how many of those looked at did.
+    """
+
+    findings: tuple[Finding, ...]
+    runs: int = 0
+    plans: int = 0
+    fallbacks: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether anything needs attention."""
+        return any(f.warns for f in self.findings)
+
+    @property
+    def line(self) -> str:
+        """The state in a few words, for the end of a plan's own line; empty when all is well."""
+        slugs = [f.slug.replace("-", " ") for f in self.findings if f.warns]
+        return f"testopt doctor: {', '.join(slugs)}" if slugs else ""
+
+
+def examine(
+    *,
+    repo: Path | None,
+    store: Store | None,
+    trouble: str = "",
+    quick: bool = False,
+    now: datetime | None = None,
+) -> Health:
+    """Look for what makes predictions worse.
+
+    Parameters
+    ----------
+    repo : Path, optional
+        Top folder of the repository; None where there is none.
+    store : Store, optional
+        None where there is none.
+    trouble : str
+        Why the store cannot be opened.
+    quick : bool
+        Leave out what reads the rows of results and predictions: for the line of a plan.
+    now : datetime, optional
+        The present.
+
+    Returns
+    -------
+    Health
+    """
+    findings = list(_clone(repo))
+    if trouble:
+        fix = "look closer: testopt store check"
+        return Health((*findings, Finding("damaged-store", trouble, fix)))
+    if store is None:
+        fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
+        return Health((*findings, Finding("no-results", "there is no store yet", fix)))
+    try:
+        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(quick=quick)
+    except StoreError as error:
+        fix = error.hint or "look closer: testopt store check"
+        return Health((*findings, Finding("damaged-store", error.message, fix)))
+
+
+def _clone(repo: Path | None) -> Iterator[Finding]:
+    if repo is None:
+        yield Finding(
+            "no-repository",
+            "there is no git repository, so nothing tells what changed",
+            "work inside a git repository, or name one with --repo",
+        )
+        return
+    try:
+        if is_shallow(repo):
+            yield Finding(
+                "shallow-clone", "the clone is shallow, so bases may be out of reach", _FETCH
+            )
+    except RepositoryError as error:
+        yield Finding("git", error.message, error.hint or "see that `git status` works here")
+
+
+class _Visit:
+    """One look at a store; the runs are read once."""
+
+    def __init__(
+        self, repo: Path | None, store: Store, findings: list[Finding], now: datetime
+    ) -> None:
+        self._repo, self._store, self._findings, self._now = repo, store, findings, now
+        columns = ["run_id", "commit", "time", "job", "source"]
+        rows = store.read("runs", columns=columns, where=[("kind", "in", ["real", "clean"])])
+        self._runs: list[dict[str, Any]] = sorted(
+            rows.to_pylist(), key=lambda r: (r["time"], r["run_id"]), reverse=True
+        )
+
+    def report(self, *, quick: bool) -> Health:
+        """Return what is found, the last run first in every list."""
+        if not self._runs:
+            fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
+            self._add("no-results", "the store holds no runs", fix)
+            return Health(tuple(self._findings))
+        self._clock()
+        self._commits()
+        self._bundle()
+        if quick:
+            return Health(tuple(self._findings), len(self._runs))
+        self._cases()
+        self._regressions()
+        plans, fallbacks = self._plans()
+        return Health(tuple(self._findings), len(self._runs), plans, fallbacks)
+
+    def _add(self, slug: str, message: str, fix: str, *, warns: bool = True) -> None:
+        self._findings.append(Finding(slug, message, fix, warns))
+
+    def _clock(self) -> None:
+        ahead = self._runs[0]["time"] - self._now
+        if ahead > AHEAD:
+            self._add(
+                "clock",
+                f"the last run is {ahead.total_seconds() / 86400:.0f} days ahead of the clock",
+                "set the clock of this machine, or ingest the results again with --time",
+            )
+
+    def _commits(self) -> None:
+        if self._repo is None or any(f.slug == "git" for f in self._findings):
+            return
+        recent = [run["commit"] for run in self._runs[:COMMITS]]
+        lost = missing_commits(self._repo, {c for c in recent if c})
+        unknown = sum(not commit or commit in lost for commit in recent)
+        if unknown:
+            self._add(
+                "unknown-commits",
+                f"{unknown} of the last {len(recent)} runs are of commits that are not known here",
+                f"{_FETCH}; name the commit of results that you read: testopt ingest --commit",
+                warns=unknown >= SHARE * len(recent),
+            )
+
+    def _bundle(self) -> None:
+        fix = "train a new one: testopt train"
+        try:
+            bundle = current_bundle(self._store)
+        except BundleError as error:
+            self._add("damaged-bundle", error.message, error.hint or fix)
+            return
+        if bundle is None:
+            self._add("no-bundle", "no model has been trained on this project yet", "testopt train")
+            return
+        last = datetime.fromisoformat(bundle.manifest["window"]["last"])
+        since = sum(run["time"] > last for run in self._runs)
+        if since > CATCH_UP_RUNS:
+            message = f"{since} runs have come since the bundle was trained ({last:%Y-%m-%d})"
+            self._add("stale-bundle", message, fix)
+
+    def _cases(self) -> None:
+        """Compare the ids of the last run with those before; count those that are ambiguous."""
+        ids = _ids(self._store, self._runs[:1])
+        before = _ids(self._store, self._runs[1 : RECENT + 1])
+        strange, gone = ids - before, before - ids
+        # A part of a suite, or a few new cases, is no other way of naming.
+        if len(strange) > SHARE * len(ids) and len(gone) > SHARE * len(before) > 0:
+            self._add(
+                "unmatched-cases",
+                f"{len(gone)} of {len(before)} case ids of earlier runs match nothing in the last "
+                f"run, and {len(strange)} of its {len(ids)} are new",
+                "let one source name the cases: pytest --testopt=record, or JUnit XML of one kind",
+            )
+        ambiguous = _ambiguous(self._repo, ids | before)
+        if ambiguous:
+            self._add(
+                "ambiguous-ids",
+                f"{len(ambiguous)} case ids name no single file, such as {min(ambiguous)}",
+                "write the file into the XML (pytest: -o junit_family=xunit1), or record with "
+                "pytest --testopt=record",
+            )
+
+    def _regressions(self) -> None:
+        if not regressions(self._store, self._runs):
+            self._add(
+                "no-regressions",
+                "no case has failed yet that had passed before, so there is little to learn from",
+                "make history from past commits: testopt backfill",
+            )
+
+    def _plans(self) -> tuple[int, tuple[tuple[str, int], ...]]:
+        policies = _last_policies(self._store, self._runs)
+        fell = Counter(p.partition(": ")[2] or "no reason" for p in policies if _fell_back(p))
+        total = sum(fell.values())
+        if total:
+            why, count = fell.most_common(1)[0]
+            self._add(
+                "fallbacks",
+                f"{total} of the last {len(policies)} plans fell back to the original order, "
+                f"{count} of them because: {why}",
+                "see the troubleshooting table of the README",
+                warns=total >= SHARE * PLANS,
+            )
+        return len(policies), tuple(fell.most_common())
+
+
+def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:
+    where = [("run_id", "in", [run["run_id"] for run in runs])]
+    rows = store.read("results", columns=["case_id"], where=where, dictionary=["case_id"])
+    return set(rows["case_id"].unique().to_pylist())
+
+
+def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
+    """Return the ids that begin with the dotted name of several files."""
+    if repo is None:
+        return set()
+    try:
+        resolver = Resolver(files_of(repo))
+    except RepositoryError:
+        return set()
+    found = set()
+    for case_id in ids:
+        name, mark, rest = case_id.partition("::")
+        if not mark or "/" in name or name.endswith(".py"):
+            continue
+        known = resolver.ambiguous
+        resolver.resolve({"classname": name, "name": rest}, Suite())
+        if resolver.ambiguous > known:
+            found.add(name)
+    return {i for i in ids if i.partition("::")[0] in found}
+
+
+def regressions(store: Store, runs: Sequence[dict[str, Any]]) -> int:
+    """Count the runs in which a case failed that had passed in the last run of the same job.
+
+    Parameters
+    ----------
+    store : Store
+    runs : sequence of dict
+        ``run_id``, ``job`` and ``time`` of the runs that count.
+    """
+    place = {
+        run["run_id"]: (run["job"], n)
+        for n, run in enumerate(sorted(runs, key=lambda r: (r["time"], r["run_id"])))
+    }
+    columns = ["run_id", "case_id", "outcome", "attempt"]
+    failing = store.read(
+        "results",
+        columns=["case_id"],
+        where=[("outcome", "in", sorted(FAILING))],
+        dictionary=["case_id"],
+    )
+    where = [("case_id", "in", failing["case_id"].unique().to_pylist())]
+    last: dict[tuple[str, str, int], tuple[int, str]] = {}
+    for row in store.read("results", columns=columns, where=where).to_pylist():
+        if row["run_id"] in place:
+            key = (row["case_id"], *place[row["run_id"]])
+            last[key] = max(last.get(key, (0, "")), (row["attempt"], row["outcome"]))
+    found: set[int] = set()
+    before: tuple[Any, ...] = ("", "", "")
+    for (case, job, run), (_, outcome) in sorted(last.items()):
+        if outcome in FAILING and before == (case, job, "passed"):
+            found.add(run)
+        before = (case, job, outcome)
+    return len(found)
+
+
+def _last_policies(store: Store, runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what decided in the last plans that were recorded, the last one first."""
+    planned = [run["run_id"] for run in runs if run["source"] == "pytest"][:_PLANNED_RUNS]
+    found: list[str] = []
+    for start in range(0, len(planned), PLANS):
+        ids = planned[start : start + PLANS]
+        where = [("run_id", "in", ids), ("rank", "==", 1)]
+        rows = store.read("predictions", columns=["run_id", "policy"], where=where)
+        by_run = dict(zip(*rows.to_pydict().values(), strict=True))
+        found += [by_run[run_id] for run_id in ids if run_id in by_run]
+        if len(found) >= PLANS:
+            break
+    return found[:PLANS]
+
+
+def _fell_back(policy: str) -> bool:
+    return policy.partition(" ")[0] == "none"
