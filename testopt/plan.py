@@ -33,6 +33,7 @@ def plan(
     branch: str | None = None,
     now: datetime | None = None,
     sources: Sources | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Order the cases of a run about to start.
 
@@ -50,6 +51,9 @@ def plan(
         Only what was known before is used; default: the present.
     sources : Sources, optional
         Reads what the sources say of the change and the cases.
+    strict : bool
+        Keep the original order where there is a bundle that cannot be used; otherwise what is
+        known without one decides.
 
     Returns
     -------
@@ -60,10 +64,12 @@ def plan(
     try:
         known = _known(store, now)
     except StoreError as error:
-        return _unordered(unique, change, error.message)
+        return original(unique, change, error.message)
+    if strict and store is not None and known.trouble:
+        return original(unique, change, known.trouble)
     text = sources.of_change(unique, change) if sources is not None else None
     if known.bundle is None and known.state.history.tick == 0 and text is None:
-        return _unordered(unique, change, known.trouble or "there is no history yet")
+        return original(unique, change, known.trouble or "there is no history yet")
     run = Run("", now or datetime.now(UTC), job, change.head, change.base, branch)
     ordered = _ordered(known, Query(run, unique, change.files, text))
     note = "; ".join(filter(None, [_source(known, text), known.stale, _unknown(change)]))
@@ -106,7 +112,8 @@ def _ordered(known: _Known, query: Query) -> tuple[PlannedCase, ...]:
     )
 
 
-def _unordered(cases: Sequence[str], change: Change, why: str) -> Plan:
+def original(cases: Sequence[str], change: Change, why: str) -> Plan:
+    """Return the plan that leaves different cases in their order, and says why."""
     rows = (
         PlannedCase(case, rank, 0.0, 0.0, selected=True, reason="original order")
         for rank, case in enumerate(cases, 1)
