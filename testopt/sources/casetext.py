@@ -175,12 +175,11 @@ class CaseTexts:
     def _written_with(
         self, run: RunSources, places: Places, documents: Documents
     ) -> dict[str, NDArray[np.float32]]:
-        out = {}
-        for part, ranges in (("lines", places.old_lines), ("owners", places.old_owners)):
-            found = self._together.written_with(run.base, ranges)
-            size = len(documents.keys)
-            out[part] = unknown(size) if found is None else documents.spread(found, missing=0.0)
-        return out
+        ranges = {"lines": places.old_lines, "owners": places.old_owners}
+        found = self._together.written_with(run.base, ranges)
+        if found is None:
+            return dict.fromkeys(ranges, unknown(len(documents.keys)))
+        return {part: documents.spread(found[part], missing=0.0) for part in ranges}
 
     def _imports(self, run: RunSources, documents: Documents) -> NDArray[np.float32]:
         """Tell which test files import a changed module."""

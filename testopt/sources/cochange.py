@@ -6,6 +6,7 @@ the same commit. Only ancestors of the base are asked, so nothing of the change 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from math import log2
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Document = tuple[str, str]  # path and dotted name of a test function; no name: the file
 
+FILES: Final = 8  # changed files whose last writers are asked for
 RECENT: Final = 40  # commits that touched tests, looked at for the recency of edits
 WRITERS: Final = 15  # commits that wrote most of the changed lines
 MOST_FILES: Final = 60  # a commit that edits more test files tells nothing of any of them
@@ -33,6 +35,7 @@ _TESTS: Final = tuple(
     for word in ("test", "spec", "e2e")
     for rest in ("", "/**")
 )
+_BLAMED: Final = re.compile(rb"\^?([0-9a-f]{40,64}) (?:.*? )??\s*(\d+)\)")
 _RANGES: Final = 60
 _BLAME_S: Final = 1.5
 _LOG_S: Final = 6.0
@@ -126,29 +129,48 @@ class WrittenTogether:
         }
 
     def written_with(
-        self, base: str, ranges: Mapping[str, Sequence[range]]
-    ) -> dict[Document, float] | None:
+        self, base: str, parts: Mapping[str, Mapping[str, Sequence[range]]]
+    ) -> dict[str, dict[Document, float]] | None:
         """Return how much of some lines was last written together with each test.
 
         Parameters
         ----------
         base : str
             Full hash of the commit that has the lines.
-        ranges : mapping of str to sequence of range
-            Line numbers from 1 by path.
+        parts : mapping of str to mapping of str to sequence of range
+            For each part: line numbers from 1, by path. At most ``FILES`` files are looked at.
 
         Returns
         -------
         dict or None
-            Share of the lines, divided by log2(1 + tests edited in that commit); None where git
-            does not answer in time.
+            For each part, the share of its lines, divided by log2(1 + tests edited in the commit
+            that wrote them), by test; None where git does not answer in time.
         """
-        writers: Counter[str] = Counter()
-        for path, lines in ranges.items():
-            found = self._blame(base, path, lines)
+        wanted: dict[str, set[range]] = {}
+        for ranges in parts.values():
+            for path, lines in ranges.items():
+                wanted.setdefault(path, set()).update(lines)
+        writers: dict[str, dict[int, str]] = {}
+        for path in list(wanted)[:FILES]:
+            found = self._blame(base, path, wanted[path])
             if found is None:
                 return None
-            writers.update(found)
+            writers[path] = found
+        return {
+            part: self._shares(
+                Counter(
+                    writers[path][line]
+                    for path, lines in ranges.items()
+                    if path in writers
+                    for line in {number for one in lines for number in _filled(one)}
+                    if line in writers[path]
+                )
+            )
+            for part, ranges in parts.items()
+        }
+
+    def _shares(self, writers: Counter[str]) -> dict[Document, float]:
+        """Return what part of some lines came with each test."""
         total = sum(writers.values())
         chosen = writers.most_common(WRITERS)
         touched = self.touched(commit for commit, _ in chosen)
@@ -160,9 +182,9 @@ class WrittenTogether:
                 weights[document] = weights.get(document, 0.0) + gain
         return weights
 
-    def _blame(self, base: str, path: str, lines: Sequence[range]) -> Counter[str] | None:
-        """Return how many of the lines each commit wrote; None where git does not answer."""
-        spans = sorted({(r.start, max(r.stop - 1, r.start)) for r in lines})[:_RANGES]
+    def _blame(self, base: str, path: str, lines: Iterable[range]) -> dict[int, str] | None:
+        """Return the commit that wrote each of some lines; None where git does not answer."""
+        spans = sorted({(_filled(r).start, _filled(r).stop - 1) for r in lines})[:_RANGES]
         options = [option for first, last in spans for option in ("-L", f"{first},{last}")]
         try:
             out = run_git(
@@ -171,8 +193,16 @@ class WrittenTogether:
             )  # fmt: skip
         except RepositoryError:
             return None
-        heads = (line.split(b" ", 1)[0].lstrip(b"^") for line in out.splitlines() if line)
-        return Counter(head.decode() for head in heads)
+        return {
+            int(found[2]): found[1].decode()
+            for found in map(_BLAMED.match, out.splitlines())
+            if found
+        }
+
+
+def _filled(lines: range) -> range:
+    """Return the lines, or where there is none the one at which others come in."""
+    return lines if len(lines) else range(lines.start, lines.start + 1)
 
 
 def _is_test(path: str) -> bool:

@@ -139,6 +139,13 @@ def test_git_knows_which_test_was_written_with_the_changed_lines(repo):
     assert later.edited[later.document].tolist() == [0, 40, 0, 0]
 
 
+def test_lines_that_come_in_count_as_the_one_they_stand_at(repo):
+    repo.git("checkout", "-q", repo.base)
+    longer = CORE.replace("    return name.lower()", "    print(name)\n    return name.lower()")
+    text = read(repo, repo.commit(pkg__core_py=longer))
+    assert text.written_with["lines"][text.document][1] > 0
+
+
 def test_edited_tests_are_in_the_change_and_a_change_of_tests_alone_says_nothing_else(repo):
     text = read(repo, repo.tests)
     assert text.in_change[text.document].tolist() == [0, 1, 0, 0]
