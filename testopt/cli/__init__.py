@@ -14,6 +14,7 @@ from testopt.errors import TestoptError
 COMMANDS = {
     "backfill": "testopt.cli.backfill",
     "backtest": "testopt.cli.backtest",
+    "doctor": "testopt.cli.doctor",
     "hotspots": "testopt.cli.hotspots",
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",

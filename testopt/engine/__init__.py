@@ -7,7 +7,8 @@ name of the request, with ``error`` (one line) where it could not be met:
 ``plan``     -> ids (node ids, duplicates allowed): rank, probability, cost of each, note, degraded
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
-``end``      -> complete: writes the run to the store; note
+``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""): writes
+             the run to the store; note
 
 An end of the input without ``end`` leaves nothing behind: a crash of pytest records no half run.
 While pytest collects, the engine reads git and opens the store. It ends with its input, and
@@ -32,6 +33,7 @@ from testopt.errors import TestoptError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from testopt.doctor import Health
     from testopt.schema import Plan
     from testopt.snapshot import Sources
 
@@ -51,6 +53,7 @@ class Engine:
     _trouble: str = ""
     _plan: Plan | None = None
     _sources: Sources | None = None
+    _health: Health | None = None
     _mode: str = ""
     _each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
@@ -91,7 +94,16 @@ class Engine:
             Path(request["root"]), base=request.get("base", ""), store=request.get("store", "")
         )
         if self._mode != "record":
-            from testopt import plan  # noqa: F401 - imported while pytest collects
+            self._look_around(self._place)
+
+    def _look_around(self, place: Workplace) -> None:
+        """Import what a plan needs, and look for what stands in its way, while pytest collects."""
+        from testopt import plan  # noqa: F401
+        from testopt.doctor import examine
+
+        self._health = examine(repo=place.repo, store=place.store, quick=True, now=place.began)
+        clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
+        place.doubt = place.doubt or clock
 
     def _where(self) -> Workplace:
         if self._place is None:
@@ -131,6 +143,9 @@ class Engine:
         from testopt.snapshot import Sources
 
         place = self._where()
+        if place.doubt:
+            self._plan = plan.original(cases, place.change, place.doubt)
+            return self._plan.cases
         if self._sources is None and place.repo is not None:
             self._sources = Sources(place.repo, place.store)
         self._plan = plan.plan(
@@ -141,17 +156,20 @@ class Engine:
             branch=place.branch,
             now=place.began,
             sources=self._sources,
+            strict=True,
         )
         return self._plan.cases
 
     def _word(self) -> dict[str, Any]:
-        """Return how the plan came about, for the user's eyes."""
+        """Return how the plan came about, and what makes it worse, for the user's eyes."""
         place, plan = self._where(), self._plan
         text = plan.note if plan else ""
-        if not place.change.known and place.change.why not in text:
-            text = f"{text}; the change is unknown: {place.change.why}".lstrip("; ")
-        degraded = bool(plan and plan.degraded)
-        return {"note": text, "degraded": degraded, "doubtful": not place.change.known}
+        if plan and plan.degraded:
+            return {"note": text, "degraded": True}
+        health = self._health.line if self._health else ""
+        unknown = "" if place.change.known else place.change.why
+        parts = [text, unknown if unknown not in text else "", health]
+        return {"note": "; ".join(filter(None, parts)), "doubtful": bool(unknown)}
 
     def _results(self, request: Mapping[str, Any]) -> None:
         self._rows += request["rows"]
@@ -164,13 +182,13 @@ class Engine:
         from testopt.ingest import record
 
         store = place.open_store()
-        made = self._record(place, complete=bool(request.get("complete")))
+        made = self._record(place, request)
         record(store=store, record=made)
         if self._sources is not None:
             self._sources.keep()
         return {"note": f"{len(made.results)} results recorded in {self._short(place)}"}
 
-    def _record(self, place: Workplace, *, complete: bool) -> Any:
+    def _record(self, place: Workplace, request: Mapping[str, Any]) -> Any:
         from uuid import uuid4
 
         from testopt.schema import Run, RunRecord
@@ -187,25 +205,40 @@ class Engine:
             branch=place.branch,
             source="pytest",
             duration_s=(datetime.now(UTC) - place.began).total_seconds(),
-            complete=complete,
+            complete=bool(request.get("complete")),
         )
-        ran = {result.case_id for result in results}
-        return RunRecord(run, results, place.change, self._predictions(ran))
+        ran = list(dict.fromkeys(result.case_id for result in results))
+        predictions = self._predictions(ran, request)
+        return RunRecord(run, results, place.change, predictions)
 
-    def _predictions(self, ran: set[str]) -> list[dict[str, Any]]:
-        if self._plan is None:
-            return []
+    def _predictions(
+        self, ran: Sequence[str], request: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the plan as rows; one that fell back says why, also where none was made."""
+        from testopt.plan import original
+
+        plan, fell_back = self._plan, str(request.get("fell_back") or "")
+        if plan is None:
+            if not fell_back:
+                return []
+            plan = original(ran, self._where().change, fell_back)
+        mode = str(request.get("mode") or self._mode)
+        policy = f"{plan.policy} {mode}"
+        if plan.degraded or fell_back:
+            why = fell_back or plan.note
+            policy = f"none {mode}: {why.removeprefix('original order: ')}"
+        executed = set(ran)
         return [
             {
                 "case_id": case.case_id,
                 "probability": case.probability,
                 "rank": case.rank,
                 "selected": case.selected,
-                "executed": case.case_id in ran,
+                "executed": case.case_id in executed,
                 "reason": case.reason,
-                "policy": f"{self._plan.policy} {self._mode}",
+                "policy": policy,
             }
-            for case in self._plan.cases
+            for case in plan.cases
         ]
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _RECENT_RUNS: Final = 5  # their cases are the known ones
+_GIT_S: Final = 4.0  # a git that takes longer to say where it is hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ def _storable(text: str) -> str:
 
 @dataclass(slots=True)
 class Workplace:
-    """Where the run takes place: repository, store, and what CI and git say of it."""
+    """Where the run takes place: repository, store, and what CI and git say of it.
+
+    ``doubt`` says why no order is to be trusted: there is a repository, and what changed in it is
+    unknown. Where there is no repository, the order follows from history alone.
+    """
 
     root: Path
     repo: Path | None
@@ -72,6 +77,7 @@ class Workplace:
     is_fork: bool
     ci_run: str | None
     began: datetime
+    doubt: str = ""
 
     def open_store(self) -> Store:
         """Open the store to write to; a new one is made."""
@@ -101,52 +107,65 @@ def find_workplace(root: Path, *, base: str = "", store: str = "") -> Workplace:
         For unusable settings, an unknown base, or a damaged store.
     """
     from testopt.ingest.context import RunContext, RunOptions
-    from testopt.schema import Change
     from testopt.settings import Settings
     from testopt.sources.change import find_change
     from testopt.sources.ci import ci_context
-    from testopt.sources.git import find_root
 
     began = datetime.now(UTC)
     root = root.resolve()
-    change, repo = None, None
-    try:
-        repo = find_root(root)
-    except RepositoryError as error:
-        change = Change(known=False, why=error.message)
+    repo, change = _repository(root)
+    top = repo or _marked(root) or root
     ci = ci_context()
-    settings = Settings.load(repo or root, overrides={"store": store or None})
-    url = settings.store_url(repo or root)
+    settings = Settings.load(top, overrides={"store": store or None})
+    url = settings.store_url(top)
     context = RunContext(repo=repo, options=RunOptions(base=base or None), ci=ci)
     commit, branch = context.commit_at(began)
     opened = _open(url)
-    if change is None and repo is not None:
+    if repo is not None:
         previous = _previous_commit(opened, context.job, branch)
         try:
             change = find_change(repo, base=base or None, ci=ci, previous=previous)
         except RevisionError as error:
-            change = Change(known=False, why=error.message)
+            change = replace(change, why=error.message)
+    doubtful = not change.known and _marked(root) is not None
     return Workplace(
         root=root,
         repo=repo,
         settings=settings,
         url=url,
         context=context,
-        change=change or Change(known=False),
+        change=change,
         commit=commit,
         branch=branch,
         store=opened,
-        names=Names(_prefix(root, repo)),
+        names=Names(_prefix(root, top)),
         is_fork=bool(ci and ci.is_fork),
         ci_run=ci.run if ci else None,
         began=began,
+        doubt=f"the change is unknown: {change.why}" if doubtful else "",
     )
 
 
-def _prefix(root: Path, repo: Path | None) -> str:
-    if repo is None or not root.is_relative_to(repo.resolve()):
+def _repository(root: Path) -> tuple[Path | None, Change]:
+    """Return the repository around a folder, and a change that is not known yet, or why not."""
+    from testopt.schema import Change
+    from testopt.sources.git import find_root
+
+    try:
+        return find_root(root, timeout=_GIT_S), Change(known=False)
+    except RepositoryError as error:
+        return None, Change(known=False, why=str(error.__cause__ or error))
+
+
+def _marked(root: Path) -> Path | None:
+    """Return the top of the repository around a folder, whether or not git can be asked."""
+    return next((p for p in (root, *root.parents) if (p / ".git").exists()), None)
+
+
+def _prefix(root: Path, top: Path) -> str:
+    if not root.is_relative_to(top.resolve()):
         return ""
-    path = root.relative_to(repo.resolve()).as_posix()
+    path = root.relative_to(top.resolve()).as_posix()
     return "" if path == "." else path
 
 

@@ -72,17 +72,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what was done; in a quiet run only what could not be done."""
-    notes = terminalreporter.config.stash.get(_NOTES, None)
-    if notes:
-        quiet = terminalreporter.verbosity < 0
-        lines = [text for text, trouble in notes if trouble or not quiet]
-        if lines:
-            terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
+    quiet = terminalreporter.verbosity < 0
+    lines = [text for text, bad in notes(terminalreporter.config) if text and (bad or not quiet)]
+    if lines:
+        terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
 
 
 def note(config: pytest.Config, text: str, *, trouble: bool = False) -> None:
     """Keep a text for the line in the terminal summary; ``trouble`` is said in quiet runs too."""
     config.stash.setdefault(_NOTES, []).append((text, trouble))
+
+
+def notes(config: pytest.Config) -> list[tuple[str, bool]]:
+    """Return the texts that were noted, and whether each is of trouble."""
+    found = config.stash.get(_NOTES, None)
+    return [] if found is None else list(found)
 
 
 def fail_open(config: pytest.Config, what: str, step: Callable[..., Any], *args: Any) -> Any:

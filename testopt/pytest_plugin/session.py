@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.pytest_plugin import fail_open, note
+from testopt.pytest_plugin import fail_open, note, notes
 from testopt.pytest_plugin.apply import Order, check_permutation, order_items, payload
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
 from testopt.pytest_plugin.options import Options, read_options
@@ -124,7 +124,12 @@ class Run:
         missing = self._items is not None and self._recorder.seen < self._items
         finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         answer = self.client.ask(
-            {"op": "end", "complete": finished and not stopped and not missing},
+            {
+                "op": "end",
+                "complete": finished and not stopped and not missing,
+                "mode": self.options.mode,
+                "fell_back": _fell_back(self.config),
+            },
             self.options.timeout_s,
         )
         note(self.config, str(answer.get("note", "")))
@@ -194,6 +199,13 @@ class Distributor:
         if not _chose_scope_order(self._config):
             self._config.option.loadscopereorder = False
         return found
+
+
+def _fell_back(config: pytest.Config) -> str:
+    """Return why the order that was asked for was not used; empty where it was."""
+    start = f"{_NOT_ORDERED}: "
+    found = (text for text, trouble in notes(config) if trouble and text.startswith(start))
+    return next(found, "").removeprefix(start)
 
 
 def _say(config: pytest.Config, options: Options, answer: dict[str, Any]) -> None:

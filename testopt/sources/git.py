@@ -144,25 +144,34 @@ class GitStream:
             raise RepositoryError(self._where)
 
 
-def find_root(path: Path) -> Path:
+def find_root(path: Path, *, timeout: float = TIMEOUT_S) -> Path:
     """Return the top folder of the repository around `path` (a bare one: its git folder).
+
+    Parameters
+    ----------
+    path : Path
+        A folder.
+    timeout : float
+        Seconds before git is stopped.
 
     Raises
     ------
     RepositoryError
-        When there is no repository there.
+        When there is no repository there, or git does not answer.
     """
     hint = "run inside a git repository, or name one with --repo"
     if not path.is_dir():
         raise RepositoryError(f"there is no folder {path}", hint)
     try:
-        out = run_git(path, "rev-parse", "--is-bare-repository", "--absolute-git-dir")
+        out = run_git(
+            path, "rev-parse", "--is-bare-repository", "--absolute-git-dir", timeout=timeout
+        )
         bare, git_dir = out.decode("utf-8", "surrogateescape").splitlines()[:2]
         if bare == "true":
             return Path(git_dir)
-        top = run_git(path, "rev-parse", "--show-toplevel")
+        top = run_git(path, "rev-parse", "--show-toplevel", timeout=timeout)
     except RepositoryError as error:
-        if "not found" in error.message and "git was" in error.message:
+        if " failed in " not in error.message:  # git is missing, or hangs
             raise
         raise RepositoryError(f"{path} is not in a git repository", hint) from error
     return Path(os.fsdecode(top.rstrip(b"\n")))

@@ -183,7 +183,7 @@ def test_no_store_then_an_unknown_base_then_a_damaged_store(real):
     assert first == "testopt: original order: there is no store yet; 3 results recorded in .testopt"
     assert (real.path / ".testopt" / ".gitignore").read_text().strip() == "*"
     line = real.line("--testopt=shadow", "--testopt-base=no-such-branch")
-    assert "the change is unknown: unknown revision 'no-such-branch'" in line
+    assert "original order: the change is unknown: unknown revision 'no-such-branch'" in line
     (real.path / ".testopt" / "format.json").write_text("{")
     line = real.line("--testopt=rank")
     assert "original order: " in line

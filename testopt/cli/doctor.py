@@ -1,0 +1,66 @@
+"""``testopt doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from testopt.cli.common import Context, print_json, printable
+from testopt.errors import EmptyStoreError, StoreError
+
+if TYPE_CHECKING:
+    from testopt.doctor import Health
+    from testopt.store import Store
+
+
+@click.command("doctor")
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.pass_context
+def command(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
+    """Say what is missing for a good prediction, and how to get it.
+
+    A warning makes predictions worse; a note is of what comes and goes in a healthy project.
+
+    \b
+    Example:
+      testopt doctor
+      testopt doctor --strict
+    """
+    from testopt.doctor import examine
+
+    context: Context = ctx.obj
+    store, trouble = _open(context)
+    health = examine(repo=context.root_or_none, store=store, trouble=trouble)
+    if as_json:
+        print_json({"ok": not health.degraded, **asdict(health)})
+    else:
+        _print(health)
+    if strict and health.degraded:
+        ctx.exit(1)
+
+
+def _open(context: Context) -> tuple[Store | None, str]:
+    from testopt.store import Store
+
+    try:
+        return Store.open(context.store_url), ""
+    except EmptyStoreError:
+        return None, ""
+    except StoreError as error:
+        return None, error.message
+
+
+def _print(health: Health) -> None:
+    for finding in health.findings:
+        word, color = ("warning", "yellow") if finding.warns else ("note", "blue")
+        click.secho(f"{word}: ", fg=color, nl=False)
+        click.echo(f"{finding.slug}: {printable(finding.message)}")
+        click.echo(f"  fix: {printable(finding.fix)}")
+    click.echo(f"{health.runs} runs; {health.plans} plans looked at")
+    for why, count in health.fallbacks:
+        click.echo(f"  {count} fell back: {printable(why)}")
+    if not health.degraded:
+        click.echo("nothing stands in the way of a good prediction")
