@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,12 @@ FORMAT_VERSION: Final = 1  # 1: first format (0.1.0)
 MANIFEST: Final = "manifest.json"
 MAX_FILE_BYTES: Final = 1 << 30
 MAX_MANIFEST_BYTES: Final = 4 << 20
+MAX_CALIBRATION: Final = 1e6
+# What zipfile and numpy raise for bytes that are no archive of arrays.
+_UNREADABLE: Final = (
+    ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, struct.error, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,8 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     forest = load_arrays(_checked(manifest, "forest.npz", read))
     state = load_arrays(_checked(manifest, "state.npz", read))
     line = manifest.get("calibration")
-    if not (isinstance(line, list) and [type(v) for v in line] == [float, float]):
+    floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
+    if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
     return Bundle(manifest, Forest.load(forest), (line[0], line[1]), state)
 
@@ -137,7 +146,7 @@ def load_arrays(data: bytes) -> dict[str, NDArray[Any]]:
                 raise BundleError("an array file is larger than allowed")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise BundleError(f"an array file is damaged: {error}") from None
 
 
@@ -149,7 +158,7 @@ def _manifest(data: bytes | None) -> dict[str, Any]:
         manifest = json.loads(data[: MAX_MANIFEST_BYTES + 1])
         version, files = manifest["format"], manifest["files"]
         sound = isinstance(files, dict) and all(
-            "sha256" in f and "bytes" in f for f in files.values()
+            isinstance(f, dict) and "sha256" in f and "bytes" in f for f in files.values()
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"manifest.json is damaged: {error}", hint) from None

@@ -16,7 +16,7 @@ import numpy as np
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import RunFrame, frames
-from testopt.features.pipeline import FeatureState, feature_hash
+from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.sources.casetext import CaseTexts
 
 if TYPE_CHECKING:
@@ -228,14 +228,21 @@ def current_bundle(store: Store) -> Bundle | None:
     BundleError
         When it is damaged.
     """
-    data = store.read_blob(_CURRENT)
-    if data is None:
-        return None
     try:
+        data = store.read_blob(_CURRENT)
+        if data is None:
+            return None
         name = str(json.loads(data)["bundle"])
-    except (ValueError, KeyError, TypeError):
+        bundle = unpack(
+            lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash()
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
-    return unpack(lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash())
+    except StoreError as error:
+        raise BundleError(error.message, error.hint) from error
+    if bundle.forest.n_features != len(NAMES):
+        raise BundleError("the bundle's forest takes other features", "run: testopt train")
+    return bundle
 
 
 def last_cases(store: Store) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable
-from testopt.errors import EmptyStoreError, InputFileError
+from testopt.errors import EmptyStoreError, InputFileError, UsageError
 
 if TYPE_CHECKING:
     from testopt.schema import Change, Plan
@@ -122,22 +122,35 @@ def _change(ctx: Context, diff: str | None, base: str | None, head: str | None) 
 
 def _read_cases(name: str) -> list[str]:
     """Read case ids; lines that are no ids (pytest's own summary) are passed over."""
+    place = "standard input" if name == "-" else name
     try:
         with click.open_file(name, encoding="utf-8", errors="surrogateescape") as stream:
             text = stream.read()
     except OSError as error:
-        raise InputFileError(f"{name} cannot be read: {error.strerror}", "check --cases") from None
+        raise InputFileError(f"{place} cannot be read: {error.strerror}", "check --cases") from None
     if text.lstrip().startswith("["):
-        try:
-            ids = json.loads(text)
-        except ValueError as error:
-            raise InputFileError(f"{name} is not a JSON list: {error}", "check --cases") from None
-        if not all(isinstance(i, str) for i in ids):
-            raise InputFileError(f"{name} holds something other than text", "check --cases")
-        return list(ids)
-    lines = text.splitlines()
-    end = lines.index("") if "" in lines[1:] else len(lines)
+        return _listed_cases(text, place)
+    lines = text.lstrip("\n").split("\n")  # other line breaks may stand in an id
+    end = lines.index("") if "" in lines else len(lines)
     return [line for line in lines[:end] if line.strip()]
+
+
+def _listed_cases(text: str, place: str) -> list[str]:
+    try:
+        ids = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(f"{place} is not a JSON list: {error}", "check --cases") from None
+    if not all(isinstance(i, str) for i in ids):
+        raise InputFileError(f"{place} holds something other than text", "check --cases")
+    return [i.encode("utf-8", "backslashreplace").decode() for i in ids]  # lone surrogates
+
+
+def _lines(ids: list[str]) -> bytes:
+    """Return ids one a line, bytes that are no UTF-8 as they came."""
+    broken = next((i for i in ids if "\n" in i or "\r" in i), None)
+    if broken is not None:
+        raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
+    return "".join(f"{i}\n" for i in ids).encode("utf-8", "surrogateescape")
 
 
 def _print(made: Plan, form: str, *, everything: bool) -> None:
@@ -148,7 +161,7 @@ def _print(made: Plan, form: str, *, everything: bool) -> None:
         print_json({"policy": made.policy, "note": made.note, "degraded": made.degraded,
                     "change": change, "cases": cases})  # fmt: skip
     elif form == "pytest":
-        click.echo("\n".join(case.case_id for case in made.cases))
+        click.echo(_lines([case.case_id for case in made.cases]), nl=False)
     else:
         _print_text(made, everything=everything)
 

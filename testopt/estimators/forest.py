@@ -140,8 +140,27 @@ class Forest:
             forest = cls(**{**values, "n_features": int(values["n_features"])})
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the compiled forest is incomplete: {error}") from None
+        forest._check_shapes()
         forest._check()
         return forest
+
+    def _check_shapes(self) -> None:
+        nodes: list[NDArray[Any]] = [
+            self.feature,
+            self.threshold,
+            self.left,
+            self.right,
+            self.nan_left,
+        ]
+        kinds = [array.dtype.kind for array in (self.roots, *nodes)]
+        sound = (
+            kinds == ["i", "i", "f", "i", "i", "b"]
+            and self.roots.ndim == 1
+            and all(array.shape == (self.feature.size,) for array in nodes)
+            and bool(np.isfinite(self.threshold).all())
+        )
+        if not sound:
+            raise BundleError("the compiled forest has arrays of other types or sizes")
 
     def _check(self) -> None:
         nodes = len(self.feature)
@@ -149,8 +168,7 @@ class Forest:
         at = np.arange(nodes)[inner]
         children = np.stack([self.left[inner], self.right[inner]])
         sound = (
-            all(len(a) == nodes for a in (self.threshold, self.left, self.right, self.nan_left))
-            and bool(np.all((self.roots >= 0) & (self.roots < nodes)))
+            bool(np.all((self.roots >= 0) & (self.roots < nodes)))
             and bool(np.all(self.feature < self.n_features))
             and bool(np.all((children > at) & (children < nodes)))
         )

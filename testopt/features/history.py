@@ -80,6 +80,15 @@ class _Columns:
             tail: NDArray[Any] = np.full(more, default, dtype)
             self.arrays[name] = np.concatenate([self.arrays[name], tail])
 
+    def load(self, state: Mapping[str, NDArray[Any]], prefix: str, size: int) -> None:
+        """Take the arrays of a file; ValueError where they are not as long and of the types."""
+        arrays = {name: state[f"{prefix}.{name}"] for name in self._layout}
+        sound = all(arrays[name].dtype == dtype for name, (dtype, _) in self._layout.items())
+        shapes = {array.shape for array in arrays.values()}
+        if not sound or len(shapes) != 1 or not all(len(s) == 1 and s[0] >= size for s in shapes):
+            raise ValueError(f"the columns of {prefix} do not fit together")
+        self.arrays = arrays
+
 
 class HistoryState:
     """The past of every case, as of the last update.
@@ -183,15 +192,13 @@ class HistoryState:
         """Rebuild a state from what `dump` returned."""
         new = cls()
         new.table = CaseTable.load(state["table.ids"], state["table.ends"])
-        for name in _CASE_STATE:
-            new._case.arrays[name] = state[f"case.{name}"]
+        new._case.load(state, "case", len(new.table))
         for level in LEVELS:
-            for name in _GROUP_STATE:
-                new._group[level].arrays[name] = state[f"{level}.{name}"]
+            new._group[level].load(state, level, new.table.group_count(level))
         prefix = "lineage."
         parts = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         new._lineage = Lineage.load(parts)
-        new._recent = state["recent"]
+        new._recent = state["recent"].astype(np.float64).reshape(2)
         new.tick, new.last_time = int(state["clock"][0]), float(state["clock"][1])
         new.last_run = state["last_run"].tobytes().decode()
         return new

@@ -75,7 +75,8 @@ class FeatureState:
     def age(arrays: Mapping[str, NDArray[Any]]) -> float:
         """Return a number that is smaller for what `dump` returned later in a history."""
         clock = arrays.get("history.clock")
-        return -float(clock[0]) if clock is not None and clock.shape == (2,) else 0.0
+        sound = clock is not None and clock.shape == (2,) and clock.dtype == np.float64
+        return -float(clock[0]) if clock is not None and sound else 0.0
 
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
