@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def command(  # noqa: PLR0913 - one parameter an option
       testopt rank --base origin/main --format pytest > order.txt
       pytest --collect-only -q | testopt rank --cases -
     """
+    from testopt.ingest.context import RunContext, RunOptions
     from testopt.plan import plan
     from testopt.snapshot import Sources, last_cases
     from testopt.sources.ci import ci_context
@@ -75,7 +77,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if diff and (base or head):
         raise click.UsageError("--diff says what changed: it excludes --base and --head")
     store = _store(ctx)
-    ci = ci_context()
+    here = RunContext(repo=ctx.root_or_none, options=RunOptions(job=job), ci=ci_context())
     change = _change(ctx, diff, base, head)
     sources = None if diff else Sources(ctx.root, store)
     ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
@@ -83,8 +85,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         cases=ids,
         change=change,
         store=store,
-        job=job if job is not None else (ci.job if ci else ""),
-        branch=ci.branch if ci else None,
+        job=here.job,
+        branch=here.commit_at(datetime.now(UTC))[1],
         sources=sources,
     )
     if sources is not None:
