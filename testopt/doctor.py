@@ -79,6 +79,7 @@ def examine(
     *,
     repo: Path | None,
     store: Store | None,
+    no_repo: str = "",
     trouble: str = "",
     quick: bool = False,
     now: datetime | None = None,
@@ -91,6 +92,8 @@ def examine(
         Top folder of the repository; None where there is none.
     store : Store, optional
         None where there is none.
+    no_repo : str
+        Why there is no repository.
     trouble : str
         Why the store cannot be opened.
     quick : bool
@@ -102,7 +105,7 @@ def examine(
     -------
     Health
     """
-    findings = list(_clone(repo))
+    findings = list(_clone(repo, no_repo))
     if trouble:
         fix = "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", trouble, fix)))
@@ -116,12 +119,12 @@ def examine(
         return Health((*findings, Finding("damaged-store", error.message, fix)))
 
 
-def _clone(repo: Path | None) -> Iterator[Finding]:
+def _clone(repo: Path | None, no_repo: str) -> Iterator[Finding]:
     if repo is None:
         yield Finding(
             "no-repository",
-            "there is no git repository, so nothing tells what changed",
-            "work inside a git repository, or name one with --repo",
+            f"nothing tells what changed: {no_repo or 'there is no git repository'}",
+            "work inside a git repository with git on the PATH, or name one with --repo",
         )
         return
     try:

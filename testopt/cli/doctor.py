@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable
-from testopt.errors import EmptyStoreError, StoreError
+from testopt.errors import EmptyStoreError, RepositoryError, StoreError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testopt.doctor import Health
     from testopt.store import Store
 
@@ -33,13 +35,21 @@ def command(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
 
     context: Context = ctx.obj
     store, trouble = _open(context)
-    health = examine(repo=context.root_or_none, store=store, trouble=trouble)
+    repo, no_repo = _repository(context)
+    health = examine(repo=repo, store=store, no_repo=no_repo, trouble=trouble)
     if as_json:
         print_json({"ok": not health.degraded, **asdict(health)})
     else:
         _print(health)
     if strict and health.degraded:
         ctx.exit(1)
+
+
+def _repository(context: Context) -> tuple[Path | None, str]:
+    try:
+        return context.root, ""
+    except RepositoryError as error:
+        return None, error.message
 
 
 def _open(context: Context) -> tuple[Store | None, str]:

@@ -101,7 +101,13 @@ class Engine:
         from testopt import plan  # noqa: F401
         from testopt.doctor import examine
 
-        self._health = examine(repo=place.repo, store=place.store, quick=True, now=place.began)
+        self._health = examine(
+            repo=place.repo,
+            store=place.store,
+            no_repo=place.change.why if place.repo is None else "",
+            quick=True,
+            now=place.began,
+        )
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
         place.doubt = place.doubt or clock
 

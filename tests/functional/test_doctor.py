@@ -1,0 +1,203 @@
+"""`testopt doctor` names what makes predictions worse, on real repositories, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from testopt.schema import Change, Result, Run, RunRecord
+from testopt.store import Store
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Project:
+    """A repository with a store."""
+
+    def __init__(self, repo, call) -> None:
+        self.repo, self._call = repo, call
+        self.head = repo.commit("first", {"src/a.py": "x = 1\n", ".gitignore": ".testopt/\n"})
+        self.runs = 0
+        self._pending: list[RunRecord] = []
+
+    @property
+    def store(self) -> Store:
+        return Store.open(str(self.repo.path / ".testopt"), create=True)
+
+    def record(self, outcomes: dict[str, str], *, policy: str = "", **run) -> None:
+        """Record one run of cases with these outcomes."""
+        self.runs += 1
+        values = {"time": NOW + timedelta(hours=self.runs), "commit": self.head, "source": "pytest"}
+        predictions = [
+            {"case_id": case, "probability": 0.5, "rank": rank, "selected": True, "policy": policy}
+            for rank, case in enumerate(outcomes, 1)
+        ]
+        record = RunRecord(
+            Run(f"run-{self.runs}", **{**values, **run}),
+            [Result(case, outcome, 0.1) for case, outcome in outcomes.items()],
+            Change(),
+            predictions if policy else (),
+        )
+        self._pending.append(record)
+
+    def write(self) -> None:
+        """Append what was recorded to the store, all at once."""
+        if self._pending:
+            assert self.store.append_runs(self._pending) == len(self._pending)
+            self._pending = []
+
+    def doctor(self, *args: str):
+        self.write()
+        return self._call("--repo", self.repo.path, "doctor", *args)
+
+    def findings(self) -> dict[str, dict]:
+        done = self.doctor("--json")
+        assert done.code == 0
+        return {f["slug"]: f for f in done.document["findings"]}
+
+
+@pytest.fixture
+def project(make_repo, testopt, no_ci) -> Project:
+    return Project(make_repo(), testopt)
+
+
+def cases(*failing: int, count: int = 10) -> dict[str, str]:
+    return {f"t.py::test_{n}": "failed" if n in failing else "passed" for n in range(count)}
+
+
+def test_no_results_with_and_without_a_store(project):
+    assert set(project.findings()) == {"no-results"}
+    project.store.read("runs")
+    assert "the store holds no runs" in project.findings()["no-results"]["message"]
+    assert "testopt ingest" in project.findings()["no-results"]["fix"]
+
+
+def test_a_shallow_clone_lacks_the_commits_of_results(project, tmp_path, testopt):
+    project.record(cases())
+    project.record(cases(1))
+    project.head = project.repo.commit("second")
+    project.record(cases())
+    project.write()
+    clone = tmp_path / "clone"
+    url = f"file://{project.repo.path}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", url, clone], check=True)
+    done = testopt(
+        "--repo", clone, "--store", project.repo.path / ".testopt", "doctor", "--json", "--strict"
+    )
+    assert done.code == 1
+    found = {f["slug"]: f for f in done.document["findings"]}
+    assert "fetch --unshallow" in found["shallow-clone"]["fix"]
+    assert "2 of the last 3 runs" in found["unknown-commits"]["message"]
+    assert not {"shallow-clone", "unknown-commits"} & set(project.findings())
+
+
+def test_a_few_unknown_commits_are_a_note(project):
+    for _ in range(19):
+        project.record(cases())
+    project.record(cases(), commit=None)
+    found = project.findings()["unknown-commits"]
+    assert "1 of the last 20 runs" in found["message"]
+    assert not found["warns"]
+
+
+def test_case_ids_of_another_kind_match_nothing(project):
+    project.record({f"pkg.t.Case::test_{n}": "passed" for n in range(10)})
+    project.record(cases())
+    found = project.findings()["unmatched-cases"]
+    assert "10 of 10 case ids" in found["message"]
+    assert "10 of its 10 are new" in found["message"]
+
+
+def test_a_part_of_the_suite_or_new_cases_match_well(project):
+    project.record(cases())
+    project.record(cases(count=2))
+    assert "unmatched-cases" not in project.findings()
+    project.record(cases(count=15))
+    assert "unmatched-cases" not in project.findings()
+
+
+def test_ambiguous_ids_are_counted(project, testopt):
+    text = "def test_1(): pass\n"
+    project.repo.commit("tests", {"a/tests/test_x.py": text, "b/tests/test_x.py": text})
+    xml = '<testsuite name="pytest"><testcase classname="tests.test_x" name="test_1"/></testsuite>'
+    project.repo.write("results.xml", xml)
+    results = project.repo.path / "results.xml"
+    assert testopt("--repo", project.repo.path, "ingest", results).code == 0
+    found = project.findings()["ambiguous-ids"]
+    assert found["message"].startswith("1 case ids")
+    assert "tests.test_x::test_1" in found["message"]
+    assert "xunit1" in found["fix"]
+
+
+def test_regressions_begin_with_the_first_case_that_passed_before(project):
+    project.record(cases(1, 2))
+    project.record(cases(2))
+    assert "testopt backfill" in project.findings()["no-regressions"]["fix"]
+    project.record(cases(1, 2), job="another job")
+    assert "no-regressions" in project.findings()
+    project.record(cases(5), job="another job")
+    assert "no-regressions" not in project.findings()
+
+
+def test_a_bundle_is_missing_then_fine_then_stale_then_damaged(project, testopt):
+    for n in range(12):
+        project.record(cases(n % 3))
+    project.write()
+    assert project.findings()["no-bundle"]["fix"] == "testopt train"
+    assert testopt("--repo", project.repo.path, "train").code == 0
+    assert project.findings() == {}
+    done = project.doctor("--strict")
+    assert done.code == 0
+    assert "nothing stands in the way" in done.out
+    for _ in range(51):
+        project.record(cases())
+    assert "51 runs have come since" in project.findings()["stale-bundle"]["message"]
+    (forest,) = (project.repo.path / ".testopt" / "models").glob("*/forest.npz")
+    forest.write_bytes(forest.read_bytes()[:-10])
+    assert "checksum" in project.findings()["damaged-bundle"]["message"]
+    assert project.doctor("--strict").code == 1
+
+
+def test_plans_that_fell_back_are_counted_with_their_reasons(project):
+    project.record(cases(), policy="none rank: there is no store yet")
+    for _ in range(3):
+        project.record(cases(), policy="untrained rank")
+    found = project.findings()["fallbacks"]
+    assert "1 of the last 4 plans" in found["message"]
+    assert not found["warns"]
+    for _ in range(46):
+        project.record(cases(), policy="bundle abc rank")
+    for _ in range(6):
+        project.record(cases(), policy="none rank: the engine did not answer in 10 s")
+    document = project.doctor("--json").document
+    assert document["plans"] == 50
+    assert document["fallbacks"] == [["the engine did not answer in 10 s", 6]]
+    assert project.findings()["fallbacks"]["warns"]
+    assert "6 fell back: the engine did not answer in 10 s" in project.doctor().out
+
+
+def test_runs_ahead_of_the_clock(project):
+    project.record(cases(), time=datetime.now(UTC) + timedelta(days=3, hours=1))
+    assert "3 days ahead of the clock" in project.findings()["clock"]["message"]
+
+
+def test_a_damaged_store(project):
+    project.record(cases())
+    project.write()
+    (project.repo.path / ".testopt" / "format.json").write_text("{")
+    assert "format.json is damaged" in project.findings()["damaged-store"]["message"]
+
+
+def test_no_repository_and_no_git(project, tmp_path, testopt, monkeypatch):
+    project.record(cases())
+    project.write()
+    store = project.repo.path / ".testopt"
+    (tmp_path / "plain").mkdir()
+    done = testopt("--repo", tmp_path / "plain", "--store", store, "doctor", "--json")
+    assert "no-repository" in {f["slug"] for f in json.loads(done.out)["findings"]}
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = testopt("--repo", project.repo.path, "--store", store, "doctor")
+    assert "git was not found" in done.out
