@@ -10,15 +10,14 @@ feature state was kept, and that the plan itself has to read.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from measuring import measure
 
 from testopt import ingest
 from testopt.schema import Change, FileChange, Result, Run, RunRecord
@@ -64,27 +63,6 @@ def fall_behind(folder: Path, runs: int, more: int, cases: list[str]) -> None:
     store = Store.open(str(folder))
     for i in range(runs + AFTER, runs + AFTER + more):
         store.append_runs([record(i, cases, random)])
-
-
-# Starts the command from a small process: a child's peak memory counts that of its parent.
-LAUNCHER = """
-import json, os, subprocess, sys, time
-start = time.perf_counter()
-child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(child.pid, 0)
-wall = time.perf_counter() - start
-print(json.dumps([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024]))
-sys.exit(bool(status))
-"""
-
-
-def measure(command: list[str]) -> list[float]:
-    """Return wall seconds, CPU seconds and peak memory in MiB of a process."""
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", LAUNCHER, *command], check=True, capture_output=True
-    )
-    values: list[float] = json.loads(done.stdout)
-    return values
 
 
 def main() -> None:
