@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.errors import BundleError, DataError, EmptyStoreError
+from testopt.errors import BundleError, DataError, EmptyStoreError, StoreError
 from testopt.features.kamei import AUTHOR_METRICS, NAMES, ChangeHistory
 from testopt.features.replay import (
     COMMIT_COLUMNS,
@@ -164,7 +165,8 @@ def _model(store: Store, measured: _Measured, *, author_features: bool, seed: in
     if kept is not None:
         return kept
     trained = _train(store, measured, author_features=author_features, seed=seed)
-    store.write_blob(_MODEL_BLOB, _dump(trained, key))
+    with suppress(StoreError):  # a cache; a store that may only be read serves as well
+        store.write_blob(_MODEL_BLOB, _dump(trained, key))
     return trained
 
 

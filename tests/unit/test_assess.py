@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from testopt.assess import assess, defects
-from testopt.errors import DataError, EmptyStoreError
+from testopt.errors import DataError, EmptyStoreError, StoreError
 from testopt.schema import Change, FileChange, arrow_schema
 from testopt.store import Store
 
@@ -143,6 +143,18 @@ def test_the_model_is_kept_and_a_damaged_one_replaced(tmp_path):
         store.write_blob("state/risk-model.json", damaged)
         assert assess(store=store, changes=ask) == first
         assert store.read_blob("state/risk-model.json") == kept
+
+
+def test_a_store_that_cannot_be_written_serves_as_well(tmp_path, monkeypatch):
+    store = filled(str(tmp_path / "store"), n=20)
+    ask = {"x": change(("core/1.py", 30))}
+
+    def refuse(*_):
+        raise StoreError("read only")
+
+    monkeypatch.setattr(store, "write_blob", refuse)
+    (risk,) = assess(store=store, changes=ask).risks
+    assert 0 < risk.probability < 1
 
 
 def test_authors_can_be_left_out(tmp_path):
