@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError
@@ -66,7 +67,6 @@ class Tracer:
     def __init__(self, repo: Path) -> None:
         self._repo = repo
         self._objects = Objects(repo)
-        self._edge = shallow_edge(repo)
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +85,10 @@ class Tracer:
     def paths(self, sha: str) -> list[str]:
         """Return the paths that a commit changed; none for merges."""
         return self._objects.paths(sha)
+
+    @cached_property
+    def _edge(self) -> frozenset[str]:
+        return shallow_edge(self._repo)
 
     def commit(self, sha: str) -> CommitFacts | None:
         """Return what a commit says of itself, or None."""

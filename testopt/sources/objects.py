@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BLOB: Final = 8_000_000  # bytes; larger files are data, whatever their name says
+_CAT: Final = ("cat-file", "--batch")
+_TREE: Final = ("diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-renames")
 _BLOCK: Final = 1 << 20
 _SHA: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks the end of an answer
@@ -32,20 +34,20 @@ class Objects:
 
     def __init__(self, repo: Path) -> None:
         self._repo = repo
-        self._cat = self._start("cat-file", "--batch")
-        self._tree = self._start(
-            "diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-renames"
-        )
+        self._open: dict[str, subprocess.Popen[bytes]] = {}
         self._facts: dict[str, CommitFacts | None] = {}
 
-    def _start(self, *args: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            git_command(self._repo, *args),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=git_env(),
-        )
+    def _process(self, *args: str) -> subprocess.Popen[bytes]:
+        """Return the process of a git command, started when it is first needed."""
+        if args[0] not in self._open:
+            self._open[args[0]] = subprocess.Popen(
+                git_command(self._repo, *args),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=git_env(),
+            )
+        return self._open[args[0]]
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +57,7 @@ class Objects:
 
     def close(self) -> None:
         """End the git processes."""
-        for process in (self._cat, self._tree):
+        for process in self._open.values():
             for pipe in (process.stdin, process.stdout):
                 with suppress(OSError):
                     cast("IO[bytes]", pipe).close()
@@ -95,7 +97,7 @@ class Objects:
         """Return hash, type and content of an object."""
         if "\n" in name:
             return None
-        pipe = self._ask(self._cat, name.encode("utf-8", "surrogateescape") + b"\n")
+        pipe = self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n")
         head = pipe.readline().rstrip(b"\n")
         if not head:
             raise RepositoryError(f"git cat-file failed in {self._repo}", "see: git fsck")
@@ -110,7 +112,8 @@ class Objects:
             left -= len(block)
         return sha, kind, b""
 
-    def _ask(self, process: subprocess.Popen[bytes], question: bytes) -> IO[bytes]:
+    def _ask(self, command: tuple[str, ...], question: bytes) -> IO[bytes]:
+        process = self._process(*command)
         try:
             pipe = cast("IO[bytes]", process.stdin)
             pipe.write(question)
@@ -140,7 +143,7 @@ class Objects:
 
     def paths(self, sha: str) -> list[str]:
         """Return the paths that a commit changed, as git quotes them; none for merges."""
-        pipe = self._ask(self._tree, sha.encode() + b"\n" + _END)
+        pipe = self._ask(_TREE, sha.encode() + b"\n" + _END)
         lines = []
         while (line := pipe.readline()) and line != _END:
             lines.append(line.rstrip(b"\n"))
