@@ -278,3 +278,64 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert call_testopt(*at, "ingest", "--format", "table", table).code == 0
     assert call_testopt(*at, "train").code == 0
     return folder
+
+
+THREE_CASES = "def test_1(): pass\ndef test_2(): assert 0\ndef test_3(): pass"
+
+
+class Real:
+    """The real engine in a real repository, with pytest in a process of its own."""
+
+    def __init__(self, path: Path, with_plugin: tuple[str, ...], git_here) -> None:
+        self.path, self.args = path, with_plugin
+        self.prefix: tuple[str, ...] = ()  # a command that runs the command behind it
+        path.mkdir()
+        (path / "test_it.py").write_text(THREE_CASES)
+        (self.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n.testopt/\n")
+        self.commit = git_here(self.path)
+
+    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [*self.prefix, sys.executable, "-m", "pytest", "-v", *self.args, *args]
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env={**os.environ, "TESTOPT_ENGINE_TIMEOUT_S": "60", **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def order_and_line(self, *args: str, **env: str) -> tuple[list[str], str]:
+        """Return the names of the cases in the order in which they ran, and the one line."""
+        done = self.run(*args, **env)
+        names = [x.split("::")[1][:6] for x in done.stdout.splitlines() if "%]" in x]
+        assert done.returncode == 1, done.stdout + done.stderr
+        (line,) = [x for x in done.stdout.splitlines() if x.startswith("testopt: ")]
+        return names, line
+
+    def line(self, *args: str, **env: str) -> str:
+        """Return the line of a run in the original order."""
+        names, line = self.order_and_line(*args, **env)
+        assert names == ["test_1", "test_2", "test_3"], line
+        return line
+
+    def learn(self) -> Path:
+        """Make a store after which `rank` runs the second case first; return its folder."""
+        from testopt.schema import Change, Result, Run, RunRecord
+        from testopt.store import Store
+
+        store = Store.open(str(self.path / ".testopt"), create=True)
+        cases = [f"test_it.py::test_{n}" for n in (1, 2, 3)]
+        for hour in range(3):
+            run = Run(f"run-{hour}", datetime(2026, 1, 1, hour, tzinfo=UTC), commit=self.commit)
+            outcomes = ("passed", "failed" if hour else "passed", "passed")
+            results = [Result(c, o, 0.01) for c, o in zip(cases, outcomes, strict=True)]
+            store.append_runs([RunRecord(run, results, Change())])
+        return self.path / ".testopt"
+
+
+@pytest.fixture
+def real(tmp_path: Path, with_plugin, git_here) -> Real:
+    """Return a repository of three cases, to run pytest in with the real engine."""
+    return Real(tmp_path / "project", with_plugin, git_here)

@@ -142,68 +142,6 @@ def test_without_a_cache_provider(suite, fake_engine):
     assert "original order" in suite("-p", "no:cacheprovider")
 
 
-class Real:
-    """The real engine in a real repository, with pytest in a process of its own."""
-
-    def __init__(self, pytester, with_plugin, git_here) -> None:
-        self.path, self.args = pytester.path, with_plugin
-        pytester.makepyfile(test_it=SUITE)
-        pytester.makefile(".gitignore", "")
-        (self.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n")
-        git_here(self.path)
-
-    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-v", *self.args, *args]
-        return subprocess.run(
-            command,
-            cwd=self.path,
-            env={**os.environ, "TESTOPT_ENGINE_TIMEOUT_S": "60", **env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    def line(self, *args: str, **env: str) -> str:
-        done = self.run(*args, **env)
-        names = [x.split("::")[1][:6] for x in done.stdout.splitlines() if "%]" in x]
-        assert names == ["test_1", "test_2", "test_3"], done.stdout + done.stderr
-        assert done.returncode == 1
-        (line,) = [x for x in done.stdout.splitlines() if x.startswith("testopt: ")]
-        return line
-
-
-@pytest.fixture
-def real(pytester, with_plugin, git_here):
-    return Real(pytester, with_plugin, git_here)
-
-
-def test_no_store_then_an_unknown_base_then_a_damaged_store(real):
-    first = real.line("--testopt=rank")
-    assert first == "testopt: original order: there is no store yet; 3 results recorded in .testopt"
-    assert (real.path / ".testopt" / ".gitignore").read_text().strip() == "*"
-    line = real.line("--testopt=shadow", "--testopt-base=no-such-branch")
-    assert "original order: the change is unknown: unknown revision 'no-such-branch'" in line
-    (real.path / ".testopt" / "format.json").write_text("{")
-    line = real.line("--testopt=rank")
-    assert "original order: " in line
-    assert "not recorded: " in line
-
-
-def test_git_is_missing(real, tmp_path):
-    assert "git was not found" in real.line("--testopt=rank", PATH=str(tmp_path))
-
-
-@pytest.mark.slow
-def test_git_hangs(real, tmp_path):
-    git = tmp_path / "git"
-    git.write_text("#!/bin/sh\nexec sleep 300\n")
-    git.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    line = real.line("--testopt=rank", PATH=path, TESTOPT_ENGINE_TIMEOUT_S="2")
-    assert "original order: the engine did not answer in 2 s" in line
-
-
 def test_the_folder_cannot_be_written_to(real):
     (real.path / ".testopt").write_text("a file where the store should be")
     line = real.line("--testopt=rank")
