@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print all of them as JSON.")
 @click.pass_obj
 def command(ctx: Context, *, days: float, by: str, tests: bool, top: int, as_json: bool) -> None:
-    r"""Rank files or folders by the fixes to expect for each line that one would review.
+    """Rank files or folders by the fixes to expect for each line that one would review.
 
     What is expected is learnt from the fixes of the last windows of the same length, and checked
     on the last one: the share of the files fixed in it that the ranking puts into the top 20% of

@@ -30,6 +30,7 @@ _MOST = 5_000
     type=click.Choice(["text", "json", "markdown", "sarif"]),
     default="text",
     show_default=True,
+    help="markdown: for a comment; sarif: for code scanning.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_obj
@@ -42,7 +43,7 @@ def command(
     form: str,
     as_json: bool,
 ) -> None:
-    r"""Say how likely a change introduces a defect, and why.
+    """Say how likely a change introduces a defect, and why.
 
     REV_RANGE is a commit, or a range such as main..topic, whose commits are judged one by one.
     Without it: the uncommitted changes, staged or not, where there are any, else the last commit

@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @click.pass_obj
 def command(ctx: Context, /, *, explain: str | None, as_json: bool, **options: Any) -> None:
-    r"""Find the commits that introduced the defects which others fixed.
+    """Find the commits that introduced the defects which others fixed.
 
     Fixing commits are given with --fixes, or found by their messages. The lines that a fix
     changes are traced back to the commits that wrote them, and one of these is chosen. Rows are
