@@ -42,7 +42,7 @@ SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_toget
 PLAIN: Final = (
     "words", "owner_words", "hops", "hops_more", "imports", "same_name", "in_change",
     "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
-    "whole_file", "reach_rank",
+    "reach_rank",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 _LESS_IS_NEARER: Final = ("hops", "edited")
@@ -240,7 +240,6 @@ def _plain(text: Texts, raw: Signals) -> Signals:
         "siblings": np.log(np.bincount(text.document)[text.document]),
         "file_share": np.bincount(text.file)[text.file] / n,
         "document_words": np.log1p(sizes),
-        "whole_file": text.whole.astype(np.float64),
         "reach_rank": rank(raw["reach"]),
     }
 
