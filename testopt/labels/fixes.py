@@ -80,7 +80,8 @@ _FAILURE: Final = re.compile(
 _REPAIR: Final = re.compile(
     r"\b(?:bug|hot|quick)?-?fix(?:e[sd]|ing)?\b(?![- ](?:width|size|point|length|seed)\b)"
     r"|\brepair(?:s|ed|ing)?\b|\bcorrect(?:s|ed|ing|ly)?\b|\bresolv(?:e[sd]?|ing)\b"
-    r"|\bwork-?around\b|\b(?:wh)?oops\b|\bunbreak\b|\bregression\b|\badd(?:ed|s)? missing\b"
+    r"|\bwork-?around\b|\b(?:wh)?oops\b|\bunbreak\b|\bregression\b|"
+    r"|\badd(?:ed|s)? missing (?:import|check|return|include|call|await)"
     r"|\bforg[eo]t(?:ten)?\b|\bprevent(?:s|ed|ing)?\b|\bavoid(?:s|ed|ing)?\b|\bproperly\b"
     r"|\b(?:don'?t|do not|stop) (?:crash|fail|rais|throw|hang|break)\w*",
     _I,
@@ -105,7 +106,8 @@ _NOT_A_FIX: Final = re.compile(
     _I,
 )
 _FEATURE: Final = re.compile(
-    r"^(?:\W*\w+:\s*)?(?:add|implement|introduc|support|allow|new|feature|enhance|improve)", _I
+    r"^(?:\W*\w+:\s*)?(?:add|implement|introduc|support|allow|new|feature|enh\b|enhance|improve)",
+    _I,
 )
 _CLOSES: Final = re.compile(rf"\b(fix(?:e[sd])?|close[sd]?|resolve[sd]?):?\s+{_ISSUE}", _I)
 _SAYS: Final = re.compile(
@@ -239,7 +241,7 @@ def _by_subject(subject: str) -> Verdict | None:
 
 def _by_body(subject: str, body: str) -> Verdict | None:
     closes = _CLOSES.search(f"{subject}\n{body}")
-    if closes and (closes[1].lower().startswith("fix") or not _FEATURE.match(subject)):
+    if closes and not _FEATURE.match(subject):
         return _yes(f'message says "{closes[0]}"')
     failure, repair = _FAILURE.search(subject), _REPAIR.search(subject)
     if failure and repair:
