@@ -80,7 +80,7 @@ _FAILURE: Final = re.compile(
 _REPAIR: Final = re.compile(
     r"\b(?:bug|hot|quick)?-?fix(?:e[sd]|ing)?\b(?![- ](?:width|size|point|length|seed)\b)"
     r"|\brepair(?:s|ed|ing)?\b|\bcorrect(?:s|ed|ing|ly)?\b|\bresolv(?:e[sd]?|ing)\b"
-    r"|\bwork-?around\b|\b(?:wh)?oops\b|\bunbreak\b|\bregression\b|"
+    r"|\bwork-?around\b|\b(?:wh)?oops\b|\bunbreak\b|\bregression\b"
     r"|\badd(?:ed|s)? missing (?:import|check|return|include|call|await)"
     r"|\bforg[eo]t(?:ten)?\b|\bprevent(?:s|ed|ing)?\b|\bavoid(?:s|ed|ing)?\b|\bproperly\b"
     r"|\b(?:don'?t|do not|stop) (?:crash|fail|rais|throw|hang|break)\w*",
