@@ -13,6 +13,9 @@ from testopt.features.texts import ChangeText, Texts, parameter_words, unknown
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testopt.features.bags import Words
     from testopt.features.frames import Query
     from testopt.schema import FileChange
 
@@ -38,7 +41,7 @@ def name_texts(query: Query) -> Texts | None:
     owner_of = {function: owner for function, owner, _ in split}
     owners = {owner: i for i, owner in enumerate(dict.fromkeys(owner_of.values()))}
     paths = {file: i for i, file in enumerate(dict.fromkeys(file for _, _, file in split))}
-    titles = Bags.of(text_words(function) for function in functions)
+    titles = Bags.of(_titles(owner_of))
     size = len(functions)
     return Texts(
         document=np.array([position[function] for function, _, _ in split], np.int32),
@@ -59,6 +62,21 @@ def name_texts(query: Query) -> Texts | None:
         in_change=unknown(size),
         imports=unknown(len(paths)),
     )
+
+
+def _titles(owner_of: dict[str, str]) -> Iterator[Words]:
+    """Yield the words of the name of each function, reading its owner's part once."""
+    known: dict[str, Words] = {}
+    for function, owner in owner_of.items():
+        if owner not in known:
+            known[owner] = text_words(owner)
+        if not function.startswith(owner + "::"):
+            yield text_words(function)
+            continue
+        words = dict(known[owner])
+        for word, count in text_words(function[len(owner) + 2 :]).items():
+            words[word] = words.get(word, 0.0) + count
+        yield words
 
 
 def _change(files: tuple[FileChange, ...]) -> ChangeText:
