@@ -10,6 +10,7 @@ import numpy as np
 
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
+from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
 from testopt.estimators.ordering import run_order
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.estimators.validation import Quality, mean_quality, quality
@@ -111,7 +112,9 @@ def backtest(
     p = rolling_probabilities(
         past.matrix, len(past.runs), every=every, seed=seed, progress=progress
     )
-    report, ranks, scores = _judge(past, p, int(len(past.runs) * warm_up), seed)
+    speakers, _ = rolling_speakers(past.matrix, p, NAMES, len(past.runs))
+    first = int(len(past.runs) * warm_up)
+    report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
     return Backtest(report, _table(past, scores, ranks))
 
 
@@ -150,7 +153,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
 
 
 def _judge(
-    past: _Past, p: NDArray[np.float64], first: int, seed: int
+    past: _Past, p: NDArray[np.float64], speakers: list[int], *, first: int, seed: int
 ) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
     ranks, scores = [], []
     found: dict[str, list[Quality]] = {name: [] for name in METHODS}
@@ -159,7 +162,9 @@ def _judge(
     for i, frame in enumerate(past.runs):
         score, known = _score(past, p, i)
         modelled += known
-        order = run_order(score, past.seconds[i], frame.query.cases)
+        expert = EXPERTS[speakers[i]]
+        value = worth(expert, evidence_of(past.features[i], NAMES, score))
+        order = run_order(value, past.seconds[i], frame.query.cases, exponent=expert.cost)
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(1, len(order) + 1)
         ranks.append(rank)

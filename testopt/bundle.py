@@ -12,13 +12,14 @@ import json
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.errors import BundleError
 from testopt.estimators.calibration import sigmoid
+from testopt.estimators.experts import Standing
 from testopt.estimators.forest import Forest
 
 if TYPE_CHECKING:
@@ -53,12 +54,15 @@ class Bundle:
         Intercept and slope in log-odds.
     state : dict of str to ndarray
         Feature state after the last training run.
+    standing : Standing
+        What the ways of ordering have gained on runs that the model had not seen.
     """
 
     manifest: dict[str, Any]
     forest: Forest
     calibration: tuple[float, float]
     state: dict[str, NDArray[Any]]
+    standing: Standing = field(default_factory=Standing)
 
     @property
     def bundle_id(self) -> str:
@@ -122,7 +126,16 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
-    return Bundle(manifest, Forest.load(forest), (line[0], line[1]), state)
+    return Bundle(manifest, Forest.load(forest), (line[0], line[1]), state, _standing(manifest))
+
+
+def _standing(manifest: Mapping[str, Any]) -> Standing:
+    if "experts" not in manifest:
+        return Standing()
+    try:
+        return Standing.from_dict(manifest["experts"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BundleError("the bundle's experts are damaged", "run: testopt train") from None
 
 
 def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from testopt.errors import BundleError, StoreError
-from testopt.estimators.baselines import untrained_score
+from testopt.estimators.baselines import reads_sources, untrained_score
+from testopt.estimators.experts import EXPERTS, Standing, evidence_of, worth
 from testopt.estimators.ordering import run_order
 from testopt.features.frames import Query
 from testopt.features.pipeline import NAMES, FeatureState
@@ -71,8 +72,8 @@ def plan(
     if known.bundle is None and known.state.history.tick == 0 and text is None:
         return original(unique, change, known.trouble or "there is no history yet")
     run = Run("", now or datetime.now(UTC), job, change.head, change.base, branch)
-    ordered = _ordered(known, Query(run, unique, change.files, text))
-    note = "; ".join(filter(None, [_source(known, text), known.stale, _unknown(change)]))
+    ordered, way = _ordered(known, Query(run, unique, change.files, text))
+    note = "; ".join(filter(None, [_source(known, text), way, known.stale, _unknown(change)]))
     return Plan(ordered, change, _policy(known), note)
 
 
@@ -97,19 +98,25 @@ def _known(store: Store | None, now: datetime | None) -> _Known:
     return _Known(found.state, bundle, found.stale, trouble)
 
 
-def _ordered(known: _Known, query: Query) -> tuple[PlannedCase, ...]:
+def _ordered(known: _Known, query: Query) -> tuple[tuple[PlannedCase, ...], str]:
+    """Return the cases in order, and in words which way of ordering was chosen."""
     state = known.state
     x = state.read(query)
     seconds = state.history.seconds(query)
     p = untrained_score(x, NAMES) if known.bundle is None else known.bundle.probability(x)
     why = reasons(x, NAMES)
-    order = run_order(p, seconds, query.cases)
-    return tuple(
+    standing = Standing() if known.bundle is None else known.bundle.standing
+    sources = reads_sources(x, NAMES)
+    expert = EXPERTS[standing.speaker(sources=sources)]
+    value = worth(expert, evidence_of(x, NAMES, p))
+    order = run_order(value, seconds, query.cases, exponent=expert.cost)
+    cases = (
         PlannedCase(
             query.cases[i], rank, float(p[i]), float(seconds[i]), selected=True, reason=why[i]
         )
         for rank, i in enumerate(order.tolist(), 1)
     )
+    return tuple(cases), "" if known.bundle is None else standing.note(sources=sources)
 
 
 def original(cases: Sequence[str], change: Change, why: str) -> Plan:

@@ -13,6 +13,7 @@ import numpy as np
 
 from testopt.bundle import dump_arrays, pack
 from testopt.errors import DataError, EmptyStoreError
+from testopt.estimators.experts import Standing, rolling_speakers
 from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import MAX_ROWS
 from testopt.estimators.validation import Validation, validate
@@ -99,7 +100,8 @@ def train(
     ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
     validation = _validated(rows, seen, seed)
     files = _files(ranker, state, seen)
-    manifest = _manifest(store, ranker, seen, validation, seed)
+    standing = _standing(rows, seen, validation)
+    manifest = _manifest(store, ranker, seen, validation, seed) | {"experts": standing.as_dict()}
     name = register(store, pack(manifest, files))
     if as_of is None:
         save_state(store, state, version=at)
@@ -154,6 +156,16 @@ def _validated(rows: Matrix, seen: _Seen, seed: int) -> Validation | None:
     ranker.fit(older.x, older.y, sample_weight=older.weight, runs=older.run)
     young = Matrix(rows.x[at:], rows.y[at:], rows.run[at:], rows.weight[at:])
     return validate(ranker.predict_proba(young.x)[:, -1], young, NAMES)
+
+
+def _standing(rows: Matrix, seen: _Seen, validation: Validation | None) -> Standing:
+    """Return how the experts did on runs that the model had not seen.
+
+    Where there are none the orders that need no model have the word, judged on all runs.
+    """
+    if validation is not None:
+        return validation.standing
+    return rolling_speakers(rows, np.full(len(rows.y), np.nan), NAMES, len(seen.ids))[1]
 
 
 def _files(ranker: FailureRanker, state: FeatureState, seen: _Seen) -> dict[str, bytes]:

@@ -22,6 +22,8 @@ BASELINES: Final = (
     "failed recently per second",
 )
 
+_NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the change
+
 
 def runs_since_failure(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return the ticks since the last failure of each case; without one, its age, shape (n,).
@@ -49,13 +51,45 @@ def untrained_score(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.
     Returns
     -------
     ndarray of float64, shape (n,)
-        1 / (1 + runs since the last failure), where strangers come right behind what failed last,
-        joined with the untrained affinity where the text of the change is known.
+        1 / (1 + runs since the last failure), where strangers come right behind what failed last.
+        With sources it is joined with the untrained affinity; where names alone are compared,
+        which says less, it is weighed with the failure rate and then with the affinity.
     """
     columns = {name: x[:, j] for j, name in enumerate(names)}
     recent = 1.0 / (1.0 + runs_since_failure(columns))
     close = np.nan_to_num(columns["prior"].astype(np.float64)).clip(0.0, 1.0)
-    return 1.0 - (1.0 - recent) * (1.0 - close)
+    if reads_sources(x, names):
+        return 1.0 - (1.0 - recent) * (1.0 - close)
+    past = np.sqrt(recent * pooled_rate(columns))
+    return past * (_NAMES_FLOOR + close) / (_NAMES_FLOOR + 1.0) if close.any() else past
+
+
+def reads_sources(x: NDArray[np.float32], names: Sequence[str]) -> bool:
+    """Return whether the features rest on sources, not on names alone."""
+    return bool((~np.isnan(x[:, list(names).index("in_change")])).any())
+
+
+def pooled_rate(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return the failure rate of each case, drawn towards that of all, shape (n,).
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        ``executions`` as log2(1 + n) and ``failure_rate`` as (fails + 0.5) / (n + 2), NaN where
+        unknown: such a case counts as one that fails every other time.
+    """
+    runs = np.exp2(np.nan_to_num(columns["executions"].astype(np.float64))) - 1.0
+    known = runs > 0
+    rate = np.nan_to_num(columns["failure_rate"].astype(np.float64))
+    fails = np.where(known, (rate * (runs + 2.0) - 0.5).clip(0.0), 0.0)
+    common = (fails.sum() + 0.5) / (runs.sum() + 10.0)
+    return np.where(known, (fails + 2.0 * common) / (runs + 2.0), 0.5)
+
+
+def expected_seconds(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the expected durations that the features hold, shape (n,)."""
+    logs = x[:, list(names).index("seconds_log")].astype(np.float64)
+    return np.exp2(np.nan_to_num(logs, nan=-3.0))
 
 
 def baseline_orders(

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from testopt.estimators.baselines import baseline_orders
+from testopt.estimators.baselines import baseline_orders, expected_seconds
+from testopt.estimators.experts import (
+    EXPERTS,
+    Standing,
+    evidence_of,
+    rolling_speakers,
+    worth,
+)
 from testopt.estimators.metrics import apfd, apfdc, expected_calibration_error, first_failure
 from testopt.estimators.ordering import run_order
 
@@ -32,21 +39,29 @@ class Quality:
 class Validation:
     """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
 
-    Durations are the expected ones, so that the figures depend on order alone.
+    Durations are the expected ones, so that the figures depend on order alone. ``standing`` is
+    how the experts stand after these runs.
     """
 
     failing_runs: int
     calibration_error: float
     methods: dict[str, Quality]
+    standing: Standing
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values, rounded to 6 digits."""
-        numbers: dict[str, Any] = _rounded(asdict(self))
+        numbers: dict[str, Any] = _rounded(
+            {
+                "failing_runs": self.failing_runs,
+                "calibration_error": self.calibration_error,
+                "methods": {name: asdict(q) for name, q in self.methods.items()},
+            }
+        )
         return numbers
 
 
 def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Validation | None:
-    """Compare the order by `p` with the baselines.
+    """Compare the order of the experts that speak for `p` with the baselines.
 
     Parameters
     ----------
@@ -62,8 +77,9 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
     Validation or None
         None when no run has both a failing and a passing case.
     """
-    seconds = np.exp2(np.nan_to_num(matrix.x[:, list(names).index("seconds_log")], nan=-3.0))
+    seconds = expected_seconds(matrix.x, names)
     scores: dict[str, list[Quality]] = {}
+    speakers, standing = rolling_speakers(matrix, p, names, int(matrix.run.max(initial=-1)) + 1)
     for run in np.unique(matrix.run[matrix.y]).tolist():
         part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
         failed = matrix.y[part]
@@ -71,14 +87,16 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
             continue
         orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        orders["testopt"] = run_order(p[part], seconds[part], ids)
+        expert = EXPERTS[speakers[run]]
+        value = worth(expert, evidence_of(matrix.x[part], names, p[part]))
+        orders["testopt"] = run_order(value, seconds[part], ids, exponent=expert.cost)
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
         return None
     error = expected_calibration_error(matrix.y, p)
     return Validation(
-        len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}
+        len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}, standing
     )
 
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
 from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
-from testopt.features.pipeline import FeatureState, matrix
+from testopt.features.pipeline import NAMES, FeatureState, matrix
 from testopt.schema import arrow_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +46,16 @@ def predict(rows, results, changes):
     )
     whole = matrix(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    return [(whole.x[whole.run == i], p[whole.run == i]) for i in range(len(rows))]
+    speakers, _ = rolling_speakers(whole, p, NAMES, len(rows))
+    return [ordered(whole, p, speakers[i], i) for i in range(len(rows))]
+
+
+def ordered(whole, p, speaker, i):
+    """Features, probabilities, and what the cases are worth to the expert that speaks."""
+    part = whole.run == i
+    own = None if np.isnan(p[part]).any() else p[part]
+    value = worth(EXPERTS[speaker], evidence_of(whole.x[part], NAMES, own))
+    return whole.x[part], p[part], value, np.array([speaker])
 
 
 def scrambled(rows, results, after, seed):
@@ -69,8 +79,8 @@ def test_the_future_does_not_reach_the_past(seed, at):
     assert not np.isnan(whole[at][1]).any()
     for i in range(at + 1):
         for other in (cut, mixed):
-            assert whole[i][0].tobytes() == other[i][0].tobytes()
-            assert whole[i][1].tobytes() == other[i][1].tobytes()
+            for mine, theirs in zip(whole[i], other[i], strict=True):
+                assert mine.tobytes() == theirs.tobytes()
 
 
 @given(runs=st.integers(0, 3000), more=st.integers(0, 3000))

@@ -9,16 +9,17 @@ import pytest
 
 from testopt.bundle import MANIFEST, dump_arrays, load_arrays, pack, unpack
 from testopt.errors import BundleError
+from testopt.estimators.experts import EXPERTS
 
 
-def files():
+def files(**more):
     leaf = {
         "roots": np.zeros(1, np.int32), "feature": np.full(1, -1, np.int32),
         "threshold": np.array([0.5]), "left": np.zeros(1, np.int32),
         "right": np.zeros(1, np.int32), "nan_left": np.zeros(1, bool), "n_features": np.array(2),
     }  # fmt: skip
     return pack(
-        {"features": "abc", "calibration": [0.0, 1.0]},
+        {"features": "abc", "calibration": [0.0, 1.0], **more},
         {"forest.npz": dump_arrays(leaf), "state.npz": dump_arrays({"a": np.arange(3)})},
     )
 
@@ -28,6 +29,29 @@ def test_round_trip():
     assert bundle.probability(np.zeros((2, 2)))[0] == pytest.approx(1 / (1 + np.exp(-0.5)))
     assert bundle.state["a"].tolist() == [0, 1, 2]
     assert len(bundle.bundle_id) == 12
+
+
+def test_how_the_experts_stand_comes_with_the_bundle():
+    name = EXPERTS[3].name
+    bundle = unpack(files(experts={"runs": 7, "gains": {name: 2.5}}).get, features="abc")
+    assert bundle.standing.runs == 7
+    assert EXPERTS[bundle.standing.speaker(sources=True)].name == name
+    assert unpack(files().get, features="abc").standing.runs == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        [],
+        {"runs": 3},
+        {"runs": "x", "gains": {}},
+        {"runs": 1, "gains": {EXPERTS[0].name: "nan"}},
+        {"runs": 1, "gains": {EXPERTS[0].name: []}},
+    ],
+)
+def test_damaged_experts_are_refused(damage):
+    with pytest.raises(BundleError, match="experts are damaged"):
+        unpack(files(experts=damage).get, features="abc")
 
 
 def test_same_content_same_bytes():

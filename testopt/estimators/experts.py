@@ -1,0 +1,222 @@
+"""Ways to order a run, and which of them has done best on this project so far: it speaks next.
+
+Follow the leader with a head start for the default (Cesa-Bianchi and Lugosi 2006, "Prediction,
+learning, and games", chapter 2): every expert orders every failing run in hindsight, and what it
+gained stands to its credit from then on. Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from testopt.estimators.baselines import (
+    expected_seconds,
+    pooled_rate,
+    reads_sources,
+    runs_since_failure,
+    untrained_score,
+)
+from testopt.estimators.metrics import apfdc
+from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.pipeline import Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """The geometric mean of some evidence, divided by a power of the expected duration.
+
+    Attributes
+    ----------
+    parts : tuple of str
+        ``model``, ``untrained``, ``rate`` or ``recent``.
+    cost : float
+        0: what a case costs does not matter; 1: by value per second.
+    """
+
+    parts: tuple[str, ...]
+    cost: float
+
+    @property
+    def name(self) -> str:
+        """How messages call the expert."""
+        words = " and ".join(_WORDS[part] for part in self.parts)
+        return words if self.cost == 0 else f"{words} / seconds^{self.cost:g}"
+
+
+_WORDS: Final = {
+    "model": "model",
+    "untrained": "recent failures and closeness",
+    "rate": "failure rate",
+    "recent": "recent failures",
+}
+_MIXED: Final = (("model", "untrained"), ("model", "rate"), ("model", "recent"), ("model",))
+_PLAIN: Final = (("rate",), ("recent",))
+EXPERTS: Final = (
+    *(Expert(parts, cost) for parts in _MIXED for cost in (0.25, 0.5, 0.75)),
+    *(Expert(parts, cost) for parts in _PLAIN for cost in (0.0, 0.5, 1.0)),
+)
+DEFAULT: Final = 0
+
+# What another expert must have gained over the default before it speaks, in APFDc summed over
+# runs. Where the sources are read the default knows what no plain order knows, and the first
+# failures of a project are mostly old ones, which any order finds: so it takes more.
+HEAD_START: Final = 0.3
+HEAD_START_SOURCES: Final = 1.5
+_FLOOR: Final = 1e-3
+
+
+class Standing:
+    """What each expert has gained on the failing runs so far.
+
+    Attributes
+    ----------
+    gains : ndarray of float64, shape (n_experts,)
+        Sum over runs of an expert's APFDc less the mean of all experts.
+    runs : int
+        Failing runs learnt from.
+    """
+
+    def __init__(self, gains: Sequence[float] | None = None, runs: int = 0) -> None:
+        self.gains = np.zeros(len(EXPERTS)) if gains is None else np.array(gains, np.float64)
+        self.runs = runs
+
+    def speaker(self, *, sources: bool) -> int:
+        """Return the position in ``EXPERTS`` of the one that orders the next run.
+
+        Parameters
+        ----------
+        sources : bool
+            Whether the sources of change and cases are read.
+        """
+        credit = self.gains.copy()
+        credit[DEFAULT] += HEAD_START_SOURCES if sources else HEAD_START
+        return int(credit.argmax())
+
+    def learn(
+        self,
+        evidence: Mapping[str, NDArray[np.float64]],
+        failed: NDArray[np.bool_],
+        seconds: NDArray[Any],
+    ) -> None:
+        """Credit the experts with a run that is over.
+
+        Parameters
+        ----------
+        evidence : mapping of str to ndarray
+            From `evidence_of`, as it was before the run.
+        failed : ndarray of bool, shape (n,)
+            What happened; runs in which all cases fail, or none, teach nothing.
+        seconds : ndarray, shape (n,)
+            Expected durations.
+        """
+        if failed.all() or not failed.any():
+            return
+        cost = np.maximum(seconds, 0.0) + COST_FLOOR_S
+        got = np.empty(len(EXPERTS))
+        for i, expert in enumerate(EXPERTS):
+            value = value_per_cost(worth(expert, evidence), seconds, expert.cost)
+            order = np.lexsort((cost, -value))
+            got[i] = apfdc(failed[order], cost[order])
+        self.gains += got - got.mean()
+        self.runs += 1
+
+    def note(self, *, sources: bool) -> str:
+        """Return in words which expert speaks, and on what evidence."""
+        expert = EXPERTS[self.speaker(sources=sources)]
+        if not self.runs:
+            return f"by {expert.name}"
+        ahead = (self.gains[EXPERTS.index(expert)] - self.gains.mean()) / self.runs
+        return (
+            f"by {expert.name} (on {self.runs} failing runs {ahead:+.3f} APFDc beside the mean of "
+            f"{len(EXPERTS)} ways)"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the standing as JSON values, gains by name, rounded to 6 digits."""
+        gains = {e.name: round(float(g), 6) for e, g in zip(EXPERTS, self.gains, strict=True)}
+        return {"runs": self.runs, "gains": gains}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Rebuild from what `as_dict` returned; experts that it does not name have gained nothing.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            When the document is no such thing.
+        """
+        gains = [float(document["gains"].get(e.name, 0.0)) for e in EXPERTS]
+        if not np.isfinite(gains).all():
+            raise ValueError("a gain is not a number")
+        return cls(gains, int(document["runs"]))
+
+
+def evidence_of(
+    x: NDArray[np.float32], names: Sequence[str], p: NDArray[np.float64] | None
+) -> dict[str, NDArray[np.float64]]:
+    """Return what the experts read of a run's cases, positive, each of shape (n,).
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+        Features of the cases.
+    names : sequence of str
+        Names of the columns.
+    p : ndarray, shape (n,), optional
+        P(case fails); without a model the untrained score stands in.
+    """
+    columns = {name: x[:, j] for j, name in enumerate(names)}
+    untrained = untrained_score(x, names) + _FLOOR
+    return {
+        "model": untrained if p is None else p + _FLOOR,
+        "untrained": untrained,
+        "rate": pooled_rate(columns) + _FLOOR,
+        "recent": 1.0 / (1.0 + runs_since_failure(columns)),
+    }
+
+
+def worth(expert: Expert, evidence: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return what running each case is worth to an expert, before its cost, shape (n,)."""
+    logs = [np.log(evidence[part]) for part in expert.parts]
+    return np.exp(np.mean(logs, axis=0))  # type: ignore[no-any-return]
+
+
+def rolling_speakers(
+    matrix: Matrix, p: NDArray[np.float64], names: Sequence[str], runs: int
+) -> tuple[list[int], Standing]:
+    """Return who orders each run, chosen from earlier runs only, and how all stand at the end.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows of all runs, oldest first.
+    p : ndarray, shape (n,)
+        P(case fails), predicted before each run; NaN where there was no model yet.
+    names : sequence of str
+        Names of the columns.
+    runs : int
+        Number of runs.
+
+    Returns
+    -------
+    tuple of list of int and Standing
+        Positions in ``EXPERTS`` by run.
+    """
+    standing, speakers = Standing(), []
+    ends = np.searchsorted(matrix.run, np.arange(runs + 1))
+    for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        x, failed, own = matrix.x[first:last], matrix.y[first:last], p[first:last]
+        speakers.append(standing.speaker(sources=reads_sources(x, names)))
+        if failed.any():
+            known = None if np.isnan(own).any() else own
+            standing.learn(evidence_of(x, names, known), failed, expected_seconds(x, names))
+    return speakers, standing

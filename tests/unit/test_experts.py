@@ -1,0 +1,133 @@
+"""Who orders the next run: credit for earlier runs, and a head start."""
+
+import numpy as np
+import pytest
+
+from testopt.estimators.baselines import pooled_rate, untrained_score
+from testopt.estimators.experts import (
+    DEFAULT,
+    EXPERTS,
+    HEAD_START,
+    HEAD_START_SOURCES,
+    Standing,
+    evidence_of,
+    rolling_speakers,
+    worth,
+)
+from testopt.estimators.ordering import run_order, value_per_cost
+from testopt.features.pipeline import NAMES, Matrix
+
+
+def features(n, **columns):
+    x = np.full((n, len(NAMES)), np.nan, np.float32)
+    for name, values in columns.items():
+        x[:, NAMES.index(name)] = values
+    return x
+
+
+def history(runs, cases=12):
+    """Runs in which the cases fail that the failure rate names, and recent failures mislead."""
+    rate = np.where(np.arange(cases) < 2, 0.4, 0.3)
+    since = np.where(np.arange(cases) < 2, 8.0, 1.0)
+    one = features(
+        cases, failure_rate=rate, executions=4.0, seconds_log=0.0, ticks_since_failure=since,
+        age_ticks=9.0,
+    )  # fmt: skip
+    failed = np.arange(cases) < 2
+    return Matrix(
+        np.tile(one, (runs, 1)), np.tile(failed, runs), np.repeat(np.arange(runs), cases),
+        np.ones(runs * cases, np.float32),
+    )  # fmt: skip
+
+
+def test_the_default_speaks_first_and_the_best_order_soon():
+    matrix = history(20)
+    speakers, standing = rolling_speakers(matrix, np.full(len(matrix.y), np.nan), NAMES, 20)
+    assert speakers[0] == DEFAULT
+    assert EXPERTS[speakers[-1]].parts in (("rate",), ("model", "rate"))
+    assert standing.runs == 20
+    lead = standing.gains.max() - standing.gains[DEFAULT]
+    assert lead > HEAD_START
+
+
+def test_sources_give_the_default_a_longer_say():
+    gains = np.zeros(len(EXPERTS))
+    gains[5] = (HEAD_START + HEAD_START_SOURCES) / 2
+    assert Standing(gains, 9).speaker(sources=False) == 5
+    assert Standing(gains, 9).speaker(sources=True) == DEFAULT
+
+
+def test_a_model_that_knows_better_gets_the_word():
+    matrix = history(30)
+    matrix.y[:] = np.tile(np.arange(12) >= 10, 30)  # the contrary of what the rates say
+    p = np.where(matrix.y, 0.9, 0.01)
+    speakers, _ = rolling_speakers(matrix, p, NAMES, 30)
+    assert "model" in EXPERTS[speakers[-1]].parts
+
+
+def test_runs_without_contrast_teach_nothing():
+    standing = Standing()
+    evidence = evidence_of(history(1).x, NAMES, None)
+    for failed in (np.zeros(12, bool), np.ones(12, bool)):
+        standing.learn(evidence, failed, np.ones(12))
+    assert standing.runs == 0
+    assert not standing.gains.any()
+
+
+def test_the_speaker_of_a_run_does_not_depend_on_its_outcome():
+    matrix, other = history(15), history(15)
+    other.y[other.run >= 9] = np.random.default_rng(0).random(int((other.run >= 9).sum())) < 0.5
+    p = np.full(len(matrix.y), np.nan)
+    assert (
+        rolling_speakers(matrix, p, NAMES, 15)[0][:10]
+        == rolling_speakers(other, p, NAMES, 15)[0][:10]
+    )
+
+
+def test_worth_is_a_geometric_mean():
+    expert = next(e for e in EXPERTS if e.parts == ("model", "rate"))
+    evidence = {"model": np.array([0.04, 0.5]), "rate": np.array([0.25, 0.5])}
+    assert worth(expert, evidence) == pytest.approx([0.1, 0.5])
+    assert value_per_cost(np.array([1.0]), np.array([3.999]), 0.5) == pytest.approx([0.5])
+    assert run_order(
+        np.array([0.5, 0.4]), np.array([9.0, 1.0]), ["a", "b"], exponent=0.0
+    ).tolist() == [0, 1]
+    assert run_order(
+        np.array([0.5, 0.4]), np.array([9.0, 1.0]), ["a", "b"], exponent=1.0
+    ).tolist() == [1, 0]
+
+
+def test_names_of_experts_are_different():
+    assert len({e.name for e in EXPERTS}) == len(EXPERTS)
+
+
+def test_a_standing_survives_the_manifest():
+    _, standing = rolling_speakers(history(9), np.full(108, np.nan), NAMES, 9)
+    again = Standing.from_dict(standing.as_dict())
+    assert again.as_dict() == standing.as_dict()
+    assert again.speaker(sources=False) == standing.speaker(sources=False)
+    assert "9 failing runs" in again.note(sources=False)
+    assert Standing().note(sources=True) == f"by {EXPERTS[DEFAULT].name}"
+
+
+def test_a_case_with_little_history_is_drawn_towards_the_others():
+    columns = {
+        "executions": np.log2(1.0 + np.array([1.0, 100.0, 0.0])),
+        "failure_rate": np.array([0.5 / 3.0, 10.5 / 102.0, np.nan]),
+    }
+    never, often, stranger = pooled_rate(columns)
+    assert never < often == pytest.approx(0.1, abs=0.01)
+    assert stranger == 0.5
+
+
+def test_names_weigh_less_than_sources():
+    named = features(
+        2, executions=4.0, failure_rate=[0.5, 0.05], ticks_since_failure=[1.0, 4.0],
+        age_ticks=5.0, prior=[0.0, 1.0],
+    )  # fmt: skip
+    read = named.copy()
+    read[:, NAMES.index("in_change")] = 0.0
+    far, near = untrained_score(named, NAMES)
+    assert far > near
+    far, near = untrained_score(read, NAMES)
+    assert near > far
