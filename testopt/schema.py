@@ -71,6 +71,8 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "skipped": ("int32", True),
         "duration_s": ("double", True),
         "complete": ("bool", True),  # false: a truncated file or a crashed run
+        # most of it failed with one message that nothing changed explains; null: not known
+        "environment_failure": ("bool", False),
     },
     "results": {
         "run_id": ("string", True),
@@ -217,6 +219,7 @@ class Run:
     source: str = "junit"
     duration_s: float | None = None
     complete: bool = True
+    environment_failure: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

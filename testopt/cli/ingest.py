@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "kind",
     type=click.Choice(["junit", "table"]),
     default="junit",
-    help="JUnit XML (default) or a table (CSV, Parquet).",
+    help="Reports of test runners, told apart by their content (default), or a table.",
 )
 @click.option("--run-id", help="Name of the run; all files are part of it, and may come in parts.")
 @click.option("--commit", help="Commit that was tested (default: from CI, else HEAD).")
@@ -52,8 +52,9 @@ def command(
 ) -> None:
     """Read test results into the store.
 
-    PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or - for standard input. The
-    same input twice leaves one copy.
+    Reports are JUnit XML, TRX, NUnit 3, xUnit.net, CTest's Test.xml, go test -json,
+    pytest-reportlog and CTRF. PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or
+    - for standard input. The same input twice leaves one copy.
 
     \b
     Examples:
@@ -67,7 +68,8 @@ def command(
     duration_s and optionally file, attempt, commit, base, branch, job.
 
     Files that cannot be read are reported one by one, the others are kept; the exit code is
-    then 3. XML of other kinds is a warning.
+    then 3. XML of other kinds is a warning, and so is a run that seems to have failed because of
+    its environment.
     """
     report = _run(obj, paths, kind=kind, said=said)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS: Final = ("function", "class", "file")
+# What follows the name of a function, behind its owner, and tells its executions apart.
+_VARIANT: Final = re.compile(
+    r"(?<=[^:]) with data set [#\"].*|(?<=::)(?:\w+)(?P<sub>/.*)", re.DOTALL
+)
 
 
 def split_case(case_id: str) -> tuple[str, str, str]:
@@ -26,11 +31,16 @@ def split_case(case_id: str) -> tuple[str, str, str]:
     Returns
     -------
     tuple of str
-        The id without parameters, without its last part, and the first part. An opaque id is
-        its own function, class and file, so that strangers share nothing.
+        The id without parameters, without its last part, and the first part. Subtests of Go
+        (``pkg::TestX/sub``), numbered ones of GoogleTest (``Suite::Name/0``) and data sets of
+        PHPUnit are parameters too. An opaque id is its own function, class and file, so that
+        strangers share nothing.
     """
     head, bracket, _ = case_id.partition("[")
     function = head if bracket and head else case_id
+    found = _VARIANT.search(function)
+    if found is not None:
+        function = function[: max(found.start(), found.start("sub"))]
     owner, colons, _ = function.rpartition("::")
     if not colons:
         slash = function.rpartition("/")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from testopt.errors import TestoptError
 from testopt.ingest.context import RunContext, previous_commit
+from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
-from testopt.schema import Run, RunRecord, arrow_schema
+from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 from testopt.sources.archives import Refusal, Source, find_sources
 from testopt.sources.git import resolve
 from testopt.sources.identity import Resolver, files_of
@@ -139,29 +140,47 @@ def _append_groups(store: Store, groups: Sequence[Group], context: RunContext) -
     for group in groups:
         # The row of a run is its commit mark: a run named after its content is there as a whole.
         if group.named or group.run_id not in known:
-            counts = _append(store, group)
+            tally = _append(store, group)
             if group.run_id not in known:
-                new += _append_run(store, group, context, counts=counts)
+                new += _append_run(store, group, context, tally=tally)
     return new
 
 
-def _append(store: Store, group: Group) -> dict[str, float]:
-    """Append the results of a run; return their counts and the time spent."""
+@dataclass(slots=True)
+class _Tally:
+    """What a run comes to: final outcomes, failing cases by message, and the time spent."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failing: Counter[str | None] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def add(self, rows: pa.Table, last: npt.NDArray[np.bool_]) -> None:
+        """Count executions, of which `last` are the final ones of their cases."""
+        self.seconds += pc.sum(rows["duration_s"].cast(pa.float64())).as_py() or 0.0
+        final = rows.select(["outcome", "message"]).filter(pa.array(last))
+        self.outcomes.update(final["outcome"].to_pylist())
+        failing = pc.is_in(final["outcome"], value_set=pa.array(sorted(FAILING)))
+        self.failing.update(final["message"].filter(failing).to_pylist())
+
+    def counts(self) -> dict[str, float]:
+        """Return the columns of ``runs`` that count results."""
+        counts = {name: float(self.outcomes[name]) for name in ("failed", "error", "skipped")}
+        return {**counts, "cases": float(self.outcomes.total()), "duration_s": self.seconds}
+
+
+def _append(store: Store, group: Group) -> _Tally:
+    """Append the results of a run; return what they come to."""
     attempts, last = _numbered(store, group)
-    counts: Counter[str] = Counter(cases=int(last.sum()))
-    spent, at = 0.0, 0
+    tally, at = _Tally(), 0
     for batches in _chunks(group):
         rows = pa.Table.from_batches([batch for _, batch in batches])
         end = at + rows.num_rows
-        final = rows["outcome"].filter(pa.array(last[at:end]))
-        counts.update({c["values"]: c["counts"] for c in pc.value_counts(final).to_pylist()})
-        spent += pc.sum(rows["duration_s"].cast(pa.float64())).as_py() or 0.0
+        tally.add(rows, last[at:end])
         results = _results(group.run_id, rows, attempts[at:end])
         store.append("results", _parts(group.run_id, batches, results))
         at = end
         pa.default_memory_pool().release_unused()
-    totals = {name: float(counts[name]) for name in ("cases", "failed", "error", "skipped")}
-    return {**totals, "duration_s": spent}
+    return tally
 
 
 def _numbered(store: Store, group: Group) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
@@ -220,9 +239,7 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _append_run(
-    store: Store, group: Group, context: RunContext, *, counts: dict[str, float]
-) -> bool:
+def _append_run(store: Store, group: Group, context: RunContext, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     times = [file.time for file in group.files if file.time is not None]
     now = datetime.now(UTC)
@@ -230,6 +247,18 @@ def _append_run(
     commit, branch = context.commit_at(time)
     previous = previous_commit(store, branch=branch, job=context.job, before=time)
     change = context.change_of(group.run_id, commit=commit, previous=previous)
+    environment = environment_failure(
+        executed=tally.outcomes.total() - tally.outcomes["skipped"],
+        failing=tally.failing,
+        samples=sampled([file.summary.samples for file in group.files]),
+        change=change,
+    )
+    if environment is not False:
+        words = "looks like" if environment else "may be"
+        context.warnings.append(
+            f"run {group.run_id}: most cases fail with one message: this {words} a failure of "
+            "the environment"
+        )
     run = Run(
         run_id=group.run_id,
         time=time,
@@ -238,8 +267,9 @@ def _append_run(
         base=change.base,
         branch=branch,
         complete=all(file.complete for file in group.files),
+        environment_failure=environment,
     )
-    tables = run_tables(RunRecord(run, (), change), seen=now, counts=counts)
+    tables = run_tables(RunRecord(run, (), change), seen=now, counts=tally.counts())
     if tables["run_changes"].num_rows:
         store.append("run_changes", {group.run_id: tables["run_changes"]})
     return bool(store.append("runs", {group.run_id: tables["runs"]}))

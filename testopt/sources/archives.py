@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 STDIN: Final = "-"
 _MAX_UNPACKED: Final = 64 << 30  # bytes that one archive may unpack to
 _SKIPPED_FOLDERS: Final = frozenset({".git", ".hg", ".svn", ".testopt", "node_modules"})
-_XML: Final = (".xml", ".xml.gz")
+# Reports of tests are known by their names in folders and archives; others may be named.
+_REPORTS: Final = (".xml", ".xml.gz", ".trx", ".jsonl", "ctrf-report.json")
+_ARCHIVED: Final = tuple(ending for ending in _REPORTS if not ending.endswith(".gz"))
 _COMPRESSED: Final[dict[str, Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What reading a damaged file or archive raises; RuntimeError stands for zip archives with a
 # password or a compression that Python does not know.
@@ -86,8 +88,8 @@ def find_sources(paths: Sequence[str], *, workdir: Path) -> Iterator[Source | Re
     Parameters
     ----------
     paths : sequence of str
-        Files (read whatever their name), folders (their ``.xml`` files, all levels), globs,
-        ``.zip``, ``.tar``, ``.tar.gz`` and the like (their ``.xml`` files), ``-`` (standard input:
+        Files (read whatever their name), folders (their reports, all levels), globs,
+        ``.zip``, ``.tar``, ``.tar.gz`` and the like (their reports), ``-`` (standard input:
         XML or an archive).
     workdir : Path
         Folder for what has to be unpacked; the caller removes it.
@@ -134,12 +136,12 @@ def _from_folder(folder: Path) -> Iterator[Source | Refusal]:
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if f not in _SKIPPED_FOLDERS)
         for file in sorted(files):
-            if file.lower().endswith(_XML):
+            if file.lower().endswith(_REPORTS):
                 path, empty = Path(parent, file), False
                 yield _plain(path, str(path))
     yield from refused
     if empty and not refused:  # a run that crashed leaves no file: that is not nothing
-        yield Refusal(str(folder), "holds no .xml file")
+        yield Refusal(str(folder), "holds no test reports (.xml, .trx, .jsonl)")
 
 
 def _plain(path: Path, name: str) -> Source | Refusal:
@@ -190,11 +192,11 @@ def _new_file(workdir: Path) -> Path:
 def _from_zip(path: Path, name: str) -> Iterator[Source | Refusal]:
     with zipfile.ZipFile(path) as archive:
         members = sorted(archive.infolist(), key=lambda m: m.filename)
-        wanted = [m for m in members if not m.is_dir() and m.filename.lower().endswith(".xml")]
+        wanted = [m for m in members if not m.is_dir() and m.filename.lower().endswith(_ARCHIVED)]
         if sum(m.file_size for m in wanted) > _MAX_UNPACKED:
             raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
     if not wanted:
-        yield Refusal(name, "holds no .xml file")
+        yield Refusal(name, "holds no test reports (.xml, .trx, .jsonl)")
     for member in wanted:
         shown = f"{name}!{member.filename}"
         folder = f"{name}!{member.filename.rpartition('/')[0]}"
@@ -208,7 +210,7 @@ def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             stream = None
-            if member.isfile() and member.name.lower().endswith(".xml"):
+            if member.isfile() and member.name.lower().endswith(_ARCHIVED):
                 stream = archive.extractfile(member)
             if stream is None:
                 continue
@@ -222,4 +224,4 @@ def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal
             shown, folder = f"{name}!{member.name}", f"{name}!{member.name.rpartition('/')[0]}"
             yield Source(shown, target, folder=folder, mtime=member.mtime, size=member.size)
     if not found:
-        yield Refusal(name, "holds no .xml file")
+        yield Refusal(name, "holds no test reports (.xml, .trx, .jsonl)")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PYTHON: Final = ".py"
 _MAX_CACHED: Final = 4_000
 _MAX_ID: Final = 1 << 16  # characters of a case id; longer ones end in a digest
+_ABSOLUTE: Final = re.compile(r"(?:[A-Za-z]:)?[/\\\\]")
 _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 
 
@@ -77,6 +78,8 @@ class Resolver:
     ) -> tuple[str | None, str | None]:
         """Return the id up to the name (None: it depends on the name), and the file."""
         path = self._relative(file)
+        if _ABSOLUTE.match(classname):
+            classname = self._relative(classname) or classname
         if not classname:
             return (None if self._by_module else _raw(suite.name)), path
         if suite.host and classname == suite.name and _SCRIPT.search(classname):
@@ -119,6 +122,12 @@ class Resolver:
             if ending in self._files:
                 return ending
         return path
+
+    def inside(self, path: str) -> str | None:
+        """Return the path of a file of the repository, two parts at least, that a path ends in."""
+        parts = path.replace("\\", "/").strip("/").split("/")
+        endings = ("/".join(parts[start:]) for start in range(len(parts) - 1))
+        return next((ending for ending in endings if ending in self._files), None)
 
     def _collected(self, name: str, suite: Suite, file: str | None) -> tuple[str, str | None]:
         """Resolve a case without classname: pytest's collection errors name the module."""

@@ -33,6 +33,7 @@ _RESULT_TAGS: Final = frozenset(
 )
 _ROOTS: Final = frozenset({"testsuite", "testsuites"})
 _MAX_RESULTS = 1000  # of one case; more are not kept
+_MAX_SAMPLES = 16  # messages of a file whose text is kept while it is ingested
 _MAX_TEXT = 4096  # characters of a failure's text that are kept
 _BATCH: Final = 1000  # cases that are handed on at a time
 
@@ -72,6 +73,7 @@ class JUnitSummary:
     attempts: int = 0
     is_junit: bool = False  # the root was seen
     time: datetime | None = None  # earliest timestamp, UTC
+    samples: dict[str, str] = field(default_factory=dict)  # a text for digests of messages
     broken: InputFileError | None = None  # set where the document is not well-formed
 
     @property
@@ -79,8 +81,25 @@ class JUnitSummary:
         """Number of ``testcase`` elements."""
         return sum(self.counts.values())
 
+    def sample(self, message: str | None, results: list[Element]) -> None:
+        """Keep the text behind a message's digest, of the first few messages."""
+        if message is not None and len(self.samples) < _MAX_SAMPLES:
+            words = (w for r in results for w in (r.get("type"), r.get("message"), r.text) if w)
+            self.sample_text(message, "\n".join(words))
 
-def read_junit(stream: Readable, on_cases: OnCases, *, repair: bool = False) -> JUnitSummary:
+    def sample_text(self, message: str | None, text: str) -> None:
+        """Keep a text, as long as there are few."""
+        if message is not None and len(self.samples) < _MAX_SAMPLES:
+            self.samples.setdefault(message, text[:_MAX_TEXT])
+
+
+def read_junit(
+    stream: Readable,
+    on_cases: OnCases,
+    *,
+    repair: bool = False,
+    summary: JUnitSummary | None = None,
+) -> JUnitSummary:
     """Read a JUnit XML document.
 
     Parameters
@@ -91,6 +110,8 @@ def read_junit(stream: Readable, on_cases: OnCases, *, repair: bool = False) -> 
         Receives the complete cases, in the order of the document, many at a time.
     repair : bool
         Leave out characters that XML forbids; ``broken.repairable`` says when that may help.
+    summary : JUnitSummary, optional
+        An empty one to fill, for who wants to know the time before the end.
 
     Returns
     -------
@@ -104,7 +125,7 @@ def read_junit(stream: Readable, on_cases: OnCases, *, repair: bool = False) -> 
     InputFileError
         When nothing in it can be read, it declares entities, or holds a tag that is too large.
     """
-    reader = _Reader(on_cases)
+    reader = _Reader(on_cases, summary or JUnitSummary())
     try:
         feed(reader.parser, stream, repair=repair)
     except InputFileError as error:
@@ -122,9 +143,9 @@ def read_junit(stream: Readable, on_cases: OnCases, *, repair: bool = False) -> 
 class _Reader:
     """Callbacks of expat; keeps the open suites, the open case, and cases not handed on yet."""
 
-    def __init__(self, on_cases: OnCases) -> None:
+    def __init__(self, on_cases: OnCases, summary: JUnitSummary) -> None:
         self.parser: XMLParserType = make_parser()
-        self.summary = JUnitSummary()
+        self.summary = summary
         self._on_cases = on_cases
         self._cases: list[Case] = []
         self._depth = 0
@@ -195,13 +216,13 @@ class _Reader:
         element = Element(tag, attributes)
         self._results.append(element)
         self._open, self._open_depth, self._text = element, self._depth, 0
-        if not attributes.get("message"):
+        if not attributes.get("message") or len(self.summary.samples) < _MAX_SAMPLES:
             self.parser.CharacterDataHandler = self._characters
 
     def _characters(self, text: str) -> None:
         element = self._open
+        # The handler stays: expat's buffer would call it again while it is being removed.
         if element is None or self._text >= _MAX_TEXT:
-            self.parser.CharacterDataHandler = None
             return
         element.text = (element.text or "") + text[:_MAX_TEXT]
         self._text += len(text)
@@ -211,6 +232,7 @@ class _Reader:
         attempts: list[Attempt] | None = None
         if self._results:
             attempts = _attempts(attributes, self._results)
+            self.summary.sample(attempts[-1].message, self._results)
             self._results = []
             self.summary.counts[attempts[-1].outcome] += 1
             self.summary.attempts += len(attempts)

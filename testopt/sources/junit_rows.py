@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.sources.archives import DAMAGED
-from testopt.sources.junit import JUnitSummary, NotJUnitError, read_junit
+from testopt.sources.dialects import read_any
+from testopt.sources.junit import JUnitSummary, NotJUnitError
 from testopt.sources.junit_values import MAX_SECONDS, parse_duration
+from testopt.sources.stable import StableIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +126,8 @@ def _read(found: JUnitFile, resolver: Resolver, spill: Path, *, repair: bool) ->
     with found.source.open() as stream:
         hashing = _Hashing(stream)
         try:
-            found.summary = read_junit(hashing, rows.add, repair=repair)
+            found.summary = JUnitSummary()
+            read_any(hashing, rows.add, repair=repair, summary=found.summary)
         finally:
             rows.close()
             found.digest = hashing.digest()
@@ -156,13 +159,16 @@ class _Rows:
         self._writer: pa.RecordBatchStreamWriter | None = None
         found.rows, found.kept, found.spilled = 0, [], None
         self._columns = _empty_columns()
+        self._stable = StableIds(resolver.inside)
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""
-        resolve = self._resolver.resolve
+        resolve, stable = self._resolver.resolve, self._stable.stable
         ids, files, outcomes, durations, messages = self._columns
         for attributes, suite, attempts in cases:
             case_id, file = resolve(attributes, suite)
+            if not attributes.get("name", "").isidentifier():
+                case_id = stable(case_id, self._found.time)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
             if attempts is None:
                 ids.append(case_id)

@@ -210,10 +210,20 @@ def read_file(
             if may_hold(_group_bounds(file.metadata.row_group(group)), where):
                 threads = file.metadata.row_group(group).num_rows > _ROWS_WORTH_THREADS
                 rows = file.read_row_group(group, columns=list(columns), use_threads=threads)
-                rows = rows.select(list(columns))
+                rows = _with_columns(rows, schema)
                 rows = matching(rows, where)
                 if rows.num_rows:
                     yield rows.cast(schema)
+
+
+def _with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the columns of a schema; a file older than an optional one has nulls there."""
+    import pyarrow as pa
+
+    for field in schema:
+        if field.nullable and field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema.names)
 
 
 def runs_of(location: Location, table: str, file: DataFile) -> set[str]:

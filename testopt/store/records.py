@@ -98,6 +98,7 @@ def _run(record: RunRecord, seen: datetime) -> pa.Table:
         "skipped": outcomes.count("skipped"),
         "duration_s": spent if run.duration_s is None else run.duration_s,
         "complete": run.complete,
+        "environment_failure": run.environment_failure,
     }
     return _from_columns("runs", {name: [value] for name, value in row.items()})
 

@@ -81,6 +81,42 @@ def test_the_report_of_a_file(tmp_path, ingest, store):
     assert attempts == {("k::a", 1): "passed", ("k::b", 1): "failed", ("k::b", 2): "passed"}
 
 
+def refused(count):
+    cases = "".join(
+        f'<testcase classname="k" name="t{n}"><error message="connection refused: db:{n}"/>'
+        "</testcase>"
+        for n in range(count)
+    )
+    return f'<testsuite name="s" timestamp="2026-01-05T10:00:00">{cases}</testsuite>'
+
+
+def test_a_failure_of_the_environment_is_marked_and_said(tmp_path, ingest, store):
+    (tmp_path / "away.xml").write_text(refused(30))
+    (tmp_path / "fine.xml").write_text(junit("a", "b!"))
+    document = ingest(tmp_path / "away.xml")
+    assert "environment" in document["warnings"][-1]
+    assert ingest(tmp_path / "fine.xml")["warnings"] == []
+    marks = {run["cases"]: run["environment_failure"] for run in rows(store, "runs")}
+    assert marks == {30: True, 2: False}
+
+
+def test_a_store_from_before_that_mark_is_read(tmp_path, ingest, store, monkeypatch):
+    from testopt import schema
+
+    older = {k: v for k, v in schema.TABLES["runs"].items() if k != "environment_failure"}
+    (tmp_path / "a.xml").write_text(junit("a"))
+    (tmp_path / "b.xml").write_text(refused(30))
+    with monkeypatch.context() as past:
+        past.setitem(schema.TABLES, "runs", older)
+        ingest(tmp_path / "a.xml")
+    assert [run["environment_failure"] for run in rows(store, "runs")] == [None]
+    ingest(tmp_path / "b.xml")
+    assert store().check() == []
+    store().compact()
+    marks = {run["cases"]: run["environment_failure"] for run in rows(store, "runs")}
+    assert marks == {1: None, 30: True}
+
+
 def test_the_same_input_twice_leaves_one_copy(tmp_path, ingest, store):
     for n in range(3):
         (tmp_path / f"r{n}.xml").write_text(junit(f"a{n}", f"b{n}!"))
@@ -165,7 +201,7 @@ def test_where_nothing_is_found_is_said(tmp_path, ingest):
     (tmp_path / "none").mkdir()
     (tmp_path / "empty").write_text("")
     files = ingest(tmp_path / "none", tmp_path / "empty", "/dev/null", exit_code=3)["files"]
-    assert files[0]["rejected"] == "holds no .xml file"
+    assert files[0]["rejected"] == "holds no test reports (.xml, .trx, .jsonl)"
     assert all("ends early" in f["rejected"] for f in files[1:])
 
 

@@ -1,0 +1,106 @@
+"""Recognises runs that failed because of their environment: a database away, a full disk.
+
+Such a run says nothing of its change, so it is marked in ``runs.environment_failure`` and can be
+kept out of training. It is marked where at least half of twenty or more executed cases fail, nine
+in ten of these with one message, nothing that changed is named by that message, and either the
+message speaks of the environment or no program and no configuration changed. Where only the last
+of these is open, the answer is unknown (null).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from testopt.features.paths import is_code, is_test_path, language_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from testopt.schema import Change, FileChange
+
+_MIN_EXECUTED: Final = 20
+_FAILING: Final = 0.5
+_ONE_MESSAGE: Final = 0.9
+_CONFIGURATION: Final = frozenset({"config", "json", "make", "xml"})
+_ENVIRONMENT: Final = re.compile(
+    r"connection (?:was )?(?:refused|reset|closed|aborted|timed out)|connect timed out"
+    r"|(?:could|can) ?not connect|unable to connect|failed to connect|server has gone away"
+    r"|\bE(?:CONN(?:REFUSED|RESET|ABORTED)|TIMEDOUT|NOTFOUND|HOSTUNREACH|NOSPC|MFILE|AI_AGAIN)\b"
+    r"|no space left|disk quota|too many open files|cannot allocate memory|out ?of ?memory"
+    r"|read-only file system|name or service not known|name resolution|getaddrinfo|unknown ?host"
+    r"|network is unreachable|no route to host|host is down|address already in use"
+    r"|docker daemon|could not find a valid docker|certificate (?:has expired|verify failed)"
+    r"|bad gateway|service unavailable|gateway time-?out|proxy error|too many requests"
+    r"|browser ?type\.launch|chrome not reachable|session not created|cannot open display"
+    r"|license (?:server|has expired)",
+    re.IGNORECASE,
+)
+_QUOTED: Final = re.compile(r"['\"`‘“]([A-Za-z_][\w.]*)['\"`’”]")  # noqa: RUF001 - quotes of messages
+
+
+def environment_failure(
+    *,
+    executed: int,
+    failing: Mapping[str | None, int],
+    samples: Mapping[str, str],
+    change: Change,
+) -> bool | None:
+    """Tell whether a run failed because of its environment.
+
+    Parameters
+    ----------
+    executed : int
+        Cases that were not skipped.
+    failing : mapping of str to int
+        Failing cases by digest of their message; None: without a message.
+    samples : mapping of str to str
+        A text for digests of messages.
+    change : Change
+        What differs from the run before.
+
+    Returns
+    -------
+    bool or None
+        None where one message fails most of the run and it cannot be told why.
+    """
+    message = _common_message(executed, failing)
+    if message is None:
+        return False
+    text = samples.get(message, "")
+    speaks = bool(_ENVIRONMENT.search(text))
+    if not change.known:
+        return True if speaks else None
+    if any(_named(file, text) or _configures(file) for file in change.files):
+        return False
+    if speaks or not any(is_code(file.path) for file in change.files):
+        return True
+    return None
+
+
+def _common_message(executed: int, failing: Mapping[str | None, int]) -> str | None:
+    """Return the message that fails most of a run, or None when there is no such one."""
+    total = sum(failing.values())
+    if executed < _MIN_EXECUTED or total < _FAILING * executed:
+        return None
+    message = max(failing, key=lambda m: failing[m])
+    return message if failing[message] >= _ONE_MESSAGE * total else None
+
+
+def _configures(file: FileChange) -> bool:
+    return language_of(file.path) in _CONFIGURATION and not is_test_path(file.path)
+
+
+def _named(file: FileChange, text: str) -> bool:
+    """Tell whether a message names a changed file, its module, or an identifier of the change."""
+    stem = file.path.rpartition(".")[0] or file.path
+    names = {file.path.rpartition("/")[2], stem.replace("/", ".")}
+    if any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names):
+        return True
+    tokens = set((file.tokens or "").split())
+    return any(tokens.intersection(quoted.split(".")) for quoted in _QUOTED.findall(text))
+
+
+def sampled(files: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return one text for each digest of several files."""
+    return {digest: text for samples in reversed(files) for digest, text in samples.items()}
