@@ -3,7 +3,8 @@
 Requests, in this order; those marked with an arrow are answered by an object whose ``re`` is the
 name of the request, with ``error`` (one line) where it could not be met:
 
-``start``    protocol, mode, root (pytest's root folder), base, store, each
+``start``    protocol, mode, root (pytest's root folder), folders (given outside it), base, store,
+             each
 ``plan``     -> ids (node ids, duplicates allowed): rank, probability, cost of each, note, degraded
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
@@ -91,7 +92,10 @@ class Engine:
         leave_pandas_out()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
         self._place = find_workplace(
-            Path(request["root"]), base=request.get("base", ""), store=request.get("store", "")
+            Path(request["root"]),
+            base=request.get("base", ""),
+            store=request.get("store", ""),
+            folders=request.get("folders", ()),
         )
         if self._mode != "record":
             self._look_around(self._place)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import EmptyStoreError, RepositoryError, RevisionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from testopt.ingest.context import RunContext
     from testopt.schema import Change
@@ -25,13 +26,21 @@ _GIT_S: Final = 4.0  # a git that takes longer to say where it is hangs
 class Names:
     """Translates node ids, relative to pytest's root folder, to case ids and back.
 
+    pytest names files outside its root folder relative to the folder that it was given.
+
     Parameters
     ----------
     prefix : str
         Path of pytest's root folder below the repository, empty where they are the same.
+    places : tuple of str
+        Paths below the repository of folders outside the root folder that pytest was given.
+    top : Path
+        The repository's top folder, to see which of them holds a file.
     """
 
     prefix: str = ""
+    places: tuple[str, ...] = ()
+    top: Path = Path()
 
     def case_id(self, node_id: str) -> str:
         """Return the case id: the node id below the root of the repository, as valid text."""
@@ -41,6 +50,10 @@ class Names:
     def node_id(self, case_id: str) -> str:
         """Return the node id of a case id, for cases below pytest's root folder and beside it."""
         file, mark, rest = case_id.partition("::")
+        inside = not self.prefix or file.startswith(f"{self.prefix}/")
+        place = next((p for p in self.places if not inside and file.startswith(f"{p}/")), None)
+        if place is not None:
+            return file.removeprefix(f"{place}/") + mark + rest
         if self.prefix and file:
             file = os.path.relpath(file, self.prefix).replace(os.sep, "/")
         return file + mark + rest
@@ -48,7 +61,17 @@ class Names:
     def _shift(self, file: str) -> str:
         if not self.prefix or not file or file.startswith("/"):
             return file
-        return os.path.normpath(f"{self.prefix}/{file}").replace(os.sep, "/")
+        usual = os.path.normpath(f"{self.prefix}/{file}").replace(os.sep, "/")
+        if self.places and not (self.top / usual).exists():
+            found = (f"{p}/{file}" for p in self.places if (self.top / p / file).exists())
+            return next(found, usual)
+        return usual
+
+
+def places_of(folders: Iterable[str], top: Path) -> tuple[str, ...]:
+    """Return folders as paths below the repository, without those outside it."""
+    paths = [Path(folder).resolve() for folder in folders]
+    return tuple(p.relative_to(top).as_posix() for p in paths if p != top and top in p.parents)
 
 
 def _storable(text: str) -> str:
@@ -91,7 +114,9 @@ class Workplace:
         )
 
 
-def find_workplace(root: Path, *, base: str = "", store: str = "") -> Workplace:
+def find_workplace(
+    root: Path, *, base: str = "", store: str = "", folders: Iterable[str] = ()
+) -> Workplace:
     """Look at the repository, the CI system and the store.
 
     Parameters
@@ -100,6 +125,8 @@ def find_workplace(root: Path, *, base: str = "", store: str = "") -> Workplace:
         pytest's root folder.
     base, store : str
         Revision to compare with, and store, where the user named them.
+    folders : iterable of str
+        What pytest was given outside its root folder.
 
     Raises
     ------
@@ -138,7 +165,7 @@ def find_workplace(root: Path, *, base: str = "", store: str = "") -> Workplace:
         commit=commit,
         branch=branch,
         store=opened,
-        names=Names(_prefix(root, top)),
+        names=Names(_prefix(root, top), places_of(folders, top.resolve()), top),
         is_fork=bool(ci and ci.is_fork),
         ci_run=ci.run if ci else None,
         began=began,

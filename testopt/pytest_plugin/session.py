@@ -63,6 +63,7 @@ class Run:
                 "protocol": PROTOCOL,
                 "mode": mode,
                 "root": str(self.config.rootpath),
+                "folders": _folders_outside(self.config),
                 "base": self.options.base,
                 "store": self.options.store,
                 "each": self.config.getoption("dist", "no") == "each",
@@ -199,6 +200,12 @@ class Distributor:
         if not _chose_scope_order(self._config):
             self._config.option.loadscopereorder = False
         return found
+
+
+def _folders_outside(config: pytest.Config) -> list[str]:
+    """Return the folders outside the root folder that pytest was given."""
+    paths = [config.invocation_params.dir / str(arg).partition("::")[0] for arg in config.args]
+    return [str(p) for p in paths if p.is_dir() and not p.is_relative_to(config.rootpath)]
 
 
 def _fell_back(config: pytest.Config) -> str:

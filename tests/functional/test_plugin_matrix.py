@@ -46,9 +46,35 @@ async def test_1(): pass
 async def test_2(): assert 0
 """
 
+SUBTESTS = """
+import pytest
+def test_1(subtests):
+    for i in range(3):
+        with subtests.test(i=i):
+            assert i != 1
+def test_2(subtests):
+    with subtests.test("skips"):
+        pytest.skip("no")
+def test_3(subtests):
+    with subtests.test("inside"):
+        pass
+    assert 0
+"""
+
 # Module to skip without, suite, arguments.
 ROWS = [
     ("pytest", SUITE, ()),
+    ("pytest", SUITE, ("-m", "parametrize")),
+    ("pytest", SUITE, ("-m", "not parametrize", "-k", "not Unit")),
+    ("pytest", SUITE, ("--lf",)),
+    ("pytest", SUITE, ("--ff",)),
+    ("pytest", SUITE, ("--nf",)),
+    ("pytest", SUITE, ("--maxfail", "99")),
+    ("pytest", SUITE, ("--deselect", "test_it.py::test_2", "--strict-markers")),
+    ("pytest", SUITE, ("test_other.py", "test_it.py::test_4", "test_it.py::TestUnit")),
+    ("pytest", SUITE, ("-c", "pytest.ini", "-o", "testpaths=test_it.py test_other.py")),
+    ("pytest", SUBTESTS, ()),
+    ("xdist", SUITE, ("-n", "2", "--dist", "no")),
     ("pytest", SUITE, ("-k", "test_3 or test_5")),
     ("pytest", SUITE, ("-p", "no:cacheprovider", "--doctest-modules")),
     (
@@ -89,9 +115,12 @@ class Outcomes:
 def test_same_outcome(pytester, with_plugin, fake_engine, how, module, suite, args):
     pytest.importorskip(module)
     pytester.makepyfile(test_it=suite, test_other="def test_0(): pass")
+    pytester.makeini("[pytest]")
     if module == "pytest_randomly":
         with_plugin = ("-p", "no:hypothesispytest", *with_plugin[4:])
     log = fake_engine(how, "3")
+    if {"--lf", "--ff"} & set(args):
+        pytester.inline_run(*with_plugin)  # they go by what failed last
     found = []
     for mode in ("off", "rank"):
         outcomes = Outcomes()
@@ -99,3 +128,29 @@ def test_same_outcome(pytester, with_plugin, fake_engine, how, module, suite, ar
         found.append((outcomes.seen, int(result.ret)))
     assert found[0] == found[1]
     assert '"op":"plan"' in log.read_text()
+
+
+@pytest.mark.parametrize("args", [("-x",), ("--maxfail=2",)])
+def test_a_run_that_stops_early_has_the_same_exit_code(pytester, with_plugin, fake_engine, args):
+    """Another order stops elsewhere; what has run has the outcome that it always has."""
+    pytester.makepyfile(test_it=SUITE)
+    fake_engine("reverse")
+    whole, stopped = Outcomes(), Outcomes()
+    plain = pytester.inline_run(*with_plugin, *args)
+    pytester.inline_run(*with_plugin, plugins=[whole])
+    ranked = pytester.inline_run(*with_plugin, "--testopt=rank", *args, plugins=[stopped])
+    assert int(ranked.ret) == int(plain.ret) == 1
+    assert stopped.seen <= whole.seen
+    failed = sum(n for (_, _, outcome), n in stopped.seen.items() if outcome == "failed")
+    assert failed == (1 if args == ("-x",) else 2)
+
+
+@pytest.mark.parametrize("args", [("--collect-only",), ("--co", "-q"), ("--co", "-qq")])
+def test_collecting_alone_prints_the_same(pytester, with_plugin, fake_engine, args):
+    pytester.makepyfile(test_it=SUITE)
+    log = fake_engine("reverse")
+    plain = pytester.runpytest_inprocess(*with_plugin, *args)
+    ranked = pytester.runpytest_inprocess(*with_plugin, "--testopt=rank", *args)
+    assert [x for x in ranked.outlines if "::" in x] == [x for x in plain.outlines if "::" in x]
+    assert ranked.ret == plain.ret
+    assert log.read_text() == ""

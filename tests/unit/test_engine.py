@@ -34,6 +34,19 @@ def test_a_file_outside_the_root_folder_keeps_its_place_in_the_repository():
     assert names.node_id("sub/shared/test_x.py::t") == "../shared/test_x.py::t"
 
 
+def test_a_folder_beside_the_root_folder_is_named_by_its_own_place(tmp_path):
+    for name in ("one/test_a.py", "two/test_b.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("")
+    names = Names("one", ("two",), tmp_path)
+    for node_id, case_id in (
+        ("test_a.py::t", "one/test_a.py::t"),
+        ("test_b.py::t", "two/test_b.py::t"),
+    ):
+        assert names.case_id(node_id) == case_id
+        assert names.node_id(case_id) == node_id
+
+
 def test_lone_surrogates_become_text():
     assert Names().case_id("test_x.py::t[\udc80]") == "test_x.py::t[\\udc80]"
 
