@@ -242,6 +242,8 @@ def current_bundle(store: Store) -> Bundle | None:
         raise BundleError(error.message, error.hint) from error
     if bundle.forest.n_features != len(NAMES):
         raise BundleError("the bundle's forest takes other features", "run: testopt train")
+    if bundle.bundle_id != name:
+        raise BundleError("manifest.json of the bundle was altered", "run: testopt train")
     return bundle
 
 
