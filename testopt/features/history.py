@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
 GROUP_ALPHA: Final = 0.2
 COST_ALPHA: Final = 0.3
+REACH: Final = (1, 3, 8)  # neighbours to either side
 NEVER: Final = -1
 
 # Per-case state: name -> (dtype, value of a stranger).
@@ -57,6 +58,7 @@ NAMES: Final = (
     "function_rate", "class_rate", "file_rate",
     "function_ticks_since_failure", "class_ticks_since_failure", "file_ticks_since_failure",
     "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
+    "neighbours_rate_1", "neighbours_rate_3", "neighbours_rate_8",
     "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
 )  # fmt: skip
 
@@ -136,6 +138,7 @@ class HistoryState:
             *self._groups(index),
             *self._durations(case, index),
             _rank(case["rate_1"]),
+            *_neighbours(case, index),
             *self._context(case),
         ]
         out = np.empty((len(index), len(NAMES)), np.float32)
@@ -331,3 +334,25 @@ def _rank(values: NDArray[Any]) -> NDArray[Any]:
     below = np.concatenate(([0], np.cumsum(count)[:-1])) + (count - 1) / 2.0
     out[known] = below[inverse] / max(int(known.sum()) - 1, 1)
     return out
+
+
+def _neighbours(case: dict[str, NDArray[Any]], index: NDArray[np.int32]) -> list[NDArray[Any]]:
+    """Return the mean failure rate of the cases beside each one, once per entry of ``REACH``.
+
+    Cases that were added together stand together: neighbours are those of the run in the order
+    of their first appearance, which no later order of execution changes.
+    """
+    order = np.argsort(index, kind="stable")
+    known = case["runs"][order] > 0
+    rate = np.where(known, case["rate_1"][order], 0.0)
+    sums, counts = (np.concatenate(([0.0], np.cumsum(v, dtype=np.float64))) for v in (rate, known))
+    at = np.arange(len(order))
+    columns = []
+    for reach in REACH:
+        first, last = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(at))
+        others = counts[last] - counts[first] - known
+        total = sums[last] - sums[first] - rate
+        column = np.full(len(order), np.nan)
+        column[order] = np.where(others > 0, total / np.maximum(others, 1.0), np.nan)
+        columns.append(column)
+    return columns

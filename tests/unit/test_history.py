@@ -149,3 +149,22 @@ def test_state_survives_dump_and_load():
     again.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
     state.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
     assert np.array_equal(state.read(ask), again.read(ask), equal_nan=True)
+
+
+def test_neighbours_are_those_that_came_together():
+    state = HistoryState()
+    state.update(frame(0, {"a": True, "b": False, "c": True, "d": False}))
+    rows = read(state, 1, ["d", "new", "b", "a", "c"])  # in whatever order they run now
+    near = [row["neighbours_rate_1"] for row in rows]
+    assert near == [pytest.approx(1.0), pytest.approx(0.0), 1.0, 0.0, 0.0]
+    assert [row["neighbours_rate_8"] for row in rows] == [
+        pytest.approx(v) for v in (2 / 3, 2 / 4, 2 / 3, 1 / 3, 1 / 3)
+    ]
+
+
+def test_a_case_alone_has_no_neighbours():
+    state = HistoryState()
+    state.update(frame(0, {"a": True}))
+    assert np.isnan(read(state, 1, ["a"])[0]["neighbours_rate_3"])
+    assert np.isnan([row["neighbours_rate_1"] for row in read(state, 1, ["x", "y"])]).all()
+    assert state.read(query(2, [])).shape == (0, len(NAMES))
