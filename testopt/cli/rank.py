@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     store = _store(ctx)
     here = RunContext(repo=ctx.root_or_none, options=RunOptions(job=job), ci=ci_context())
     change = _change(ctx, diff, base, head)
-    sources = None if diff else Sources(ctx.root, store)
+    sources = Sources(ctx.root, store) if change.known and not diff else None
     ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
     made = plan(
         cases=ids,
@@ -114,11 +114,14 @@ def _present(store: Store | None, ctx: Context) -> Store:
 
 
 def _change(ctx: Context, diff: str | None, base: str | None, head: str | None) -> Change:
+    from testopt.schema import Change
     from testopt.sources.change import diff_file, find_change
     from testopt.sources.ci import ci_context
 
     if diff:
         return diff_file(Path("/dev/stdin" if diff == "-" else diff))
+    if ctx.root_or_none is None and not (base or head):
+        return Change(known=False, why=f"{ctx.repo} is not in a git repository; see --diff")
     return find_change(ctx.root, base=base, head=head, ci=ci_context())
 
 

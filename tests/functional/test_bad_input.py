@@ -84,9 +84,9 @@ def test_a_repository_that_is_not_there(tmp_path, fails, command):
     fails("--repo", tmp_path / "file", *args, code=3, words="there is no folder")
 
 
-@pytest.mark.parametrize("command", ["mine", "rank", "backfill"])
+@pytest.mark.parametrize("command", ["mine", "rank --head=HEAD", "backfill"])
 def test_a_folder_without_a_repository(tmp_path, fails, command):
-    fails("--repo", tmp_path, command, code=3, words="is not in a git repository")
+    fails("--repo", tmp_path, *command.split(), code=3, words="is not in a git repository")
 
 
 @pytest.mark.parametrize("revision", ["absent", "-x", "--output=made", "", "HEAD:a.py", "a b", "é"])

@@ -242,3 +242,11 @@ def test_without_git_on_the_path(place, tmp_path, testopt, empty_diff, monkeypat
     assert testopt(*place, "ingest", "--format", "table", table).code == 0
     done = testopt(*place, "rank", "--diff", empty_diff, "--json")
     assert order(done)[0] == FLAKY
+
+
+def test_without_a_repository_history_alone_gives_the_order(trained, tmp_path, testopt):
+    done = testopt("--repo", tmp_path, "--store", trained / "store", "rank", "--json")
+    assert done.code == 0
+    assert not done.document["change"]["known"]
+    assert "is not in a git repository; see --diff" in done.document["note"]
+    assert order(done)[0] == FLAKY
