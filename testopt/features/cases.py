@@ -42,6 +42,8 @@ def split_case(case_id: str) -> tuple[str, str, str]:
     if found is not None:
         function = function[: max(found.start(), found.start("sub"))]
     owner, colons, _ = function.rpartition("::")
+    if not colons and function.endswith(".py"):
+        return function, function, function  # a collection error: the file of its cases
     if not colons:
         slash = function.rpartition("/")[0]
         return function, function, slash or function

@@ -78,6 +78,10 @@ def test_the_path_of_a_container_becomes_relative():
         )
 
 
+def test_a_collection_error_shares_the_file_of_its_cases():
+    assert split_case("tests/a.py")[2] == split_case("tests/a.py::B::test_c[1]")[2] == "tests/a.py"
+
+
 @pytest.mark.parametrize(
     ("case", "function"),
     [
