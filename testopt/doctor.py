@@ -11,8 +11,6 @@ from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.schema import FAILING
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
-from testopt.sources.identity import Resolver, files_of
-from testopt.sources.junit import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
 PLANS: Final = 50  # the last ones are looked at
 RECENT: Final = 20  # runs whose cases are looked at
 COMMITS: Final = 200  # runs whose commits are looked at
-SHARE: Final = 0.1  # of plans, commits or cases: what is rarer is worth a note, not a warning
+SHARE: Final = 0.1  # of plans or commits: what is rarer is worth a note, not a warning
+STRANGE: Final = 0.2  # of case ids: as many are new or gone where they are named in another way
 AHEAD: Final = timedelta(days=1)  # results without a time zone may be hours in the future
 _PLANNED_RUNS: Final = 4 * PLANS
 _FETCH: Final = "fetch the whole history: git fetch --unshallow (in CI: fetch-depth: 0)"
@@ -81,7 +80,7 @@ def examine(
     store: Store | None,
     no_repo: str = "",
     trouble: str = "",
-    quick: bool = False,
+    most_rows: int | None = None,
     now: datetime | None = None,
 ) -> Health:
     """Look for what makes predictions worse.
@@ -96,8 +95,9 @@ def examine(
         Why there is no repository.
     trouble : str
         Why the store cannot be opened.
-    quick : bool
-        Leave out what reads the rows of results and predictions: for the line of a plan.
+    most_rows : int, optional
+        Leave out what reads the rows of results and predictions where the store holds more
+        results than this: the line of a plan must not take long.
     now : datetime, optional
         The present.
 
@@ -113,7 +113,7 @@ def examine(
         fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
         return Health((*findings, Finding("no-results", "there is no store yet", fix)))
     try:
-        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(quick=quick)
+        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(most_rows)
     except StoreError as error:
         fix = error.hint or "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", error.message, fix)))
@@ -143,13 +143,13 @@ class _Visit:
         self, repo: Path | None, store: Store, findings: list[Finding], now: datetime
     ) -> None:
         self._repo, self._store, self._findings, self._now = repo, store, findings, now
-        columns = ["run_id", "commit", "time", "job", "source"]
+        columns = ["run_id", "commit", "time", "job", "source", "cases"]
         rows = store.read("runs", columns=columns, where=[("kind", "in", ["real", "clean"])])
         self._runs: list[dict[str, Any]] = sorted(
             rows.to_pylist(), key=lambda r: (r["time"], r["run_id"]), reverse=True
         )
 
-    def report(self, *, quick: bool) -> Health:
+    def report(self, most_rows: int | None) -> Health:
         """Return what is found, the last run first in every list."""
         if not self._runs:
             fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
@@ -158,7 +158,7 @@ class _Visit:
         self._clock()
         self._commits()
         self._bundle()
-        if quick:
+        if most_rows is not None and sum(run["cases"] for run in self._runs) > most_rows:
             return Health(tuple(self._findings), len(self._runs))
         self._cases()
         self._regressions()
@@ -213,7 +213,7 @@ class _Visit:
         before = _ids(self._store, self._runs[1 : RECENT + 1])
         strange, gone = ids - before, before - ids
         # A part of a suite, or a few new cases, is no other way of naming.
-        if len(strange) > SHARE * len(ids) and len(gone) > SHARE * len(before) > 0:
+        if len(strange) > STRANGE * len(ids) and len(gone) > STRANGE * len(before) > 0:
             self._add(
                 "unmatched-cases",
                 f"{len(gone)} of {len(before)} case ids of earlier runs match nothing in the last "
@@ -261,6 +261,9 @@ def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:
 
 def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
     """Return the ids that begin with the dotted name of several files."""
+    from testopt.sources.identity import Resolver, files_of
+    from testopt.sources.junit import Suite
+
     if repo is None:
         return set()
     try:
