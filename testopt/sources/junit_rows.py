@@ -16,7 +16,7 @@ from testopt.sources.archives import DAMAGED
 from testopt.sources.dialects import read_any
 from testopt.sources.junit import JUnitSummary, NotJUnitError
 from testopt.sources.junit_values import MAX_SECONDS, parse_duration
-from testopt.sources.stable import StableIds
+from testopt.sources.stable import SUSPECT, StableIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,10 +164,12 @@ class _Rows:
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""
         resolve, stable = self._resolver.resolve, self._stable.stable
+        suspect = SUSPECT.search
         ids, files, outcomes, durations, messages = self._columns
         for attributes, suite, attempts in cases:
             case_id, file = resolve(attributes, suite)
-            if not attributes.get("name", "").isidentifier():
+            name = attributes.get("name", "")
+            if not name.isidentifier() and suspect(name) is not None:
                 case_id = stable(case_id, self._found.time)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
             if attempts is None:

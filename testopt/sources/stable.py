@@ -23,10 +23,9 @@ _GONE: Final = "…"
 _NEAR: Final = timedelta(days=1)
 _MAX_NUMBERED: Final = 10_000  # ids of one file that are told apart
 
-# What may have to go; most names have none of it.
-_SUSPECT: Final = re.compile(
-    r"0[xX]|@[0-9a-f]{5}|-[147][0-9a-fA-F]{3}-|[/\\]|\d{4}-\d\d-\d\d|1\d{9}"
-)
+# What may have to go; most names have none of it. Each branch begins with one character, by which
+# the engine for regular expressions skips quickly.
+SUSPECT: Final = re.compile(r"0[xX]|@[0-9a-f]{5}|-[147][0-9a-fA-F]{3}-|/|\\|-\d\d-\d\d|1\d{9}")
 _ADDRESS: Final = re.compile(
     r"(?P<at>\bat )0[xX][0-9a-fA-F]{6,16}\b"  # Python's repr
     r"|\b0[xX](?:0{2,4})?(?:7[ef]|5[56])[0-9a-fA-F]{10}\b"  # the heap and stack of Linux
@@ -76,8 +75,6 @@ class StableIds:
         time : datetime or None
             When the run took place, UTC.
         """
-        if _SUSPECT.search(case_id) is None:
-            return case_id
         plain = _PATH.sub(self._path, case_id)
         found = without_addresses(plain)
         if time is not None:

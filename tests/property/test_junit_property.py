@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.ingest.grouping import number_attempts
@@ -86,6 +86,20 @@ def test_damaged_bytes_never_crash(junk, at, drop):
     found, rows = read(whole[:at] + junk + whole[at + drop :])
     assert found.rejected or found.summary.is_junit
     assert found.summary.attempts == len(rows)
+
+
+SAMPLES = sorted((Path(__file__).parents[1] / "data" / "junit").iterdir())
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damaged_reports_of_any_format_never_crash(sample, data):
+    whole = sample.read_bytes()
+    at = data.draw(st.integers(0, len(whole)))
+    junk = data.draw(st.binary(max_size=20))
+    found, rows = read(whole[:at] + junk + whole[at + data.draw(st.integers(0, 40)) :])
+    assert found.rejected or found.summary.is_junit
+    assert found.summary.attempts == len(rows) == found.rows
 
 
 @given(st.text(max_size=30))
