@@ -88,16 +88,19 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
       testopt store check
       testopt store check --repair
     """
+    from testopt.store import Store
+
     context: Context = ctx.obj
-    problems = _open(context).check(repair=repair)
+    mended = Store.mend_format(context.store_url) if repair else []
+    problems = [*mended, *_open(context).check(repair=repair)]
     left = [p for p in problems if not p.mended]
     if as_json:
         print_json({"ok": not left, "problems": [asdict(p) for p in problems]})
     else:
         for p in problems:
             place = printable("/".join(filter(None, (p.table, p.file))))
-            mended = " (mended)" if p.mended else ""
-            click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{mended}")
+            end = " (mended)" if p.mended else ""
+            click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{end}")
         click.echo("the store is whole" if not left else f"{len(left)} problems")
     if left:
         ctx.exit(3)

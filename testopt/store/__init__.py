@@ -24,7 +24,7 @@ from testopt.store.compact import (
 )
 from testopt.store.delta import Log
 from testopt.store.export import write_out
-from testopt.store.format import lock, open_format
+from testopt.store.format import is_unreadable, lock, open_format, write_format
 from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import Filter, mask, may_hold, read_file, typed
 from testopt.store.records import tables_of
@@ -81,6 +81,26 @@ class Store:
         location = Location(os.fspath(url))
         open_format(location, create=create)
         return cls(location, compact_files=compact_files, retention_days=retention_days)
+
+    @classmethod
+    def mend_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
+        """Write ``format.json`` anew where it is damaged or gone and the tables fit.
+
+        Returns
+        -------
+        list of Problem
+            What was mended: empty where nothing was wrong, or where it cannot be known.
+        """
+        location = Location(os.fspath(url))
+        if not is_unreadable(location):
+            return []
+        for table, columns in TABLES.items():
+            handle = Log(location, table).refresh()
+            if handle is not None and {f.name for f in handle.schema().fields} != set(columns):
+                return []
+        write_format(location)
+        message = "the file was damaged or gone; all tables have the present columns"
+        return [Problem("format", "", message, "format.json", mended=True)]
 
     @property
     def url(self) -> str:

@@ -73,6 +73,20 @@ def open_format(
         _migrate(location, current, migrations)
 
 
+def is_unreadable(location: Location) -> bool:
+    """Tell whether there are tables of which ``format.json`` does not say the version."""
+    content = location.read(FORMAT)
+    try:
+        return _has_tables(location) if content is None else _version(content, location) < 0
+    except StoreError:
+        return True
+
+
+def write_format(location: Location) -> None:
+    """Write that the tables are of the present version."""
+    _write_version(location, SCHEMA_VERSION, keep=False)
+
+
 def _has_tables(location: Location) -> bool:
     return any(location.list(f"{table}/_delta_log/") for table in TABLES)
 

@@ -127,3 +127,25 @@ def test_as_a_process(filled):
     )
     assert json.loads(done.stdout)["runs"] == 2
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("damage", ["{", None])
+def test_repair_writes_the_format_anew_where_the_tables_fit(command, filled, damage):
+    path = filled / "format.json"
+    whole = path.read_text()
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage)
+    assert command(filled, "check").returncode == 3
+    done = command(filled, "check", "--repair")
+    assert done.returncode == 0
+    assert "format.json: the file was damaged or gone" in done.stdout
+    assert path.read_text() == whole
+    assert command(filled, "check").stdout == "the store is whole\n"
+
+
+def test_repair_leaves_the_format_of_a_newer_version(command, filled):
+    path = filled / "format.json"
+    path.write_text('{"format": "testopt store", "schema_version": 99}')
+    assert "upgrade testopt" in command(filled, "check", "--repair").stderr
+    assert "99" in path.read_text()
