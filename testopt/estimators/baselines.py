@@ -22,6 +22,8 @@ BASELINES: Final = (
     "failed recently per second",
 )
 
+_STRANGER_RATE: Final = 0.1
+_STRANGER_SINCE: Final = 0.5
 _NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the change
 
 
@@ -51,17 +53,35 @@ def untrained_score(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.
     Returns
     -------
     ndarray of float64, shape (n,)
-        1 / (1 + runs since the last failure), where strangers come right behind what failed last.
-        With sources it is joined with the untrained affinity; where names alone are compared,
-        which says less, it is weighed with the failure rate and then with the affinity.
+        The recency of failures. With sources it is joined with the untrained affinity; where
+        names alone are compared, which says less, it is weighed with the failure rate and then
+        with the affinity.
     """
     columns = {name: x[:, j] for j, name in enumerate(names)}
-    recent = 1.0 / (1.0 + runs_since_failure(columns))
+    recent = recency(columns)
     close = np.nan_to_num(columns["prior"].astype(np.float64)).clip(0.0, 1.0)
     if reads_sources(x, names):
         return 1.0 - (1.0 - recent) * (1.0 - close)
     past = np.sqrt(recent * pooled_rate(columns))
     return past * (_NAMES_FLOOR + close) / (_NAMES_FLOOR + 1.0) if close.any() else past
+
+
+def recency(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return 1 / (1 + executions since the last failure) of each case, shape (n,).
+
+    Executions and not runs of the suite: where only part of the cases runs each time, a case
+    that failed whenever it ran has failed recently. One that never failed counts all of its
+    executions, and a stranger comes right behind what failed last.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        ``executions`` as log2(1 + n) and ``runs_since_failure`` as log2(n), NaN where unknown.
+    """
+    since = np.exp2(columns["runs_since_failure"].astype(np.float64))
+    ran = np.exp2(np.nan_to_num(columns["executions"].astype(np.float64)))
+    never = np.where(ran > 1.0, ran, _STRANGER_SINCE)
+    return np.asarray(1.0 / (1.0 + np.where(np.isnan(since), never, since)))
 
 
 def reads_sources(x: NDArray[np.float32], names: Sequence[str]) -> bool:
@@ -76,14 +96,14 @@ def pooled_rate(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     ----------
     columns : mapping of str to ndarray
         ``executions`` as log2(1 + n) and ``failure_rate`` as (fails + 0.5) / (n + 2), NaN where
-        unknown: such a case counts as one that fails every other time.
+        unknown: such a case counts as one that fails one time in ten.
     """
     runs = np.exp2(np.nan_to_num(columns["executions"].astype(np.float64))) - 1.0
     known = runs > 0
     rate = np.nan_to_num(columns["failure_rate"].astype(np.float64))
     fails = np.where(known, (rate * (runs + 2.0) - 0.5).clip(0.0), 0.0)
     common = (fails.sum() + 0.5) / (runs.sum() + 10.0)
-    return np.where(known, (fails + 2.0 * common) / (runs + 2.0), 0.5)
+    return np.where(known, (fails + 2.0 * common) / (runs + 2.0), _STRANGER_RATE)
 
 
 def expected_seconds(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:

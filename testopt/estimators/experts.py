@@ -16,7 +16,7 @@ from testopt.estimators.baselines import (
     expected_seconds,
     pooled_rate,
     reads_sources,
-    runs_since_failure,
+    recency,
     untrained_score,
 )
 from testopt.estimators.metrics import apfdc
@@ -180,7 +180,7 @@ def evidence_of(
         "model": untrained if p is None else p + _FLOOR,
         "untrained": untrained,
         "rate": pooled_rate(columns) + _FLOOR,
-        "recent": 1.0 / (1.0 + runs_since_failure(columns)),
+        "recent": recency(columns),
     }
 
 

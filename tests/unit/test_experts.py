@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from testopt.estimators.baselines import pooled_rate, untrained_score
+from testopt.estimators.baselines import pooled_rate, recency, untrained_score
 from testopt.estimators.experts import (
     DEFAULT,
     EXPERTS,
@@ -30,8 +30,7 @@ def history(runs, cases=12):
     rate = np.where(np.arange(cases) < 2, 0.4, 0.3)
     since = np.where(np.arange(cases) < 2, 8.0, 1.0)
     one = features(
-        cases, failure_rate=rate, executions=4.0, seconds_log=0.0, ticks_since_failure=since,
-        age_ticks=9.0,
+        cases, failure_rate=rate, executions=4.0, seconds_log=0.0, runs_since_failure=since,
     )  # fmt: skip
     failed = np.arange(cases) < 2
     return Matrix(
@@ -117,13 +116,13 @@ def test_a_case_with_little_history_is_drawn_towards_the_others():
     }
     never, often, stranger = pooled_rate(columns)
     assert never < often == pytest.approx(0.1, abs=0.01)
-    assert stranger == 0.5
+    assert stranger == 0.1
 
 
 def test_names_weigh_less_than_sources():
     named = features(
-        2, executions=4.0, failure_rate=[0.5, 0.05], ticks_since_failure=[1.0, 4.0],
-        age_ticks=5.0, prior=[0.0, 1.0],
+        2, executions=4.0, failure_rate=[0.5, 0.05], runs_since_failure=[1.0, 4.0],
+        prior=[0.0, 1.0],
     )  # fmt: skip
     read = named.copy()
     read[:, NAMES.index("in_change")] = 0.0
@@ -131,3 +130,14 @@ def test_names_weigh_less_than_sources():
     assert far > near
     far, near = untrained_score(read, NAMES)
     assert near > far
+
+
+def test_recency_counts_executions():
+    columns = {
+        "executions": np.log2(1.0 + np.array([9.0, 9.0, 0.0])),
+        "runs_since_failure": np.array([1.0, np.nan, np.nan]),
+    }
+    failed_last_but_one, never, stranger = recency(columns)
+    assert failed_last_but_one == pytest.approx(1 / 3)
+    assert never == pytest.approx(1 / 11)
+    assert stranger == pytest.approx(2 / 3)
