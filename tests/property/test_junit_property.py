@@ -51,6 +51,7 @@ def read(data):
         return found, [row for batch in found.batches() for row in batch.to_pylist()]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, CHILDREN), max_size=8), st.sampled_from(["utf-8", "utf-16"]))
 def test_every_case_is_found_with_its_name(cases, encoding):
     text = DOCUMENT.format("".join(element(*case) for case in cases))
@@ -63,6 +64,7 @@ def test_every_case_is_found_with_its_name(cases, encoding):
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, CHILDREN), max_size=5), st.data())
 def test_a_cut_file_keeps_exactly_its_complete_cases(cases, data):
     parts = [element(*case).encode() for case in cases]
@@ -80,6 +82,7 @@ def test_a_cut_file_keeps_exactly_its_complete_cases(cases, data):
     assert not found.complete
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 200), st.integers(0, 20))
 def test_damaged_bytes_never_crash(junk, at, drop):
     whole = DOCUMENT.format(element("a&b", ["failure", "system-out"]) * 3).encode()
@@ -91,7 +94,7 @@ def test_damaged_bytes_never_crash(junk, at, drop):
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "junit").iterdir())
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_damaged_reports_of_any_format_never_crash(sample, data):
     whole = sample.read_bytes()
@@ -102,6 +105,7 @@ def test_damaged_reports_of_any_format_never_crash(sample, data):
     assert found.summary.attempts == len(rows) == found.rows
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_numbers_and_times_are_read_or_none(text):
     seconds = parse_duration(text)
@@ -110,6 +114,7 @@ def test_numbers_and_times_are_read_or_none(text):
     assert moment is None or moment.utcoffset().total_seconds() == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=40))
 def test_attempts_count_up_and_the_last_is_marked(keys):
     import numpy as np
@@ -120,6 +125,7 @@ def test_attempts_count_up_and_the_last_is_marked(keys):
         assert last[n] == (key not in keys[n + 1 :])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, CHILDREN), max_size=4), st.integers(1, 9))
 def test_how_the_bytes_arrive_changes_nothing(cases, size):
     text = DOCUMENT.format("".join(element(*case) for case in cases)).encode()
