@@ -4,8 +4,8 @@
 
 The folder named by TESTOPT_BENCH_DATA holds ``score.py`` and ``ranking/*.parquet``; FOLDER holds
 rebuilt replay projects as PROJECT/repo and PROJECT/results.parquet. Each set goes into its own
-store, `testopt backtest` predicts every run from what came before it, and ``score.py`` judges: APFDc
-as the mean over failing runs after the first tenth, and over the first 30 runs alone.
+store, `testopt backtest` predicts every run from what came before it, and ``score.py`` judges:
+APFDc as the mean over failing runs after the first tenth, and over the first 30 runs alone.
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ def derive(
     names : tuple of (str, tuple of str)
         Name of each column of the matrix, and the given columns that it comes from.
     """
-    parts = [(name, (name,), v if name in _PLAIN else log1p(v)) for name, v in columns.items()]
+    parts: list[tuple[str, tuple[str, ...], NDArray[np.float64]]] = [
+        (name, (name,), v if name in _PLAIN else log1p(v)) for name, v in columns.items()
+    ]
     for name, (needs, make) in _DERIVED.items():
         if all(n in columns for n in needs):
             parts.append((name, needs, make(*(columns[n] for n in needs))))
