@@ -3,6 +3,10 @@
 A commit is a fix when its subject holds one of the words that Mockus and Votta (2000) and most
 studies since look for (fix, bug, defect, fault, patch, error, crash, regression, and their forms),
 or closes an issue. Words such as "prefix", "fixture" and "typo in docs" are not fixes.
+
+Features need a rule of their own beside ``testopt.labels.fixes``: it reads the subject alone, which
+is all that a change under test may have, so that what is learnt and what is predicted see the same,
+and a user's pattern replaces it. Labels are made afterwards and weigh message, paths and issues.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from testopt.errors import RepositoryError, RevisionError
 from testopt.features.paths import path_text
 from testopt.sources.difftext import numstat_entry, raw_entry
+from testopt.sources.git import run_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,9 +133,9 @@ def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
 
 def shallow_edge(repo: Path) -> frozenset[str]:
     """Return the commits at which a shallow clone ends; empty for a whole one."""
-    path = _git(repo).rev_parse("--git-path", "shallow")
+    path = run_git(repo, "rev-parse", "--git-path", "shallow").rstrip(b"\n")
     try:
-        return frozenset((repo / path).read_text(encoding="ascii").split())
+        return frozenset((repo / os.fsdecode(path)).read_text(encoding="ascii").split())
     except FileNotFoundError:
         return frozenset()
 
