@@ -1,0 +1,71 @@
+"""A repository never seen: no store, no history, and still the related case comes first."""
+
+import pytest
+
+AREAS = ("invoice", "parcel", "weather", "violin")
+
+pytestmark = pytest.mark.usefixtures("no_ci")
+
+
+def source(area: str, factor: int = 2) -> str:
+    return (
+        f"def {area}_total(items):\n    return sum(items) * {factor}\n\n\n"
+        f"def {area}_label(name):\n    return name.title()\n"
+    )
+
+
+def cases_of(area: str) -> str:
+    return (
+        f"from shop.{area} import {area}_label, {area}_total\n\n\n"
+        f"def test_{area}_total_of_items():\n    assert {area}_total([1, 2]) == 6\n\n\n"
+        f"def test_{area}_label_has_capitals():\n    assert {area}_label('a b') == 'A B'\n"
+    )
+
+
+@pytest.fixture
+def fresh(make_repo):
+    """A repository with four modules and their tests, committed, and no store."""
+    repo = make_repo()
+    files = {f"shop/{area}.py": source(area) for area in AREAS}
+    repo.commit("all", files | {f"tests/test_{area}.py": cases_of(area) for area in AREAS})
+    return repo
+
+
+def ids() -> bytes:
+    return "".join(
+        f"tests/test_{area}.py::test_{area}_{what}\n"
+        for area in AREAS
+        for what in ("total_of_items", "label_has_capitals")
+    ).encode()
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_the_case_of_the_changed_function_comes_first(fresh, testopt, area):
+    fresh.write(f"shop/{area}.py", source(area, factor=3))
+    done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=ids())
+    assert done.code == 0, done.err
+    plan = done.document
+    order = [case["case_id"] for case in plan["cases"]]
+    assert order[0] == f"tests/test_{area}.py::test_{area}_total_of_items"
+    assert order[1] == f"tests/test_{area}.py::test_{area}_label_has_capitals"
+    assert sorted(order) == sorted(ids().decode().split())
+    assert plan["policy"] == "untrained"
+    assert "closeness to the change" in plan["note"]
+    assert not plan["degraded"]
+
+
+def test_the_same_holds_for_a_committed_change(fresh, testopt):
+    fresh.commit("triple", {"shop/weather.py": source("weather", factor=3)})
+    done = testopt(
+        "--repo", fresh.path, "rank", "--base", "HEAD^", "--head", "HEAD",
+        "--cases", "-", "--format", "pytest", stdin=ids(),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == "tests/test_weather.py::test_weather_total_of_items"
+
+
+def test_a_plan_leaves_nothing_in_the_repository(fresh, testopt):
+    fresh.write("shop/violin.py", source("violin", factor=3))
+    assert testopt("--repo", fresh.path, "rank", "--cases", "-", stdin=ids()).code == 0
+    assert fresh.git("status", "--porcelain") == "M shop/violin.py"
+    assert not (fresh.path / ".testopt").exists()
