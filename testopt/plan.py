@@ -45,7 +45,8 @@ def plan(
     change : Change
         What the run is for.
     store : Store or None
-        History and bundle; without one the order stays as it is.
+        History and bundle; without one closeness to the change decides where the sources are
+        read, else the order stays as it is.
     job, branch : str
         Where the run happens: "failed in the last run" means here.
     now : datetime, optional
