@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from testopt.sources.fixlists import Issue
     from testopt.store import Store
 
-METHOD: Final = "szz-1"  # changes with whatever changes answers
+METHOD: Final = "szz-2"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
 KEPT: Final = 5  # candidates of a fix that are reported
 FLUSH: Final = 200  # fixes of one append

@@ -12,7 +12,7 @@ from testopt.labels.source import code_mask, only_reformatted, same_program, squ
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-CONTEXT: Final = 25  # lines on either side of a hunk that may hold the cause
+CONTEXT: Final = 5  # lines on either side of a hunk that may hold the cause
 MAX_HUNKS: Final = 200  # per file; the rest of a mechanical change says no more
 MAX_LINES: Final = 2_000  # deleted lines per file that are traced
 _MOVED: Final = 10  # characters, without spaces, from which a line can be recognised elsewhere

@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 CLOSE: Final = 3  # lines from a hunk that are called near
 WEIGHTS: Final[dict[str, float]] = {
-    "share": 1.98,
-    "near": 1.01,
-    "distance": -0.57,
-    "age": -0.32,
-    "position": -0.79,
-    "returned": 0.63,
-    "restored": 1.22,
-    "files": -0.34,
-    "mechanical": -0.62,
-    "root": -2.26,
+    "share": 2.03,
+    "near": 1.04,
+    "distance": -0.49,
+    "age": -0.30,
+    "position": -0.82,
+    "returned": 0.61,
+    "restored": 1.25,
+    "files": -0.33,
+    "mechanical": -0.64,
+    "root": -2.30,
 }
 STATED: Final = 8.0  # added where a trailer or a revert names the commit: it decides
 _MECHANICAL: Final = re.compile(

@@ -122,7 +122,7 @@ class Tracer:
         except RepositoryError as error:
             return FixTrace(fix, notes=(*notes, error.message))
         added = added_lines(diffs)
-        files = tuple(self._file(parent, diff, added, notes) for diff in diffs)
+        files = self._files(parent, diffs, added, notes)
         met = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
         if diffs and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
@@ -159,6 +159,17 @@ class Tracer:
         after = self._objects.text(entry.new_blob.decode())
         language = language_of(path_text(entry.path))
         return FileDiff(path, language, tuple(hunks), tuple(before), tuple(after))
+
+    def _files(
+        self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], notes: list[str]
+    ) -> tuple[FileTrace, ...]:
+        """Trace the files that say most, which come first; the others would not be looked at."""
+        files: list[FileTrace] = []
+        for diff in diffs:
+            if any(f.hunks and f.weight > _weight(diff.path) for f in files):
+                break
+            files.append(self._file(parent, diff, added, notes))
+        return tuple(files)
 
     def _file(
         self, parent: str, diff: FileDiff, added: Mapping[str, int], notes: list[str]

@@ -77,8 +77,8 @@ def test_brackets_count_where_nothing_else_was_deleted():
 
 def test_surroundings_stay_in_the_file():
     whole = file(["x"] * 40, ["x"] * 41, Hunk(3, (), 4, ("y",)))
-    assert surroundings(whole, whole.hunks[0]) == range(1, 29)
-    assert surroundings(whole, Hunk(40, (), 41, ("y",))) == range(16, 41)
+    assert surroundings(whole, whole.hunks[0]) == range(1, 9)
+    assert surroundings(whole, Hunk(40, (), 41, ("y",))) == range(36, 41)
 
 
 def test_merge_ranges():
