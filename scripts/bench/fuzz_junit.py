@@ -28,7 +28,7 @@ def check(data: bytes) -> None:
     """Read one file as `testopt ingest` does; an exception is a finding."""
     path = WORK / "report"
     path.write_bytes(data)
-    found = read_source(Source("report", path), RESOLVER, spill=WORK / "spill")
+    found = read_source(Source("report", path), RESOLVER, spill=WORK / "spill", native=True)
     rows = sum(batch.num_rows for batch in found.batches())
     if rows != found.rows or rows != found.summary.attempts:
         raise AssertionError(f"{rows} rows, {found.rows} said, {found.summary.attempts} attempts")

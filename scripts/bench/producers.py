@@ -313,7 +313,9 @@ def run(producer: Producer, folder: Path, python: str) -> set[str]:
     if not reports:
         sys.exit(f"{command}: no report\n{(done.stdout + done.stderr).decode()[-2000:]}")
     ingest = [sys.executable, "-m", "testopt", "-q", "--repo", str(folder), "--store", str(store)]
-    subprocess.run([*ingest, "ingest", *reports], check=True, capture_output=True)
+    subprocess.run(
+        [*ingest, "ingest", "--format", "auto", *reports], check=True, capture_output=True
+    )
     return set(Store.open(store).read("results", columns=["case_id"])["case_id"].to_pylist())
 
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["junit", "table"]),
+    type=click.Choice(["junit", "auto", "table"]),
     default="junit",
-    help="Reports of test runners, told apart by their content (default), or a table.",
+    show_default=True,
+    help="JUnit XML; auto: the native formats of other runners too; or a table (CSV, Parquet).",
 )
 @click.option("--run-id", help="Name of the run; all files are part of it, and may come in parts.")
 @click.option("--commit", help="Commit that was tested (default: from CI, else HEAD).")
@@ -52,9 +53,10 @@ def command(
 ) -> None:
     """Read test results into the store.
 
-    Reports are JUnit XML, TRX, NUnit 3, xUnit.net, CTest's Test.xml, go test -json,
-    pytest-reportlog and CTRF. PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or
-    - for standard input. The same input twice leaves one copy.
+    Reports are JUnit XML; with --format auto also TRX, NUnit 3, xUnit.net, CTest's Test.xml,
+    go test -json, pytest-reportlog and CTRF, told apart by their content. PATH is a file, a
+    folder, a glob, an archive (zip, tar, tar.gz) or - for standard input. The same input twice
+    leaves one copy.
 
     \b
     Examples:
@@ -105,6 +107,7 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
         paths=paths,
         context=context,
         run_per=said["run_per"],
+        native=kind == "auto",
         progress=obj.progress("files"),
     )
 
@@ -116,7 +119,7 @@ def _context(obj: Context, *, kind: str, said: dict[str, Any]) -> RunContext:
 
     names = ("run_id", "commit", "base", "branch", "job")
     options = RunOptions(time=_time(said["time"]), **{name: said[name] for name in names})
-    ci = ci_context() if kind == "junit" else None
+    ci = ci_context() if kind != "table" else None
     context = RunContext(repo=obj.root_or_none, options=options, ci=ci)
     if said["changes"] is not None:
         context.changes, left_out = read_run_changes(said["changes"])

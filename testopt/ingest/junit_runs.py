@@ -72,6 +72,7 @@ def ingest_junit(
     paths: Sequence[str],
     context: RunContext,
     run_per: str = "auto",
+    native: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> IngestReport:
     """Read JUnit XML and append its runs.
@@ -86,6 +87,8 @@ def ingest_junit(
         What is known of the runs.
     run_per : str
         Which files are one run: ``auto``, ``call``, ``folder`` or ``file``.
+    native : bool
+        Whether formats other than JUnit XML are read too.
     progress : callable
         Receives the numbers of files done and found.
 
@@ -106,7 +109,8 @@ def ingest_junit(
         files: list[JUnitFile] = []
         for done, source in enumerate(found):
             if isinstance(source, Source):
-                files.append(read_source(source, resolver, spill=workdir / f"{done}.arrow"))
+                spill = workdir / f"{done}.arrow"
+                files.append(read_source(source, resolver, spill=spill, native=native))
             progress(done + 1, len(found))
         # A file that could not be read at all still makes its run an incomplete one.
         groups = group_files(

@@ -6,7 +6,7 @@ import codecs
 import re
 from typing import TYPE_CHECKING, Final
 
-from testopt.sources.junit import JUnitSummary, read_junit
+from testopt.sources.junit import JUnitSummary, NotJUnitError, read_junit
 from testopt.sources.native_json import read_json
 from testopt.sources.native_xml import NATIVE_ROOTS, read_native
 
@@ -35,12 +35,28 @@ class _Replayed:
 
 
 def read_any(
-    stream: Readable, on_cases: OnCases, *, repair: bool, summary: JUnitSummary
+    stream: Readable, on_cases: OnCases, *, repair: bool, summary: JUnitSummary, native: bool
 ) -> JUnitSummary:
-    """Read results in any known format; parameters, result and errors as `read_junit`."""
+    """Read results in any known format; the rest as `read_junit`.
+
+    Parameters
+    ----------
+    stream, on_cases, repair, summary
+        See `read_junit`.
+    native : bool
+        Whether formats other than JUnit XML are wanted.
+
+    Raises
+    ------
+    NotJUnitError
+        For another format that is not wanted.
+    """
     head = stream.read(_HEAD)
     replayed = _Replayed(head, stream)
     kind = kind_of(head)
+    if not native and (kind == "json" or kind in NATIVE_ROOTS):
+        name = "JSON" if kind == "json" else f"XML with the root <{kind}>"
+        raise NotJUnitError(f"line 1: this is no JUnit XML but {name}; --format auto may read it")
     if kind == "json":
         return read_json(replayed, on_cases, summary=summary)
     if kind in NATIVE_ROOTS:

@@ -49,10 +49,12 @@ class JUnitFile:
     """What one file gave.
 
     ``rejected`` says why it, or its rest, could not be read; ``ignored`` is set for XML of another
-    kind; ``complete`` is false where cases may be missing.
+    kind; ``complete`` is false where cases may be missing; with ``native`` other formats than
+    JUnit XML are read too.
     """
 
     source: Source
+    native: bool = False
     digest: str = ""
     summary: JUnitSummary = field(default_factory=JUnitSummary)
     rows: int = 0
@@ -87,7 +89,9 @@ class JUnitFile:
         return datetime.fromtimestamp(self.source.mtime, UTC)
 
 
-def read_source(source: Source, resolver: Resolver, *, spill: Path) -> JUnitFile:
+def read_source(
+    source: Source, resolver: Resolver, *, spill: Path, native: bool = False
+) -> JUnitFile:
     """Read one file; never raises for what is in it.
 
     A file with characters that XML forbids is read again without them; it still counts as
@@ -101,8 +105,10 @@ def read_source(source: Source, resolver: Resolver, *, spill: Path) -> JUnitFile
         Gives cases their ids.
     spill : Path
         File to write rows to when they are too many for the memory; not made otherwise.
+    native : bool
+        Whether formats other than JUnit XML are read too.
     """
-    found = JUnitFile(source)
+    found = JUnitFile(source, native=native)
     try:
         _read(found, resolver, spill, repair=False)
         broken = found.summary.broken
@@ -127,7 +133,7 @@ def _read(found: JUnitFile, resolver: Resolver, spill: Path, *, repair: bool) ->
         hashing = _Hashing(stream)
         try:
             found.summary = JUnitSummary()
-            read_any(hashing, rows.add, repair=repair, summary=found.summary)
+            read_any(hashing, rows.add, repair=repair, summary=found.summary, native=found.native)
         finally:
             rows.close()
             found.digest = hashing.digest()

@@ -417,3 +417,13 @@ def test_usage_errors(tmp_path, args):
     done = CliRunner().invoke(cli, ["--repo", str(tmp_path), "ingest", str(path), *args])
     assert done.exception.exit_code == 2
     assert not (tmp_path / ".testopt").exists()
+
+
+def test_native_formats_are_read_when_asked_for(ingest):
+    path = Path(__file__).parents[1] / "data" / "junit" / "trx.trx"
+    (file,) = ingest(path)["files"]
+    assert "--format auto" in file["rejected"]
+    assert file["cases"] == 0
+    (file,) = ingest("--format", "auto", path)["files"]
+    assert file["rejected"] is None
+    assert file["cases"] > 0

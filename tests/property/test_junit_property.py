@@ -47,7 +47,9 @@ def read(data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "r.xml")
         path.write_bytes(data)
-        found = read_source(Source("r.xml", path), Resolver(), spill=Path(folder, "spill"))
+        found = read_source(
+            Source("r.xml", path), Resolver(), spill=Path(folder, "spill"), native=True
+        )
         return found, [row for batch in found.batches() for row in batch.to_pylist()]
 
 

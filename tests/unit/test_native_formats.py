@@ -14,7 +14,9 @@ START = "2026-01-05T10:00:00"
 
 
 def read(path, tmp_path, files=()):
-    found = read_source(Source(str(path), path), Resolver(files), spill=tmp_path / "spill")
+    found = read_source(
+        Source(str(path), path), Resolver(files), spill=tmp_path / "spill", native=True
+    )
     return found, [row for batch in found.batches() for row in batch.to_pylist()]
 
 
