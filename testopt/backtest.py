@@ -15,7 +15,7 @@ from testopt.estimators.ordering import run_order
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.pipeline import NAMES, FeatureState, Matrix
-from testopt.snapshot import Sources, history
+from testopt.snapshot import PATIENCE, Sources, history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -103,7 +103,7 @@ def backtest(
     EmptyStoreError
         When the store holds no run.
     """
-    sources = None if repo is None else Sources(repo, store)
+    sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     past = _replay(history(store, sources=sources))
     if sources is not None:
         sources.keep()

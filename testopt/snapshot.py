@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
+_CATCH_UP_RESULTS: Final = 200_000  # more would cost an ingestion time and memory
+PATIENCE: Final = 20.0  # of training and backtest, which nobody waits for at a prompt
 _CURRENT: Final = "models/current.json"
 _VERSION: Final = "runs.version"
 _NO_VERSION: Final = np.array(-2)
@@ -89,10 +91,12 @@ class Sources:
         Top folder of the repository, or a bare one.
     store : Store, optional
         Where the index is kept.
+    patience : float
+        How many times longer than a plan to wait for git.
     """
 
-    def __init__(self, repo: Path, store: Store | None = None) -> None:
-        self._reader = CaseTexts(repo)
+    def __init__(self, repo: Path, store: Store | None = None, *, patience: float = 1.0) -> None:
+        self._reader = CaseTexts(repo, patience=patience)
         self._store = store
         data = store.read_blob(_SOURCES) if store is not None else None
         if data is not None:
@@ -173,12 +177,20 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
     return Current(state, "; ".join(notes), version)
 
 
-def keep_up(store: Store) -> None:
+def keep_up(store: Store, *, runs: int, results: int) -> None:
     """Bring the kept state up to date with a few new runs; larger gaps wait for training.
 
     The state is a cache of the tables: when it cannot be made or written, nothing is lost, and
     the next plan reads the runs themselves.
+
+    Parameters
+    ----------
+    store : Store
+    runs, results : int
+        How many were appended just now.
     """
+    if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
+        return
     with suppress(StoreError):
         found = current(store)
         if not found.stale:

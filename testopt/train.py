@@ -19,7 +19,7 @@ from testopt.estimators.rolling import MAX_ROWS
 from testopt.estimators.validation import Validation, validate
 from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash, matrix
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.snapshot import Sources, history, register, save_state
+from testopt.snapshot import PATIENCE, Sources, history, register, save_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def train(
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
     state, seen = FeatureState(), _Seen()
     share = min(1.0, MAX_ROWS / max(total, 1))
-    sources = None if repo is None else Sources(repo, store)
+    sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     past = history(store, until=as_of, sources=sources)
     frames = seen.watch(past, runs.num_rows, progress)
     rows = matrix(frames, state, share=share, seed=seed)

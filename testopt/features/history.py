@@ -157,7 +157,8 @@ class HistoryState:
             group = self._group[level]["seconds"][self.table.groups(level)[index]]
             cost = np.where(np.isnan(cost), group, cost)
         known = cost[~np.isnan(cost)]
-        cost[np.isnan(cost)] = np.median(known) if len(known) else 0.1
+        # not np.median: it imports numpy.ma, which takes as long as the whole of this
+        cost[np.isnan(cost)] = np.sort(known)[len(known) // 2] if len(known) else 0.1
         return cost
 
     def update(self, frame: RunFrame) -> None:

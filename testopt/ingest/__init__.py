@@ -33,6 +33,6 @@ def record(*, store: Store, record: RunRecord) -> bool:
     """
     from testopt.snapshot import keep_up
 
-    new = store.append_runs([record]) > 0
-    keep_up(store)
-    return new
+    new = store.append_runs([record])
+    keep_up(store, runs=new, results=len(record.results))
+    return new > 0

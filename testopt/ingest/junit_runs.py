@@ -21,6 +21,7 @@ from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
+from testopt.snapshot import keep_up
 from testopt.sources.archives import Refusal, Source, find_sources
 from testopt.sources.git import resolve
 from testopt.sources.identity import Resolver, files_of
@@ -121,6 +122,7 @@ def ingest_junit(
         )
         groups = [group for group in groups if any(f.summary.is_junit for f in group.files)]
         new = _append_groups(store, groups, context)
+        keep_up(store, runs=new, results=sum(file.rows for file in files))
     return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
 
 

@@ -14,6 +14,7 @@ from testopt.errors import InputFileError
 from testopt.ingest.grouping import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
+from testopt.snapshot import keep_up
 from testopt.sources.tabular import read_changes, read_results
 from testopt.store.records import tables_of
 
@@ -76,6 +77,7 @@ def ingest_table(
     names = pc.unique(rows["run_id"]).to_pylist()
     fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
     new = _append(store, fresh, context, progress) if fresh.num_rows else 0
+    keep_up(store, runs=new, results=fresh.num_rows)
     return IngestReport(
         tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(context.warnings))
     )
