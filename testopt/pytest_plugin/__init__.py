@@ -111,7 +111,7 @@ def _configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(WorkerOrder(config, worker["testopt"]), "testopt-order")
         return
-    from testopt.pytest_plugin.options import asked_mode
+    from testopt.pytest_plugin.mode import asked_mode
 
     mode = asked_mode(config, os.environ)
     if mode == "off" or any(getattr(config.option, name, False) for name in _NO_RUN):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from testopt.pytest_plugin.mode import project_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pytest
 
 MODES = ("off", "record", "rank", "select", "shadow")
@@ -49,18 +49,6 @@ class Options:
     def applies(self) -> bool:
         """Whether the order is applied."""
         return self.mode in {"rank", "select"}
-
-
-def asked_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
-    """Return the mode that was asked for, unchecked; it is all that pytest's start pays for.
-
-    The environment counts only in the outermost pytest: a suite that runs pytest itself (tests of
-    plugins) does not mean it to be ordered or recorded.
-    """
-    mode = config.getoption("testopt", None)
-    if mode is None and "PYTEST_CURRENT_TEST" not in environ:
-        mode = environ.get("TESTOPT_MODE") or None
-    return str(mode or config.getini("testopt") or _project(config).get("mode") or "off")
 
 
 def read_options(config: pytest.Config, mode: str) -> Options:
@@ -99,7 +87,7 @@ class _Values:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._table = _project(config)
+        self._table = project_table(config)
 
     def get(self, name: str) -> str:
         """Return the value in the first place that has one, or an empty text."""
@@ -112,18 +100,3 @@ class _Values:
             if value not in (None, ""):
                 return str(value)
         return ""
-
-
-def _project(config: pytest.Config) -> dict[str, Any]:
-    """Return ``[tool.testopt]`` of the root folder, parsed only where it is mentioned."""
-    path = config.rootpath / "pyproject.toml"
-    try:
-        data = path.read_bytes()
-        if b"tool.testopt" not in data:
-            return {}
-        import tomllib
-
-        table = tomllib.loads(data.decode("utf-8")).get("tool", {}).get("testopt", {})
-    except (OSError, ValueError):
-        return {}
-    return table if isinstance(table, dict) else {}

@@ -26,13 +26,13 @@ def test_imports(path):
             assert own or name.partition(".")[0] in allowed, name
 
 
-def test_off_loads_the_options_alone(pytester, with_plugin):
+def test_off_loads_next_to_nothing(pytester, with_plugin):
     pytester.makepyfile(
         """
         import sys
         def test_1():
             loaded = {m for m in sys.modules if m.startswith("testopt")}
-            own = {"testopt", "testopt.pytest_plugin", "testopt.pytest_plugin.options"}
+            own = {"testopt", "testopt.pytest_plugin", "testopt.pytest_plugin.mode"}
             assert loaded <= own
         """
     )

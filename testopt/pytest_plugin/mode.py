@@ -1,0 +1,40 @@
+"""Whether anything is asked of the plugin: all that the start of every pytest pays for.
+
+PYTEST_DONT_REWRITE
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+
+def asked_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    """Return the mode that was asked for, unchecked; it is all that pytest's start pays for.
+
+    The environment counts only in the outermost pytest: a suite that runs pytest itself (tests of
+    plugins) does not mean it to be ordered or recorded.
+    """
+    mode = config.getoption("testopt", None)
+    if mode is None and "PYTEST_CURRENT_TEST" not in environ:
+        mode = environ.get("TESTOPT_MODE") or None
+    return str(mode or config.getini("testopt") or project_table(config).get("mode") or "off")
+
+
+def project_table(config: pytest.Config) -> dict[str, Any]:
+    """Return ``[tool.testopt]`` of the root folder, parsed only where it is mentioned."""
+    path = config.rootpath / "pyproject.toml"
+    try:
+        data = path.read_bytes()
+        if b"tool.testopt" not in data:
+            return {}
+        import tomllib
+
+        table = tomllib.loads(data.decode("utf-8")).get("tool", {}).get("testopt", {})
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
