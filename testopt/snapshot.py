@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
-_CATCH_UP_RESULTS: Final = 200_000  # more would cost an ingestion time and memory
+_CATCH_UP_RESULTS: Final = 50_000  # more would cost an ingestion time and memory
 PATIENCE: Final = 20.0  # of training and backtest, which nobody waits for at a prompt
 _CURRENT: Final = "models/current.json"
 _VERSION: Final = "runs.version"

@@ -83,12 +83,13 @@ def command(
 
 
 def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any]) -> IngestReport:
-    from testopt.ingest.junit_runs import ingest_junit
-    from testopt.ingest.table_runs import ingest_table
-    from testopt.store import Store
     from testopt.store.light import leave_pandas_out
 
     leave_pandas_out()
+    from testopt.ingest.junit_runs import ingest_junit
+    from testopt.ingest.table_runs import ingest_table
+    from testopt.store import Store
+
     if kind == "table" and (said["run_id"] or said["time"]):
         raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
     context = _context(obj, kind=kind, said=said)

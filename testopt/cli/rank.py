@@ -67,13 +67,14 @@ def command(  # noqa: PLR0913 - one parameter an option
       testopt rank --base origin/main --format pytest > order.txt
       pytest --collect-only -q | testopt rank --cases -
     """
+    from testopt.store.light import leave_pandas_out
+
+    leave_pandas_out()
     from testopt.ingest.context import RunContext, RunOptions
     from testopt.plan import plan
     from testopt.snapshot import Sources, last_cases
     from testopt.sources.ci import ci_context
-    from testopt.store.light import leave_pandas_out
 
-    leave_pandas_out()
     if diff and (base or head):
         raise click.UsageError("--diff says what changed: it excludes --base and --head")
     store = _store(ctx)
