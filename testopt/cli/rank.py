@@ -70,6 +70,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from testopt.store.light import leave_pandas_out
 
     leave_pandas_out()
+    from testopt.doctor import examine
     from testopt.ingest.context import RunContext, RunOptions
     from testopt.plan import plan
     from testopt.snapshot import Sources, last_cases
@@ -92,7 +93,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     )
     if sources is not None:
         sources.keep()
-    ctx.note(printable(made.note))
+    health = "" if ctx.quiet else examine(repo=ctx.root_or_none, store=store, most_rows=0).line
+    ctx.note(printable("; ".join(filter(None, [made.note, health]))))
     _print(made, "json" if as_json else form, everything=everything)
 
 
