@@ -54,12 +54,6 @@ class RevisionError(UsageError):
     slug = "revision"
 
 
-class MissingExtraError(UsageError):
-    """An optional package is needed and absent; the hint names the extra."""
-
-    slug = "missing-extra"
-
-
 class DataError(TestoptError):
     """Input that cannot be used as it is."""
 

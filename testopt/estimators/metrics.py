@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BUDGETS = (0.1, 0.25, 0.5)
-
 
 def apfd(failed: NDArray[np.bool_]) -> float:
     """Average percentage of faults detected (Rothermel et al. 2001).
