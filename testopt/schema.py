@@ -231,9 +231,86 @@ class RunRecord:
     predictions: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the user asks of a plan that leaves cases out.
+
+    Attributes
+    ----------
+    recall : float, optional
+        Share of regressions, in 0..1, of which a failing case must be selected.
+    case_recall : float, optional
+        Share of regressing cases, in 0..1, that must be selected.
+    budget_s, fraction : float, optional
+        Most seconds of the selected cases, and most of their share of all time, in 0..1.
+    safe : bool
+        Select every case that coverage and imports say could be affected.
+    must_run, run_all_on : tuple of str
+        Globs of cases (or their files) that always run, and of changed files for which all do.
+    required : mapping of str to str
+        Further cases that must run, each with its reason.
+    run_all : str
+        Why everything runs; empty where it need not.
+    explore, refresh : float
+        Shares, in 0..1, of changes that run everything, and of left-out cases that run anyway.
+    key : str
+        What the draws hash: the run, or commit and job.
+    """
+
+    recall: float | None = None
+    case_recall: float | None = None
+    budget_s: float | None = None
+    fraction: float | None = None
+    safe: bool = False
+    must_run: tuple[str, ...] = ()
+    run_all_on: tuple[str, ...] = ()
+    required: Mapping[str, str] = field(default_factory=dict)
+    run_all: str = ""
+    explore: float = 0.05
+    refresh: float = 0.01
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a plan that leaves cases out may be trusted with, and the evidence for it.
+
+    Attributes
+    ----------
+    recall : float
+        Share of regressions caught that was asked for, in 0..1.
+    kind : {"promise", "estimate", "none"}
+        An estimate stands where a budget decides, nothing where the evidence does not suffice.
+    threshold : float or None
+        Cases with at least this selection score are selected; None: everything runs.
+    regressions, missing : int
+        Past regressions that it rests on, and how many more a promise needs.
+    low, high : float or None
+        95 % interval of the recall that this evidence shows.
+    seeded : bool
+        Whether it rests on seeded faults.
+    why : str
+        All of it in one line.
+    """
+
+    recall: float
+    kind: Literal["promise", "estimate", "none"]
+    threshold: float | None = None
+    regressions: int = 0
+    missing: int = 0
+    low: float | None = None
+    high: float | None = None
+    seeded: bool = False
+    why: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedCase:
-    """One case of a plan: rank 1 runs first; cost in seconds."""
+    """One case of a plan: rank 1 runs first; cost in seconds.
+
+    ``score`` decides on the selection, ``must_run`` overrides it; ``propensity`` is the
+    probability with which the case was to be executed.
+    """
 
     case_id: str
     rank: int
@@ -241,6 +318,9 @@ class PlannedCase:
     cost_s: float
     selected: bool
     reason: str
+    score: float = 0.0
+    propensity: float = 1.0
+    must_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +328,9 @@ class Plan:
     """Cases in the order in which they should run, and where the order comes from.
 
     ``policy`` names what decided (bundle, mode); ``note`` is one line for the user, and says
-    why when the order is the original one (``degraded``).
+    why when the order is the original one (``degraded``). ``promise`` is given where cases may
+    be left out (``mode`` is then ``select``); ``explored`` where the draw fell on this change,
+    so that everything runs.
     """
 
     cases: tuple[PlannedCase, ...]
@@ -256,6 +338,9 @@ class Plan:
     policy: str
     note: str = ""
     degraded: bool = False
+    promise: Promise | None = None
+    mode: str = "rank"
+    explored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
