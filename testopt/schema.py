@@ -106,6 +106,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "executed": ("bool", False),
         "reason": ("string", False),
         "propensity": ("float", False),
+        "score": ("float", False),  # decides on the selection; null: nothing was to be selected
         "policy": ("string", True),
     },
     "labels": {

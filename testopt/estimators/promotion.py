@@ -1,0 +1,225 @@
+"""Whether a selection has earned it that cases are left out: promotion, and its end.
+
+Plans are first logged in shadow, where everything runs. What became of them is a sequence of
+judged regressions; `promotion` replays it and says where it leads. Nothing is decided twice: the
+same track record gives the same answer everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+State = Literal["shadow", "select", "rolled back"]
+Promote = Literal["auto", "always", "never"]
+DAY_S: Final = 86_400.0
+# Miss rates against which the promised one is weighed, as steps from it to one.
+_WORSE: Final = np.array([0.05, 0.1, 0.2, 0.4, 0.7])
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a selection is trusted.
+
+    Attributes
+    ----------
+    promote : {"auto", "always", "never"}
+        By the rules, or whatever they say.
+    days, regressions : float, int
+        Least time in shadow, and least regressions judged in it.
+    level : float
+        Level of the test that ends a promotion: the chance, over all time, to end that of a
+        selection which keeps its promise.
+    """
+
+    promote: Promote = "auto"
+    days: float = 14.0
+    regressions: int = 30
+    level: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One regression under a plan that could leave cases out.
+
+    Attributes
+    ----------
+    run_id : str
+        Run whose change caused it.
+    known : float
+        When it was known, in seconds since 1970: later than the run for a miss found late.
+    missed : bool
+        Whether no regressing case was selected.
+    allowed : float
+        Share of regressions that the plan might miss: one minus the recall asked for.
+    score : float or None
+        Highest selection score that the plan gave to a regressing case; None: not logged.
+    source : {"shadow", "explored", "selected", "late"}
+        How it is known: all cases ran in shadow or because the change was drawn, a selected or
+        refreshed case failed, or a later run found a case that had been left out.
+    """
+
+    run_id: str
+    known: float
+    missed: bool
+    allowed: float = 0.05
+    score: float | None = None
+    source: str = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """What became of the plans so far.
+
+    Attributes
+    ----------
+    first, last : float or None
+        Times of the first and the last plan that could leave cases out, in seconds since 1970.
+    judged : tuple of Judged
+        Regressions in the order in which they became known; none on seeded faults.
+    drift : str
+        What has changed between the last runs and those before; empty where nothing has.
+    """
+
+    first: float | None = None
+    last: float | None = None
+    judged: tuple[Judged, ...] = ()
+    drift: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Where a selection stands, in one line, with the counts since it was last in shadow.
+
+    ``state`` is ``shadow`` before the promotion and after one that misses have ended,
+    ``select`` while cases may be left out, and ``rolled back`` while something stands in the way.
+    """
+
+    state: State
+    why: str
+    regressions: int = 0
+    misses: int = 0
+    days: float = 0.0
+
+    @property
+    def selects(self) -> bool:
+        """Whether cases may be left out."""
+        return self.state == "select"
+
+
+def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "") -> Trust:
+    """Say whether cases may be left out.
+
+    A selection is promoted when it has been in shadow for the time and the regressions that the
+    rules ask for, and has not missed more of these than it was allowed to. It goes back into
+    shadow, to begin anew, when its misses since then are beyond what is allowed by a test at
+    ``rules.level`` (`evidence_against`); a stale bundle or drift stops it for as long as they last.
+
+    Parameters
+    ----------
+    record : TrackRecord
+        What became of the plans so far.
+    rules : Rules, optional
+    stale : str
+        Why the bundle is out of date; empty where it is not.
+
+    Returns
+    -------
+    Trust
+    """
+    rules = rules or Rules()
+    if rules.promote != "auto":
+        return _forced(rules, record)
+    start, promoted, since = _replay(record, rules)
+    if promoted is None:
+        return _in_shadow(record, rules, start=start, since=since)
+    n, misses = len(since), sum(j.missed for j in since)
+    days = (max(record.last or promoted, promoted) - promoted) / DAY_S
+    for trouble in filter(None, (stale, record.drift)):
+        return Trust("rolled back", f"everything runs: {trouble}", n, misses, days)
+    why = f"selecting since {_day(promoted)}: {misses} of {n} regressions missed"
+    return Trust("select", why, n, misses, days)
+
+
+def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | None, list[Judged]]:
+    """Return when the last time in shadow began, when it ended, and what was judged since."""
+    start, promoted = record.first, None
+    since: list[Judged] = []
+    for judged in sorted(record.judged, key=lambda j: (j.known, j.run_id)):
+        if promoted is None and _earned(since, rules, start=start, now=judged.known):
+            promoted, since = judged.known, []
+        since.append(judged)
+        if promoted is not None and evidence_against(since) >= 1.0 / rules.level:
+            start, promoted, since = judged.known, None, []
+    if promoted is None and _earned(since, rules, start=start, now=record.last):
+        promoted, since = record.last, []
+    return start, promoted, since
+
+
+def _earned(
+    since: Sequence[Judged], rules: Rules, *, start: float | None, now: float | None
+) -> bool:
+    if start is None or now is None or now - start < rules.days * DAY_S:
+        return False
+    within = sum(j.missed for j in since) <= sum(j.allowed for j in since)
+    return within and len(since) >= rules.regressions
+
+
+def evidence_against(judged: Sequence[Judged]) -> float:
+    """Return how strongly regressions speak against what was allowed.
+
+    An e-process: the likelihood ratio of a few higher miss rates, averaged, to the allowed rate.
+    Where misses are no more frequent than allowed, it exceeds 1/a at any time, ever, with
+    probability a at most (Ville's inequality; Waudby-Smith and Ramdas 2024), so that it may be
+    looked at after every regression.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        In the order in which they became known.
+
+    Returns
+    -------
+    float
+        1 for no evidence; 20 rejects at level 0.05.
+    """
+    missed = np.array([j.missed for j in judged], bool)
+    allowed = np.clip([j.allowed for j in judged], 1e-6, 1.0 - 1e-6)[:, None]
+    worse = allowed + _WORSE * (1.0 - allowed)
+    ratio: NDArray[np.float64] = np.where(
+        missed[:, None], worse / allowed, (1.0 - worse) / (1.0 - allowed)
+    )
+    return float(np.exp(np.log(ratio).sum(axis=0)).mean())
+
+
+def _forced(rules: Rules, record: TrackRecord) -> Trust:
+    n, misses = len(record.judged), sum(j.missed for j in record.judged)
+    if rules.promote == "always":
+        return Trust("select", "selecting as the setting promote = always asks for", n, misses)
+    return Trust("shadow", "in shadow: the setting promote = never keeps it there", n, misses)
+
+
+def _in_shadow(
+    record: TrackRecord, rules: Rules, *, start: float | None, since: Sequence[Judged]
+) -> Trust:
+    n, misses = len(since), sum(j.missed for j in since)
+    days = 0.0 if start is None else max((record.last or start) - start, 0.0) / DAY_S
+    why = f"in shadow: {n} of {rules.regressions} regressions, {days:.0f} of {rules.days:g} days"
+    allowed = sum(j.allowed for j in since)
+    if misses > allowed:
+        why += f", {misses} missed where {allowed:.1f} are allowed"
+    if start is not None and record.first is not None and start > record.first:
+        why += f"; rolled back on {_day(start)} for its misses"
+    return Trust("shadow", why, n, misses, days)
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
