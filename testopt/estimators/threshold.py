@@ -1,0 +1,341 @@
+"""Which cases may be left out, and what is promised then: one unit of evidence per regression.
+
+Conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster 2022) on the scores that
+were predicted before each regression, on the latest of them. The level follows its own misses
+(Gibbs and Candes 2021, "Adaptive conformal inference under distribution shift"): a miss makes it
+stricter for a while, a near miss a little, and it never becomes laxer than what was asked for.
+Needs numpy alone.
+
+How a miss enters
+-----------------
+A case that was left out is unknown, never passed: a regression of which no failing case was
+selected is no evidence until a later run executes such a case. Then it belongs to the change
+that caused it, with the scores that were predicted for that change: `Regression` with its score
+below the threshold of then. Evidence is gathered anew from the store at every training, so that
+whatever was found meanwhile counts; where the change cannot be told, the score is ``-inf``, which
+no threshold would have caught.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from testopt.estimators.experts import evidence_of, worth
+from testopt.estimators.ordering import value_per_cost
+from testopt.schema import Promise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.estimators.experts import Expert
+
+WINDOW: Final = 200  # regressions, the latest, that a threshold rests on
+KEPT: Final = 400  # regressions of which evidence is kept
+KEPT_CASES: Final = 16  # scores kept of one regression
+STEP: Final = 0.01  # how much a miss changes the level
+REAL_ENOUGH: Final = 30  # real regressions, from which seeded ones count no more
+_BEYOND: Final = {"always": math.inf, "never": -math.inf}
+_EPSILON: Final = 1e-9
+_Z: Final = 1.959964  # of a 95 % interval
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """What was predicted of the cases that a change made fail.
+
+    Attributes
+    ----------
+    scores : tuple of float
+        Selection scores of the regressing cases, highest first, at most ``KEPT_CASES``; ``inf``
+        for a case that had to run whatever its score.
+    seeded : bool
+        Whether it was made and did not happen.
+    """
+
+    scores: tuple[float, ...]
+    seeded: bool = False
+
+    @classmethod
+    def of(cls, scores: NDArray[np.float64], *, seeded: bool = False) -> Self:
+        """Return the regression of some cases; of many, every so many and the lowest are kept."""
+        ordered = np.sort(np.asarray(scores, np.float64))[::-1]
+        if len(ordered) > KEPT_CASES:
+            # each kept score stands for those above it, so that the loss is never understated
+            ends = np.linspace(0, len(ordered), KEPT_CASES, dtype=int)[1:] - 1
+            ordered = ordered[np.concatenate([[0], ends])]
+        return cls(tuple(ordered.tolist()), seeded)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Past regressions, oldest first, at most ``KEPT``."""
+
+    regressions: tuple[Regression, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; infinite scores become the words ``always`` and ``never``."""
+        return {
+            "regressions": [
+                {"scores": [_word(s) for s in r.scores], "seeded": r.seeded}
+                for r in self.regressions[-KEPT:]
+            ]
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returned.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            When the document is no such thing.
+        """
+        rows = document["regressions"]
+        if not isinstance(rows, list) or len(rows) > KEPT:
+            raise ValueError("the regressions are no list of the allowed length")
+        return cls(tuple(_regression(row) for row in rows))
+
+
+def selection_score(
+    x: NDArray[np.float32],
+    names: Sequence[str],
+    p: NDArray[np.float64] | None,
+    seconds: NDArray[Any],
+    *,
+    expert: Expert,
+) -> NDArray[np.float64]:
+    """Return how much speaks for running each case, on one scale for all runs, shape (n,).
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+        Features of a run's cases.
+    names : sequence of str
+        Names of the columns.
+    p : ndarray, shape (n,), optional
+        P(case fails); None without a model.
+    seconds : ndarray, shape (n,)
+        Expected durations.
+    expert : Expert
+        Who orders this run.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In 0..1: the share of the expected time that comes after the cases that stand before
+        this one in the expert's order.
+    """
+    value = value_per_cost(worth(expert, evidence_of(x, names, p)), seconds, expert.cost)
+    cost = np.maximum(np.asarray(seconds, np.float64), 0.0) + 1e-9
+    _, place = np.unique(-value, return_inverse=True)
+    before = np.concatenate([[0.0], np.cumsum(np.bincount(place, cost))])[place]
+    return np.asarray(1.0 - before / max(float(cost.sum()), 1e-9), np.float64)
+
+
+def must_run(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which cases run whatever their score, shape (n,): new, changed, or failing before.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+        Features of a run's cases.
+    names : sequence of str
+        Names of the columns.
+    """
+    column = {name: x[:, j] for j, name in enumerate(names)}
+    before = column["failing_in_parent"]
+    failing = np.where(np.isnan(before), column["failing_last"], before)
+    new = np.nan_to_num(column["executions"]) == 0
+    return np.asarray(new | (failing == 1.0) | (column["in_change"] > 0), bool)
+
+
+def regressions_needed(recall: float) -> int:
+    """Return how many regressions a promise of this recall needs."""
+    return math.ceil(1.0 / max(1.0 - recall, 1e-9) - 1.0 - 1e-9)
+
+
+def wilson(caught: int, of: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share (Wilson 1927)."""
+    if of == 0:
+        return (0.0, 1.0)
+    share, d = caught / of, 1.0 + _Z * _Z / of
+    middle = share + _Z * _Z / (2.0 * of)
+    half = _Z * math.sqrt(share * (1.0 - share) / of + _Z * _Z / (4.0 * of * of))
+    return (max(0.0, (middle - half) / d), min(1.0, (middle + half) / d))
+
+
+def recall_threshold(evidence: Evidence, recall: float, *, by_case: bool = False) -> Promise:
+    """Return the score from which cases must be selected, and what may be promised then.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Past regressions, oldest first.
+    recall : float
+        Share in 0..1, 1 excluded: of regressions with a failing case selected.
+    by_case : bool
+        Promise instead the share of regressing cases that are selected.
+
+    Returns
+    -------
+    Promise
+        ``threshold`` is None where everything runs. Thresholds of a higher recall are never
+        higher.
+    """
+    tracker = RecallTracker(recall, by_case=by_case)
+    for regression in evidence.regressions:
+        tracker.learn(regression)
+    return tracker.promise()
+
+
+class RecallTracker:
+    """Follows regressions, oldest first, and says after each what may be promised.
+
+    With weighted misses in place of counts it is conformal risk control for any loss that falls
+    with the threshold; here the share of a regression's cases with a lower score.
+
+    Parameters
+    ----------
+    recall : float
+        Share in 0..1, 1 excluded: of regressions with a failing case selected.
+    by_case : bool
+        Promise instead the share of regressing cases that are selected.
+    """
+
+    def __init__(self, recall: float, *, by_case: bool = False) -> None:
+        self.recall = recall
+        self._by_case = by_case
+        self._real, self._all = (_Line(1.0 - recall) for _ in range(2))
+        self._seeded: deque[bool] = deque(maxlen=WINDOW)
+
+    def learn(self, regression: Regression) -> None:
+        """Take in the next regression; it is judged by the threshold of before."""
+        scores = regression.scores if self._by_case else regression.scores[:1]
+        unit = np.array(scores, np.float64)
+        self._all.learn(unit)
+        self._seeded.append(regression.seeded)
+        if not regression.seeded:
+            self._real.learn(unit)
+
+    def promise(self) -> Promise:
+        """Return the threshold of now; see `recall_threshold`."""
+        # which line decides is no question of the recall, so that selections stay nested
+        real = len(self._real.window) >= REAL_ENOUGH
+        line, seeded = (self._real, False) if real else (self._all, any(self._seeded))
+        have, needed = len(line.window), regressions_needed(self.recall)
+        if have < needed:
+            why = _too_few(self.recall, have, needed)
+            return Promise(self.recall, "none", None, have, needed - have, seeded=seeded, why=why)
+        value = line.threshold()
+        everything = value == -math.inf
+        low, high = line.interval()
+        made = Promise(
+            self.recall, "promise", None if everything else value, have, 0, low, high, seeded
+        )
+        return replace(made, why=_words(made, everything=everything))
+
+
+class _Line:
+    """Regressions of one kind: the latest, and the level that their misses have led to."""
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = self.level = alpha
+        self.window: deque[NDArray[np.float64]] = deque(maxlen=WINDOW)
+        self._sorted = (np.zeros(0), np.zeros(0))
+
+    def learn(self, unit: NDArray[np.float64]) -> None:
+        self._follow(unit)
+        self.window.append(unit)
+        scores = np.concatenate(list(self.window))
+        weights = np.concatenate([np.full(len(u), 1.0 / len(u)) for u in self.window])
+        order = np.argsort(scores, kind="stable")
+        self._sorted = (scores[order], np.cumsum(weights[order]))
+
+    def threshold(self) -> float:
+        """Return the largest score whose expected loss is at most the level."""
+        scores, below = self._sorted
+        room = self.level * (len(self.window) + 1) - 1.0
+        if room < -_EPSILON:
+            return -math.inf
+        place = int(np.searchsorted(below, room + _EPSILON, side="right"))
+        return float(scores[min(place, len(scores) - 1)])
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the recall, given this window (Vovk 2012)."""
+        n = len(self.window)
+        missed = int(np.floor(max(self.level * (n + 1) - 1.0, 0.0) + _EPSILON))
+        return (1.0 - _beta_quantile(0.975, missed, n), 1.0 - _beta_quantile(0.025, missed, n))
+
+    def _follow(self, unit: NDArray[np.float64]) -> None:
+        """Change the level by how close the unit came to be missed.
+
+        A case is missed where the level is at least `reach`. The error grows evenly from 0 to 1
+        over the last ``STEP`` before that, and so is never less than what was missed, which
+        keeps the bound on the long run; and of two levels the lower one stays the lower, which
+        keeps the selections of two promises nested.
+        """
+        scores, below = self._sorted
+        at = np.searchsorted(scores, unit, side="right")
+        passed = np.concatenate([[0.0], below])[at]
+        reach = (passed + 1.0) / (len(self.window) + 1)
+        error = float(np.clip(1.0 - (reach - self.level) / STEP, 0.0, 1.0).mean())
+        self.level = min(self.alpha, self.level + STEP * (self.alpha - error))
+
+
+def _beta_quantile(q: float, missed: int, n: int) -> float:
+    """Return where the rate of misses lies, a beta variable with missed + 1 and n - missed."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        rate = (low + high) / 2.0
+        more = 1.0 - sum(
+            math.comb(n, i) * rate**i * (1.0 - rate) ** (n - i) for i in range(missed + 1)
+        )
+        low, high = (rate, high) if more < q else (low, rate)
+    return (low + high) / 2.0
+
+
+def _too_few(recall: float, have: int, needed: int) -> str:
+    if needed > WINDOW:
+        most = 1.0 - 1.0 / (WINDOW + 1)
+        return f"everything runs: a recall above {most:.3f} is never promised"
+    return (
+        f"everything runs: a recall of {recall:g} needs {needed} past regressions, and there are "
+        f"{have}: {needed - have} more"
+    )
+
+
+def _words(promise: Promise, *, everything: bool) -> str:
+    kind = " on seeded faults" if promise.seeded else ""
+    rests = f"{promise.regressions} past regressions{kind}"
+    if everything:
+        return f"everything runs until the misses among {rests} are made up for"
+    return (
+        f"recall of {promise.recall:g} promised by {rests}, which show "
+        f"{promise.low:.3f} to {promise.high:.3f}"
+    )
+
+
+def _word(score: float) -> float | str:
+    return score if math.isfinite(score) else "always" if score > 0 else "never"
+
+
+def _regression(row: Mapping[str, Any]) -> Regression:
+    scores, seeded = row["scores"], row["seeded"]
+    if (
+        not isinstance(scores, list)
+        or not 0 < len(scores) <= KEPT_CASES
+        or type(seeded) is not bool
+    ):
+        raise ValueError("a regression is damaged")
+    values = (_BEYOND[s] if isinstance(s, str) else float(s) for s in scores)
+    ordered = tuple(sorted(values, reverse=True))
+    if any(math.isnan(v) for v in ordered):
+        raise ValueError("a score is not a number")
+    return Regression(ordered, seeded)
