@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
-from testopt.schema import FAILING
+from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
 
@@ -238,8 +238,8 @@ class _Visit:
             )
 
     def _plans(self) -> tuple[int, tuple[tuple[str, int], ...]]:
-        policies = _last_policies(self._store, self._runs)
-        fell = Counter(p.partition(": ")[2] or "no reason" for p in policies if _fell_back(p))
+        policies = [Policy.parse(text) for text in _last_policies(self._store, self._runs)]
+        fell = Counter(policy.fell_back for policy in policies if policy.fell_back)
         total = sum(fell.values())
         if total:
             why, count = fell.most_common(1)[0]
@@ -330,7 +330,3 @@ def _last_policies(store: Store, runs: Sequence[dict[str, Any]]) -> list[str]:
         if len(found) >= PLANS:
             break
     return found[:PLANS]
-
-
-def _fell_back(policy: str) -> bool:
-    return policy.partition(" ")[0] == "none"
