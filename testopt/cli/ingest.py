@@ -15,7 +15,7 @@ from testopt.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from testopt.ingest.context import RunContext
+    from testopt.context import RunContext
     from testopt.ingest.junit_runs import IngestReport
 
 
@@ -114,7 +114,7 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
 
 
 def _context(obj: Context, *, kind: str, said: dict[str, Any]) -> RunContext:
-    from testopt.ingest.context import RunContext, RunOptions
+    from testopt.context import RunContext, RunOptions
     from testopt.ingest.table_runs import read_run_changes
     from testopt.sources.ci import ci_context
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,25 +69,27 @@ def command(  # noqa: PLR0913 - one parameter an option
     from testopt.store.light import leave_pandas_out
 
     leave_pandas_out()
+    from testopt.context import RunOptions, find_here
     from testopt.doctor import examine
-    from testopt.ingest.context import RunContext, RunOptions
     from testopt.plan import plan
     from testopt.snapshot import Sources, last_cases
-    from testopt.sources.ci import ci_context
 
     if diff and (base or head):
         raise click.UsageError("--diff says what changed: it excludes --base and --head")
     store = _store(ctx)
-    here = RunContext(repo=ctx.root_or_none, options=RunOptions(job=job), ci=ci_context())
-    change = _change(ctx, diff, base, head)
-    sources = Sources(ctx.root, store) if change.known and not diff else None
+    repo = ctx.root if base or head else ctx.root_or_none
+    said = RunOptions(base=base, commit=head, job=job)
+    here = find_here(repo, store=store, options=said, change=_change(ctx, repo, diff))
+    known = here.repo is not None and here.change.known and not diff
+    sources = Sources(ctx.root, store) if known else None
     ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
     made = plan(
         cases=ids,
-        change=change,
+        change=here.change,
         store=store,
         job=here.job,
-        branch=here.commit_at(datetime.now(UTC))[1],
+        branch=here.branch,
+        now=here.began,
         sources=sources,
     )
     if sources is not None:
@@ -116,16 +117,16 @@ def _present(store: Store | None, ctx: Context) -> Store:
     return store
 
 
-def _change(ctx: Context, diff: str | None, base: str | None, head: str | None) -> Change:
+def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
+    """Return the change that a diff holds, or one that cannot be known; None: ask git."""
     from testopt.schema import Change
-    from testopt.sources.change import diff_file, find_change
-    from testopt.sources.ci import ci_context
+    from testopt.sources.change import diff_file
 
     if diff:
         return diff_file(Path("/dev/stdin" if diff == "-" else diff))
-    if ctx.root_or_none is None and not (base or head):
+    if repo is None:
         return Change(known=False, why=f"{ctx.repo} is not in a git repository; see --diff")
-    return find_change(ctx.root, base=base, head=head, ci=ci_context())
+    return None
 
 
 def _read_cases(name: str) -> list[str]:

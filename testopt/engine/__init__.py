@@ -109,9 +109,9 @@ class Engine:
         self._health = examine(
             repo=place.repo,
             store=place.store,
-            no_repo=place.change.why if place.repo is None else "",
+            no_repo=place.here.change.why if place.repo is None else "",
             most_rows=_MOST_ROWS,
-            now=place.began,
+            now=place.here.began,
         )
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
         place.doubt = place.doubt or clock
@@ -138,7 +138,7 @@ class Engine:
 
     def _plan_known(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - as all
         place = self._where()
-        known = known_cases(place.store, place.context.job)
+        known = known_cases(place.store, place.here.job)
         if not known:
             return {"degraded": True, "note": "no cases are known yet; record a run first"}
         cases = sorted(self._make_plan(known), key=lambda case: case.rank)
@@ -155,17 +155,17 @@ class Engine:
 
         place = self._where()
         if place.doubt:
-            self._plan = plan.original(cases, place.change, place.doubt)
+            self._plan = plan.original(cases, place.here.change, place.doubt)
             return self._plan.cases
         if self._sources is None and place.repo is not None:
             self._sources = Sources(place.repo, place.store)
         self._plan = plan.plan(
             cases=cases,
-            change=place.change,
+            change=place.here.change,
             store=place.store,
-            job=place.context.job,
-            branch=place.branch,
-            now=place.began,
+            job=place.here.job,
+            branch=place.here.branch,
+            now=place.here.began,
             sources=self._sources,
             strict=True,
         )
@@ -178,7 +178,7 @@ class Engine:
         if plan and plan.degraded:
             return {"note": text, "degraded": True}
         health = self._health.line if self._health else ""
-        unknown = "" if place.change.known else place.change.why
+        unknown = "" if place.here.change.known else place.here.change.why
         parts = [text, unknown if unknown not in text else "", health]
         return {"note": "; ".join(filter(None, parts)), "doubtful": bool(unknown)}
 
@@ -188,7 +188,7 @@ class Engine:
     def _end(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.done = True
         place = self._where()
-        if place.is_fork:
+        if place.here.is_fork:
             return {"note": "runs of forks are not recorded"}
         from testopt.ingest import record
 
@@ -208,19 +208,19 @@ class Engine:
         unique = uuid4().hex
         results = results_of(self._rows, place.names, each=self._each)
         run = Run(
-            run_id=f"{place.ci_run}/{unique[:12]}" if place.ci_run else unique,
-            time=place.began,
-            job=place.context.job,
-            commit=place.commit,
-            base=place.change.base,
-            branch=place.branch,
+            run_id=f"{place.here.ci_run}/{unique[:12]}" if place.here.ci_run else unique,
+            time=place.here.began,
+            job=place.here.job,
+            commit=place.here.commit,
+            base=place.here.change.base,
+            branch=place.here.branch,
             source="pytest",
-            duration_s=(datetime.now(UTC) - place.began).total_seconds(),
+            duration_s=(datetime.now(UTC) - place.here.began).total_seconds(),
             complete=bool(request.get("complete")),
         )
         ran = list(dict.fromkeys(result.case_id for result in results))
         predictions = self._predictions(ran, request)
-        return RunRecord(run, results, place.change, predictions)
+        return RunRecord(run, results, place.here.change, predictions)
 
     def _predictions(
         self, ran: Sequence[str], request: Mapping[str, Any]
@@ -232,7 +232,7 @@ class Engine:
         if plan is None:
             if not fell_back:
                 return []
-            plan = original(ran, self._where().change, fell_back)
+            plan = original(ran, self._where().here.change, fell_back)
         mode = str(request.get("mode") or self._mode)
         policy = f"{plan.policy} {mode}"
         if plan.degraded or fell_back:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,7 @@ from testopt.errors import EmptyStoreError, RepositoryError, RevisionError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from testopt.ingest.context import RunContext
-    from testopt.schema import Change
+    from testopt.context import Here
     from testopt.settings import Settings
     from testopt.store import Store
 
@@ -91,15 +89,9 @@ class Workplace:
     repo: Path | None
     settings: Settings
     url: str
-    context: RunContext
-    change: Change
-    commit: str | None
-    branch: str | None
+    here: Here
     store: Store | None
     names: Names
-    is_fork: bool
-    ci_run: str | None
-    began: datetime
     doubt: str = ""
 
     def open_store(self) -> Store:
@@ -133,55 +125,50 @@ def find_workplace(
     TestoptError
         For unusable settings, an unknown base, or a damaged store.
     """
-    from testopt.ingest.context import RunContext, RunOptions
     from testopt.settings import Settings
-    from testopt.sources.change import find_change
-    from testopt.sources.ci import ci_context
 
-    began = datetime.now(UTC)
     root = root.resolve()
-    repo, change = _repository(root)
+    repo, trouble = _repository(root)
     top = repo or _marked(root) or root
-    ci = ci_context()
     settings = Settings.load(top, overrides={"store": store or None})
     url = settings.store_url(top)
-    context = RunContext(repo=repo, options=RunOptions(base=base or None), ci=ci)
-    commit, branch = context.commit_at(began)
     opened = _open(url)
-    if repo is not None:
-        previous = _previous_commit(opened, context.job, branch)
-        try:
-            change = find_change(repo, base=base or None, ci=ci, previous=previous)
-        except RevisionError as error:
-            change = replace(change, why=error.message)
-    doubtful = not change.known and _marked(root) is not None
+    here = _here(repo, opened, base, trouble)
+    doubtful = not here.change.known and _marked(root) is not None
     return Workplace(
         root=root,
         repo=repo,
         settings=settings,
         url=url,
-        context=context,
-        change=change,
-        commit=commit,
-        branch=branch,
+        here=here,
         store=opened,
         names=Names(_prefix(root, top), places_of(folders, top.resolve()), top),
-        is_fork=bool(ci and ci.is_fork),
-        ci_run=ci.run if ci else None,
-        began=began,
-        doubt=f"the change is unknown: {change.why}" if doubtful else "",
+        doubt=f"the change is unknown: {here.change.why}" if doubtful else "",
     )
 
 
-def _repository(root: Path) -> tuple[Path | None, Change]:
-    """Return the repository around a folder, and a change that is not known yet, or why not."""
+def _here(repo: Path | None, store: Store | None, base: str, trouble: str) -> Here:
+    """Find the run at hand; a base that does not exist makes its change unknown."""
+    from testopt.context import RunOptions, find_here
     from testopt.schema import Change
+
+    change = Change(known=False, why=trouble) if repo is None else None
+    options = RunOptions(base=base or None)
+    try:
+        return find_here(repo, store=store, options=options, change=change)
+    except RevisionError as error:
+        unknown = Change(known=False, why=error.message)
+        return find_here(repo, store=store, options=options, change=unknown)
+
+
+def _repository(root: Path) -> tuple[Path | None, str]:
+    """Return the repository around a folder, or why there is none."""
     from testopt.sources.git import find_root
 
     try:
-        return find_root(root, timeout=_GIT_S), Change(known=False)
+        return find_root(root, timeout=_GIT_S), ""
     except RepositoryError as error:
-        return None, Change(known=False, why=str(error.__cause__ or error))
+        return None, str(error.__cause__ or error)
 
 
 def _marked(root: Path) -> Path | None:
@@ -214,13 +201,6 @@ def _recent_runs(store: Store | None, *filters: tuple[str, str, Any]) -> list[di
     rows = store.read("runs", columns=["run_id", "commit", "time"], where=where)
     found: list[dict[str, Any]] = rows.sort_by([("time", "descending")]).to_pylist()
     return found
-
-
-def _previous_commit(store: Store | None, job: str, branch: str | None) -> str | None:
-    if branch is None:
-        return None
-    runs = _recent_runs(store, ("job", "==", job), ("branch", "==", branch))
-    return next((run["commit"] for run in runs if run["commit"]), None)
 
 
 def known_cases(store: Store | None, job: str) -> list[str]:

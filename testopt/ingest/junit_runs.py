@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from testopt.context import RunContext, previous_commit
 from testopt.errors import TestoptError
-from testopt.ingest.context import RunContext, previous_commit
 from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.ingest.context import RunContext
+    from testopt.context import RunContext
     from testopt.store import Store
 
 _ROWS_PER_COMMIT: Final = 500_000

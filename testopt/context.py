@@ -1,4 +1,7 @@
-"""What is known of the runs at hand: from the command line, the CI system, git and the store."""
+"""What is known of the runs at hand: from the command line, the CI system, git and the store.
+
+`RunContext` answers for runs whose results are read; `find_here` for the one about to start.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import TestoptError
 from testopt.schema import Change, FileChange
 from testopt.sources.change import find_change
+from testopt.sources.ci import ci_context
 from testopt.sources.git import resolve, run_git
 
 if TYPE_CHECKING:
@@ -32,6 +36,85 @@ class RunOptions:
     branch: str | None = None
     job: str | None = None
     time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The run about to start: where it takes place, and what it is for.
+
+    Attributes
+    ----------
+    repo : Path or None
+    job : str
+        Empty where nobody says.
+    commit, branch : str or None
+        What is checked out, or named by the user or the CI system.
+    change : Change
+    ci_run : str or None
+        The CI system's name of the pipeline with its attempt.
+    is_fork : bool
+        Whether a fork asks to be merged: its runs are not recorded.
+    began : datetime
+    """
+
+    repo: Path | None
+    job: str
+    commit: str | None
+    branch: str | None
+    change: Change
+    ci_run: str | None
+    is_fork: bool
+    began: datetime
+
+
+def find_here(
+    repo: Path | None,
+    *,
+    store: Store | None = None,
+    options: RunOptions | None = None,
+    change: Change | None = None,
+) -> Here:
+    """Find commit, branch, job and change of the run about to start.
+
+    Parameters
+    ----------
+    repo : Path, optional
+        Top folder of the repository.
+    store : Store, optional
+        Knows the commit of the run before.
+    options : RunOptions, optional
+        What the user says; ``commit`` is the head of the change.
+    change : Change, optional
+        Where it is known already, or known to be unknown.
+
+    Returns
+    -------
+    Here
+
+    Raises
+    ------
+    RevisionError
+        When the base or the commit that the user names does not exist.
+    """
+    said, ci = options or RunOptions(), ci_context()
+    began = said.time or datetime.now(UTC)
+    context = RunContext(repo=repo, options=said, ci=ci)
+    commit, branch = context.commit_at(began)
+    if change is None and repo is not None:
+        previous = None
+        if store is not None and said.base is None and said.commit is None:
+            previous = previous_commit(store, branch=branch, job=context.job, before=began)
+        change = find_change(repo, base=said.base, head=said.commit, ci=ci, previous=previous)
+    return Here(
+        repo=repo,
+        job=context.job,
+        commit=commit,
+        branch=branch,
+        change=change or Change(known=False, why="there is no repository"),
+        ci_run=ci.run if ci else None,
+        is_fork=bool(ci and ci.is_fork),
+        began=began,
+    )
 
 
 @dataclass(slots=True)
