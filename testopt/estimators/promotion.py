@@ -47,7 +47,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Verdict:
     """One regression under a plan that could leave cases out.
 
     Attributes
@@ -60,8 +60,9 @@ class Judged:
         Whether no regressing case was selected.
     allowed : float
         Share of regressions that the plan might miss: one minus the recall asked for.
-    score : float or None
-        Highest selection score that the plan gave to a regressing case; None: not logged.
+    scores : tuple of float
+        Selection scores that the plan gave to the regressing cases, highest first; ``inf`` for one
+        that had to run whatever its score. Empty where none was logged.
     source : {"shadow", "explored", "selected", "late"}
         How it is known: all cases ran in shadow or because the change was drawn, a selected or
         refreshed case failed, or a later run found a case that had been left out.
@@ -71,7 +72,7 @@ class Judged:
     known: float
     missed: bool
     allowed: float = 0.05
-    score: float | None = None
+    scores: tuple[float, ...] = ()
     source: str = "shadow"
 
 
@@ -83,7 +84,7 @@ class TrackRecord:
     ----------
     first, last : float or None
         Times of the first and the last plan that could leave cases out, in seconds since 1970.
-    judged : tuple of Judged
+    judged : tuple of Verdict
         Regressions in the order in which they became known; none on seeded faults.
     drift : str
         What has changed between the last runs and those before; empty where nothing has.
@@ -91,7 +92,7 @@ class TrackRecord:
 
     first: float | None = None
     last: float | None = None
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[Verdict, ...] = ()
     drift: str = ""
 
 
@@ -141,7 +142,7 @@ def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "
     start, promoted, since = _replay(record, rules)
     if promoted is None:
         return _in_shadow(record, rules, start=start, since=since)
-    n, misses = len(since), sum(j.missed for j in since)
+    n, misses = len(since), sum(v.missed for v in since)
     days = (max(record.last or promoted, promoted) - promoted) / DAY_S
     for trouble in filter(None, (stale, record.drift)):
         return Trust("rolled back", f"everything runs: {trouble}", n, misses, days)
@@ -149,11 +150,11 @@ def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "
     return Trust("select", why, n, misses, days)
 
 
-def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | None, list[Judged]]:
+def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | None, list[Verdict]]:
     """Return when the last time in shadow began, when it ended, and what was judged since."""
     start, promoted = record.first, None
-    since: list[Judged] = []
-    for judged in sorted(record.judged, key=lambda j: (j.known, j.run_id)):
+    since: list[Verdict] = []
+    for judged in sorted(record.judged, key=lambda v: (v.known, v.run_id)):
         if promoted is None and _earned(since, rules, start=start, now=judged.known):
             promoted, since = judged.known, []
         since.append(judged)
@@ -165,15 +166,15 @@ def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | No
 
 
 def _earned(
-    since: Sequence[Judged], rules: Rules, *, start: float | None, now: float | None
+    since: Sequence[Verdict], rules: Rules, *, start: float | None, now: float | None
 ) -> bool:
     if start is None or now is None or now - start < rules.days * DAY_S:
         return False
-    within = sum(j.missed for j in since) <= sum(j.allowed for j in since)
+    within = sum(v.missed for v in since) <= sum(v.allowed for v in since)
     return within and len(since) >= rules.regressions
 
 
-def evidence_against(judged: Sequence[Judged]) -> float:
+def evidence_against(judged: Sequence[Verdict]) -> float:
     """Return how strongly regressions speak against what was allowed.
 
     An e-process: the likelihood ratio of a few higher miss rates, averaged, to the allowed rate.
@@ -183,7 +184,7 @@ def evidence_against(judged: Sequence[Judged]) -> float:
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of Verdict
         In the order in which they became known.
 
     Returns
@@ -191,8 +192,8 @@ def evidence_against(judged: Sequence[Judged]) -> float:
     float
         1 for no evidence; 20 rejects at level 0.05.
     """
-    missed = np.array([j.missed for j in judged], bool)
-    allowed = np.clip([j.allowed for j in judged], 1e-6, 1.0 - 1e-6)[:, None]
+    missed = np.array([v.missed for v in judged], bool)
+    allowed = np.clip([v.allowed for v in judged], 1e-6, 1.0 - 1e-6)[:, None]
     worse = allowed + _WORSE * (1.0 - allowed)
     ratio: NDArray[np.float64] = np.where(
         missed[:, None], worse / allowed, (1.0 - worse) / (1.0 - allowed)
@@ -201,19 +202,19 @@ def evidence_against(judged: Sequence[Judged]) -> float:
 
 
 def _forced(rules: Rules, record: TrackRecord) -> Trust:
-    n, misses = len(record.judged), sum(j.missed for j in record.judged)
+    n, misses = len(record.judged), sum(v.missed for v in record.judged)
     if rules.promote == "always":
         return Trust("select", "selecting as the setting promote = always asks for", n, misses)
     return Trust("shadow", "in shadow: the setting promote = never keeps it there", n, misses)
 
 
 def _in_shadow(
-    record: TrackRecord, rules: Rules, *, start: float | None, since: Sequence[Judged]
+    record: TrackRecord, rules: Rules, *, start: float | None, since: Sequence[Verdict]
 ) -> Trust:
-    n, misses = len(since), sum(j.missed for j in since)
+    n, misses = len(since), sum(v.missed for v in since)
     days = 0.0 if start is None else max((record.last or start) - start, 0.0) / DAY_S
     why = f"in shadow: {n} of {rules.regressions} regressions, {days:.0f} of {rules.days:g} days"
-    allowed = sum(j.allowed for j in since)
+    allowed = sum(v.allowed for v in since)
     if misses > allowed:
         why += f", {misses} missed where {allowed:.1f} are allowed"
     if start is not None and record.first is not None and start > record.first:

@@ -1,0 +1,214 @@
+"""Which change made a case fail, where cases may have been left out in between.
+
+A case regresses when it fails and passed in the nearest ancestor run of the same job that
+executed it, at most ``REACH`` runs back. Runs between the two that did not execute it may have
+caused it as well: `regressions` tells which did, or names the candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+REACH: Final = 20  # runs back
+CERTAIN: Final = 0.9  # share of the odds that singles a change out
+_LEAST_ODDS: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a plan said of one case: whether to keep it, how likely it fails, its score."""
+
+    selected: bool
+    probability: float
+    propensity: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run, as far as the cases go that ever failed.
+
+    Attributes
+    ----------
+    run_id, job : str
+    time : float
+        In seconds since 1970.
+    branch, commit, base : str or None
+    changed : frozenset of str
+        Paths that the change touched; empty where it is unknown too.
+    failed, passed : collection of str
+        Cases by their last attempt. The others were not executed.
+    guesses : mapping of str to Guess
+        The plan of the run; empty where none was made.
+    """
+
+    run_id: str
+    time: float
+    job: str = ""
+    branch: str | None = None
+    commit: str | None = None
+    base: str | None = None
+    changed: frozenset[str] = frozenset()
+    failed: Collection[str] = frozenset()
+    passed: Collection[str] = frozenset()
+    guesses: Mapping[str, Guess] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def edited(self) -> bool:
+        """Whether it ran on changes that are in no commit."""
+        return self.commit is not None and self.base == self.commit and bool(self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class RegressedCase:
+    """One case that began to fail, and the runs whose change may have caused it.
+
+    Attributes
+    ----------
+    case_id : str
+    found : int
+        Position of the run in which it failed.
+    cause : int
+        Position of the run to which it is attributed.
+    candidates : tuple of (int, float)
+        Positions of runs and how likely each is the cause, likeliest first; one where it is
+        certain.
+    """
+
+    case_id: str
+    found: int
+    cause: int
+    candidates: tuple[tuple[int, float], ...]
+
+    @property
+    def certain(self) -> bool:
+        """Whether one change is singled out."""
+        return len(self.candidates) == 1
+
+    @property
+    def late(self) -> bool:
+        """Whether another run than the one that caused it had to find it."""
+        return self.found != self.cause
+
+
+def parents(runs: Sequence[PastRun]) -> list[int | None]:
+    """Return the position of the run that each descends from.
+
+    That is the last run of its job on its branch, else the last one at its base commit.
+
+    Parameters
+    ----------
+    runs : sequence of PastRun
+        Oldest first.
+    """
+    heads: dict[tuple[str, str, str], int] = {}
+    found: list[int | None] = []
+    for at, run in enumerate(runs):
+        branch = (run.job, "branch", run.branch or "")
+        base = (run.job, "commit", run.base or "")
+        found.append(heads.get(branch, heads.get(base) if run.base else None))
+        heads[branch] = at
+        if run.commit:
+            heads[run.job, "commit", run.commit] = at
+    return found
+
+
+def regressions(
+    runs: Sequence[PastRun], *, only: Collection[int] | None = None
+) -> Iterator[RegressedCase]:
+    """Yield the cases that regressed, run by run.
+
+    Where several changes lie between the last pass and the failure, those drop out that changed
+    nothing; if one of the others changed the file of the case, it is the cause; else the odds
+    that their plans gave to the case decide, where they single one out. Where they do not, the
+    likeliest change is charged: one that left the case out, if together they are likelier than
+    the one that found it.
+
+    Parameters
+    ----------
+    runs : sequence of PastRun
+        Oldest first.
+    only : collection of int, optional
+        Positions of the runs in which to look for failures; default all.
+
+    Yields
+    ------
+    RegressedCase
+        Not for cases that both failed and passed at one commit: these are flaky.
+    """
+    parent = parents(runs)
+    flaky = _flaky(runs)
+    for at, run in enumerate(runs):
+        if only is not None and at not in only:
+            continue
+        for case in sorted(run.failed):
+            if not run.edited and (run.job, run.commit, case) in flaky:
+                continue
+            between = _since_pass(runs, parent, at, case)
+            if between is not None:
+                yield _attribute(runs, parent, case, [at, *between])
+
+
+def _flaky(runs: Sequence[PastRun]) -> set[tuple[str, str | None, str]]:
+    seen: dict[tuple[str, str | None, str], bool] = {}
+    flaky: set[tuple[str, str | None, str]] = set()
+    for run in runs:
+        if run.commit is None or run.edited:
+            continue
+        for cases, failed in ((run.failed, True), (run.passed, False)):
+            for case in cases:
+                key = (run.job, run.commit, case)
+                if seen.setdefault(key, failed) != failed:
+                    flaky.add(key)
+    return flaky
+
+
+def _since_pass(
+    runs: Sequence[PastRun], parent: Sequence[int | None], at: int, case: str
+) -> list[int] | None:
+    """Return the ancestors that did not execute a case since it passed, nearest first."""
+    between: list[int] = []
+    back = parent[at]
+    while back is not None and len(between) < REACH:
+        if case in runs[back].failed:
+            return None
+        if case in runs[back].passed:
+            return between
+        between.append(back)
+        back = parent[back]
+    return None
+
+
+def _attribute(
+    runs: Sequence[PastRun], parent: Sequence[int | None], case: str, candidates: list[int]
+) -> RegressedCase:
+    found = candidates[0]
+    left = [c for c in candidates if _changed_something(runs, parent[c], c)] or candidates[:1]
+    file = case.partition("::")[0]
+    own = [c for c in left if file in runs[c].changed]
+    if len(own) == 1:
+        left = own
+    odds = [_odds(runs[c].guesses.get(case)) for c in left]
+    shares = sorted(zip(left, (o / sum(odds) for o in odds), strict=True), key=lambda s: -s[1])
+    if shares[0][1] >= CERTAIN:
+        return RegressedCase(case, found, shares[0][0], ((shares[0][0], 1.0),))
+    others = [s for s in shares if s[0] != found]
+    cause = others[0][0] if sum(share for _, share in others) > 1 / 2 else found
+    return RegressedCase(case, found, cause, tuple(shares))
+
+
+def _changed_something(runs: Sequence[PastRun], before: int | None, at: int) -> bool:
+    run = runs[at]
+    if before is None or run.commit is None or run.edited:
+        return True
+    return run.commit != runs[before].commit or runs[before].edited
+
+
+def _odds(guess: Guess | None) -> float:
+    p = 0.0 if guess is None else min(max(guess.probability, 0.0), 1.0 - _LEAST_ODDS)
+    return max(p / (1.0 - p), _LEAST_ODDS)
