@@ -309,8 +309,9 @@ class Promise:
 class PlannedCase:
     """One case of a plan: rank 1 runs first; cost in seconds.
 
-    ``score`` decides on the selection, ``must_run`` overrides it; ``propensity`` is the
-    probability with which the case was to be executed.
+    ``selected`` is what the plan keeps: ``score`` decides, ``must_run`` overrides it. ``runs`` is
+    what is to be executed: also cases left out on which a draw fell, and all of an explored
+    plan. ``propensity`` is the probability of that before the draws.
     """
 
     case_id: str
@@ -322,6 +323,7 @@ class PlannedCase:
     score: float = 0.0
     propensity: float = 1.0
     must_run: bool = False
+    runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
