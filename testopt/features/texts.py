@@ -212,7 +212,8 @@ class Texts:
         ``lines``, ``owners``: share of the changed lines (of the functions around them) that were
         last written in a commit which also edited the document, less for commits of many tests.
     in_change : ndarray of float32, shape (n_documents,)
-        1 where the change edits the document itself.
+        1 where the change edits the document itself, 0.5 where it edits a function of its file
+        that is no case, such as a fixture or helper.
     imports : ndarray of float32, shape (n_files,)
         1 where the test file imports a changed module.
     """

@@ -126,7 +126,7 @@ class CaseTexts:
             code=self._code(run, sources, places),
             edited=documents.spread(edits or {}, missing=old),
             written_with=self._written_with(run, places, documents),
-            in_change=documents.spread(dict.fromkeys(places.tests, 1.0), missing=0.0),
+            in_change=documents.edited(places.tests),
             imports=self._imports(run, documents),
         )
 

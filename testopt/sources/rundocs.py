@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from testopt.sources.locate import Locator
 
 MAX_PATCHES: Final = 200  # changed files looked into
+HELPER: Final = 0.5  # an edit beside a case, in what it may use, as a share of one of its own
 _BODY_LINES: Final = 200
 _FOLDERS: Final = 200
 
@@ -205,6 +206,33 @@ class Documents:
             if found is not None:
                 out[i] = found
         return out
+
+    def edited(self, tests: Iterable[Document]) -> NDArray[np.float32]:
+        """Return 1 per document that is edited, 0.5 where a fixture or helper beside it is.
+
+        Parameters
+        ----------
+        tests : iterable of (path, dotted name)
+            What the change edits in test files.
+        """
+        changed = set(tests)
+        out = self.spread(dict.fromkeys(changed, 1.0), missing=0.0)
+        cases = set(self.keys) | {(path, o) for path, name in self.keys for o in _owners(name)}
+        helpers = {
+            (path, name.rpartition(".")[0])
+            for path, name in changed - cases
+            if not name.rpartition(".")[2].lower().startswith("test")  # a case, not planned here
+        }
+        for i, (path, name) in enumerate(self.keys if helpers else ()):
+            if not out[i] and any((path, owner) in helpers for owner in (*_owners(name), "")):
+                out[i] = HELPER
+        return out
+
+
+def _owners(name: str) -> Iterator[str]:
+    """Yield the classes around a dotted name, the innermost first."""
+    while name := name.rpartition(".")[0]:
+        yield name
 
 
 def _starts(files: list[FileText]) -> list[int]:

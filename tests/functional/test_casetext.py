@@ -155,6 +155,18 @@ def test_edited_tests_are_in_the_change_and_a_change_of_tests_alone_says_nothing
     assert x[:, NAMES.index("in_change")].tolist() == [0, 1, 0, 0]
 
 
+def test_a_changed_helper_beside_the_cases_is_half_a_change_of_theirs(repo):
+    repo.git("checkout", "-q", repo.base)
+    start, mark, rest = TESTS.partition("@pytest")
+    found = []
+    for name in ("test_more", "helper"):
+        new = f"{start}def {name}():\n    return 1\n\n\n{mark}{rest}"
+        text = read(repo, repo.commit(tests__test_core_py=new))
+        repo.git("checkout", "-q", repo.base)
+        found.append(text.in_change[text.document].tolist())
+    assert found == [[0, 0, 0, 0], [0, 0.5, 0.5, 0.5]]
+
+
 def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
     cases = [*CASES, "::tests.test_core"]
     text = read(repo, repo.colour, cases)
