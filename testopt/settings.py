@@ -41,6 +41,14 @@ class Settings:
     fix_pattern: str = _setting(
         "", "regular expression of subjects of fixing commits; empty: built in"
     )
+    promote: str = _setting(
+        "auto", "when select leaves cases out: auto (once shadow has shown it right), always, never"
+    )
+    shadow_days: float = _setting(14.0, "days in shadow, at least, before select leaves cases out")
+    shadow_regressions: int = _setting(30, "regressions judged in shadow, at least, before that")
+    rollback_level: float = _setting(
+        0.05, "level of the test of misses that brings a selection back into shadow"
+    )
     author_features: bool = _setting(True, "let metrics of the author count for risk")
     compact_files: int = _setting(64, "small files in a table that start a compaction")
     retention_days: float = _setting(7.0, "days before replaced files of the store are removed")

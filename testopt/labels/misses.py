@@ -45,6 +45,8 @@ class PastRun:
         Cases by their last attempt. The others were not executed.
     guesses : mapping of str to Guess
         The plan of the run; empty where none was made.
+    made_from : str or None
+        Of a seeded variant: the run whose change it has altered.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class PastRun:
     failed: Collection[str] = frozenset()
     passed: Collection[str] = frozenset()
     guesses: Mapping[str, Guess] = field(default_factory=lambda: MappingProxyType({}))
+    made_from: str | None = None
 
     @property
     def edited(self) -> bool:
@@ -99,7 +102,8 @@ class RegressedCase:
 def parents(runs: Sequence[PastRun]) -> list[int | None]:
     """Return the position of the run that each descends from.
 
-    That is the last run of its job on its branch, else the last one at its base commit.
+    That is the last run of its job on its branch, else the last one at its base commit; of a
+    seeded variant the run that it was made from.
 
     Parameters
     ----------
@@ -107,14 +111,38 @@ def parents(runs: Sequence[PastRun]) -> list[int | None]:
         Oldest first.
     """
     heads: dict[tuple[str, str, str], int] = {}
+    place: dict[str, int] = {}
     found: list[int | None] = []
     for at, run in enumerate(runs):
+        place[run.run_id] = at
+        if run.made_from is not None:
+            found.append(place.get(run.made_from))
+            continue
         branch = (run.job, "branch", run.branch or "")
         base = (run.job, "commit", run.base or "")
         found.append(heads.get(branch, heads.get(base) if run.base else None))
         heads[branch] = at
         if run.commit:
             heads[run.job, "commit", run.commit] = at
+    return found
+
+
+def with_ancestors(parent: Sequence[int | None], at: Collection[int]) -> set[int]:
+    """Return the positions of some runs and of those they descend from, ``REACH`` runs back.
+
+    Parameters
+    ----------
+    parent : sequence of int or None
+        From `parents`.
+    at : collection of int
+        Positions of runs.
+    """
+    found = set(at)
+    for start in at:
+        back, steps = parent[start], 0
+        while back is not None and steps < REACH:
+            found.add(back)
+            back, steps = parent[back], steps + 1
     return found
 
 

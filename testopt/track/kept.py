@@ -1,0 +1,123 @@
+"""The small file in which the track record is kept: JSON, checked when it is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.estimators.promotion import Verdict
+from testopt.schema import Policy
+from testopt.track.tables import LoggedPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testopt.store import Store
+
+_NAME: Final = "state/track.json"
+_FORMAT: Final = 1
+# What is kept of each, the newest; the tables hold the rest.
+_SEEN: Final = 1000
+_PLANS: Final = 200
+_VERDICTS: Final = 2000
+_SCORES: Final = 16
+_SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The track record; every part oldest first.
+
+    Attributes
+    ----------
+    seen : tuple of (str, float)
+        Id and time of the runs judged.
+    first : float or None
+        Time of the first plan that could leave cases out.
+    plans : tuple of LoggedPlan
+        Such plans.
+    verdicts : tuple of Verdict
+        By the time at which they were known.
+    """
+
+    seen: tuple[tuple[str, float], ...] = ()
+    first: float | None = None
+    plans: tuple[LoggedPlan, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    def since(self, time: float) -> int:
+        """Return how many runs came after a time, in seconds since 1970."""
+        return sum(at > time for _, at in self.seen)
+
+
+def load(store: Store) -> Track:
+    """Return what is kept; nothing where there is nothing, or it cannot be read."""
+    data = store.read_blob(_NAME)
+    if data is None:
+        return Track()
+    try:
+        return _parse(json.loads(data))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Track()  # a cache: it is made again from the tables
+
+
+def save(store: Store, track: Track) -> None:
+    """Keep the newest part of a track record.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    document = {
+        "format": _FORMAT,
+        "seen": track.seen[-_SEEN:],
+        "first": track.first,
+        "plans": [{**asdict(plan), "policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
+        "verdicts": [
+            {**asdict(verdict), "scores": verdict.scores[:_SCORES]}
+            for verdict in track.verdicts[-_VERDICTS:]
+        ],
+    }
+    store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _parse(document: Mapping[str, Any]) -> Track:
+    if document["format"] != _FORMAT:
+        return Track()
+    first = document["first"]
+    return Track(
+        tuple((str(run_id), _time(at)) for run_id, at in document["seen"]),
+        None if first is None else _time(first),
+        tuple(_plan(row) for row in document["plans"]),
+        tuple(_verdict(row) for row in document["verdicts"]),
+    )
+
+
+def _plan(row: Mapping[str, Any]) -> LoggedPlan:
+    return LoggedPlan(
+        str(row["run_id"]),
+        _time(row["time"]),
+        Policy.parse(row["policy"]),
+        int(row["cases"]),
+        int(row["selected"]),
+        tuple(int(n) for n in row["histogram"]),
+    )
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    scores, source = tuple(float(s) for s in row["scores"]), row["source"]
+    allowed = float(row["allowed"])
+    if source not in _SOURCES or any(map(math.isnan, scores)) or not 0.0 <= allowed <= 1.0:
+        raise ValueError("a verdict is damaged")
+    missed = bool(row["missed"])
+    return Verdict(str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source)
+
+
+def _time(value: Any) -> float:
+    time = float(value)
+    if not math.isfinite(time):
+        raise ValueError("a time is not a number")
+    return time

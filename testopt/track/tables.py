@@ -1,0 +1,224 @@
+"""Runs, their plans and what regressed, read from the tables of the store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from testopt.estimators.drift import log_odds_histogram
+from testopt.features.frames import VARIANT_KINDS
+from testopt.labels.misses import Guess, PastRun, parents, regressions, with_ancestors
+from testopt.schema import FAILING, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from testopt.labels.misses import RegressedCase
+    from testopt.store import Filter, Store
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPlan:
+    """A plan that could leave cases out.
+
+    Attributes
+    ----------
+    run_id : str
+    time : float
+        Of the run, in seconds since 1970.
+    policy : Policy
+    cases, selected : int
+    histogram : tuple of int
+        P(case fails) of its cases, counted by `log_odds_histogram`.
+    """
+
+    run_id: str
+    time: float
+    policy: Policy
+    cases: int
+    selected: int
+    histogram: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of some runs.
+
+    Attributes
+    ----------
+    runs : tuple of PastRun
+        Those judged and their ancestors, oldest first.
+    policies : dict of str to Policy
+        What decided, by run_id; of the runs that had a plan.
+    regressed : tuple of RegressedCase
+        Cases that regressed, by positions in `runs`.
+    plans : tuple of LoggedPlan
+        Plans of the runs judged that could leave cases out, oldest first.
+    """
+
+    runs: tuple[PastRun, ...]
+    policies: Mapping[str, Policy]
+    regressed: tuple[RegressedCase, ...]
+    plans: tuple[LoggedPlan, ...]
+
+    def by_cause(self) -> dict[str, list[RegressedCase]]:
+        """Return the regressed cases by the run_id that caused them, where it had a plan."""
+        found: dict[str, list[RegressedCase]] = defaultdict(list)
+        for case in self.regressed:
+            cause = self.runs[case.cause]
+            if case.case_id in cause.guesses:
+                found[cause.run_id].append(case)
+        return found
+
+
+def history_of(store: Store) -> list[Row]:
+    """Return the rows of ``runs`` whose outcome tells something of the code, oldest first."""
+    columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run",
+               "environment_failure"]  # fmt: skip
+    rows: list[Row] = store.read("runs", columns=columns).to_pylist()
+    usable = (r for r in rows if not r["environment_failure"])
+    return sorted(usable, key=lambda r: (r["time"], r["run_id"]))
+
+
+def is_real(row: Row) -> bool:
+    """Tell whether a run happened, and was not made from another one."""
+    return row["kind"] not in VARIANT_KINDS
+
+
+def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
+    """Find what regressed in some runs, and how their plans and those before had it.
+
+    Parameters
+    ----------
+    store : Store
+    rows : sequence of dict
+        From `history_of`, or a part of it.
+    new : collection of str
+        Run ids of the runs to judge.
+
+    Raises
+    ------
+    StoreError
+        When a table cannot be read.
+    """
+    past = [_past_run(row) for row in rows]
+    at = {i for i, run in enumerate(past) if run.run_id in new}
+    needed = sorted(with_ancestors(parents(past), at))
+    runs = _filled(store, [past[i] for i in needed], new)
+    policies = _policies(store, runs)
+    found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in new})
+    selecting = [run for run in runs if run.run_id in new and run.run_id in policies]
+    plans = _plans(store, [r for r in selecting if policies[r.run_id].selects], policies)
+    return Judgement(tuple(runs), policies, tuple(found), tuple(plans))
+
+
+def _past_run(row: Row) -> PastRun:
+    return PastRun(
+        row["run_id"],
+        row["time"].timestamp(),
+        row["job"],
+        row["branch"],
+        row["commit"],
+        row["base"],
+        made_from=None if is_real(row) else row["parent_run"] or "",
+    )
+
+
+def _filled(store: Store, runs: Sequence[PastRun], new: Collection[str]) -> list[PastRun]:
+    """Return the runs with their changed files, and what they say of cases that failed."""
+    ids = ("run_id", "in", [run.run_id for run in runs])
+    failing = store.read(
+        "results",
+        columns=["case_id"],
+        where=[("run_id", "in", sorted(new)), ("outcome", "in", sorted(FAILING))],
+        dictionary=["case_id"],
+    )
+    where = [ids, ("case_id", "in", failing["case_id"].unique().cast("string").combine_chunks())]
+    outcomes = _last_outcomes(store, where)
+    guesses = _guesses(store, where)
+    paths: dict[str, set[str]] = defaultdict(set)
+    for change in store.read("run_changes", columns=["run_id", "path"], where=[ids]).to_pylist():
+        paths[change["run_id"]].add(change["path"])
+    return [
+        replace(
+            run,
+            changed=frozenset(paths[run.run_id]),
+            failed={c for c, outcome in outcomes[run.run_id].items() if outcome in FAILING},
+            passed={c for c, outcome in outcomes[run.run_id].items() if outcome == "passed"},
+            guesses=guesses[run.run_id],
+        )
+        for run in runs
+    ]
+
+
+def _last_outcomes(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, str]]:
+    columns = ["run_id", "case_id", "outcome", "attempt"]
+    rows = store.read("results", columns=columns, where=where).to_pylist()
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in sorted(rows, key=lambda r: r["attempt"]):
+        found[row["run_id"]][row["case_id"]] = row["outcome"]
+    return found
+
+
+def _guesses(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, Guess]]:
+    columns = ["run_id", "case_id", "selected", "probability", "propensity", "score"]
+    found: dict[str, dict[str, Guess]] = defaultdict(dict)
+    for row in store.read("predictions", columns=columns, where=where).to_pylist():
+        run_id, case_id = row.pop("run_id"), row.pop("case_id")
+        found[run_id][case_id] = Guess(**row)
+    return found
+
+
+def _policies(store: Store, runs: Sequence[PastRun]) -> dict[str, Policy]:
+    where = [("run_id", "in", [run.run_id for run in runs]), ("rank", "==", 1)]
+    rows = store.read("predictions", columns=["run_id", "policy"], where=where)
+    return {r["run_id"]: Policy.parse(r["policy"]) for r in rows.to_pylist()}
+
+
+def _plans(
+    store: Store, runs: Sequence[PastRun], policies: Mapping[str, Policy]
+) -> list[LoggedPlan]:
+    if not runs:
+        return []
+    rows = store.read(
+        "predictions",
+        columns=["run_id", "probability", "selected"],
+        where=[("run_id", "in", [run.run_id for run in runs])],
+        dictionary=["run_id"],
+    )
+    of_run = positions(rows["run_id"], [run.run_id for run in runs])
+    p, selected = (rows[name].to_numpy() for name in ("probability", "selected"))
+    order = np.argsort(of_run, kind="stable")
+    parts = np.split(order, np.searchsorted(of_run[order], np.arange(1, len(runs))))
+    return [
+        LoggedPlan(
+            run.run_id,
+            run.time,
+            policies[run.run_id],
+            len(part),
+            int(selected[part].sum()),
+            tuple(log_odds_histogram(p[part]).tolist()),
+        )
+        for run, part in zip(runs, parts, strict=True)
+    ]
+
+
+def positions(column: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.int64]:
+    """Return where each value of a dictionary-encoded column stands in a list; -1: nowhere."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = column.unify_dictionaries().combine_chunks()
+    if isinstance(values, pa.ChunkedArray):  # of no chunk at all
+        return np.zeros(0, np.int64)
+    place = pc.index_in(values.dictionary, value_set=pa.array(list(words), pa.string()))
+    found: NDArray[np.int64] = pc.fill_null(place, -1).take(values.indices).to_numpy()
+    return found
