@@ -66,8 +66,9 @@ def command(  # noqa: PLR0913 - one parameter an option
       testopt rank --base origin/main --format pytest > order.txt
       pytest --collect-only -q | testopt rank --cases -
     """
-    from testopt.store.light import leave_pandas_out
+    from testopt.store.light import collect_rarely, leave_pandas_out
 
+    collect_rarely()
     leave_pandas_out()
     from testopt.context import RunOptions, find_here
     from testopt.doctor import examine

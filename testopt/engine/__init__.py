@@ -88,8 +88,9 @@ class Engine:
                 f"the plugin speaks protocol {request.get('protocol')}, the engine {PROTOCOL}",
                 "use the same version of testopt for both",
             )
-        from testopt.store.light import leave_pandas_out
+        from testopt.store.light import collect_rarely, leave_pandas_out
 
+        collect_rarely()
         leave_pandas_out()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
         self._place = find_workplace(

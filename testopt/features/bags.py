@@ -8,6 +8,7 @@ inverse document frequency, as in Spärck Jones (1972) with the smoothing of Rob
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,17 @@ class Bags:
         words = np.fromiter((word for row in kept for word in row), np.uint32, total)
         counts = np.fromiter((n for row in kept for n in row.values()), np.float32, total)
         return cls(_ends(sizes), words, counts)
+
+    @classmethod
+    def counted(cls, rows: Iterable[Sequence[int]]) -> Bags:
+        """Build from the word numbers of each row, with repeats in any order."""
+        kept = list(rows)
+        sizes = np.fromiter(map(len, kept), np.int64, len(kept))
+        words = np.fromiter(chain.from_iterable(kept), np.uint64, int(sizes.sum()))
+        owners = np.repeat(np.arange(len(kept), dtype=np.uint64), sizes)
+        keys, counts = np.unique(owners << np.uint64(32) | words, return_counts=True)
+        sizes = np.bincount((keys >> np.uint64(32)).astype(np.int64), minlength=len(kept))
+        return cls(_ends(sizes), keys.astype(np.uint32), counts.astype(np.float32))
 
     @classmethod
     def concat(cls, parts: Sequence[Bags]) -> Bags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ _VARIANT: Final = re.compile(
 )
 
 
+@lru_cache(1 << 17)
 def split_case(case_id: str) -> tuple[str, str, str]:
     """Return the function, class and file that a case belongs to.
 

@@ -65,9 +65,12 @@ class CoFailure:
         """
         n = len(query.cases)
         out = np.full((n, len(NAMES)), np.nan, np.float32)
-        targets = _targets(query.cases)
-        for thing, numbers in _things(query).items():
-            known = [key for key in numbers if key in self._changes]
+        changed = {
+            thing: [key for key in numbers if key in self._changes]
+            for thing, numbers in _things(query).items()
+        }
+        targets = _targets(query.cases) if any(changed.values()) and n else {}
+        for thing, known in changed.items():
             if not known or not n:
                 continue
             for level in LEVELS:

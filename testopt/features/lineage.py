@@ -44,7 +44,9 @@ class Lineage:
         parent = self.parent(run)
         failing = cases[failed]
         if parent is not None:
-            failing = np.union1d(np.setdiff1d(parent[1], cases), failing)
+            # Python's sets: numpy's functions for them import numpy.ma
+            still = set(parent[1].tolist()) - set(cases.tolist()) | set(failing.tolist())
+            failing = np.array(sorted(still), np.int32)
         for key in _places(run):
             self._heads.pop(key, None)
             self._heads[key] = (tick, failing.astype(np.int32))

@@ -9,13 +9,12 @@ import numpy as np
 from testopt.features.bags import Bags
 from testopt.features.cases import split_case
 from testopt.features.paths import is_code, is_test_path
-from testopt.features.texts import ChangeText, Texts, parameter_words, unknown
-from testopt.features.words import text_words
+from testopt.features.texts import ChangeText, Texts, unknown
+from testopt.features.words import text_words, token_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.features.bags import Words
     from testopt.features.frames import Query
     from testopt.schema import FileChange
 
@@ -41,18 +40,18 @@ def name_texts(query: Query) -> Texts | None:
     owner_of = {function: owner for function, owner, _ in split}
     owners = {owner: i for i, owner in enumerate(dict.fromkeys(owner_of.values()))}
     paths = {file: i for i, file in enumerate(dict.fromkeys(file for _, _, file in split))}
-    titles = Bags.of(_titles(owner_of))
+    titles = Bags.counted(_titles(owner_of))
     size = len(functions)
     return Texts(
         document=np.array([position[function] for function, _, _ in split], np.int32),
         file=np.array([paths[file] for _, _, file in split], np.int32),
         bodies=titles,
         titles=titles,
-        uses=Bags.of([{}] * size),
+        uses=Bags.counted([()] * size),
         group=np.array([owners[owner_of[function]] for function in functions], np.int32),
         whole=np.zeros(len(split), bool),
-        parameters=Bags.of(parameter_words(case) for case in query.cases),
-        files=Bags.of(text_words(path) for path in paths),
+        parameters=Bags.counted(token_numbers(case.partition("[")[2]) for case in query.cases),
+        files=Bags.counted(token_numbers(path) for path in paths),
         paths=tuple(paths),
         change=_change(query.files),
         all_changed_paths=tuple(file.path for file in query.files),
@@ -64,19 +63,16 @@ def name_texts(query: Query) -> Texts | None:
     )
 
 
-def _titles(owner_of: dict[str, str]) -> Iterator[Words]:
+def _titles(owner_of: dict[str, str]) -> Iterator[list[int]]:
     """Yield the words of the name of each function, reading its owner's part once."""
-    known: dict[str, Words] = {}
+    known: dict[str, list[int]] = {}
     for function, owner in owner_of.items():
         if owner not in known:
-            known[owner] = text_words(owner)
-        if not function.startswith(owner + "::"):
-            yield text_words(function)
-            continue
-        words = dict(known[owner])
-        for word, count in text_words(function[len(owner) + 2 :]).items():
-            words[word] = words.get(word, 0.0) + count
-        yield words
+            known[owner] = token_numbers(owner)
+        if function.startswith(owner + "::"):
+            yield known[owner] + token_numbers(function[len(owner) + 2 :])
+        else:
+            yield token_numbers(function)
 
 
 def _change(files: tuple[FileChange, ...]) -> ChangeText:

@@ -83,8 +83,27 @@ def words_of(token: str) -> tuple[str, ...]:
 
 
 @lru_cache(_CACHE)
-def _numbers_of(token: str) -> tuple[int, ...]:
-    return tuple(number(word) for word in words_of(token))
+def numbers_of(token: str) -> tuple[int, ...]:
+    """Return the numbers of the `words_of` a token."""
+    if "_" not in token:
+        return tuple(number(word) for word in words_of(token))
+    # pieces of snake_case are few and come again and again, their combinations do not
+    whole = token.lower()
+    numbers = [] if whole in _STOP else [number(whole)]
+    for piece in token.split("_"):
+        numbers += _part_numbers(piece)
+    return tuple(numbers)
+
+
+@lru_cache(_CACHE)
+def _part_numbers(piece: str) -> tuple[int, ...]:
+    parts = (part.lower() for part in _PART.findall(piece))
+    return tuple(number(p) for p in parts if len(p) > 1 and p not in _STOP)
+
+
+def token_numbers(text: str) -> list[int]:
+    """Return the numbers of the words of a text, in order and with repeats."""
+    return [word for token in _TOKEN.findall(text) for word in numbers_of(token)]
 
 
 def tokens(text: str) -> Counter[str]:
@@ -107,7 +126,7 @@ def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
     """
     counts: dict[int, float] = {}
     for token, count in found:
-        for word in _numbers_of(token):
+        for word in numbers_of(token):
             counts[word] = counts.get(word, 0.0) + count
     return counts
 
@@ -116,6 +135,6 @@ def text_words(text: str) -> dict[int, float]:
     """Return the numbers of the words of a text, with their counts."""
     counts: dict[int, float] = {}
     for token in _TOKEN.findall(text):  # names by the ten thousand: no counter in between
-        for word in _numbers_of(token):
+        for word in numbers_of(token):
             counts[word] = counts.get(word, 0.0) + 1.0
     return counts
