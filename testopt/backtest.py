@@ -11,8 +11,19 @@ import numpy as np
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
-from testopt.estimators.ordering import run_order
+from testopt.estimators.ordering import COST_FLOOR_S, run_order
 from testopt.estimators.rolling import rolling_probabilities
+from testopt.estimators.selection import (
+    FRACTIONS,
+    CurvePoint,
+    Judged,
+    PromiseReport,
+    promise_report,
+    recall_curve,
+    regressing,
+    rolling_promises,
+)
+from testopt.estimators.threshold import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.pipeline import NAMES, FeatureState, Matrix
 from testopt.snapshot import PATIENCE, Sources, history
@@ -46,6 +57,10 @@ class BacktestReport:
         Mean seconds until the first failing case has finished.
     suite_seconds : float
         Mean seconds of these runs.
+    promises : tuple of PromiseReport
+        How each promise that was asked for was kept, after the warm-up.
+    curve : tuple of CurvePoint
+        What each share of the time would have caught, after the warm-up.
     """
 
     runs: int
@@ -55,6 +70,30 @@ class BacktestReport:
     methods: dict[str, Quality]
     seconds_to_first: dict[str, float]
     suite_seconds: float
+    promises: tuple[PromiseReport, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a selection is tried: promises to compare, and shares of the time.
+
+    Attributes
+    ----------
+    recalls, case_recalls : tuple of float
+        Shares in 0..1, 1 excluded, of regressions and of regressing cases.
+    fractions : tuple of float
+        Points of the curve, shares of the expected time.
+    """
+
+    recalls: tuple[float, ...] = ()
+    case_recalls: tuple[float, ...] = ()
+    fractions: tuple[float, ...] = FRACTIONS
+
+    @property
+    def promises(self) -> tuple[tuple[float, bool], ...]:
+        """Return (recall, whether of cases) of each promise."""
+        return (*((r, False) for r in self.recalls), *((r, True) for r in self.case_recalls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +102,8 @@ class Backtest:
 
     ``predictions`` has ``run_id, case_id, probability, rank, selected, duration_s``: one row for
     every case of every run, passing ones too; ``duration_s`` is what the case took in that run.
+    Where several promises are compared, the rows of each stand one after the other, told apart
+    by the column ``recall``.
     """
 
     report: BacktestReport
@@ -76,6 +117,7 @@ def backtest(
     every: int | None = None,
     warm_up: float = 0.1,
     seed: int = 0,
+    asked: Asked | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Predict every run of the store from what was known before it.
@@ -91,6 +133,8 @@ def backtest(
         Share of the runs, the first, that the report leaves out.
     seed : int
         Seed of models and ties.
+    asked : Asked, optional
+        Selections to try; default: none, every case is selected.
     progress : callable, optional
         Called with runs done and all runs.
 
@@ -115,7 +159,56 @@ def backtest(
     speakers, _ = rolling_speakers(past.matrix, p, NAMES, len(past.runs))
     first = int(len(past.runs) * warm_up)
     report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
-    return Backtest(report, _table(past, scores, ranks))
+    table = _table(past, scores, ranks)
+    if asked is None or not asked.promises:
+        return Backtest(report, table)
+    runs = _selectable(past, scores, speakers)
+    kept, chosen = [], []
+    for recall, by_case in asked.promises:
+        promises = rolling_promises(runs, recall, by_case=by_case)
+        kept.append(promise_report(runs, promises, first=first, by_case=by_case))
+        chosen.append([r.selected(q.threshold) for r, q in zip(runs, promises, strict=True)])
+    curve = recall_curve(runs[first:], asked.fractions)
+    report = replace(report, promises=tuple(kept), curve=tuple(curve))
+    return Backtest(report, _with_selections(table, asked, chosen))
+
+
+def _selectable(
+    past: _Past, scores: list[NDArray[np.float64]], speakers: list[int]
+) -> list[Judged]:
+    """Return what a selection may know of each run before it, and what came out."""
+    runs = []
+    for i, frame in enumerate(past.runs):
+        x, expert = past.features[i], EXPERTS[speakers[i]]
+        trusted = not frame.query.run.environment_failure
+        took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
+        runs.append(
+            Judged(
+                selection_score(x, NAMES, scores[i], past.seconds[i], expert=expert),
+                must_run(x, NAMES),
+                regressing(x, NAMES, frame.failed) & trusted,
+                past.seconds[i].astype(np.float64),
+                np.where(frame.skipped, 0.0, took),
+                frame.is_variant,
+            )
+        )
+    return runs
+
+
+def _with_selections(
+    table: pa.Table, asked: Asked, chosen: list[list[NDArray[np.bool_]]]
+) -> pa.Table:
+    """Return the rows once for each promise, with what it selects."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index("selected")
+    parts = []
+    for (recall, _), selected in zip(asked.promises, chosen, strict=True):
+        one = table.set_column(place, "selected", pa.array(np.concatenate(selected)))
+        if len(chosen) > 1:
+            one = one.append_column("recall", pa.array(np.full(len(one), recall)))
+        parts.append(one)
+    return pa.concat_tables(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +266,7 @@ def _judge(
         failed = frame.failed[ran]
         if i < first or not failed.any() or failed.all():
             continue
-        took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + 1e-3
+        took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
         totals.append(float(took.sum()))
         for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
             found[name].append(q := quality(failed[o], took[o]))

@@ -11,6 +11,10 @@ from testopt.cli.common import Context, print_json, write_table
 
 if TYPE_CHECKING:
     from testopt.backtest import BacktestReport
+    from testopt.estimators.selection import SelectionQuality
+
+
+_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command("backtest")
@@ -30,6 +34,22 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of the runs, the first, that the report leaves out.",
 )
+@click.option(
+    "--recall",
+    "recalls",
+    metavar="R",
+    type=_SHARE,
+    multiple=True,
+    help="Try a selection that promises to catch this share of regressions (repeatable).",
+)
+@click.option(
+    "--case-recall",
+    "case_recalls",
+    metavar="R",
+    type=_SHARE,
+    multiple=True,
+    help="The same with this share of the regressing cases (repeatable).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def command(
@@ -37,6 +57,8 @@ def command(
     predictions: str | None,
     retrain_every: int | None,
     warm_up: float,
+    recalls: tuple[float, ...],
+    case_recalls: tuple[float, ...],
     *,
     as_json: bool,
 ) -> None:
@@ -49,8 +71,9 @@ def command(
     Example:
       testopt backtest
       testopt backtest --predictions out.parquet --json
+      testopt backtest --recall 0.9 --recall 0.95
     """
-    from testopt.backtest import backtest
+    from testopt.backtest import Asked, backtest
     from testopt.store import Store
 
     done = backtest(
@@ -59,6 +82,7 @@ def command(
         every=retrain_every,
         warm_up=warm_up,
         seed=ctx.settings.seed,
+        asked=Asked(recalls, case_recalls),
         progress=ctx.progress("predicting runs"),
     )
     if predictions:
@@ -67,6 +91,7 @@ def command(
         print_json(asdict(done.report))
     else:
         _show(done.report)
+        _show_selections(done.report)
 
 
 def _show(report: BacktestReport) -> None:
@@ -87,3 +112,27 @@ def _show(report: BacktestReport) -> None:
         f"the first failure would have come after {ours:.2f} s instead of {plain:.2f} s "
         f"(the whole suite takes {report.suite_seconds:.2f} s)"
     )
+
+
+def _show_selections(report: BacktestReport) -> None:
+    if not report.promises:
+        return
+    click.echo("\nwhat would have been left out:")
+    saved = f"{'saved: all':>11}{'failing':>9}{'passing':>9}"
+    click.echo(f"  {'promise':28}{'caught':>12}{'95 % interval':>18}{'cases':>7}{saved}")
+    for promise in report.promises:
+        what = "case recall" if promise.by_case else "recall"
+        click.echo(_line(f"{what} {promise.recall:g}", promise.every))
+        if promise.runs_without:
+            click.echo(_line("  where it was given", promise.promised))
+            click.echo(f"    {promise.runs_without} runs had no promise yet and ran everything")
+        click.echo(f"    now: {promise.last.why}")
+    click.echo("\nwhat a share of the time would have caught, beside the cases that must run:")
+    for point in report.curve:
+        click.echo(_line(f"the first {point.fraction:.0%} of the time", point.quality))
+
+
+def _line(name: str, q: SelectionQuality) -> str:
+    caught, interval = f"{q.caught} of {q.regressions}", f"{q.low:.3f} to {q.high:.3f}"
+    saved = f"{q.saved_all:11.1%}{q.saved_failing:9.1%}{q.saved_passing:9.1%}"
+    return f"  {name:28}{caught:>12}{interval:>18}{q.case_recall:7.3f}{saved}"

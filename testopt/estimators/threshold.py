@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from testopt.estimators.experts import evidence_of, worth
-from testopt.estimators.ordering import value_per_cost
+from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
 from testopt.schema import Promise
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 WINDOW: Final = 200  # regressions, the latest, that a threshold rests on
 KEPT: Final = 400  # regressions of which evidence is kept
 KEPT_CASES: Final = 16  # scores kept of one regression
+ALWAYS: Final = 0.05  # share of the cases, the first in the order, that is never left out
 STEP: Final = 0.01  # how much a miss changes the level
 REAL_ENOUGH: Final = 30  # real regressions, from which seeded ones count no more
 _BEYOND: Final = {"always": math.inf, "never": -math.inf}
@@ -110,8 +111,13 @@ def selection_score(
     seconds: NDArray[Any],
     *,
     expert: Expert,
+    weight: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
     """Return how much speaks for running each case, on one scale for all runs, shape (n,).
+
+    A place in the order and not a probability: how sure a model is differs from change to change
+    and from model to model, and regressions that history cannot foresee get small probabilities,
+    yet stand as far in front as the others.
 
     Parameters
     ----------
@@ -125,18 +131,29 @@ def selection_score(
         Expected durations.
     expert : Expert
         Who orders this run.
+    weight : ndarray, shape (n,), optional
+        How many cases each row stands for; default 1.
 
     Returns
     -------
     ndarray of float64, shape (n,)
-        In 0..1: the share of the expected time that comes after the cases that stand before
-        this one in the expert's order.
+        In 0..1: the share of the cases that does not stand before this one in the expert's
+        order. Cases of equal value and cost have the score of the first of them.
     """
+    if not len(x):
+        return np.zeros(0)
+    cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
     value = value_per_cost(worth(expert, evidence_of(x, names, p)), seconds, expert.cost)
-    cost = np.maximum(np.asarray(seconds, np.float64), 0.0) + 1e-9
-    _, place = np.unique(-value, return_inverse=True)
-    before = np.concatenate([[0.0], np.cumsum(np.bincount(place, cost))])[place]
-    return np.asarray(1.0 - before / max(float(cost.sum()), 1e-9), np.float64)
+    order = np.lexsort((cost, -value))
+    count = np.ones(len(x)) if weight is None else np.asarray(weight, np.float64)[order]
+    before = np.cumsum(count) - count
+    tied = np.zeros(len(x), bool)
+    tied[1:] = (np.diff(value[order]) == 0) & (np.diff(cost[order]) == 0)
+    # a tied place takes what stands before the first of its equals
+    before = np.maximum.accumulate(np.where(tied, 0.0, before))
+    scores = np.empty(len(x))
+    scores[order] = 1.0 - before / float(count.sum())
+    return scores
 
 
 def must_run(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.bool_]:
@@ -154,6 +171,30 @@ def must_run(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.bool_]:
     failing = np.where(np.isnan(before), column["failing_last"], before)
     new = np.nan_to_num(column["executions"]) == 0
     return np.asarray(new | (failing == 1.0) | (column["in_change"] > 0), bool)
+
+
+def within(
+    scores: NDArray[np.float64], must: NDArray[np.bool_], seconds: NDArray[Any], budget: float
+) -> NDArray[np.bool_]:
+    """Return which cases fit into a budget, shape (n,).
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+        Selection scores.
+    must : ndarray of bool, shape (n,)
+        Cases that run first, whatever their score, as long as they fit.
+    seconds : ndarray, shape (n,)
+        Expected durations.
+    budget : float
+        Seconds. Once a case does not fit, none with a lower score is taken: what a smaller
+        budget selects is part of what a larger one does.
+    """
+    cost = np.maximum(np.asarray(seconds, np.float64), 0.0) + COST_FLOOR_S
+    order = np.lexsort((cost, -scores, ~must))
+    keep = np.zeros(len(scores), bool)
+    keep[order] = np.cumsum(cost[order]) <= budget * (1.0 + _EPSILON)
+    return keep
 
 
 def regressions_needed(recall: float) -> int:
@@ -218,7 +259,8 @@ class RecallTracker:
     def learn(self, regression: Regression) -> None:
         """Take in the next regression; it is judged by the threshold of before."""
         scores = regression.scores if self._by_case else regression.scores[:1]
-        unit = np.array(scores, np.float64)
+        # past regressions may all have been easy to foresee: some room for harder ones
+        unit = np.minimum(np.array(scores, np.float64), 1.0 - ALWAYS)
         self._all.learn(unit)
         self._seeded.append(regression.seeded)
         if not regression.seeded:

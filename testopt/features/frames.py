@@ -101,7 +101,9 @@ def frames(
 
 def _run(row: dict[str, Any]) -> Run:
     names = ("run_id", "time", "job", "commit", "base", "branch", "kind", "parent_run", "source")
-    return Run(**{name: row[name] for name in names}, complete=row.get("complete", True))
+    optional = {"complete": row.get("complete", True)}
+    optional["environment_failure"] = row.get("environment_failure")
+    return Run(**{name: row[name] for name in names}, **optional)
 
 
 @dataclass(frozen=True, slots=True)

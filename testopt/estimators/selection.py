@@ -1,0 +1,242 @@
+"""What would have been left out, run by run, and what that would have missed and saved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.estimators.ordering import COST_FLOOR_S
+from testopt.estimators.threshold import Evidence, RecallTracker, Regression, wilson, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.schema import Promise
+
+FRACTIONS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run that is over, as a selection is judged by it; all arrays of shape (n,).
+
+    Attributes
+    ----------
+    scores : ndarray of float64
+        Selection scores, as predicted before the run.
+    must : ndarray of bool
+        Cases that run whatever their score.
+    regressing : ndarray of bool
+        Cases that failed here and passed in the ancestor run.
+    expected, seconds : ndarray of float64
+        What each case was expected to take, and what it took; 0 where it was skipped.
+    seeded : bool
+        Whether its faults were made.
+    """
+
+    scores: NDArray[np.float64]
+    must: NDArray[np.bool_]
+    regressing: NDArray[np.bool_]
+    expected: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    seeded: bool = False
+
+    def regression(self) -> Regression | None:
+        """Return the run as evidence; None where nothing regresses."""
+        if not self.regressing.any():
+            return None
+        scores = np.where(self.must, np.inf, self.scores)[self.regressing]
+        return Regression.of(scores, seeded=self.seeded)
+
+    def selected(self, threshold: float | None) -> NDArray[np.bool_]:
+        """Return which cases run at a threshold; at None, all."""
+        if threshold is None:
+            return np.ones(len(self.scores), bool)
+        return (self.scores >= threshold) | self.must
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionQuality:
+    """What one way of selecting would have done.
+
+    Attributes
+    ----------
+    runs, regressions, caught : int
+        Runs judged, those with a regressing case, and those of them with one selected.
+    change_recall, low, high : float
+        Share caught with its 95 % interval.
+    case_recall : float
+        Share of the regressing cases selected.
+    saved_all, saved_failing, saved_passing : float
+        Share of the time left out: of all runs, of those with a regression, of the others.
+    """
+
+    runs: int
+    regressions: int
+    caught: int
+    change_recall: float
+    low: float
+    high: float
+    case_recall: float
+    saved_all: float
+    saved_failing: float
+    saved_passing: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseReport:
+    """How a promise was kept; ``promised`` counts only the runs for which it was given."""
+
+    recall: float
+    by_case: bool
+    runs_without: int
+    every: SelectionQuality
+    promised: SelectionQuality
+    last: Promise
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What running a share of the time, the highest scores first, would have caught."""
+
+    fraction: float
+    quality: SelectionQuality
+
+
+def regressing(
+    x: NDArray[np.float32], names: Sequence[str], failed: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which cases regressed, shape (n,).
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, n_features)
+        Features of a run's cases, from before the run.
+    names : sequence of str
+        Names of the columns.
+    failed : ndarray of bool, shape (n,)
+        What happened.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Failed here and not in the nearest ancestor run. Where no such run is known, and for a
+        case that never ran, the label is missing: it does not count.
+    """
+    columns = {name: x[:, j] for j, name in enumerate(names)}
+    known = np.nan_to_num(columns["executions"]) > 0
+    return np.asarray(failed & known & (columns["failing_in_parent"] == 0.0), bool)
+
+
+def rolling_promises(
+    runs: Iterable[Judged], recall: float, *, by_case: bool = False
+) -> list[Promise]:
+    """Return what would have been promised before each run, from earlier regressions only.
+
+    Parameters
+    ----------
+    runs : iterable of Judged
+        Oldest first.
+    recall, by_case
+        See `recall_threshold`.
+    """
+    tracker = RecallTracker(recall, by_case=by_case)
+    promises, now = [], tracker.promise()
+    for run in runs:
+        promises.append(now)
+        regression = run.regression()
+        if regression is not None:
+            tracker.learn(regression)
+            now = tracker.promise()
+    return promises
+
+
+def evidence_from(runs: Iterable[Judged]) -> Evidence:
+    """Return the regressions of runs, oldest first."""
+    found = (run.regression() for run in runs)
+    return Evidence(tuple(r for r in found if r is not None))
+
+
+def selection_quality(
+    runs: Sequence[Judged], selected: Sequence[NDArray[np.bool_]]
+) -> SelectionQuality:
+    """Return what selections would have missed and saved.
+
+    Parameters
+    ----------
+    runs : sequence of Judged
+        The runs to judge by.
+    selected : sequence of ndarray of bool, each of shape (n,)
+        The selection of each.
+    """
+    rows = np.array([_row(r, s) for r, s in zip(runs, selected, strict=True)]).reshape(-1, 5)
+    fails = rows[:, 1] > 0
+    regressions, caught = int(fails.sum()), int((rows[fails, 2] > 0).sum())
+    low, high = wilson(caught, regressions)
+    return SelectionQuality(
+        len(rows), regressions, caught, _share(caught, regressions), low, high,
+        _share(rows[:, 2].sum(), rows[:, 1].sum()),
+        *(1.0 - _share(rows[part, 4].sum(), rows[part, 3].sum())
+          for part in (slice(None), fails, ~fails)),
+    )  # fmt: skip
+
+
+def promise_report(
+    runs: Sequence[Judged], promises: Sequence[Promise], *, first: int = 0, by_case: bool = False
+) -> PromiseReport:
+    """Return how rolling promises were kept, on the runs from position `first` on."""
+    late, given = runs[first:], promises[first:]
+    chosen = [r.selected(p.threshold) for r, p in zip(late, given, strict=True)]
+    stood = [i for i, p in enumerate(given) if p.kind != "none"]
+    return PromiseReport(
+        promises[-1].recall, by_case, len(given) - len(stood),
+        selection_quality(late, chosen),
+        selection_quality([late[i] for i in stood], [chosen[i] for i in stood]),
+        promises[-1],
+    )  # fmt: skip
+
+
+def recall_curve(
+    runs: Sequence[Judged], fractions: Sequence[float] = FRACTIONS
+) -> list[CurvePoint]:
+    """Return what each share of the time would have caught: must-run cases, then by score.
+
+    Parameters
+    ----------
+    runs : sequence of Judged
+        Oldest first.
+    fractions : sequence of float
+        Shares of the expected time in 0..1; what was really saved stands in the quality.
+    """
+    costs = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
+    return [
+        CurvePoint(
+            f,
+            selection_quality(
+                runs,
+                [
+                    within(r.scores, r.must, r.expected, f * c)
+                    for r, c in zip(runs, costs, strict=True)
+                ],
+            ),
+        )
+        for f in fractions
+    ]
+
+
+def _row(run: Judged, keep: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Return constants of a run: 1, regressing cases, those kept, seconds, seconds kept."""
+    bad = run.regressing
+    return (1.0, bad.sum(), (bad & keep).sum(), run.seconds.sum(), run.seconds[keep].sum())
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole > 0 else 1.0
