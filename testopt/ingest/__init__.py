@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from testopt.schema import RunRecord
     from testopt.store import Store
 
-__all__ = ["record"]
+__all__ = ["keep_up", "record"]
 
 
 def record(*, store: Store, record: RunRecord) -> bool:
@@ -31,8 +31,22 @@ def record(*, store: Store, record: RunRecord) -> bool:
     StoreError
         When the rows do not fit or cannot be written.
     """
-    from testopt.snapshot import keep_up
-
     new = store.append_runs([record])
     keep_up(store, runs=new, results=len(record.results))
     return new > 0
+
+
+def keep_up(store: Store, *, runs: int, results: int) -> None:
+    """Bring up to date what plans read, after some new runs: feature state and track record.
+
+    Parameters
+    ----------
+    store : Store
+    runs, results : int
+        How many were appended just now.
+    """
+    from testopt import snapshot, track
+
+    snapshot.keep_up(store, runs=runs, results=results)
+    if runs:
+        track.keep_up(store)

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from testopt.context import RunContext, previous_commit
 from testopt.errors import TestoptError
+from testopt.ingest import keep_up
 from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
-from testopt.snapshot import keep_up
 from testopt.sources.archives import Refusal, Source, find_sources
 from testopt.sources.git import resolve
 from testopt.sources.identity import Resolver, files_of

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
+from testopt.ingest import keep_up
 from testopt.ingest.grouping import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
-from testopt.snapshot import keep_up
 from testopt.sources.tabular import read_changes, read_results
 from testopt.store.records import tables_of
 
