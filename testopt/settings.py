@@ -50,6 +50,14 @@ class Settings:
         0.05, "level of the test of misses that brings a selection back into shadow"
     )
     author_features: bool = _setting(True, "let metrics of the author count for risk")
+    recall: float = _setting(0.95, "share of regressions that a selection must catch, 0 to 1")
+    explore: float = _setting(0.05, "share of changes for which every case runs, 0 to 1")
+    refresh: float = _setting(0.01, "share of the cases left out that run all the same, 0 to 1")
+    must_run: tuple[str, ...] = _setting((), "globs of cases or test files that always run")
+    run_all_on: tuple[str, ...] = _setting(
+        (), "globs of changed files for which every case runs, beside the usual ones; !GLOB: not"
+    )
+    run_all: bool = _setting(False, "whether every case runs, whatever would be left out")
     compact_files: int = _setting(64, "small files in a table that start a compaction")
     retention_days: float = _setting(7.0, "days before replaced files of the store are removed")
     origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
