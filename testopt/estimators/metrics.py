@@ -76,3 +76,44 @@ def expected_calibration_error(y: NDArray[Any], p: NDArray[Any], bins: int = 10)
     parts = np.array_split(np.argsort(p, kind="stable"), bins)
     gaps = (len(i) * abs(float(y[i].mean()) - float(p[i].mean())) for i in parts if len(i))
     return float(sum(gaps) / max(len(y), 1))
+
+
+def brier_score(y: NDArray[Any], p: NDArray[Any]) -> float:
+    """Mean squared distance of predictions and what happened (Brier 1950); NaN for none."""
+    if not len(y):
+        return float("nan")
+    return float(np.mean((np.asarray(p, float) - np.asarray(y, float)) ** 2))
+
+
+def reliability(
+    y: NDArray[Any], p: NDArray[Any], bins: int = 10
+) -> list[tuple[int, float, float, float]]:
+    """Compare predicted with observed rates over bins of equal count.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        What happened.
+    p : ndarray, shape (n,)
+        Predicted probabilities.
+    bins : int
+        Number of bins.
+
+    Returns
+    -------
+    list of (int, float, float, float)
+        Rows, mean prediction, observed rate, and its standard error were the prediction right,
+        by rising prediction.
+    """
+    p, y = np.asarray(p, float), np.asarray(y, float)
+    parts = np.array_split(np.argsort(p, kind="stable"), bins)
+    return [
+        (
+            len(part),
+            float(p[part].mean()),
+            float(y[part].mean()),
+            float(np.sqrt((p[part] * (1.0 - p[part])).sum()) / len(part)),
+        )
+        for part in parts
+        if len(part)
+    ]
