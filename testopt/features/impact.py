@@ -14,16 +14,20 @@ Harrold 1997); the firewall of modules and the line coverage are those of Gligor
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from testopt.features.modules import called_name
+from testopt.features.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testopt.features.imports import ImportGraph
 
 Place = tuple[str, str]  # path, and dotted name of a function
-HOW: Final = ("module", "bodies", "nothing", "data", "everything")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,173 @@ class Impact:
     def all_of(cls, cases: Iterable[str], why: str) -> Impact:
         """Return the impact of what is not understood: every case, for one reason."""
         return cls(dict.fromkeys(cases, why), everything=why)
+
+
+def affected(touches: Sequence[Touch], evidence: Evidence, cases: Sequence[str]) -> Impact:
+    """Find the cases that a change could affect.
+
+    Parameters
+    ----------
+    touches : sequence of Touch
+        What the change does to each of its files.
+    evidence : Evidence
+        Imports, coverage, and where the cases are.
+    cases : sequence of str
+        Case ids.
+
+    Returns
+    -------
+    Impact
+        Every case is either affected or clear, each with its reason.
+    """
+    real = [touch for touch in touches if touch.how != "nothing"]
+    judge = _Judge(evidence, touches)
+    for touch in real:
+        if touch.how == "everything" or (touch.how == "data" and judge.reach(touch) is None):
+            return Impact.all_of(cases, _why_everything(touch))
+    found, clear = {}, {}
+    for case in cases:
+        why, cleared = judge.verdict(case)
+        if why:
+            found[case] = why
+        else:
+            clear[case] = cleared
+    return Impact(found, clear)
+
+
+def _why_everything(touch: Touch) -> str:
+    if touch.how == "data":
+        return f"{touch.path} changed, and nothing names what reads it"
+    return f"{touch.path} changed, on which everything may depend"
+
+
+class _Judge:
+    """Gives a verdict on cases, looking at each of their files once."""
+
+    def __init__(self, evidence: Evidence, touches: Sequence[Touch]) -> None:
+        self._evidence, self._graph = evidence, evidence.graph
+        self._touches = [touch for touch in touches if touch.how != "nothing"]
+        self._any = bool(touches)
+        self._reach: dict[Touch, dict[str, str] | None] = {}
+        self._ways: dict[str, tuple[str, list[Touch]]] = {}
+        self._fresh: dict[tuple[str, str], list[Touch]] = {}
+        self._starters = self._graph.starters() if touches else {}
+        self._unknowable = self._graph.unknowable() if touches else {}
+
+    def reach(self, touch: Touch) -> dict[str, str] | None:
+        """Return the files that a touch may affect, each with the next one on the way to it."""
+        if touch not in self._reach:
+            start: Iterable[str] | None = [touch.path]
+            if touch.how in ("data", "everything"):
+                start = self._graph.readers(touch.path) if touch.how == "data" else None
+            self._reach[touch] = None if start is None else self._graph.dependents(start)
+        return self._reach[touch]
+
+    def verdict(self, case: str) -> tuple[str, str]:
+        """Return why a case could be affected, else an empty text and why it cannot."""
+        path, function = self._evidence.home.get(case, ("", ""))
+        if path not in self._ways:
+            self._ways[path] = self._way(path)
+        why, touches = self._ways[path]
+        if why and not touches:
+            return why, ""  # not narrowed by anything
+        left = [touch for touch in touches if not self._is_of_others(touch, path, function)]
+        if not left:
+            return "", "it imports nothing that changed"
+        if self._ran_nothing(case, path):
+            return "", "it ran none of what changed when its coverage was measured"
+        return why if left == touches else _says(left[0], path, self._ways_to(left[0])), ""
+
+    def _way(self, path: str) -> tuple[str, list[Touch]]:
+        """Return why the cases of a file could be affected, and by which touches."""
+        if not self._any:
+            return "", []
+        if path in self._starters:
+            return _through("starts processes, which may run anything", path, self._starters), []
+        if not path.endswith(".py"):
+            return "what its source depends on is not known", []
+        found = [touch for touch in self._touches if path in self._ways_to(touch)]
+        if found:
+            return _says(found[0], path, self._ways_to(found[0])), found
+        code = [touch for touch in self._touches if touch.how in ("module", "bodies")]
+        if code and path in self._unknowable:
+            return _through("imports what cannot be told", path, self._unknowable), code
+        return "", []
+
+    def _is_of_others(self, touch: Touch, path: str, function: str) -> bool:
+        """Tell whether a touch changes nothing but other test functions."""
+        names = self._own.get(touch)
+        return names is not None and path in self._ways_to(touch) and _last(function) not in names
+
+    @cached_property
+    def _own(self) -> dict[Touch, frozenset[str]]:
+        """Names of the changed functions, where all are cases that no code calls by name."""
+        cases: dict[str, set[str]] = defaultdict(set)
+        for path, function in self._evidence.home.values():
+            cases[path].add(function)
+        found = {}
+        for touch in self._touches:
+            mine = touch.functions <= cases.get(touch.path, set())
+            if touch.how == "bodies" and mine and self._is_private(touch):
+                found[touch] = frozenset(map(_last, touch.functions))
+        return found
+
+    def _is_private(self, touch: Touch) -> bool:
+        reach = self._ways_to(touch)
+        return not any(self._graph.used_by_name(name, reach) for name in touch.functions)
+
+    def _ways_to(self, touch: Touch) -> dict[str, str]:
+        return self.reach(touch) or {}
+
+    def _ran_nothing(self, case: str, path: str) -> bool:
+        """Tell whether all that changed since a case was measured is what it did not run."""
+        trace = self._evidence.traces.get(case)
+        if trace is None:
+            return False
+        key = (path, trace.commit)
+        if key not in self._fresh:
+            since = self._evidence.since.get(trace.commit, ())
+            self._fresh[key] = [touch for touch in since if self._concerns(touch, path)]
+        shared = self._evidence.shared.get(trace.commit, frozenset())
+        return all(
+            touch.how == "bodies"
+            and all(
+                (touch.path, name) not in trace.ran
+                and (touch.path, name) not in shared
+                and number(called_name(name)) not in self._early
+                for name in touch.functions
+            )
+            for touch in self._fresh[key]
+        )
+
+    def _concerns(self, touch: Touch, path: str) -> bool:
+        if touch.how == "nothing":
+            return False
+        reach = self.reach(touch)
+        code = touch.how in ("module", "bodies")
+        return reach is None or path in reach or (code and path in self._unknowable)
+
+    @cached_property
+    def _early(self) -> frozenset[int]:
+        return self._graph.early()
+
+
+def _last(function: str) -> str:
+    return function.rpartition(".")[2]
+
+
+def _says(touch: Touch, path: str, way: Mapping[str, str]) -> str:
+    """Say how a file depends on a changed one."""
+    if path == touch.path:
+        return "its own file changed"
+    if touch.how == "data":
+        return _through(f"may read {touch.path}", path, way)
+    following = way.get(path, touch.path)
+    through = "" if following == touch.path else f" through {following}"
+    return f"imports {touch.path}{through}"
+
+
+def _through(what: str, path: str, way: Mapping[str, str]) -> str:
+    """Say what a file does, or which one that it imports does it."""
+    following = way.get(path, path)
+    return what if following == path else f"{what} (by way of {following})"

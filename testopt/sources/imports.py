@@ -1,0 +1,118 @@
+"""What the Python files of a repository say of each other, read from git once and kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features.modules import ModuleFacts, read_module
+from testopt.sources.blobs import read_blobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_BATCH: Final = 500  # files read at once: their texts are in memory together
+_TEXTS: Final = ("imports", "beneath", "globs", "names")
+_PLUGIN: Final = re.compile(r"(?:^|\s)-p[ =]*(?!no:)([A-Za-z_][\w.]*)")
+_ENTRY: Final = re.compile(r"pytest11[\"']?\]?[^\n]*\n((?:[^\n\[]*=[^\n]*\n?)+)")
+_VALUE: Final = re.compile(r"=\s*[\"']?([A-Za-z_][\w.]*)")
+
+
+class Modules:
+    """Facts of Python files by git object.
+
+    Parameters
+    ----------
+    repo : Path
+        Where missing ones are read from.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+        self._facts: dict[str, ModuleFacts] = {}
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def read(self, objects: Mapping[str, str]) -> dict[str, ModuleFacts]:
+        """Return the facts of files.
+
+        Parameters
+        ----------
+        objects : mapping of str to str
+            Path -> object name. A file that git does not have counts as one that may do anything.
+        """
+        missing = [name for name in dict.fromkeys(objects.values()) if name not in self._facts]
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            texts = read_blobs(self._repo, batch)
+            self._facts |= {name: read_module(texts.get(name, "\0")) for name in batch}
+        return {path: self._facts[name] for path, name in objects.items()}
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return all facts as arrays, for a file without pickle."""
+        facts = list(self._facts.values())
+        words = {part: [getattr(f, part) for f in facts] for part in _TEXTS}
+        document = {"objects": list(self._facts), **words}
+        text = json.dumps(document, separators=(",", ":"))
+        arrays: dict[str, NDArray[Any]] = {
+            "texts": np.frombuffer(text.encode(), np.uint8),
+            "flags": np.array([(f.dynamic, f.starts) for f in facts], bool).reshape(-1, 2),
+        }
+        for part, kind in (("literals", np.uint32), ("ends", np.int64), ("used", np.uint32)):
+            rows = [getattr(f, part) for f in facts]
+            arrays[part] = np.concatenate([*rows, np.zeros(0, kind)]).astype(kind)
+            arrays[f"{part}.sizes"] = np.array([len(row) for row in rows], np.int64)
+        return arrays
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take in what `dump` returned.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError
+            When the arrays do not fit together.
+        """
+        document = json.loads(arrays["texts"].tobytes())
+        words = [[tuple(map(str, row)) for row in document[part]] for part in _TEXTS]
+        parts = {
+            name: np.split(arrays[name], np.cumsum(arrays[f"{name}.sizes"])[:-1])
+            for name in ("literals", "ends", "used")
+        }
+        columns = zip(
+            document["objects"], *words, parts["literals"], parts["ends"], parts["used"],
+            arrays["flags"].tolist(), strict=True,
+        )  # fmt: skip
+        found: dict[str, ModuleFacts] = {}
+        for name, imports, beneath, globs, names, literals, ends, used, (
+            dynamic,
+            starts,
+        ) in columns:
+            if len(ends) != len(names) + 2 or int(ends[-1]) != len(used):
+                raise ValueError("the facts of modules do not fit together")
+            found[str(name)] = ModuleFacts(
+                imports, beneath, globs, literals, names, ends, used, bool(dynamic), bool(starts)
+            )
+        self._facts |= found
+
+
+def plugins_of(texts: Mapping[str, str]) -> list[str]:
+    """Return the modules that a project's own configuration makes plugins of pytest.
+
+    Parameters
+    ----------
+    texts : mapping of str to str
+        Content of configuration files by path.
+    """
+    found: list[str] = []
+    for text in texts.values():
+        found += _PLUGIN.findall(text)
+        for lines in _ENTRY.findall(text):
+            found += _VALUE.findall(lines)
+    return list(dict.fromkeys(found))
