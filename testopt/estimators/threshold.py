@@ -202,7 +202,7 @@ def regressions_needed(recall: float) -> int:
     return math.ceil(1.0 / max(1.0 - recall, 1e-9) - 1.0 - 1e-9)
 
 
-def wilson(caught: int, of: int) -> tuple[float, float]:
+def wilson(caught: float, of: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share (Wilson 1927)."""
     if of == 0:
         return (0.0, 1.0)
@@ -234,6 +234,34 @@ def recall_threshold(evidence: Evidence, recall: float, *, by_case: bool = False
     for regression in evidence.regressions:
         tracker.learn(regression)
     return tracker.promise()
+
+
+def recall_estimate(
+    evidence: Evidence, floor: float, *, recall: float | None = None, by_case: bool = False
+) -> Promise:
+    """Return what selecting the scores from `floor` on would have caught of past regressions.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Past regressions, oldest first.
+    floor : float
+        Lowest score that is selected.
+    recall : float, optional
+        What was asked for; default: what would have been caught.
+    by_case : bool
+        Count the share of regressing cases that are selected.
+
+    Returns
+    -------
+    Promise
+        An estimate, with its 95 % score interval.
+    """
+    tracker = RecallTracker(recall or 0.0, by_case=by_case)
+    for regression in evidence.regressions:
+        tracker.learn(regression)
+    found = tracker.estimate(floor)
+    return found if recall is None else replace(found, recall=recall)
 
 
 class RecallTracker:
@@ -268,9 +296,7 @@ class RecallTracker:
 
     def promise(self) -> Promise:
         """Return the threshold of now; see `recall_threshold`."""
-        # which line decides is no question of the recall, so that selections stay nested
-        real = len(self._real.window) >= REAL_ENOUGH
-        line, seeded = (self._real, False) if real else (self._all, any(self._seeded))
+        line, seeded = self._decisive()
         have, needed = len(line.window), regressions_needed(self.recall)
         if have < needed:
             why = _too_few(self.recall, have, needed)
@@ -282,6 +308,27 @@ class RecallTracker:
             self.recall, "promise", None if everything else value, have, 0, low, high, seeded
         )
         return replace(made, why=_words(made, everything=everything))
+
+    def estimate(self, floor: float) -> Promise:
+        """Return what selecting the scores from `floor` on would have caught of the evidence."""
+        line, seeded = self._decisive()
+        n = len(line.window)
+        caught = float(sum((unit >= floor).mean() for unit in line.window))
+        low, high = wilson(caught, n)
+        why = "no past regressions say how many would be caught"
+        if n:
+            rests = f"{n} past regressions{' on seeded faults' if seeded else ''}"
+            why = f"{caught:.3g} of {rests} would have been caught: {low:.3f} to {high:.3f}"
+        return Promise(caught / max(n, 1), "estimate", floor, n, 0, low, high, seeded, why)
+
+    def _decisive(self) -> tuple[_Line, bool]:
+        """Return the regressions that decide, and whether seeded ones are among them.
+
+        Which ones is no question of the recall, so that selections stay nested.
+        """
+        if len(self._real.window) >= REAL_ENOUGH:
+            return self._real, False
+        return self._all, any(self._seeded)
 
 
 class _Line:
