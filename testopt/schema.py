@@ -92,10 +92,11 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "tokens": ("string", False),  # identifiers of the changed lines, space-separated
     },
     "links": {
-        "case_id": ("string", True),
-        "path": ("string", True),
+        "case_id": ("string", True),  # empty: outside of all cases; `|setup`: around them
+        "path": ("string", True),  # empty: that the case was measured
         "lines": ("string", False),  # ranges: 3-7,12
-        "seen": (_UTC, True),
+        "commit": ("string", False),  # at which they were measured; null: files have changed
+        "seen": (_UTC, True),  # of the rows of a case the latest count
     },
     "predictions": {
         "run_id": ("string", True),
@@ -256,6 +257,8 @@ class Selection:
         Shares, in 0..1, of changes that run everything, and of left-out cases that run anyway.
     key : str
         What the draws hash: the run, or commit and job.
+    shadow : str
+        Why all cases are executed although the plan leaves some out; empty where they are not.
     """
 
     recall: float | None = None
@@ -270,6 +273,7 @@ class Selection:
     explore: float = 0.05
     refresh: float = 0.01
     key: str = ""
+    shadow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +283,12 @@ class Promise:
     Attributes
     ----------
     recall : float
-        Share of regressions caught that was asked for, in 0..1.
+        Share of regressions caught that was asked for, in 0..1; with a budget alone what is
+        estimated.
     kind : {"promise", "estimate", "none"}
         An estimate stands where a budget decides, nothing where the evidence does not suffice.
     threshold : float or None
-        Cases with at least this selection score are selected; None: everything runs.
+        Cases with at least this selection score are selected; None: no score leaves a case out.
     regressions, missing : int
         Past regressions that it rests on, and how many more a promise needs.
     low, high : float or None
