@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from testopt.schema import Change
     from testopt.store import Store
 
-_VERSION: Final = 1  # changes with whatever changes the model
+_VERSION: Final = 2  # changes with whatever changes the model
 _RECENT: Final = 500  # changes that a percentile compares with
 _FILES_SHOWN: Final = 20
 _TABLES: Final = ("commits", "file_changes", "labels")

@@ -48,3 +48,33 @@ def fit_logit(
         if float(np.abs(step).max()) < 1e-9:  # noqa: PLR2004 - converged
             break
     return float(beta[0]), max(float(beta[1]), 0.05)
+
+
+def fit_level(margin: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]) -> float:
+    """Return the intercept at which the mean probability is the observed rate.
+
+    Parameters
+    ----------
+    margin : ndarray, shape (n,)
+        Log-odds but for the intercept.
+    y : ndarray of bool, shape (n,)
+        What happened.
+    weight : ndarray, shape (n,)
+        Weights; some are positive.
+
+    Returns
+    -------
+    float
+        In -10..10; the rate is smoothed by half an observation of each outcome.
+    """
+    share = weight / weight.max()
+    target = (float(share @ y) + 0.5) / (float(share.sum()) + 1.0)
+    share = share / share.sum()
+    low, high = -10.0, 10.0
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if float(share @ sigmoid(middle + margin)) < target:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)

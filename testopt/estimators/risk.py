@@ -1,12 +1,11 @@
 """P(a change introduces a defect), from its metrics: calibrated, and explained exactly.
 
 Boosted trees and a logistic regression are averaged in log-odds, younger changes weigh more, and
-the level is set on the youngest changes, which the models that predict them had not seen.
+the slope is that of the youngest changes under models that had not seen them.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -15,7 +14,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from testopt.errors import BundleError
-from testopt.estimators.calibration import fit_logit, sigmoid
+from testopt.estimators.calibration import fit_level, fit_logit, sigmoid
+from testopt.estimators.changetable import DATE, ages, read_frame
 from testopt.estimators.latency import estimate_latency, latency_weights
 from testopt.estimators.risk_models import RiskModels
 from testopt.features.jit import DAY, HOUR, METRICS, WEEKDAY, derive
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_DATE: Final = "date"
 _TIMES: Final = (DAY, HOUR, WEEKDAY)
-_HOLD_OUT: Final = 0.2  # youngest share of the rows that sets the level
+_HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
 _SMALL: Final = 60  # fewer rows, or fewer than _RARE of a class: the rate alone
 _RARE: Final = 10
 _BASE: Final = "base"
@@ -48,7 +47,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     random_state : int, default=0
         Seed of everything random.
     n_jobs : int or None, default=None
-        Threads of LightGBM; None: all cores.
+        Threads of LightGBM; None: one, which on a busy machine is the quicker; -1: all cores.
 
     Attributes
     ----------
@@ -136,7 +135,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if hasattr(X, "columns"):
             self.feature_names_in_ = np.asarray([str(c) for c in X.columns], dtype=object)
             self.n_features_in_ = X.shape[1]
-            target, rows = np.asarray(y), None
+            target, rows = _labels(y), None
             if target.shape != (len(X),):
                 raise ValueError(f"X has {len(X)} rows and y has shape {target.shape}")
         else:
@@ -148,7 +147,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _fit(self, columns: dict[str, NDArray[np.float64]], y: NDArray[np.bool_]) -> None:
         day = columns.get(DAY)
-        age = None if day is None or np.isnan(day).any() else day.max() - day
+        age = None if day is None or np.isnan(day).all() else ages(day)
         self.latency_ = self._latency(age, y)
         weight = np.ones(len(y))
         if age is not None:
@@ -182,6 +181,11 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             intercept, slope = self.calibration_
             self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
         self.models_ = RiskModels.fit(matrix, y, weight, names=names, seed=seed, n_jobs=jobs)
+        # These models have seen how the rate drifts, the trial had not: the slope is the trial's,
+        # the level is where the youngest changes agree with what these models say of them.
+        slope = self.calibration_[1]
+        margin = slope * self.models_.margin(matrix[young])
+        self.calibration_ = (fit_level(margin, y[young], weight[young]), slope)
 
     def _latency(self, age: NDArray[np.float64] | None, y: NDArray[np.bool_]) -> float:
         if self.latency is None or age is None:
@@ -206,7 +210,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Return the log-odds of a defect, shape (n,)."""
         columns, n = self._for_prediction(X)
-        if self.models_ is None:
+        if self.models_ is None or not n:
             return np.full(n, _logit(self.prior_))
         intercept, slope = self.calibration_
         out: NDArray[np.float64] = intercept + slope * self.models_.margin(derive(columns)[0])
@@ -243,7 +247,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         out = {_BASE: np.full(n, intercept + slope * base)}
         for (_, sources), part in zip(self.sources_, parts.T, strict=True):
             for source in sources:
-                name = _DATE if source in _TIMES else source
+                name = DATE if source in _TIMES else source
                 out[name] = out.get(name, 0.0) + slope * part / len(sources)
         return pd.DataFrame(out, index=index)
 
@@ -319,39 +323,12 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return tags
 
 
-def read_frame(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return numeric columns as floats and ``date`` as day, hour and weekday (UTC).
-
-    Parameters
-    ----------
-    frame : DataFrame
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n,)
-        Infinities are NaN; columns that are no numbers are left out.
-    """
-    import pandas as pd
-
-    out: dict[str, NDArray[np.float64]] = {}
-    for name in frame.columns:
-        if str(name) == _DATE:
-            out.update(_read_dates(frame[name]))
-        elif pd.api.types.is_numeric_dtype(frame[name]):
-            values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            out[str(name)] = np.where(np.isinf(values), np.nan, values)
-    return out
-
-
-def _read_dates(column: pd.Series[Any]) -> dict[str, NDArray[np.float64]]:
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of formats that differ from row to row
-        times = pd.to_datetime(column, utc=True, errors="coerce")
-    since = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    day = np.asarray(since, dtype=np.float64)
-    return {DAY: day, HOUR: day % 1.0 * 24.0, WEEKDAY: (np.floor(day) + 3.0) % 7.0}
+def _labels(y: Any) -> NDArray[Any]:
+    """Return labels as an array; booleans that came as objects are booleans."""
+    target = np.asarray(y)
+    if target.dtype == object and all(isinstance(v, bool | np.bool_) for v in target.ravel()):
+        return target.astype(bool)
+    return target
 
 
 def _numbered(count: int) -> tuple[str, ...]:

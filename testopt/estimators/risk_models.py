@@ -75,7 +75,7 @@ class RiskModels:
         names : sequence of str, length k
         seed : int
         n_jobs : int, optional
-            Threads; None: all cores.
+            Threads; None: one; -1: all cores.
         """
         timeless = np.flatnonzero([name not in _TIMES for name in names])
         everything = np.arange(len(names))
@@ -142,7 +142,8 @@ class RiskModels:
 
 
 def _params(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
-    return {**_COMMON, **own, "seed": seed, "num_threads": n_jobs or 0}
+    threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
+    return {**_COMMON, **own, "seed": seed, "num_threads": threads}
 
 
 def _boost(

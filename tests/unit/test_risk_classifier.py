@@ -14,6 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from testopt import ChangeRiskClassifier
 from testopt.errors import BundleError
+from testopt.estimators.calibration import fit_level, sigmoid
+from testopt.estimators.changetable import ages
 from testopt.estimators.latency import estimate_latency, known_share, latency_weights
 
 START = pd.Timestamp("2020-01-01")
@@ -97,6 +99,54 @@ def test_too_little_to_learn_from_gives_the_rate(defects):
     assert list(model.contributions(frame).columns) == ["base"]
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda f: f.astype(object),
+        lambda f: f.astype(str),
+        lambda f: f.astype({"la": "category", "nf": "Int64"}),
+        lambda f: f.assign(date=(f["date"] - pd.Timestamp(0)) // pd.Timedelta(microseconds=1)),
+        lambda f: f.set_axis(np.zeros(len(f), int)),
+        lambda f: pd.concat([f, f[["la"]]], axis=1),
+    ],
+)
+def test_the_same_changes_told_otherwise(fitted, told):
+    frame, _, _ = changes(n=200, seed=8)
+    p = fitted.predict_proba(frame)
+    np.testing.assert_allclose(fitted.predict_proba(told(frame)), p, atol=1e-6)
+
+
+def test_flags_and_labels_of_any_type_are_read():
+    frame, y, _ = changes(n=200, seed=9)
+    frame["fix"] = np.arange(200) % 3 == 0
+    model = ChangeRiskClassifier().fit(frame, y.astype(object))
+    text = frame.assign(fix=frame["fix"].astype(str))
+    np.testing.assert_array_equal(model.predict_proba(text), model.predict_proba(frame))
+    assert model.predict_proba(frame.iloc[:0]).shape == (0, 2)
+
+
+def test_a_change_without_a_date_is_as_old_as_the_one_before():
+    days = np.array([np.nan, 3.0, np.nan, 10.0, np.nan])
+    np.testing.assert_array_equal(ages(days), [7.0, 7.0, 7.0, 0.0, 0.0])
+
+
+def test_the_level_is_that_of_the_youngest_changes():
+    frame, _, _ = changes(n=1500, seed=10)
+    rng = np.random.default_rng(10)
+    y = rng.uniform(size=1500) < np.linspace(0.6, 0.1, 1500)
+    p = ChangeRiskClassifier(latency=None).fit(frame, y).predict_proba(frame)[:, 1]
+    assert p[-300:].mean() == pytest.approx(y[-300:].mean(), abs=0.02)
+
+
+def test_three_hundred_changes_are_enough_for_no_nonsense():
+    frame, y, _ = changes(n=300, seed=11, days=200.0)
+    young, truth, _ = changes(n=600, seed=12)
+    p = ChangeRiskClassifier().fit(frame, y).predict_proba(young)[:, 1]
+    prior = np.mean((y.mean() - truth) ** 2)
+    assert np.mean((p - truth) ** 2) < prior
+    assert roc_auc_score(truth, p) > 0.6
+
+
 def test_same_seed_same_answer(fitted):
     frame, y, _ = changes()
     again = ChangeRiskClassifier(n_jobs=1).fit(frame, y)
@@ -131,6 +181,14 @@ def test_latency_weights_restore_the_rate():
     weight = latency_weights(age, seen, 120.0)
     assert np.average(seen, weights=weight) == pytest.approx(0.3, abs=0.01)
     assert not weight[age < 120.0 * np.log(2) - 1].any()
+
+
+def test_fit_level_meets_the_rate():
+    rng = np.random.default_rng(13)
+    margin, y = rng.normal(2.0, 1.0, 5000), rng.uniform(size=5000) < 0.2
+    level = fit_level(margin, y, np.ones(5000))
+    assert sigmoid(level + margin).mean() == pytest.approx(y.mean(), abs=1e-3)
+    assert -10.0 <= fit_level(margin, y & False, np.ones(5000)) < -9.0
 
 
 def test_saved_as_plain_data_and_back(fitted):
