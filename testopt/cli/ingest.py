@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from testopt.context import RunContext
+    from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
+    from testopt.store import Store
 
 
 @click.command("ingest")
@@ -46,10 +48,23 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Table of changed files: run_id,path[,added,deleted].",
 )
+@click.option(
+    "--coverage",
+    "is_coverage",
+    is_flag=True,
+    help="The files are coverage data with contexts: which case ran which lines.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a report per file as JSON.")
 @click.pass_obj
 def command(
-    obj: Context, /, paths: tuple[str, ...], *, kind: str, as_json: bool, **said: Any
+    obj: Context,
+    /,
+    paths: tuple[str, ...],
+    *,
+    kind: str,
+    is_coverage: bool,
+    as_json: bool,
+    **said: Any,
 ) -> None:
     """Read test results into the store.
 
@@ -64,6 +79,7 @@ def command(
       testopt ingest --run-id 4711 --job "unit (3.12)" build/reports.zip
       pytest --junitxml=/dev/stdout -o console_output_style=none | testopt ingest -
       testopt ingest --format table results.parquet --changes changes.csv
+      pytest --cov --cov-context=test && testopt ingest --coverage .coverage
 
     \b
     A table has the columns run_id, time, case_id, outcome (passed, failed, error or skipped),
@@ -73,6 +89,9 @@ def command(
     then 3. XML of other kinds is a warning, and so is a run that seems to have failed because of
     its environment.
     """
+    if is_coverage:
+        _read_coverage(obj, paths, said=said, as_json=as_json)
+        return
     report = _run(obj, paths, kind=kind, said=said)
     if as_json:
         print_json(_document(report))
@@ -88,17 +107,11 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
     leave_pandas_out()
     from testopt.ingest.junit_runs import ingest_junit
     from testopt.ingest.table_runs import ingest_table
-    from testopt.store import Store
 
     if kind == "table" and (said["run_id"] or said["time"]):
         raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
     context = _context(obj, kind=kind, said=said)
-    store = Store.open(
-        obj.store_url,
-        create=True,
-        compact_files=obj.settings.compact_files,
-        retention_days=obj.settings.retention_days,
-    )
+    store = _store(obj)
     if kind == "table":
         return ingest_table(
             store=store, paths=paths, context=context, progress=obj.progress("changes")
@@ -110,6 +123,55 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
         run_per=said["run_per"],
         native=kind == "auto",
         progress=obj.progress("files"),
+    )
+
+
+def _store(obj: Context) -> Store:
+    from testopt.store import Store
+
+    return Store.open(
+        obj.store_url,
+        create=True,
+        compact_files=obj.settings.compact_files,
+        retention_days=obj.settings.retention_days,
+    )
+
+
+def _read_coverage(
+    obj: Context, paths: tuple[str, ...], *, said: dict[str, Any], as_json: bool
+) -> None:
+    from testopt.store.light import leave_pandas_out
+
+    leave_pandas_out()
+    from testopt.ingest.coverage_links import ingest_coverage
+
+    context = _context(obj, kind="junit", said={**said, "changes": None})
+    report = ingest_coverage(
+        store=_store(obj), paths=paths, context=context, progress=obj.progress("files")
+    )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print_coverage(obj, report)
+    if any(file.rejected for file in report.files):
+        sys.exit(3)
+
+
+def _print_coverage(obj: Context, report: CoverageReport) -> None:
+    for warning in report.warnings:
+        obj.warn(printable(warning))
+    for file in report.files:
+        if file.rejected:
+            click.secho(f"error: {printable(file.rejected)}", fg="red", err=True)
+        if file.unknown_contexts:
+            obj.note(f"{printable(file.path)}: {file.unknown_contexts} contexts name no case")
+    read = [file for file in report.files if not file.rejected]
+    known = sum(not file.new for file in read)
+    there = f", {known} known already" if known else ""
+    at = f" at {report.commit[:12]}" if report.commit else ""
+    click.echo(
+        f"{len(read)} files{at}: {sum(file.cases for file in read):,} cases ran lines of "
+        f"the repository, {sum(file.links for file in read):,} pairs of case and file{there}"
     )
 
 

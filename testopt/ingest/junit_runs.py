@@ -103,7 +103,7 @@ def ingest_junit(
     StoreError
         When the store cannot be written.
     """
-    resolver = _resolver(context)
+    resolver = resolver_of(context)
     with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
         workdir = Path(folder)
         found = list(find_sources(paths, workdir=workdir))
@@ -126,7 +126,7 @@ def ingest_junit(
     return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
 
 
-def _resolver(context: RunContext) -> Resolver:
+def resolver_of(context: RunContext) -> Resolver:
     """Return what resolves ids by the files of the commit that was tested, else of the folder."""
     if context.repo is None:
         return Resolver()

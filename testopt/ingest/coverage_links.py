@@ -1,0 +1,226 @@
+"""Coverage data into the store: which case ran which lines of which file, at which commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import InputFileError, TestoptError
+from testopt.ingest.junit_runs import resolver_of
+from testopt.schema import arrow_schema, digest
+from testopt.sources.coverage import CoverageData, ranges, read_coverage
+from testopt.sources.git import run_git
+from testopt.sources.junit import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from testopt.context import RunContext
+    from testopt.sources.identity import Resolver
+    from testopt.store import Store
+
+OUTSIDE: Final = ""  # the case of lines that ran outside of all cases, as imports do
+SET_UP: Final = "|setup"  # of lines that ran in the set-up or tear-down of any case
+_PHASES: Final = frozenset({"setup", "run", "teardown"})
+_ROWS_PER_COMMIT: Final = 500_000
+_FOREIGN: Final = ("site-packages/", "dist-packages/", "lib/python")
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageFile:
+    """What became of one file: cases, links of a case and a file; ``rejected`` says why not."""
+
+    path: str
+    cases: int = 0
+    links: int = 0
+    new: bool = False
+    unknown_contexts: int = 0
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageReport:
+    """What an ingestion did, by file."""
+
+    files: tuple[CoverageFile, ...]
+    commit: str | None
+    warnings: tuple[str, ...] = ()
+
+
+def ingest_coverage(
+    *,
+    store: Store,
+    paths: Sequence[str],
+    context: RunContext,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> CoverageReport:
+    """Read coverage data and append what each case ran.
+
+    Parameters
+    ----------
+    store : Store
+        Where to.
+    paths : sequence of str
+        `.coverage` files or JSON reports; of a folder, its `.coverage` files.
+    context : RunContext
+        Knows the repository and the commit at which was measured.
+    progress : callable
+        Receives the numbers of files done and found.
+
+    Returns
+    -------
+    CoverageReport
+        A file that cannot be read is reported, and the others are kept.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be written.
+    """
+    now = datetime.now(UTC)
+    commit = _commit(context, now)
+    links = _Links(resolver_of(context), context.repo, commit, now)
+    found = [file for path in paths for file in _files(Path(path))]
+    reports = []
+    for done, path in enumerate(found, 1):
+        try:
+            reports.append(links.append(store, path))
+        except InputFileError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            reports.append(CoverageFile(str(path), rejected=error.message + hint))
+        progress(done, len(found))
+    return CoverageReport(tuple(reports), commit, tuple(dict.fromkeys(context.warnings)))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.rglob(".coverage*") if p.is_file() and p.name != ".coveragerc")
+    return found or [path / ".coverage"]
+
+
+def _commit(context: RunContext, now: datetime) -> str | None:
+    """Return the commit that was measured; None where changed files make that untrue."""
+    commit, _ = context.commit_at(now)
+    if context.options.commit is not None or context.repo is None or commit is None:
+        return commit
+    try:
+        dirty = run_git(context.repo, "diff", "--name-only", commit, "--", "*.py")
+    except TestoptError:
+        return commit  # a bare repository has no files that could differ
+    if dirty.strip():
+        context.warnings.append(
+            "Python files differ from the commit, so the coverage can order cases but leave none "
+            "out; commit first, or name what was measured with --commit"
+        )
+        return None
+    return commit
+
+
+class _Links:
+    """Makes rows of coverage data, all of one commit and moment."""
+
+    def __init__(
+        self, resolver: Resolver, repo: Path | None, commit: str | None, seen: datetime
+    ) -> None:
+        self._resolver, self._commit, self._seen = resolver, commit, seen
+        self._root = str(repo.resolve()) + "/" if repo is not None else None
+
+    def append(self, store: Store, path: Path) -> CoverageFile:
+        """Append the links of one file."""
+        data = read_coverage(path)
+        cases = [self._cases(name) for name in data.contexts]
+        files = [self._file(name) for name in data.files]
+        lines = _merged(data, cases, files)
+        if not lines:
+            raise InputFileError(
+                f"{path} has no file of the repository", "measure there, or name it with --repo"
+            )
+        measured = {case for known in cases for case in known} - {SET_UP, OUTSIDE}
+        rows = [("", case) for case in sorted(measured)] + sorted(lines)
+        key = digest(f"{data.digest}\0{self._commit}")
+        new = False
+        for start in range(0, len(rows), _ROWS_PER_COMMIT):
+            part = self._table(rows[start : start + _ROWS_PER_COMMIT], lines)
+            new |= bool(store.append("links", {f"coverage-{key}#{start}": part}))
+        unknown = sum(not known for known in cases)
+        return CoverageFile(str(path), len(measured), len(lines), new, unknown)
+
+    def _table(
+        self, rows: list[tuple[str, str]], lines: dict[tuple[str, str], bytearray]
+    ) -> pa.Table:
+        import pyarrow as pa
+
+        schema = arrow_schema("links")
+        columns = {
+            "case_id": [case for _, case in rows],
+            "path": [path for path, _ in rows],
+            "lines": [ranges(lines[row]) if row[0] else None for row in rows],
+            "commit": [self._commit] * len(rows),
+            "seen": [self._seen] * len(rows),
+        }
+        return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+
+    def _cases(self, context: str) -> list[str]:
+        """Return the case that a context stands for, and where the lines count besides."""
+        if not context:
+            return [OUTSIDE]
+        name, bar, phase = context.rpartition("|")
+        if not bar or phase not in _PHASES:
+            name, phase = context, "run"
+        # a static context of the whole run may stand before that of the case
+        case = self._case(name) or self._case(name.rpartition("|")[2])
+        if not case:
+            return []
+        return [case] if phase == "run" else [case, SET_UP]
+
+    def _case(self, name: str) -> str:
+        """Return the id of a case by its node id, or by its dotted name; empty: it is none."""
+        if "::" in name:
+            path, _, rest = name.partition("::")
+            head, bracket, parameters = rest.partition("[")
+            owner, _, last = head.rpartition("::")
+            module = path.removesuffix(".py").replace("/", ".")
+            owner = ".".join(filter(None, [module, owner.replace("::", ".")]))
+            last += bracket + parameters
+        else:
+            owner, _, last = name.rpartition(".")
+            if not owner or not name.replace(".", "_").isidentifier():
+                return ""
+        case, file = self._resolver.resolve({"classname": owner, "name": last}, Suite())
+        return case if file is not None else name if "::" in name else ""
+
+    def _file(self, name: str) -> str:
+        """Return the path of a measured file within the repository; empty: it is outside."""
+        name = name.replace("\\", "/")
+        if self._root is not None and name.startswith(self._root):
+            return name[len(self._root) :]
+        if not name.startswith("/") and name[1:2] != ":":
+            return name.removeprefix("./")
+        if any(part in name for part in _FOREIGN):
+            return ""
+        return self._resolver.inside(name) or ""
+
+
+def _merged(
+    data: CoverageData, cases: list[list[str]], files: list[str]
+) -> dict[tuple[str, str], bytearray]:
+    """Return the lines by path and case."""
+    merged = CoverageData("")
+    names: dict[str, int] = {}
+    paths: dict[str, int] = {}
+    for context, file, bits in _pairs(data):
+        for case in cases[context] if files[file] else ():
+            at = names.setdefault(case, len(names)), paths.setdefault(files[file], len(paths))
+            merged.add(*at, bits)
+    by_case, by_path = list(names), list(paths)
+    return {(by_path[p], by_case[c]): bits for (c, p), bits in merged.lines.items() if any(bits)}
+
+
+def _pairs(data: CoverageData) -> Iterator[tuple[int, int, bytes]]:
+    for context, file in list(data.lines):
+        yield context, file, bytes(data.lines.pop((context, file)))
