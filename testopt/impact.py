@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
-from testopt.features.impact import Impact
+from testopt.bundle import dump_arrays, load_arrays
+from testopt.errors import BundleError, RepositoryError, StoreError
+from testopt.features.bodies import function_spans, touch_of
+from testopt.features.cases import split_case
+from testopt.features.impact import Evidence, Impact, Touch, Trace, affected
+from testopt.features.imports import ImportGraph
+from testopt.schema import LINK_OUTSIDE, LINK_SET_UP
+from testopt.sources.blobs import read_blobs, read_disk, read_tree
+from testopt.sources.coverage import lines_of
+from testopt.sources.imports import Modules, plugins_of
+from testopt.sources.locate import Locator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from testopt.features.impact import Place
     from testopt.schema import Change
     from testopt.store import Store
+
+_CACHE: Final = "state/modules.npz"
+_CONFIGURATION: Final = ("pyproject.toml", "setup.cfg", "setup.py", "pytest.ini", "tox.ini")
+_COMMITS: Final = 8  # at which the latest coverage was measured
+_MOST_SINCE: Final = 3_000  # files changed since: older coverage says little
+_SPANS: Final = 1_000
 
 
 def find_impact(
@@ -40,4 +60,195 @@ def find_impact(
         return Impact.all_of(cases, f"the change is unknown: {change.why}")
     if repo is None or change.base is None:
         return Impact.all_of(cases, "the versions of the changed files cannot be read")
-    return Impact.all_of(cases, "the imports are not known")
+    try:
+        gathered = _Gathered(repo, change, store)
+        touches = gathered.touches(gathered.before, change)
+        sudden = [t for t in touches if t.how == "everything"]
+        evidence = gathered.evidence(cases, touches=() if sudden else touches)
+    except RepositoryError as error:
+        return Impact.all_of(cases, error.message)
+    found = affected(touches, evidence, cases)
+    gathered.keep()
+    return found
+
+
+class _Gathered:
+    """The versions of the files on both sides of a change, and what they say of each other."""
+
+    def __init__(self, repo: Path, change: Change, store: Store | None) -> None:
+        self._repo, self._store = repo, store
+        self._modules = Modules(repo)
+        self._local: dict[str, str] = {}  # texts that git does not have
+        data = store.read_blob(_CACHE) if store is not None else None
+        if data is not None:
+            # a cache: what is damaged is read from git again
+            with suppress(BundleError, KeyError, ValueError, TypeError, AttributeError):
+                self._modules.load(load_arrays(data))
+        self._known = len(self._modules)
+        self.before = read_tree(repo, change.base)
+        self.after = read_tree(repo, change.head)
+        if change.head is None:
+            self._overlay(change)
+
+    def _overlay(self, change: Change) -> None:
+        """Take the changed files of the working tree from the disk."""
+        for file in change.files:
+            text = read_disk(self._repo, file.path)
+            if text is None:
+                self.after.pop(file.path, None)
+                continue
+            name = self._modules.put(text, file.path)
+            self._local[name] = text
+            self.after[file.path] = name
+
+    def keep(self) -> None:
+        """Keep what was read of the files for the next time, where it is more than before."""
+        if self._store is not None and len(self._modules) > self._known:
+            with suppress(StoreError):
+                self._store.write_blob(_CACHE, dump_arrays(self._modules.dump()))
+
+    def _texts(self, names: Iterable[str]) -> dict[str, str]:
+        wanted = list(names)
+        found = read_blobs(self._repo, (name for name in wanted if name not in self._local))
+        return found | {name: self._local[name] for name in wanted if name in self._local}
+
+    def touches(self, before: Mapping[str, str], change: Change | None = None) -> list[Touch]:
+        """Return what has happened to the files since a tree.
+
+        Parameters
+        ----------
+        before : mapping of str to str
+            Object of each path.
+        change : Change, optional
+            Names files that are in no tree, as submodules and links are: they touch everything.
+        """
+        after = self.after
+        paths = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+        python = [path for path in paths if path.endswith(".py")]
+        texts = self._texts(t[p] for t in (before, after) for p in python if p in t)
+        found = [
+            touch_of(path, texts.get(before.get(path, "")), texts.get(after.get(path, "")))
+            for path in paths
+        ]
+        named = {p for f in change.files for p in (f.path, f.old_path) if p} if change else set()
+        return found + [
+            Touch(p, "everything") for p in sorted(named - before.keys() - after.keys())
+        ]
+
+    def evidence(self, cases: Sequence[str], touches: Sequence[Touch]) -> Evidence:
+        """Return what is known of the cases; with nothing but the graph where nothing changed."""
+        files = {**self.before, **self.after}
+        locator = Locator(files)
+        home = {case: locator.find(case) for case in cases}
+        if all(touch.how == "nothing" for touch in touches):
+            return Evidence(ImportGraph({}, files), home)
+        sides = [
+            self._modules.read({p: n for p, n in side.items() if p.endswith(".py")})
+            for side in (self.before, self.after)
+        ]
+        versions = {
+            path: list({id(side[path]): side[path] for side in sides if path in side}.values())
+            for path in {**sides[0], **sides[1]}
+        }
+        configuration = {p: self.after[p] for p in _CONFIGURATION if p in self.after}
+        plugins = plugins_of(self._texts(configuration.values()))
+        graph = ImportGraph(versions, files, plugins)
+        return Evidence(graph, home, **self._coverage(cases))
+
+    def _coverage(self, cases: Sequence[str]) -> dict[str, Any]:
+        """Return the fields of `Evidence` that coverage fills."""
+        if self._store is None or self._store.version("links") < 0:
+            return {}
+        latest = _latest(self._store, cases)
+        counted = Counter(commit for commit, _ in latest.values())
+        trees: dict[str, dict[str, str]] = {}
+        since: dict[str, tuple[Touch, ...]] = {}
+        for commit, _ in counted.most_common(_COMMITS):
+            with suppress(RepositoryError):  # a commit that git does not have (any more)
+                trees[commit] = read_tree(self._repo, commit)
+        for commit, tree in trees.items():
+            if sum(self.after.get(p) != name for p, name in tree.items()) <= _MOST_SINCE:
+                since[commit] = tuple(self.touches(tree))
+        ran = _Ran(latest, self._spans(trees, since))
+        paths = sorted({t.path for ts in since.values() for t in ts if t.how == "bodies"})
+        if paths:
+            ran.read(self._store, paths)
+        traces = {
+            case: Trace(commit, frozenset(ran.of_case[key]))
+            for case in cases
+            if (key := _measured_as(case, latest)) and (commit := latest[key][0]) in since
+        }
+        return {"traces": traces, "since": since, **ran.common()}
+
+    def _spans(
+        self, trees: Mapping[str, Mapping[str, str]], since: Mapping[str, Sequence[Touch]]
+    ) -> dict[tuple[str, str], list[tuple[str, range]]]:
+        """Return the functions of the files whose bodies changed, by commit and path."""
+        wanted = {
+            (commit, touch.path): trees[commit][touch.path]
+            for commit, touches in since.items()
+            for touch in touches
+            if touch.how == "bodies"
+        }
+        texts = self._texts(dict.fromkeys(wanted.values()))
+        return {key: function_spans(texts[name]) for key, name in wanted.items() if name in texts}
+
+
+Latest = dict[str, tuple[str, Any]]  # case -> commit and moment of its latest measurement
+
+
+def _latest(store: Store, cases: Sequence[str]) -> Latest:
+    """Return when the cases were measured last, leaving out those of unknown commits."""
+    wanted = {*cases, *(split_case(case)[0] for case in cases)}
+    rows = store.read("links", columns=["case_id", "commit", "seen"], where=[("path", "=", "")])
+    found: Latest = {}
+    for case, commit, seen in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
+        if case in wanted and (case not in found or seen > found[case][1]):
+            found[case] = (commit or "", seen)
+    return {case: known for case, known in found.items() if known[0]}
+
+
+def _measured_as(case: str, latest: Latest) -> str:
+    """Return the id under which a case was measured: its own, or that of its function."""
+    function = split_case(case)[0]
+    return case if case in latest else function if function in latest else ""
+
+
+class _Ran:
+    """Which functions ran in which case, of some files."""
+
+    def __init__(
+        self, latest: Latest, spans: Mapping[tuple[str, str], list[tuple[str, range]]]
+    ) -> None:
+        self._latest, self._spans = latest, spans
+        self.of_case: dict[str, set[Place]] = defaultdict(set)
+        self._shared: dict[str, set[Place]] = defaultdict(set)
+        self._measured: dict[str, set[str]] = defaultdict(set)
+        self._functions = lru_cache(_SPANS)(self._find_functions)
+
+    def read(self, store: Store, paths: Sequence[str]) -> None:
+        """Read the links of some files."""
+        names = ["case_id", "path", "lines", "commit", "seen"]
+        rows = store.read("links", columns=names, where=[("path", "in", list(paths))])
+        for case, path, lines, commit, seen in zip(
+            *(rows[name].to_pylist() for name in names), strict=True
+        ):
+            if (commit, path) not in self._spans:
+                continue
+            self._measured[commit].add(path)
+            if case in (LINK_OUTSIDE, LINK_SET_UP):
+                self._shared[commit] |= self._functions(commit, path, lines)
+            elif self._latest.get(case) == (commit, seen):
+                self.of_case[case] |= self._functions(commit, path, lines)
+
+    def _find_functions(self, commit: str, path: str, lines: str | None) -> frozenset[Place]:
+        ran = set(lines_of(lines))
+        spans = self._spans[commit, path]
+        return frozenset((path, name) for name, span in spans if not ran.isdisjoint(span))
+
+    def common(self) -> dict[str, dict[str, frozenset[Any]]]:
+        """Return what holds for all cases of a commit."""
+        return {
+            "shared": {commit: frozenset(found) for commit, found in self._shared.items()},
+            "measured": {commit: frozenset(found) for commit, found in self._measured.items()},
+        }

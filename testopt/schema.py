@@ -92,7 +92,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "tokens": ("string", False),  # identifiers of the changed lines, space-separated
     },
     "links": {
-        "case_id": ("string", True),  # empty: outside of all cases; `|setup`: around them
+        "case_id": ("string", True),  # or LINK_OUTSIDE, LINK_SET_UP
         "path": ("string", True),  # empty: that the case was measured
         "lines": ("string", False),  # ranges: 3-7,12
         "commit": ("string", False),  # at which they were measured; null: files have changed
@@ -121,6 +121,9 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "method": ("string", True),  # version, and the issue date where one was used
     },
 }
+
+LINK_OUTSIDE: Final = ""  # the case of lines that ran outside of all cases, as imports do
+LINK_SET_UP: Final = "|setup"  # of lines that ran in the set-up or tear-down of any case
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     "commits": ("sha",),
@@ -245,8 +248,9 @@ class Selection:
         Share of regressing cases, in 0..1, that must be selected.
     budget_s, fraction : float, optional
         Most seconds of the selected cases, and most of their share of all time, in 0..1.
-    safe : bool
-        Select every case that coverage and imports say could be affected.
+    affected : mapping of str to str, optional
+        Cases that coverage and imports say could be affected, each with its reason: all of them
+        are selected. None: that was not asked for.
     must_run, run_all_on : tuple of str
         Globs of cases (or their files) that always run, and of changed files for which all do.
     required : mapping of str to str
@@ -259,13 +263,15 @@ class Selection:
         What the draws hash: the run, or commit and job.
     shadow : str
         Why all cases are executed although the plan leaves some out; empty where they are not.
+    at_once : bool
+        Leave cases out also where shadow has not yet shown that it may be done.
     """
 
     recall: float | None = None
     case_recall: float | None = None
     budget_s: float | None = None
     fraction: float | None = None
-    safe: bool = False
+    affected: Mapping[str, str] | None = None
     must_run: tuple[str, ...] = ()
     run_all_on: tuple[str, ...] = ()
     required: Mapping[str, str] = field(default_factory=dict)
@@ -274,6 +280,7 @@ class Selection:
     refresh: float = 0.01
     key: str = ""
     shadow: str = ""
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

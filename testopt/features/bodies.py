@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from testopt.features.impact import Touch
-from testopt.features.modules import Function, functions_of, parse
+from testopt.features.modules import functions_of, parse
 from testopt.features.paths import is_code, language_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 # What builds, installs or configures: every case may depend on it, and nothing names it.
 _BUILD: Final = re.compile(
@@ -36,12 +33,16 @@ def touch_of(path: str, old: str | None, new: str | None) -> Touch:
     Touch
         Files of other languages than Python, and what builds and configures, touch everything.
     """
+    if old is not None and old == new:
+        return Touch(path, "nothing")
     if _BUILD.search(path):
         return Touch(path, "everything")
-    if path.endswith(".pyi"):
-        return Touch(path, "nothing")
-    if not path.endswith(".py"):
+    if not path.endswith((".py", ".pyi")):
         return Touch(path, "everything" if _may_be_run(path) else "data")
+    return _program(path, old, new) if path.endswith(".py") else Touch(path, "nothing")
+
+
+def _program(path: str, old: str | None, new: str | None) -> Touch:
     before, after = (parse(text) if text is not None else None for text in (old, new))
     if before is None or after is None:
         return Touch(path, "module")
@@ -65,27 +66,24 @@ def _bodies(tree: ast.Module) -> dict[str, str]:
     return bodies
 
 
-def functions_at(text: str, lines: Iterable[int]) -> frozenset[str]:
-    """Return the functions to whose bodies some lines belong.
+def function_spans(text: str) -> list[tuple[str, range]]:
+    """Return the functions of a module with the lines of their bodies.
 
     Parameters
     ----------
     text : str
-        Source of a Python module.
-    lines : iterable of int
-        Line numbers from 1.
+        Source of a Python module; of one that cannot be parsed nothing is known.
 
     Returns
     -------
-    frozenset of str
-        Dotted names, as those of `touch_of`; the line of a `def` itself runs at import.
+    list of (str, range)
+        Dotted names, as those of `touch_of`, and line numbers from 1. The line of a `def` itself
+        runs at import and belongs to no function, unless the body stands on it.
     """
     tree = parse(text)
-    wanted = sorted(set(lines))
-    if tree is None or not wanted:
-        return frozenset()
-    return frozenset(name for name, node in functions_of(tree) if _runs(node, set(wanted)))
-
-
-def _runs(node: Function, lines: set[int]) -> bool:
-    return not lines.isdisjoint(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+    if tree is None:
+        return []
+    return [
+        (name, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+        for name, node in functions_of(tree)
+    ]

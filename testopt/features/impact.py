@@ -72,14 +72,17 @@ class Evidence:
         Of the cases whose coverage is known, as far as files that changed since are concerned.
     shared : mapping of str to frozenset of (path, dotted name)
         By commit, the functions that ran outside the body of any one case, as fixtures do.
+    measured : mapping of str to frozenset of str
+        By commit, those of the files that changed since of which any line was measured.
     since : mapping of str to tuple of Touch
-        By commit, what the program files have gone through until the head.
+        By commit, what the files have gone through until the head.
     """
 
     graph: ImportGraph
     home: Mapping[str, Place]
     traces: Mapping[str, Trace] = field(default_factory=dict)
     shared: Mapping[str, frozenset[Place]] = field(default_factory=dict)
+    measured: Mapping[str, frozenset[str]] = field(default_factory=dict)
     since: Mapping[str, tuple[Touch, ...]] = field(default_factory=dict)
 
 
@@ -232,16 +235,20 @@ class _Judge:
         if key not in self._fresh:
             since = self._evidence.since.get(trace.commit, ())
             self._fresh[key] = [touch for touch in since if self._concerns(touch, path)]
+        return all(self._is_untouched(trace, touch) for touch in self._fresh[key])
+
+    def _is_untouched(self, trace: Trace, touch: Touch) -> bool:
         shared = self._evidence.shared.get(trace.commit, frozenset())
-        return all(
+        measured = self._evidence.measured.get(trace.commit, frozenset())
+        return (
             touch.how == "bodies"
-            and all(
-                (touch.path, name) not in trace.ran
-                and (touch.path, name) not in shared
-                and number(called_name(name)) not in self._early
+            and touch.path in measured
+            and not any(
+                (touch.path, name) in trace.ran
+                or (touch.path, name) in shared
+                or number(called_name(name)) in self._early
                 for name in touch.functions
             )
-            for touch in self._fresh[key]
         )
 
     def _concerns(self, touch: Touch, path: str) -> bool:

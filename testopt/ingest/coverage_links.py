@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import InputFileError, TestoptError
 from testopt.ingest.junit_runs import resolver_of
-from testopt.schema import arrow_schema, digest
+from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, arrow_schema, digest
 from testopt.sources.coverage import CoverageData, ranges, read_coverage
 from testopt.sources.git import run_git
 from testopt.sources.junit import Suite
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from testopt.sources.identity import Resolver
     from testopt.store import Store
 
-OUTSIDE: Final = ""  # the case of lines that ran outside of all cases, as imports do
-SET_UP: Final = "|setup"  # of lines that ran in the set-up or tear-down of any case
 _PHASES: Final = frozenset({"setup", "run", "teardown"})
 _ROWS_PER_COMMIT: Final = 500_000
 _FOREIGN: Final = ("site-packages/", "dist-packages/", "lib/python")
@@ -140,7 +138,7 @@ class _Links:
             raise InputFileError(
                 f"{path} has no file of the repository", "measure there, or name it with --repo"
             )
-        measured = {case for known in cases for case in known} - {SET_UP, OUTSIDE}
+        measured = {case for known in cases for case in known} - {LINK_SET_UP, LINK_OUTSIDE}
         rows = [("", case) for case in sorted(measured)] + sorted(lines)
         key = digest(f"{data.digest}\0{self._commit}")
         new = False
@@ -168,7 +166,7 @@ class _Links:
     def _cases(self, context: str) -> list[str]:
         """Return the case that a context stands for, and where the lines count besides."""
         if not context:
-            return [OUTSIDE]
+            return [LINK_OUTSIDE]
         name, bar, phase = context.rpartition("|")
         if not bar or phase not in _PHASES:
             name, phase = context, "run"
@@ -176,7 +174,7 @@ class _Links:
         case = self._case(name) or self._case(name.rpartition("|")[2])
         if not case:
             return []
-        return [case] if phase == "run" else [case, SET_UP]
+        return [case] if phase == "run" else [case, LINK_SET_UP]
 
     def _case(self, name: str) -> str:
         """Return the id of a case by its node id, or by its dotted name; empty: it is none."""

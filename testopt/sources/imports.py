@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features.modules import ModuleFacts, read_module
+from testopt.schema import digest
 from testopt.sources.blobs import read_blobs
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ class Modules:
             texts = read_blobs(self._repo, batch)
             self._facts |= {name: read_module(texts.get(name, "\0")) for name in batch}
         return {path: self._facts[name] for path, name in objects.items()}
+
+    def put(self, text: str, path: str) -> str:
+        """Read a text that git does not have (yet); return the name it goes by here."""
+        name = f"{digest(text)}:{path}"
+        if name not in self._facts:
+            self._facts[name] = read_module(text)
+        return name
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return all facts as arrays, for a file without pickle."""
