@@ -18,6 +18,7 @@ COMMANDS = {
     "hotspots": "testopt.cli.hotspots",
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
+    "monitor": "testopt.cli.monitor",
     "rank": "testopt.cli.rank",
     "risk": "testopt.cli.risk",
     "store": "testopt.cli.store",

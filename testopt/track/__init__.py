@@ -88,7 +88,7 @@ def rules_of(settings: Settings) -> Rules:
 def record_of(track: Track) -> TrackRecord:
     """Return the evidence for or against a promotion."""
     last = track.plans[-1].time if track.plans else None
-    return TrackRecord(track.first, last, track.verdicts, drift_of(track))
+    return TrackRecord(track.first, last, track.verdicts, track.drift)
 
 
 def stale_of(track: Track, trained: datetime | None) -> str:
@@ -164,12 +164,13 @@ def _extended(track: Track, found: Judgement, seen: Iterable[tuple[str, float]])
     plans = [p for p in found.plans if p.run_id not in made]
     every = sorted([*track.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
-    return Track(
+    kept = Track(
         seen=tuple(sorted([*track.seen, *seen], key=lambda s: (s[1], s[0]))),
         first=min([*times, *([track.first] if track.first is not None else [])], default=None),
         plans=tuple(every),
         verdicts=tuple(sorted(verdicts.values(), key=lambda v: (v.known, v.run_id))),
     )
+    return replace(kept, drift=drift_of(kept))
 
 
 def verdicts_of(found: Judgement) -> list[Verdict]:

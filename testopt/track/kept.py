@@ -40,12 +40,15 @@ class Track:
         Such plans.
     verdicts : tuple of Verdict
         By the time at which they were known.
+    drift : str
+        What has changed among the newest plans; empty where nothing has.
     """
 
     seen: tuple[tuple[str, float], ...] = ()
     first: float | None = None
     plans: tuple[LoggedPlan, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    drift: str = ""
 
     def since(self, time: float) -> int:
         """Return how many runs came after a time, in seconds since 1970."""
@@ -75,6 +78,7 @@ def save(store: Store, track: Track) -> None:
         "format": _FORMAT,
         "seen": track.seen[-_SEEN:],
         "first": track.first,
+        "drift": track.drift,
         "plans": [{**asdict(plan), "policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
         "verdicts": [
             {**asdict(verdict), "scores": verdict.scores[:_SCORES]}
@@ -93,6 +97,7 @@ def _parse(document: Mapping[str, Any]) -> Track:
         None if first is None else _time(first),
         tuple(_plan(row) for row in document["plans"]),
         tuple(_verdict(row) for row in document["verdicts"]),
+        str(document["drift"]),
     )
 
 

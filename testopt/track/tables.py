@@ -141,7 +141,7 @@ def _filled(store: Store, runs: Sequence[PastRun], new: Collection[str]) -> list
         where=[("run_id", "in", sorted(new)), ("outcome", "in", sorted(FAILING))],
         dictionary=["case_id"],
     )
-    where = [ids, ("case_id", "in", failing["case_id"].unique().cast("string").combine_chunks())]
+    where = [ids, ("case_id", "in", failing["case_id"].unique().to_pylist())]
     outcomes = _last_outcomes(store, where)
     guesses = _guesses(store, where)
     paths: dict[str, set[str]] = defaultdict(set)

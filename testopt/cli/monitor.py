@@ -1,0 +1,185 @@
+"""``testopt monitor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from testopt.cli.common import Context, print_json, printable, time_option
+from testopt.errors import GateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testopt.monitor import Monitor
+    from testopt.monitor.calibration import Calibration
+    from testopt.monitor.realised import Miss, PlanGroup, SelectReport, Share
+
+_GATES = ("misses", "calibration", "drift", "fallback")
+_SHOWN = 20
+
+
+@click.command("monitor")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=time_option,
+    help="Report on runs from then on (default: all of them).",
+)
+@click.option(
+    "--fail-on",
+    "gates",
+    type=click.Choice(_GATES),
+    multiple=True,
+    help="Exit with 1 on this; may be given several times.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def command(ctx: Context, *, since: datetime | None, gates: tuple[str, ...], as_json: bool) -> None:
+    """Say what plans missed and saved, and whether cases may be left out.
+
+    In shadow everything runs, so that all is known. Where cases are left out, a failing one is
+    found by the next run of everything, and charged to the change that caused it.
+
+    \b
+    Example:
+      testopt monitor
+      testopt monitor --since 2026-03-01 --fail-on misses --fail-on drift
+    """
+    from testopt.monitor import monitor
+    from testopt.store import Store
+    from testopt.track import rules_of
+
+    report = monitor(
+        store=Store.open(ctx.store_url),
+        rules=rules_of(ctx.settings),
+        since=since,
+        seed=ctx.settings.seed,
+    )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _show(report)
+    failed = [f"{gate}: {report.troubles[gate]}" for gate in gates if gate in report.troubles]
+    if failed:
+        raise GateError(
+            "; ".join(failed), "look at the runs that are listed, or run: testopt train"
+        )
+
+
+def _show(report: Monitor) -> None:
+    stands = {"select": "green", "shadow": "blue"}.get(report.trust.state, "yellow")
+    click.secho(f"{report.trust.state}: ", fg=stands, nl=False)
+    click.echo(printable(report.trust.why))
+    click.echo(f"{report.runs} runs, {report.plans} with a plan that could leave cases out")
+    if report.shadow:
+        click.echo("\nwhere every case ran")
+        for group in report.shadow:
+            _show_group(group, _name(group))
+    if report.seeded is not None:
+        click.echo("\non seeded faults, which do not count")
+        _show_group(report.seeded, "all plans")
+    if report.select is not None:
+        _show_select(report.select)
+    _show_misses(report.misses)
+    if report.calibration is not None:
+        _show_calibration(report.calibration)
+    _show_gates(report)
+
+
+def _show_gates(report: Monitor) -> None:
+    click.echo()
+    for gate in _GATES:
+        trouble = report.troubles.get(gate)
+        click.secho(f"{gate:12}", fg="yellow" if trouble else "green", nl=False)
+        click.echo(printable(trouble) if trouble else "fine")
+    for why, count in report.fallbacks:
+        click.echo(f"  {count} of {report.last_plans} plans fell back: {printable(why)}")
+
+
+def _name(group: PlanGroup) -> str:
+    if not group.mode:
+        return "all plans"
+    recall = "" if group.recall is None else f", recall {group.recall:g}"
+    return f"{group.mode}, bundle {group.bundle or 'none'}{recall}"
+
+
+def _show_group(group: PlanGroup, name: str) -> None:
+    click.echo(f"  {printable(name)}: {group.runs} runs")
+    click.echo(f"    regressions caught  {_share(group.caught)}")
+    click.echo(f"    regressing cases    {_share(group.cases)}")
+    click.echo(f"    false greens        {_share(group.false_greens, 'green-looking runs')}")
+    saved = group.saved_s / group.seconds if group.seconds else 0.0
+    click.echo(
+        f"    would have saved    {group.saved_s:.1f} of {group.seconds:.1f} s ({saved:.0%}), "
+        f"keeping {group.kept.count} of {group.kept.of} cases"
+    )
+
+
+def _share(share: Share, of: str = "") -> str:
+    if not share.of:
+        return f"none yet{' of ' + of if of else ''}"
+    text = f"{share.count} of {share.of}{' ' + of if of else ''}"
+    return f"{text} = {share.count / share.of:.3f} ({share.low:.3f} to {share.high:.3f})"
+
+
+def _show_select(select: SelectReport) -> None:
+    click.echo(
+        f"\nwhere cases were left out: {select.runs} runs, {select.explored} drawn to run all"
+    )
+    whole = select.seconds + select.saved_s
+    saved = select.saved_s / whole if whole else 0.0
+    click.echo(
+        f"    cases               {select.executed} ran, {select.left_out} were left out, "
+        f"{select.refreshed} ran by the draw alone"
+    )
+    click.echo(f"    saved               {select.saved_s:.1f} of {whole:.1f} s ({saved:.0%})")
+    click.echo(f"    caught, known yet   {_share(select.realised)}")
+    click.echo(f"    unbiased, all ran   {_share(select.explored_recall)}")
+    if select.weighted is not None:
+        weighted = select.weighted
+        click.echo(
+            f"    regressing cases    {weighted.recall:.3f} ({weighted.low:.3f} to "
+            f"{weighted.high:.3f}) by inverse propensity, {weighted.found} found by a draw"
+        )
+
+
+def _show_misses(misses: Sequence[Miss]) -> None:
+    if misses:
+        click.echo("\nmissed")
+    for miss in misses[-_SHOWN:]:
+        _show_miss(miss)
+    if len(misses) > _SHOWN:
+        click.echo(f"  and {len(misses) - _SHOWN} before these (--json has all)")
+
+
+def _show_miss(miss: Miss) -> None:
+    day = f"{datetime.fromtimestamp(miss.time, UTC):%Y-%m-%d}"
+    where = "" if miss.found_in == miss.run_id else f", found in {printable(miss.found_in)}"
+    commit = (miss.commit or "no commit")[:12]
+    click.echo(f"  {day} {printable(commit)} {miss.mode}, run {printable(miss.run_id)}{where}")
+    for case in miss.cases[:_SHOWN]:
+        click.echo(f"    {printable(case)}")
+    if len(miss.cases) > _SHOWN:
+        click.echo(f"    and {len(miss.cases) - _SHOWN} more")
+    if len(miss.candidates) > 1:
+        names = (f"{(commit or run)[:12]} ({share:.0%})" for run, commit, share in miss.candidates)
+        click.echo(printable(f"    caused by one of: {', '.join(names)}"))
+
+
+def _show_calibration(found: Calibration) -> None:
+    click.echo(f"\nprobabilities of {found.cases} cases in {found.runs} runs")
+    click.echo(
+        f"    failed              {found.failed} of {found.expected:.1f} expected "
+        f"({found.low:.2f} to {found.high:.2f} times as many)"
+    )
+    click.echo(
+        f"    calibration error   {found.error:.4f}; Brier {found.brier:.5f}, of the mean rate "
+        f"{found.brier_of_rate:.5f}"
+    )
+    click.echo("    predicted  observed  cases")
+    for cases, predicted, observed, _ in found.table:
+        click.echo(f"    {predicted:9.4f} {observed:9.4f} {cases:6d}")

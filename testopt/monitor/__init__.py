@@ -1,0 +1,177 @@
+"""Whether a selection can be trusted: what plans would have missed and saved, or did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from testopt import track
+from testopt.errors import BundleError, EmptyStoreError
+from testopt.estimators.promotion import Rules, evidence_against, promotion
+from testopt.monitor.calibration import Calibration, calibration_of
+from testopt.monitor.realised import Miss, PlanGroup, SelectReport, groups_of, misses_of, select_of
+from testopt.monitor.rows import plan_rows
+from testopt.snapshot import current_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testopt.estimators.promotion import Trust
+    from testopt.schema import Policy
+    from testopt.store import Store
+    from testopt.track.tables import Judgement
+
+__all__ = ["Monitor", "monitor"]
+
+_LAST: Final = 50  # plans of which it is counted how many fell back
+_SHARE: Final = 0.1  # of them: more is trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """What became of the plans.
+
+    Attributes
+    ----------
+    trust : Trust
+        Where the selection stands.
+    runs, plans : int
+        Runs judged, and those of them that had a plan that could leave cases out.
+    shadow : tuple of PlanGroup
+        Plans of runs in which every case ran, all together first, then by what decided.
+    seeded : PlanGroup or None
+        The same for runs of seeded faults, and for plans whose promise rests on these.
+    select : SelectReport or None
+        Runs that did leave cases out.
+    misses : tuple of Miss
+        Regressions of which nothing was selected, oldest first.
+    calibration : Calibration or None
+        Of the probabilities of plans by a bundle.
+    drift : str
+        What has changed; empty where nothing has.
+    fallbacks : tuple of (str, int)
+        Why plans among the last 50 were in the original order, and how many.
+    last_plans : int
+        How many plans that was looked for in.
+    troubles : mapping of str to str
+        What is wrong, in words, by the gate that it fails.
+    """
+
+    trust: Trust
+    runs: int
+    plans: int
+    shadow: tuple[PlanGroup, ...]
+    seeded: PlanGroup | None
+    select: SelectReport | None
+    misses: tuple[Miss, ...]
+    calibration: Calibration | None
+    drift: str
+    fallbacks: tuple[tuple[str, int], ...]
+    last_plans: int
+    troubles: Mapping[str, str]
+
+
+def monitor(
+    *,
+    store: Store,
+    rules: Rules | None = None,
+    since: datetime | None = None,
+    seed: int = 0,
+) -> Monitor:
+    """Join the plans of past runs with what came of them.
+
+    All is read from the tables, and the track record that plans read is made anew.
+
+    Parameters
+    ----------
+    store : Store
+    rules : Rules, optional
+        Of promotion.
+    since : datetime, optional
+        Report on runs from then on; where the selection stands follows from all.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Monitor
+
+    Raises
+    ------
+    EmptyStoreError
+        When no plan was ever recorded.
+    StoreError
+        When a table cannot be read.
+    """
+    rules = rules or Rules()
+    kept, found = track.rebuild(store)
+    if not found.policies:
+        raise EmptyStoreError(
+            "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
+        )
+    start = -1.0 if since is None else since.timestamp()
+    times = {run.run_id: run.time for run in found.runs}
+    recent = {i: p for i, p in found.policies.items() if times[i] >= start}
+    rows = plan_rows(store, list(recent))
+    groups, seeded = groups_of(found, recent, rows)
+    select = select_of(found, recent, rows)
+    calibration = calibration_of(rows, list(recent.values()), seed=seed)
+    record = track.record_of(kept)
+    fallbacks, last_plans = _fallbacks(found)
+    misses = misses_of(found, recent)
+    troubles = {
+        "misses": _too_many(kept, rules, start),
+        "calibration": "" if calibration is None else calibration.trouble,
+        "drift": record.drift,
+        "fallback": _too_often(fallbacks, last_plans),
+    }
+    return Monitor(
+        trust=promotion(record, rules, stale=track.stale_of(kept, _trained(store))),
+        runs=sum(time >= start for time in times.values()),
+        plans=sum(policy.selects for policy in recent.values()),
+        shadow=groups,
+        seeded=seeded,
+        select=select,
+        misses=misses,
+        calibration=calibration,
+        drift=record.drift,
+        fallbacks=fallbacks,
+        last_plans=last_plans,
+        troubles={gate: text for gate, text in troubles.items() if text},
+    )
+
+
+def _trained(store: Store) -> datetime | None:
+    """Return when the last run was that the bundle knows; None where there is no bundle."""
+    try:
+        bundle = current_bundle(store)
+    except BundleError:
+        return None
+    return None if bundle is None else datetime.fromisoformat(bundle.manifest["window"]["last"])
+
+
+def _too_many(kept: track.Track, rules: Rules, start: float) -> str:
+    judged = [v for v in kept.verdicts if v.known >= start]
+    if evidence_against(judged) < 1.0 / rules.level:
+        return ""
+    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
+    return (
+        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
+        f"(beyond chance at level {rules.level:g})"
+    )
+
+
+def _fallbacks(found: Judgement) -> tuple[tuple[tuple[str, int], ...], int]:
+    planned = [found.policies[r.run_id] for r in found.runs if r.run_id in found.policies]
+    last: list[Policy] = planned[-_LAST:]
+    why = Counter(policy.fell_back for policy in last if policy.fell_back)
+    return tuple(why.most_common()), len(last)
+
+
+def _too_often(fallbacks: tuple[tuple[str, int], ...], plans: int) -> str:
+    total = sum(count for _, count in fallbacks)
+    if total < max(_SHARE * plans, 1):
+        return ""
+    return f"{total} of the last {plans} plans fell back to the original order: {fallbacks[0][0]}"
