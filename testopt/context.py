@@ -44,12 +44,13 @@ class Here:
 
     Attributes
     ----------
+    change : Change
     repo : Path or None
+        Top folder of the repository.
     job : str
         Empty where nobody says.
     commit, branch : str or None
         What is checked out, or named by the user or the CI system.
-    change : Change
     ci_run : str or None
         The CI system's name of the pipeline with its attempt.
     is_fork : bool
@@ -57,14 +58,14 @@ class Here:
     began : datetime
     """
 
-    repo: Path | None
-    job: str
-    commit: str | None
-    branch: str | None
     change: Change
-    ci_run: str | None
-    is_fork: bool
-    began: datetime
+    repo: Path | None = None
+    job: str = ""
+    commit: str | None = None
+    branch: str | None = None
+    ci_run: str | None = None
+    is_fork: bool = False
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def find_here(
@@ -106,11 +107,11 @@ def find_here(
             previous = previous_commit(store, branch=branch, job=context.job, before=began)
         change = find_change(repo, base=said.base, head=said.commit, ci=ci, previous=previous)
     return Here(
+        change or Change(known=False, why="there is no repository"),
         repo=repo,
         job=context.job,
         commit=commit,
         branch=branch,
-        change=change or Change(known=False, why="there is no repository"),
         ci_run=ci.run if ci else None,
         is_fork=bool(ci and ci.is_fork),
         began=began,

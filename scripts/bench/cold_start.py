@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from measuring import measure
 from ranking import Set, find_sets, score
 
+from testopt.context import Here
 from testopt.features.affinity import NAMES, TextAffinity
 from testopt.features.frames import Query
 from testopt.plan import plan
@@ -59,7 +60,7 @@ def predict(one: Set, repo: Path, work: Path) -> dict[str, Path]:
     made: dict[str, list[dict[str, Any]]] = {"testopt": [], "words": []}
     for name, run, cases in runs_of(one.results):
         change = Change(base=run.base, head=run.commit)
-        planned = plan(cases=cases, change=change, store=None, sources=sources)
+        planned = plan(cases=cases, here=Here(change), store=None, sources=sources)
         rank = {case.case_id: case.rank for case in planned.cases}
         x = TextAffinity().read(sources.add(Query(run, cases)))[:, NAMES.index("words")]
         by_words = np.argsort(np.argsort(-np.nan_to_num(x), kind="stable")) + 1

@@ -86,11 +86,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
     made = plan(
         cases=ids,
-        change=here.change,
+        here=here,
         store=store,
-        job=here.job,
-        branch=here.branch,
-        now=here.began,
         sources=sources,
     )
     if sources is not None:

@@ -162,11 +162,8 @@ class Engine:
             self._sources = Sources(place.repo, place.store)
         self._plan = plan.plan(
             cases=cases,
-            change=place.here.change,
+            here=place.here,
             store=place.store,
-            job=place.here.job,
-            branch=place.here.branch,
-            now=place.here.began,
             sources=self._sources,
             strict=True,
         )
@@ -227,7 +224,7 @@ class Engine:
         self, ran: Sequence[str], request: Mapping[str, Any]
     ) -> Sequence[Mapping[str, Any]]:
         """Return the plan as rows; one that fell back says why, also where none was made."""
-        from testopt.plan import original
+        from testopt.plan import original, prediction_rows
 
         plan, fell_back = self._plan, str(request.get("fell_back") or "")
         if plan is None:
@@ -235,23 +232,7 @@ class Engine:
                 return []
             plan = original(ran, self._where().here.change, fell_back)
         mode = str(request.get("mode") or self._mode)
-        policy = f"{plan.policy} {mode}"
-        if plan.degraded or fell_back:
-            why = fell_back or plan.note
-            policy = f"none {mode}: {why.removeprefix('original order: ')}"
-        executed = set(ran)
-        return [
-            {
-                "case_id": case.case_id,
-                "probability": case.probability,
-                "rank": case.rank,
-                "selected": case.selected,
-                "executed": case.case_id in executed,
-                "reason": case.reason,
-                "policy": policy,
-            }
-            for case in plan.cases
-        ]
+        return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 
     @staticmethod
     def _short(place: Workplace) -> str:

@@ -100,7 +100,7 @@ class TrackRecord:
 class Trust:
     """Where a selection stands, in one line, with the counts since it was last in shadow.
 
-    ``state`` is ``shadow`` before the promotion and after one that misses have ended,
+    ``state`` is ``shadow`` before the promotion and after one that misses have ended (``fallen``),
     ``select`` while cases may be left out, and ``rolled back`` while something stands in the way.
     """
 
@@ -109,6 +109,7 @@ class Trust:
     regressions: int = 0
     misses: int = 0
     days: float = 0.0
+    fallen: bool = False
 
     @property
     def selects(self) -> bool:
@@ -217,9 +218,10 @@ def _in_shadow(
     allowed = sum(v.allowed for v in since)
     if misses > allowed:
         why += f", {misses} missed where {allowed:.1f} are allowed"
-    if start is not None and record.first is not None and start > record.first:
+    fallen = start is not None and record.first is not None and start > record.first
+    if start is not None and fallen:
         why += f"; rolled back on {_day(start)} for its misses"
-    return Trust("shadow", why, n, misses, days)
+    return Trust("shadow", why, n, misses, days, fallen)
 
 
 def _day(seconds: float) -> str:

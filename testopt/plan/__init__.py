@@ -2,80 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import reads_sources, untrained_score
 from testopt.estimators.experts import EXPERTS, Standing, evidence_of, worth
 from testopt.estimators.ordering import run_order
+from testopt.estimators.threshold import selection_score
 from testopt.features.frames import Query
 from testopt.features.pipeline import NAMES, FeatureState
 from testopt.features.reasons import reasons
+from testopt.plan.forced import forced_cases, why_all
+from testopt.plan.rows import prediction_rows
+from testopt.plan.selection import Candidates, Choice, choose, everything
+from testopt.plan.trust import check_learning, evidence_now, trusted
 from testopt.schema import Change, Plan, PlannedCase, Run
 from testopt.snapshot import current, current_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from testopt.bundle import Bundle
+    from testopt.context import Here
+    from testopt.estimators.promotion import Rules
     from testopt.features.texts import Texts
+    from testopt.schema import Selection
     from testopt.snapshot import Sources
     from testopt.store import Store
+
+__all__ = ["original", "plan", "prediction_rows"]
 
 
 def plan(
     *,
     cases: Sequence[str],
-    change: Change,
+    here: Here,
     store: Store | None,
-    job: str = "",
-    branch: str | None = None,
-    now: datetime | None = None,
     sources: Sources | None = None,
     strict: bool = False,
+    selection: Selection | None = None,
+    rules: Rules | None = None,
 ) -> Plan:
-    """Order the cases of a run about to start.
+    """Order the cases of a run about to start, and say which of them may be left out.
 
     Parameters
     ----------
     cases : sequence of str
         Case ids as collected; repeats keep their places behind the first.
-    change : Change
-        What the run is for.
+    here : Here
+        What the run is for and where it happens: "failed in the last run" means here. Only what
+        was known before it began is used.
     store : Store or None
         History and bundle; without one closeness to the change decides where the sources are
         read, else the order stays as it is.
-    job, branch : str
-        Where the run happens: "failed in the last run" means here.
-    now : datetime, optional
-        Only what was known before is used; default: the present.
     sources : Sources, optional
         Reads what the sources say of the change and the cases.
     strict : bool
         Keep the original order where there is a bundle that cannot be used; otherwise what is
         known without one decides.
+    selection : Selection, optional
+        What may be left out, completed by `testopt.plan.request.completed`; default: nothing.
+    rules : Rules, optional
+        When a selection is trusted; default: always.
 
     Returns
     -------
     Plan
-        All cases, selected; ``degraded`` with the reason where the order is the original one.
+        ``degraded`` with the reason where the order is the original one; all cases run then.
+
+    Raises
+    ------
+    UsageError
+        Where cases would be left out and nothing would ever show what that misses.
     """
-    unique = list(dict.fromkeys(cases))
+    unique, change = list(dict.fromkeys(cases)), here.change
     try:
-        known = _known(store, now)
+        known = _known(store, here.began)
     except StoreError as error:
-        return original(unique, change, error.message)
+        return original(unique, change, error.message, selection)
     if strict and store is not None and known.trouble:
-        return original(unique, change, known.trouble)
+        return original(unique, change, known.trouble, selection)
     text = sources.of_change(unique, change) if sources is not None else None
     if known.bundle is None and known.state.history.tick == 0 and text is None:
-        return original(unique, change, known.trouble or "there is no history yet")
-    run = Run("", now or datetime.now(UTC), job, change.head, change.base, branch)
-    ordered, way = _ordered(known, Query(run, unique, change.files, text))
-    note = "; ".join(filter(None, [_source(known, text), way, known.stale, _unknown(change)]))
-    return Plan(ordered, change, _policy(known), note)
+        return original(unique, change, known.trouble or "there is no history yet", selection)
+    run = Run("", here.began, here.job, change.head, change.base, here.branch)
+    view = _view(known, Query(run, unique, change.files, text))
+    made = Plan(_planned(view), change, _policy(known), _note(known, view, change))
+    if selection is None:
+        return made
+    if store is not None and rules is not None:
+        selection = trusted(selection, store, rules, known.bundle)
+    choice = _chosen(known, view, change, selection, store)
+    check_learning(choice, selection, store)
+    return replace(
+        made,
+        cases=_planned(view, choice),
+        promise=choice.promise,
+        mode="shadow" if selection.shadow else "select",
+        explored=choice.explored,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +129,104 @@ def _known(store: Store | None, now: datetime | None) -> _Known:
     return _Known(found.state, bundle, found.stale, trouble)
 
 
-def _ordered(known: _Known, query: Query) -> tuple[tuple[PlannedCase, ...], str]:
-    """Return the cases in order, and in words which way of ordering was chosen."""
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is known of each case; all arrays of shape (n,), but for the features."""
+
+    query: Query
+    x: NDArray[np.float32]
+    p: NDArray[np.float64]
+    seconds: NDArray[Any]
+    score: NDArray[np.float64]
+    order: NDArray[np.int64]
+    reasons: list[str]
+    way: str
+
+
+def _view(known: _Known, query: Query) -> _View:
     state = known.state
     x = state.read(query)
     seconds = state.history.seconds(query)
     p = untrained_score(x, NAMES) if known.bundle is None else known.bundle.probability(x)
-    why = reasons(x, NAMES)
     standing = Standing() if known.bundle is None else known.bundle.standing
     sources = reads_sources(x, NAMES)
     expert = EXPERTS[standing.speaker(sources=sources)]
     value = worth(expert, evidence_of(x, NAMES, p))
-    order = run_order(value, seconds, query.cases, exponent=expert.cost)
-    cases = (
-        PlannedCase(
-            query.cases[i], rank, float(p[i]), float(seconds[i]), selected=True, reason=why[i]
-        )
-        for rank, i in enumerate(order.tolist(), 1)
+    return _View(
+        query,
+        x,
+        p,
+        seconds,
+        score=selection_score(x, NAMES, p, seconds, expert=expert),
+        order=run_order(value, seconds, query.cases, exponent=expert.cost),
+        reasons=reasons(x, NAMES),
+        way="" if known.bundle is None else standing.note(sources=sources),
     )
-    return tuple(cases), "" if known.bundle is None else standing.note(sources=sources)
 
 
-def original(cases: Sequence[str], change: Change, why: str) -> Plan:
-    """Return the plan that leaves different cases in their order, and says why."""
+def _chosen(
+    known: _Known, view: _View, change: Change, selection: Selection, store: Store | None
+) -> Choice:
+    """Return what is left out, and what may be promised of that."""
+    why = why_all(change, selection)
+    if why:
+        return everything(view.query.cases, selection, why)
+    forced = forced_cases(view.query, view.x, selection, history=known.state.history.tick > 0)
+    candidates = Candidates(view.query.cases, view.score, view.seconds, forced)
+    return choose(candidates, selection, evidence_now(known.bundle, store))
+
+
+def _planned(view: _View, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
+    """Return the cases in their order, with what became of each where some may be left out."""
+    planned = []
+    for rank, i in enumerate(view.order.tolist(), 1):
+        case, why = view.query.cases[i], view.reasons[i]
+        one = PlannedCase(
+            case, rank, float(view.p[i]), float(view.seconds[i]), selected=True, reason=why
+        )
+        planned.append(one if choice is None else _decided(one, choice, i, float(view.score[i])))
+    return tuple(planned)
+
+
+def _decided(case: PlannedCase, choice: Choice, i: int, score: float) -> PlannedCase:
+    forced = choice.forced.get(case.case_id, "")
+    said = forced if forced and forced not in case.reason else ""
+    return replace(
+        case,
+        selected=bool(choice.selected[i]),
+        runs=bool(choice.runs[i]),
+        must_run=bool(forced),
+        propensity=float(choice.propensity[i]),
+        score=score,
+        reason="; ".join(filter(None, [said, case.reason])),
+    )
+
+
+def original(
+    cases: Sequence[str], change: Change, why: str, selection: Selection | None = None
+) -> Plan:
+    """Return the plan that leaves different cases in their order, and says why; all run."""
     rows = (
         PlannedCase(case, rank, 0.0, 0.0, selected=True, reason="original order")
         for rank, case in enumerate(cases, 1)
     )
-    return Plan(tuple(rows), change, "none", f"original order: {why}", degraded=True)
+    made = Plan(tuple(rows), change, "none", f"original order: {why}", degraded=True)
+    if selection is None:
+        return made
+    promise = everything(cases, selection, why).promise
+    return replace(made, promise=promise, mode="shadow" if selection.shadow else "select")
+
+
+def _note(known: _Known, view: _View, change: Change) -> str:
+    """Return in one line where the order comes from."""
+    text = view.query.text
+    parts = [
+        _source(known, text),
+        view.way,
+        known.stale,
+        _unknown(change),
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def _policy(known: _Known) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.features.paths import path_text
-from testopt.sources.git import GitStream
+from testopt.sources.git import GitStream, run_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +61,32 @@ def _message(record: bytes) -> Message:
     sha, parents, message = head.split(b"\x02", 2)
     paths = [path_text(name.lstrip(b"\n")) for name in names.split(b"\0") if name.strip(b"\n")]
     return Message(sha.decode(), len(parents.split()), message.decode("utf-8", "replace"), paths)
+
+
+def commit_saying(repo: Path, words: str, *, base: str, head: str | None) -> str:
+    """Return the newest commit of a change whose message holds some words, in any case.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    words : str
+        Taken literally.
+    base, head : str
+        Full hashes; None: what is checked out.
+
+    Returns
+    -------
+    str
+        Short hash; empty where no message holds them.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails.
+    """
+    command = (
+        "log", "-1", "--format=%h", "--no-show-signature", "--no-color", "-i", "--fixed-strings",
+        f"--grep={words}", f"{base}..{head or 'HEAD'}", "--",
+    )  # fmt: skip
+    return run_git(repo, *command).decode().strip()

@@ -1,0 +1,82 @@
+"""The cases that must run, each with its reason, from features, rules and the user's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testopt.estimators.threshold import must_run
+from testopt.features.mustrun import always_run, beside_data, why_everything
+from testopt.features.pipeline import NAMES
+from testopt.sources.locate import Locator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query
+    from testopt.schema import Change, FileChange, Selection
+
+
+def why_all(change: Change, selection: Selection) -> str:
+    """Return why every case must run; empty where none of the rules says so."""
+    if selection.run_all:
+        return selection.run_all
+    if not change.known:
+        return f"the change is unknown: {change.why}"
+    return why_everything(change.files, selection.run_all_on)
+
+
+def forced_cases(
+    query: Query, x: NDArray[np.float32], selection: Selection, *, history: bool
+) -> dict[str, str]:
+    """Return the cases that must run, each with the strongest reason.
+
+    Parameters
+    ----------
+    query : Query
+        Cases and changed files.
+    x : ndarray of float32, shape (n, n_features)
+        Features of the cases.
+    selection : Selection
+    history : bool
+        Whether any run is known; without, no case is called new.
+    """
+    edited = x[:, NAMES.index("in_change")]
+    unread = [case for case, e in zip(query.cases, edited, strict=True) if np.isnan(e)]
+    return {
+        **beside_data(query.cases, query.files),
+        **_in_changed_files(unread, query.files),
+        **dict(_from_features(query.cases, x, history=history)),
+        **always_run(query.cases, selection.must_run),
+        **selection.required,
+    }
+
+
+def _from_features(
+    cases: Sequence[str], x: NDArray[np.float32], *, history: bool
+) -> Iterator[tuple[str, str]]:
+    edited = x[:, NAMES.index("in_change")]
+    new = np.nan_to_num(x[:, NAMES.index("executions")]) == 0
+    must = must_run(x, NAMES)
+    if not history:
+        must = edited > 0
+    for i in np.flatnonzero(must).tolist():
+        if edited[i] >= 1.0:
+            yield cases[i], "the test itself was changed"
+        elif history and new[i]:
+            yield cases[i], "new case"
+        elif edited[i] > 0.0:
+            yield cases[i], "a fixture or helper beside it was changed"
+        else:
+            yield cases[i], "failed in the previous run"
+
+
+def _in_changed_files(cases: Sequence[str], files: Sequence[FileChange]) -> dict[str, str]:
+    """Return the cases whose files are in the change, where no source tells them apart."""
+    if not cases or not files:
+        return {}
+    changed = Locator(file.path for file in files)
+    return {case: "its file was changed" for case in cases if changed.find(case)[0]}

@@ -1,0 +1,90 @@
+"""What the user asks of a selection, completed by the settings and by the change itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import RepositoryError, UsageError
+from testopt.sources.messages import commit_saying
+
+if TYPE_CHECKING:
+    from testopt.context import Here
+    from testopt.schema import Selection
+    from testopt.settings import Settings
+
+RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything runs
+
+
+def completed(
+    selection: Selection, *, settings: Settings, here: Here, run_id: str = ""
+) -> Selection:
+    """Return a selection with all that the settings and the change say of it.
+
+    Parameters
+    ----------
+    selection : Selection
+        What the user asks on the command line; without recall, budget and impact the recall of
+        the settings counts.
+    settings : Settings
+        Recall, rules for what must run, shares of the draws.
+    here : Here
+        The change, whose messages may ask that everything runs.
+    run_id : str
+        Identity of the run, which the draws follow from; empty: commit and job.
+
+    Raises
+    ------
+    UsageError
+        For shares outside 0..1 and budgets that are not positive.
+    """
+    asked = (selection.recall, selection.case_recall, selection.budget_s, selection.fraction)
+    bare = all(value is None for value in asked) and selection.affected is None
+    whole = replace(
+        selection,
+        recall=settings.recall if bare else selection.recall,
+        must_run=(*settings.must_run, *selection.must_run),
+        run_all_on=(*settings.run_all_on, *selection.run_all_on),
+        run_all=selection.run_all or _run_all(settings, here),
+        explore=settings.explore,
+        refresh=settings.refresh,
+        key=run_id or _key(here),
+    )
+    _check(whole)
+    return whole
+
+
+def _check(selection: Selection) -> None:
+    shares = {
+        "recall": selection.recall,
+        "case recall": selection.case_recall,
+        "fraction": selection.fraction,
+        "explore": selection.explore,
+        "refresh": selection.refresh,
+    }
+    for name, share in shares.items():
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise UsageError(f"{name} is {share:g}", "it takes a share from 0 to 1, such as 0.95")
+    if selection.budget_s is not None and not selection.budget_s > 0.0:
+        raise UsageError(f"the budget is {selection.budget_s:g} s", "it takes a time above 0")
+
+
+def _run_all(settings: Settings, here: Here) -> str:
+    """Return who asks that everything runs; empty where nobody does."""
+    if settings.run_all:
+        named = settings.origin.get("run_all") == "environment"
+        return f"{'TESTOPT_RUN_ALL' if named else 'the setting run_all'} asks for it"
+    change = here.change
+    if here.repo is None or not change.known or change.base is None:
+        return ""
+    try:
+        commit = commit_saying(here.repo, RUN_ALL, base=change.base, head=change.head)
+    except RepositoryError as error:
+        return f"the messages of the change cannot be read: {error.message}"
+    return f"commit {commit} asks for it" if commit else ""
+
+
+def _key(here: Here) -> str:
+    """Return what the draws follow from where no run has a name yet."""
+    where = here.commit or f"{here.began:%Y-%m-%d}"
+    return f"{where}\0{here.job}"
