@@ -376,8 +376,8 @@ class Policy:
         Why the order is the original one; empty where it is not.
     kind : str
         That of the promise; empty where nothing was to be left out.
-    recall, threshold : float, optional
-        Of the promise.
+    recall, threshold, low : float, optional
+        Of the promise; ``low`` is the least recall by its interval.
     explored : bool
         Whether the draw fell on the change, so that everything ran.
     seeded : bool
@@ -390,8 +390,15 @@ class Policy:
     kind: str = ""
     recall: float | None = None
     threshold: float | None = None
+    low: float | None = None
     explored: bool = False
     seeded: bool = False
+
+    @property
+    def allowed(self) -> float | None:
+        """Share of regressions that the plan may miss; None where nothing was said of that."""
+        bound = {"promise": self.recall, "estimate": self.low}.get(self.kind)
+        return None if bound is None else min(max(1.0 - bound, 0.0), 1.0)
 
     @property
     def selects(self) -> bool:
@@ -444,13 +451,51 @@ class RiskPart:
 
 
 @dataclass(frozen=True, slots=True)
+class HunkRisk:
+    """Changed lines that belong together, and the probability if they had changed alone.
+
+    ``first`` and ``last`` count from 1 in the file after the change (before it, where the change
+    deletes the file); ``name`` is the function or class around them, empty where there is none.
+    """
+
+    first: int
+    last: int
+    name: str
+    probability: float
+    added: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
+class CatchingTest:
+    """A case that may catch a defect in a file, and why.
+
+    ``covers`` tells that it ran lines of the file, ``failed`` in how many of the ``changes`` of
+    the file, as far as runs are known, it failed.
+    """
+
+    case_id: str
+    covers: bool
+    failed: int
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileRisk:
-    """A file of a change, and the probability of a defect if it had changed alone."""
+    """A file of a change, and the probability of a defect if it had changed alone.
+
+    ``hunks`` are the riskiest places, ``tests`` the likeliest of the ``n_tests`` that may catch a
+    defect there; ``n_tests`` is None where nothing is known of tests, or the file is none of the
+    program.
+    """
 
     path: str
     probability: float
     added: int | None = None
     deleted: int | None = None
+    hunks: tuple[HunkRisk, ...] = ()
+    tests: tuple[CatchingTest, ...] = ()
+    n_tests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +504,8 @@ class Risk:
 
     ``percentile`` is the share of the last changes that are less risky, in 0..1, None where there
     are too few. ``parts`` add up to the log-odds of ``probability``; ``base`` is among them.
+    ``files`` are the riskiest of the ``n_files``; ``uncaught`` are changed files of the program
+    that no known test covers or ever caught.
     """
 
     name: str  # full hash, or what else the change is
@@ -467,6 +514,7 @@ class Risk:
     parts: tuple[RiskPart, ...] = ()
     files: tuple[FileRisk, ...] = ()
     n_files: int = 0
+    uncaught: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _show(report: Monitor) -> None:
         for group in report.shadow:
             _show_group(group, _name(group))
     if report.seeded is not None:
-        click.echo("\non seeded faults, which do not count")
+        click.echo("\nruns of seeded faults, which do not count")
         _show_group(report.seeded, "all plans")
     if report.select is not None:
         _show_select(report.select)
@@ -104,7 +104,8 @@ def _name(group: PlanGroup) -> str:
     if not group.mode:
         return "all plans"
     recall = "" if group.recall is None else f", recall {group.recall:g}"
-    return f"{group.mode}, bundle {group.bundle or 'none'}{recall}"
+    seeded = " on seeded faults" if group.seeded else ""
+    return f"{group.mode}, bundle {group.bundle or 'none'}{recall}{seeded}"
 
 
 def _show_group(group: PlanGroup, name: str) -> None:

@@ -130,7 +130,7 @@ def monitor(
     return Monitor(
         trust=promotion(record, rules, stale=track.stale_of(kept, _trained(store))),
         runs=sum(time >= start for time in times.values()),
-        plans=sum(policy.selects for policy in recent.values()),
+        plans=len(found.selecting & recent.keys()),
         shadow=groups,
         seeded=seeded,
         select=select,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,10 @@ class PlanGroup:
     ----------
     mode, bundle : str
     recall : float or None
-        What was asked for; these are those of the group, or empty for all plans together.
+        What was asked for.
+    seeded : bool
+        Whether that rested on seeded faults. All four are those of the group; empty for all
+        plans together.
     runs : int
     caught : Share
         Regressions with a regressing case selected.
@@ -61,6 +64,7 @@ class PlanGroup:
     mode: str
     bundle: str
     recall: float | None
+    seeded: bool
     runs: int
     caught: Share
     cases: Share
@@ -148,26 +152,35 @@ def groups_of(
     Returns
     -------
     tuple of PlanGroup, and PlanGroup or None
-        All together and by mode, bundle and recall; then what rests on seeded faults.
+        All together and by mode, bundle, recall and evidence; then runs of seeded faults.
     """
     teller = _Teller(found, policies, rows)
-    shadow: dict[tuple[str, str, float], list[str]] = defaultdict(list)
+    shadow: dict[_Key, list[str]] = defaultdict(list)
     seeded = []
     for run_id, policy in policies.items():
-        if not policy.selects or (policy.mode == "select" and not policy.explored):
+        if run_id not in found.selecting or (policy.mode == "select" and not policy.explored):
             continue
-        if policy.seeded or teller.run[run_id].made_from is not None:
+        if teller.run[run_id].made_from is not None:
             seeded.append(run_id)
             continue
         mode = "explored" if policy.mode == "select" else policy.mode
-        shadow[mode, policy.bundle, policy.recall or 0.0].append(run_id)
-    parts = [
-        teller.group(ids, mode, bundle, recall or None)
-        for (mode, bundle, recall), ids in sorted(shadow.items())
-    ]
+        shadow[_Key(mode, policy.bundle, policy.recall or 0.0, policy.seeded)].append(run_id)
+    parts = [teller.group(ids, key) for key, ids in sorted(shadow.items())]
     every = [run_id for ids in shadow.values() for run_id in ids]
     whole = [teller.group(every)] if every else []
     return (*whole, *parts), teller.group(seeded) if seeded else None
+
+
+class _Key(NamedTuple):
+    """What plans have in common; empty for all of them."""
+
+    mode: str = ""
+    bundle: str = ""
+    recall: float = 0.0
+    seeded: bool = False
+
+
+_ALL: Final = _Key()
 
 
 class _Teller:
@@ -200,9 +213,7 @@ class _Teller:
         kept = [any(cases) for run_id in ids if (cases := self.regressed(run_id))]
         return Share.make(sum(kept), len(kept))
 
-    def group(
-        self, ids: Collection[str], mode: str = "", bundle: str = "", recall: float | None = None
-    ) -> PlanGroup:
+    def group(self, ids: Collection[str], key: _Key = _ALL) -> PlanGroup:
         """Judge some plans together."""
         here = self.rows_of(ids)
         selected, took = self._rows.selected[here], np.nan_to_num(self._rows.seconds[here])
@@ -210,9 +221,10 @@ class _Teller:
         green = [run_id for run_id in ids if self.looks_green(run_id)]
         hidden = [c for run_id in green if (c := self.regressed(run_id)) and not any(c)]
         return PlanGroup(
-            mode,
-            bundle,
-            recall,
+            key.mode,
+            key.bundle,
+            key.recall or None,
+            key.seeded,
             len(ids),
             self.caught(ids),
             Share.make(sum(cases), len(cases)),
@@ -235,7 +247,7 @@ def select_of(
         By run_id, in the order of `rows.run`.
     rows : PlanRows
     """
-    runs = [i for i, p in policies.items() if p.mode == "select" and p.selects]
+    runs = [i for i, p in policies.items() if p.mode == "select" and i in found.selecting]
     if not runs:
         return None
     teller = _Teller(found, policies, rows)
@@ -287,7 +299,7 @@ def misses_of(found: Judgement, policies: Mapping[str, Policy]) -> tuple[Miss, .
     misses = []
     for run_id, cases in found.by_cause().items():
         policy, run = policies.get(run_id), found.runs[cases[0].cause]
-        if policy is None or not policy.selects or run.made_from is not None:
+        if policy is None or run_id not in found.selecting or run.made_from is not None:
             continue
         if not any(run.guesses[case.case_id].selected for case in cases):
             misses.append(_miss(found, run, policy.mode, cases))

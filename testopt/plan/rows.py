@@ -72,6 +72,7 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
         kind=promise.kind,
         recall=promise.recall,
         threshold=promise.threshold,
+        low=promise.low,
         explored=plan.explored,
         seeded=promise.seeded,
     )

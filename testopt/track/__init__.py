@@ -182,8 +182,8 @@ def verdicts_of(found: Judgement) -> list[Verdict]:
     by_id = {run.run_id: run for run in found.runs}
     verdicts = []
     for run_id, cases in found.by_cause().items():
-        policy, guesses = found.policies.get(run_id), by_id[run_id].guesses
-        if policy is not None and policy.selects:
+        if run_id in found.selecting:
+            policy, guesses = found.policies[run_id], by_id[run_id].guesses
             known = min(found.runs[c.found].time for c in cases)
             verdicts.append(_verdict(run_id, cases, guesses, policy, known=known))
     return verdicts
@@ -205,7 +205,7 @@ def _verdict(
         run_id,
         known,
         missed,
-        _ALLOWED if policy.recall is None else 1.0 - policy.recall,
+        _ALLOWED if policy.allowed is None else policy.allowed,
         tuple(sorted((_score(guess, policy.threshold) for guess in own), reverse=True)),
         "late" if late else at_once,
     )

@@ -58,6 +58,8 @@ class Judgement:
         Those judged and their ancestors, oldest first.
     policies : dict of str to Policy
         What decided, by run_id; of the runs that had a plan.
+    selecting : frozenset of str
+        The runs whose plan left cases out, or had a threshold by which to do so, and was followed.
     regressed : tuple of RegressedCase
         Cases that regressed, by positions in `runs`.
     plans : tuple of LoggedPlan
@@ -66,6 +68,7 @@ class Judgement:
 
     runs: tuple[PastRun, ...]
     policies: Mapping[str, Policy]
+    selecting: frozenset[str]
     regressed: tuple[RegressedCase, ...]
     plans: tuple[LoggedPlan, ...]
 
@@ -114,10 +117,11 @@ def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
     needed = sorted(with_ancestors(parents(past), at))
     runs = _filled(store, [past[i] for i in needed], new)
     policies = _policies(store, runs)
+    selecting = _leaving_out(store, runs) | {i for i, p in policies.items() if p.selects}
+    selecting -= {i for i, p in policies.items() if p.fell_back}
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in new})
-    selecting = [run for run in runs if run.run_id in new and run.run_id in policies]
-    plans = _plans(store, [r for r in selecting if policies[r.run_id].selects], policies)
-    return Judgement(tuple(runs), policies, tuple(found), tuple(plans))
+    plans = _plans(store, [r for r in runs if r.run_id in selecting & set(new)], policies)
+    return Judgement(tuple(runs), policies, frozenset(selecting), tuple(found), tuple(plans))
 
 
 def _past_run(row: Row) -> PastRun:
@@ -181,6 +185,12 @@ def _policies(store: Store, runs: Sequence[PastRun]) -> dict[str, Policy]:
     where = [("run_id", "in", [run.run_id for run in runs]), ("rank", "==", 1)]
     rows = store.read("predictions", columns=["run_id", "policy"], where=where)
     return {r["run_id"]: Policy.parse(r["policy"]) for r in rows.to_pylist()}
+
+
+def _leaving_out(store: Store, runs: Sequence[PastRun]) -> set[str]:
+    where = [("run_id", "in", [run.run_id for run in runs]), ("selected", "==", False)]
+    rows = store.read("predictions", columns=["run_id"], where=where, dictionary=["run_id"])
+    return set(rows["run_id"].unique().to_pylist())
 
 
 def _plans(
