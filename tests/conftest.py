@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
+import deltalake  # noqa: F401 - pytester forgets imports, and its native part has one only
 import pytest
 from click.testing import CliRunner
 

@@ -12,15 +12,13 @@ name of the request, with ``error`` (one line) where it could not be met:
              the run to the store; note
 
 An end of the input without ``end`` leaves nothing behind: a crash of pytest records no half run.
-While pytest collects, the engine reads git and opens the store. It ends with its input, and
-also when pytest has gone and its forked children still hold the pipe.
+While pytest collects, the engine reads git, opens the store and plans for the cases of the last
+run, which are mostly those that it is then asked for. What a later plan wants to find at hand it
+makes when pytest no longer waits.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import select
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,22 +26,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.engine.results import results_of
-from testopt.engine.workplace import Names, Workplace, find_workplace, known_cases
+from testopt.engine.workplace import Workplace, find_workplace, known_cases
 from testopt.errors import TestoptError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from testopt.doctor import Health
-    from testopt.schema import Plan
+    from testopt.schema import Plan, PlannedCase, RunRecord
     from testopt.snapshot import Sources
+    from testopt.store import Store
 
-__all__ = ["Engine", "Names", "main", "results_of", "serve"]
+__all__ = ["PROTOCOL", "Engine"]
 
 PROTOCOL: Final = 1
-_WATCH_S: Final = 5.0
 _MOST_ROWS: Final = 200_000  # results that the doctor reads in 0.2 s, while pytest collects
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -54,11 +51,13 @@ class Engine:
     _place: Workplace | None = None
     _trouble: str = ""
     _plan: Plan | None = None
+    _foreseen: Plan | None = None
     _sources: Sources | None = None
     _health: Health | None = None
     _mode: str = ""
     _each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
+    _recorded: tuple[Store, int, int] | None = None  # where to, runs, results
 
     def handle(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Take a request and return its answer, or None for one that has none."""
@@ -117,6 +116,26 @@ class Engine:
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
         place.doubt = place.doubt or clock
 
+    def foresee(self) -> None:
+        """Plan for the cases of the last run, while nothing is asked; a guess that costs little."""
+        place = self._place
+        if place is None or self._mode == "record" or self._foreseen or self._plan:
+            return
+        with suppress(TestoptError):  # it will be met again when the plan is asked for
+            cases = known_cases(place.store, place.here.job, runs=1)
+            self._foreseen = self._plan_for(place, cases) if cases else None
+
+    def tidy(self) -> None:
+        """Bring up to date what plans read, when the run is recorded and nobody waits."""
+        if self._recorded is None:
+            return
+        from testopt.ingest import keep_up
+
+        store, runs, results = self._recorded
+        keep_up(store, runs=runs, results=results)
+        if self._sources is not None:
+            self._sources.keep()
+
     def _where(self) -> Workplace:
         if self._place is None:
             raise UsageError(self._trouble or "the engine was not started")
@@ -150,24 +169,29 @@ class Engine:
             **self._word(),
         }
 
-    def _make_plan(self, cases: list[str]) -> Sequence[Any]:
+    def _make_plan(self, cases: list[str]) -> Sequence[PlannedCase]:
+        ready = self._foreseen
+        if ready and not ready.degraded and {c.case_id for c in ready.cases} == set(cases):
+            self._plan = ready
+        else:
+            self._plan = self._plan_for(self._where(), cases)
+        return self._plan.cases
+
+    def _plan_for(self, place: Workplace, cases: list[str]) -> Plan:
         from testopt import plan
         from testopt.snapshot import Sources
 
-        place = self._where()
         if place.doubt:
-            self._plan = plan.original(cases, place.here.change, place.doubt)
-            return self._plan.cases
+            return plan.original(cases, place.here.change, place.doubt)
         if self._sources is None and place.repo is not None:
             self._sources = Sources(place.repo, place.store)
-        self._plan = plan.plan(
+        return plan.plan(
             cases=cases,
             here=place.here,
             store=place.store,
             sources=self._sources,
             strict=True,
         )
-        return self._plan.cases
 
     def _word(self) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""
@@ -188,16 +212,12 @@ class Engine:
         place = self._where()
         if place.here.is_fork:
             return {"note": "runs of forks are not recorded"}
-        from testopt.ingest import record
-
         store = place.open_store()
         made = self._record(place, request)
-        record(store=store, record=made)
-        if self._sources is not None:
-            self._sources.keep()
+        self._recorded = store, store.append_runs([made]), len(made.results)
         return {"note": f"{len(made.results)} results recorded in {self._short(place)}"}
 
-    def _record(self, place: Workplace, request: Mapping[str, Any]) -> Any:
+    def _record(self, place: Workplace, request: Mapping[str, Any]) -> RunRecord:
         from uuid import uuid4
 
         from testopt.schema import Run, RunRecord
@@ -240,67 +260,3 @@ class Engine:
         with suppress(ValueError):
             return str(Path(place.url).relative_to(place.repo or place.root))
         return place.url
-
-
-def serve(source: int, sink: int, parent: int) -> None:
-    """Answer the requests that arrive on a pipe until it ends, or the run does.
-
-    Parameters
-    ----------
-    source, sink : int
-        File descriptors to read from and to write to.
-    parent : int
-        Process that must be alive; 0: not watched.
-    """
-    engine = Engine()
-    for line in _lines(source, parent):
-        answer = engine.handle(json.loads(line))
-        if answer is not None:
-            data = json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
-            with open(sink, "wb", closefd=False) as out:
-                out.write(data)
-        if engine.done:
-            return
-
-
-def _lines(source: int, parent: int) -> Iterator[bytes]:
-    """Yield the lines of a pipe; end with it, or with the process at its other end."""
-    pieces: list[bytes] = []  # of a line that has not ended
-    while True:
-        if not select.select([source], [], [], _WATCH_S)[0]:
-            if parent and not _alive(parent):
-                return
-            continue
-        data = os.read(source, _CHUNK)
-        if not data:
-            return
-        *whole, rest = data.split(b"\n")
-        if whole:
-            whole[0] = b"".join(pieces) + whole[0]
-            pieces = []
-        pieces.append(rest)
-        yield from whole
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run the engine on stdin and stdout; ``--detach`` leaves the process that started it."""
-    parent = 0
-    if "--detach" in argv:
-        parent = os.getppid()
-        if os.fork():
-            os._exit(0)
-    sink = os.dup(1)
-    os.dup2(2, 1)  # what a library prints must not meet the protocol
-    with suppress(BrokenPipeError, KeyboardInterrupt):
-        serve(0, sink, parent)
-    return 0

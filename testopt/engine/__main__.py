@@ -2,7 +2,7 @@
 
 import sys
 
-from testopt.engine import main
+from testopt.engine.serving import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -203,12 +203,11 @@ def _recent_runs(store: Store | None, *filters: tuple[str, str, Any]) -> list[di
     return found
 
 
-def known_cases(store: Store | None, job: str) -> list[str]:
+def known_cases(store: Store | None, job: str, *, runs: int = _RECENT_RUNS) -> list[str]:
     """Return the cases of the last runs of a job, else of any job, sorted."""
-    runs = _recent_runs(store, ("job", "==", job)) or _recent_runs(store)
-    recent = [run["run_id"] for run in runs[:_RECENT_RUNS]]
+    found = _recent_runs(store, ("job", "==", job)) or _recent_runs(store)
+    recent = [run["run_id"] for run in found[:runs]]
     if store is None or not recent:
         return []
     rows = store.read("results", columns=["case_id"], where=[("run_id", "in", recent)])
-    found: list[str] = rows.column("case_id").unique().to_pylist()
-    return sorted(found)
+    return sorted(rows.column("case_id").unique().to_pylist())

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from testopt.bundle import dump_arrays
-from testopt.schema import Change, Result, Run, RunRecord
+from testopt.schema import Change, Policy, Result, Run, RunRecord
 from testopt.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -74,7 +74,7 @@ def test_no_store(real):
     assert line == "testopt: original order: there is no store yet; 3 results recorded in .testopt"
     assert (real.path / ".testopt" / ".gitignore").read_text().strip() == "*"
     rows = Store.open(str(real.path / ".testopt")).read("predictions").to_pylist()
-    assert {row["policy"] for row in rows} == {"none rank: there is no store yet"}
+    assert {Policy.parse(row["policy"]).fell_back for row in rows} == {"there is no store yet"}
 
 
 @pytest.mark.parametrize("damage", ["format", "runs"])

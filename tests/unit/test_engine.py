@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.engine import Engine, Names, results_of, serve
+from testopt.engine import Engine
+from testopt.engine.results import results_of
+from testopt.engine.serving import serve
+from testopt.engine.workplace import Names
 from testopt.schema import digest
 
 
@@ -88,12 +91,12 @@ def test_requests_out_of_turn_are_answered_by_an_error(request_):
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_lines_arrive_whole_in_pieces_of_any_size(monkeypatch, size):
-    monkeypatch.setattr("testopt.engine._CHUNK", size)
+    monkeypatch.setattr("testopt.engine.serving._CHUNK", size)
     source, to_engine = os.pipe()
     from_engine, sink = os.pipe()
     os.write(to_engine, b'{"op":"x"}\n{"op":"yy"}\n{"op":"unfinished"')
     os.close(to_engine)
-    serve(source, sink, 0)
+    serve(Engine(), source, sink)
     os.close(sink)
     with os.fdopen(from_engine, "rb") as out:
         answers = [json.loads(line) for line in out]
@@ -102,11 +105,11 @@ def test_lines_arrive_whole_in_pieces_of_any_size(monkeypatch, size):
 
 
 def test_an_engine_whose_pytest_has_gone_ends(monkeypatch):
-    monkeypatch.setattr("testopt.engine._WATCH_S", 0.01)
+    monkeypatch.setattr("testopt.engine.serving._WATCH_S", 0.01)
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
     source, to_engine = os.pipe()
-    serve(source, 1, gone.pid)
+    serve(Engine(), source, 1, parent=gone.pid)
     os.close(source)
     os.close(to_engine)
 
