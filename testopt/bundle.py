@@ -23,7 +23,7 @@ from testopt.estimators.experts import Standing
 from testopt.estimators.forest import Forest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -127,6 +127,27 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
     return Bundle(manifest, Forest.load(forest), (line[0], line[1]), state, _standing(manifest))
+
+
+def read_checked(
+    read: Callable[[str], bytes | None], names: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the manifest of a bundle and some of its files, whole and unaltered.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the content of a file of the bundle, or None.
+    names : iterable of str
+        The files.
+
+    Raises
+    ------
+    BundleError
+        When one is missing, altered, too large, or the bundle has another format.
+    """
+    manifest = _manifest(read(MANIFEST))
+    return manifest, {name: _checked(manifest, name, read) for name in names}
 
 
 def _standing(manifest: Mapping[str, Any]) -> Standing:

@@ -17,6 +17,7 @@ from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
+from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from testopt.features.frames import Query
     from testopt.features.texts import Texts
     from testopt.schema import Change
+    from testopt.shipped import Shipped
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
@@ -93,10 +95,20 @@ class Sources:
         Where the index is kept.
     patience : float
         How many times longer than a plan to wait for git.
+    shipped : Shipped, optional
+        The model that weighs closeness; default: the one that comes with testopt.
     """
 
-    def __init__(self, repo: Path, store: Store | None = None, *, patience: float = 1.0) -> None:
+    def __init__(
+        self,
+        repo: Path,
+        store: Store | None = None,
+        *,
+        patience: float = 1.0,
+        shipped: Shipped | None = None,
+    ) -> None:
         self._reader = CaseTexts(repo, patience=patience)
+        self.shipped = load_shipped() if shipped is None else shipped
         self._store = store
         data = store.read_blob(_SOURCES) if store is not None else None
         if data is not None:
@@ -111,13 +123,17 @@ class Sources:
         if not (run.commit and _SHA.fullmatch(run.commit)):
             return query
         base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
-        return replace(query, text=self._reader.read(query.cases, base=base, commit=run.commit))
+        text = self._reader.read(query.cases, base=base, commit=run.commit)
+        return replace(query, text=self._judged(text))
 
     def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:
         """Return the text of some cases and of a change that git knows or the disk holds."""
         if not change.known or not change.base:
             return None
-        return self._reader.read(cases, base=change.base, commit=change.head)
+        return self._judged(self._reader.read(cases, base=change.base, commit=change.head))
+
+    def _judged(self, text: Texts | None) -> Texts | None:
+        return None if text is None else replace(text, judge=self.shipped.model)
 
     def keep(self) -> None:
         """Keep the index for the next plan, where it has grown."""

@@ -126,6 +126,8 @@ def features(text: Texts) -> Signals:
     out |= {name: raw[name] for name in ("words", "owner_words")}
     out |= _plain(text, raw)
     out["prior"] = _prior(out)
+    if text.judge is not None:
+        out["prior"] = text.judge.closeness(out)
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from testopt.features.outline import outline
 from testopt.features.words import count_words, name_number, text_words, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -178,6 +178,14 @@ class Code:
     changed: NDArray[np.bool_]
 
 
+class Judge(Protocol):
+    """Weighs the features of closeness, in place of the hand-set weights."""
+
+    def closeness(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Return the closeness of each case to the change, from 0 to 1, shape (n_cases,)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
     """The sources of the cases of a run, and of its change.
@@ -216,6 +224,8 @@ class Texts:
         that is no case, such as a fixture or helper.
     imports : ndarray of float32, shape (n_files,)
         1 where the test file imports a changed module.
+    judge : Judge, optional
+        What weighs all this; without one hand-set weights do.
     """
 
     document: NDArray[np.int32]
@@ -235,6 +245,7 @@ class Texts:
     written_with: dict[str, NDArray[np.float32]]
     in_change: NDArray[np.float32]
     imports: NDArray[np.float32]
+    judge: Judge | None = None
 
 
 def parameter_words(case: str) -> Words:

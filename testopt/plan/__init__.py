@@ -92,7 +92,7 @@ def plan(
         return original(unique, change, known.trouble or "there is no history yet", selection)
     run = Run("", here.began, here.job, change.head, change.base, here.branch)
     view = _view(known, Query(run, unique, change.files, text))
-    made = Plan(_planned(view), change, _policy(known), _note(known, view, change))
+    made = Plan(_planned(view), change, _policy(known), _note(known, view, sources, change))
     if selection is None:
         return made
     if store is not None and rules is not None:
@@ -217,12 +217,13 @@ def original(
     return replace(made, promise=promise, mode="shadow" if selection.shadow else "select")
 
 
-def _note(known: _Known, view: _View, change: Change) -> str:
+def _note(known: _Known, view: _View, sources: Sources | None, change: Change) -> str:
     """Return in one line where the order comes from."""
     text = view.query.text
     parts = [
         _source(known, text),
         view.way,
+        _weighed(sources, text),
         known.stale,
         _unknown(change),
     ]
@@ -242,6 +243,19 @@ def _source(known: _Known, text: Texts | None) -> str:
     ]
     return f"ordered by {' and '.join(evidence)}: " + (
         known.trouble or "no trained model yet (testopt train)"
+    )
+
+
+def _weighed(sources: Sources | None, text: Texts | None) -> str:
+    """Say what weighs the closeness to the change, which no history of the project tells."""
+    if sources is None or text is None:
+        return ""
+    shipped = sources.shipped
+    if shipped.model is None:
+        return f"{shipped.trouble}: closeness is weighed by hand-set weights"
+    return (
+        f"closeness is weighed by the model {shipped.name} that comes with testopt, learnt on "
+        f"{shipped.projects} other projects"
     )
 
 
