@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ast
-import re
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from testopt.features.impact import Touch
 from testopt.features.modules import functions_of, parse
+from testopt.features.mustrun import RUN_ALL_ON, glob_matcher
 from testopt.features.paths import is_code, language_of
 
-# What builds, installs or configures: every case may depend on it, and nothing names it.
-_BUILD: Final = re.compile(
-    r"(?:^|/)(?:pyproject\.toml|setup\.(?:py|cfg)|tox\.ini|pytest\.ini|\.coveragerc|noxfile\.py"
-    r"|Pipfile|environment\.ya?ml|Makefile|Dockerfile|\.python-version|sitecustomize\.py"
-    r"|(?:requirements|constraints)[^/]*\.(?:txt|in)|[^/]+\.(?:lock|pth)|[^/]*lock\.json)$"
-    r"|(?:^|/)requirements/[^/]+$"
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@lru_cache(1)
+def _decides_on_all() -> Callable[..., str]:
+    return glob_matcher(RUN_ALL_ON)
 
 
 def touch_of(path: str, old: str | None, new: str | None) -> Touch:
@@ -35,7 +36,7 @@ def touch_of(path: str, old: str | None, new: str | None) -> Touch:
     """
     if old is not None and old == new:
         return Touch(path, "nothing")
-    if _BUILD.search(path):
+    if _decides_on_all()(path):
         return Touch(path, "everything")
     if not path.endswith((".py", ".pyi")):
         return Touch(path, "everything" if _may_be_run(path) else "data")

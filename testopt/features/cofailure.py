@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from testopt.features.frames import Query, RunFrame
 
 THINGS: Final = ("owner", "path", "folder")
+_MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}
+_TAG_DIGITS: Final = 7
 LEVELS: Final = ("case", "function", "file")
 PAIRS: Final = tuple((thing, level) for thing in THINGS for level in LEVELS)
 NAMES: Final = (
@@ -49,6 +51,10 @@ class CoFailure:
     def __init__(self) -> None:
         self._changes: dict[int, float] = {}
         self._failed: dict[int, dict[int, float]] = {}
+        # what no feature reads, for words: how often each thing was changed, how often each
+        # target failed with it, and at which commit last (the first 28 bits of its hash)
+        self._counts: dict[int, int] = {}
+        self._hits: dict[int, dict[int, tuple[int, int]]] = {}
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start.
@@ -96,6 +102,39 @@ class CoFailure:
             np.maximum.at(best, at[here], values[here] / (self._changes[thing] + 1.0))
         return best[code]
 
+    def told(self, query: Query) -> dict[int, str]:
+        """Return in words what the changed things have done to cases before.
+
+        Parameters
+        ----------
+        query : Query
+            As for `read`.
+
+        Returns
+        -------
+        dict of int to str
+            Position of a case -> such as "failed in 4 of 11 changes to `billing/`, last at
+            3f2a91c"; cases that failed with none of the things are left out.
+        """
+        known = [
+            (thing, key, name)
+            for thing, names in _named(query).items()
+            for name, key in zip(names, _numbers(thing, names), strict=False)
+            if self._hits.get(key)
+        ]
+        if not known:
+            return {}
+        position = {number(f"c:{case}"): i for i, case in enumerate(query.cases)}
+        best: dict[int, tuple[float, str]] = {}
+        for thing, key, name in known:
+            count = self._counts[key]
+            for target, (hits, last) in self._hits[key].items():
+                at = position.get(target)
+                share = hits / (count + 1.0)
+                if at is not None and share > best.get(at, (0.0, ""))[0]:
+                    best[at] = share, _words(thing, name, hits, count, last)
+        return {at: words for at, (_, words) in best.items()}
+
     def update(self, frame: RunFrame) -> None:
         """Take in what failed in a run."""
         cases = [c for c, bad in zip(frame.query.cases, frame.failed.tolist(), strict=True) if bad]
@@ -105,9 +144,18 @@ class CoFailure:
         for numbers in _things(frame.query).values():
             for thing in numbers:
                 self._take(thing, failed)
+                self._count(thing, failed, _tag(frame.query.run.commit))
         for thing in list(self._changes)[: max(len(self._changes) - MAX_THINGS, 0)]:
             del self._changes[thing]
-            self._failed.pop(thing, None)
+            for state in (self._failed, self._counts, self._hits):
+                state.pop(thing, None)
+
+    def _count(self, thing: int, failed: set[int], tag: int) -> None:
+        self._counts[thing] = self._counts.get(thing, 0) + 1
+        hits = self._hits.setdefault(thing, {})
+        for target in failed:
+            hits[target] = hits.get(target, (0, 0))[0] + 1, tag
+        self._hits[thing] = {t: hits[t] for t in self._failed.get(thing, ()) if t in hits}
 
     def _take(self, thing: int, failed: set[int]) -> None:
         self._changes[thing] = self._changes.pop(thing, 0.0) * KEEP + 1.0
@@ -125,12 +173,19 @@ class CoFailure:
         """Return the state as arrays."""
         rows = [self._failed.get(thing, {}) for thing in self._changes]
         sizes = [len(row) for row in rows]
+        hits = [
+            self._hits.get(thing, {}).get(target, (0, 0))
+            for thing, row in zip(self._changes, rows, strict=True)
+            for target in row
+        ]
         return {
             "things": np.array(list(self._changes), np.uint32),
             "changes": np.array(list(self._changes.values()), np.float64),
             "sizes": np.array(sizes, np.int64),
             "targets": np.fromiter((t for row in rows for t in row), np.uint32, sum(sizes)),
             "weights": np.fromiter((w for r in rows for w in r.values()), np.float64, sum(sizes)),
+            "counts": np.array([self._counts.get(thing, 0) for thing in self._changes], np.int32),
+            "hits": np.array(hits, np.uint32).reshape(-1, 2),
         }
 
     @classmethod
@@ -146,25 +201,59 @@ class CoFailure:
                 part = slice(at, at + size)
                 state._failed[thing] = dict(zip(targets[part], weights[part], strict=True))
             at += size
+        state._load_counts(arrays)
         return state
+
+    def _load_counts(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take in the counts; a state of before there were any begins to count."""
+        if "counts" not in arrays:
+            return
+        hits = [(hits, last) for hits, last in arrays["hits"].tolist()]
+        self._counts = dict(zip(self._changes, arrays["counts"].tolist(), strict=True))
+        at = 0
+        for thing in self._changes:
+            row = self._failed.get(thing, {})
+            part = zip(row, hits[at : at + len(row)], strict=True)
+            self._hits[thing] = {target: pair for target, pair in part if pair[0]}
+            at += len(row)
+
+
+def _tag(commit: str | None) -> int:
+    """Return the beginning of a hash as a number; 0: no commit."""
+    try:
+        return int((commit or "0")[:_TAG_DIGITS], 16)
+    except ValueError:  # a commit in the words of somebody without git
+        return 0
+
+
+def _words(thing: str, name: str, hits: int, count: int, last: int) -> str:
+    if thing == "owner":
+        name = name.rpartition("::")[2]
+    elif thing == "folder":
+        name = f"{name}/" if name else "./"
+    at = f", last at {last:0{_TAG_DIGITS}x}" if last else ""
+    return f"failed in {hits} of {count} changes to `{name}`{at}"
 
 
 def _things(query: Query) -> dict[str, list[int]]:
     """Return the numbers of the changed functions, files and folders."""
+    return {thing: _numbers(thing, names) for thing, names in _named(query).items()}
+
+
+def _named(query: Query) -> dict[str, list[str]]:
+    """Return the names of the changed functions, files and folders, each once."""
     paths = [file.path for file in query.files]
     owners: Sequence[str] = ()
     if query.text is not None:
         owners = query.text.change.owner_names
         paths = paths or list(query.text.all_changed_paths)
-    return {
-        "owner": _numbers("o", owners),
-        "path": _numbers("p", paths),
-        "folder": _numbers("d", (path.rpartition("/")[0] for path in paths)),
-    }
+    folders = (path.rpartition("/")[0] for path in paths)
+    named = {"owner": owners, "path": paths, "folder": folders}
+    return {thing: list(dict.fromkeys(names))[:MAX_OF_RUN] for thing, names in named.items()}
 
 
-def _numbers(kind: str, names: Iterable[str]) -> list[int]:
-    return [number(f"{kind}:{name}") for name in dict.fromkeys(names)][:MAX_OF_RUN]
+def _numbers(thing: str, names: Iterable[str]) -> list[int]:
+    return [number(f"{_MARKS[thing]}:{name}") for name in names]
 
 
 def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.features.calls import FAR
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 # Signals of closeness as a share of the run's largest, and what each says.
+_FAR: Final = "nothing it names changed"
 _CLOSENESS: Final = {
     "calls_share": "calls what was changed",
     "owners_together_share": "was edited together with the changed functions before",
@@ -20,9 +25,17 @@ _CLOSENESS: Final = {
     "imports": "imports a changed file",
 }
 _CLOSE: Final = 0.5  # of the run's largest: what counts as close
+_RATE: Final = re.compile(r"failed in \d+ of")
+_DETAILS: Final = re.compile(
+    r"^failed in \d+ of \d+ (?P<what>changes|runs).*|^(?P<never>never failed).*"
+    r"|^(?P<imports>imports|may read) .*|^(?P<runs>runs) .* that changed.*",
+    re.DOTALL,
+)
 
 
-def reasons(x: NDArray[np.float32], names: Sequence[str]) -> list[str]:
+def reasons(
+    x: NDArray[np.float32], names: Sequence[str], *, told: Mapping[int, str] | None = None
+) -> list[str]:
     """Return one short sentence for each case: the strongest evidence, then its past.
 
     Parameters
@@ -31,16 +44,58 @@ def reasons(x: NDArray[np.float32], names: Sequence[str]) -> list[str]:
         Features as the model reads them.
     names : sequence of str
         Names of the columns.
+    told : mapping of int to str, optional
+        Row -> what the changed files did to the case before, from `CoFailure.told`.
     """
     column = {name: x[:, j] for j, name in enumerate(names)}
     past, close = _past(column), _closeness(column)
-    changed = column["in_change"] > 0
+    changed = (column["in_change"] > 0).tolist()
+    for i, words in (told or {}).items():
+        past[i] = words if _RATE.match(past[i]) else f"{words}; {past[i]}"
+    for i in range(len(x)):
+        if changed[i]:
+            close[i] = "the test itself was changed"
+    far = _names_nothing(column).tolist()
     return [
-        "; ".join(
-            filter(None, ["the test itself was changed" if changed[i] else close[i], past[i]])
-        )
+        "; ".join(filter(None, [close[i], past[i], _FAR if far[i] and not close[i] else ""]))
         for i in range(len(x))
     ]
+
+
+def summed_up(said: Iterable[str], *, most: int = 6) -> list[tuple[str, int]]:
+    """Return how many cases have each kind of reason, the most frequent ones first.
+
+    Parameters
+    ----------
+    said : iterable of str
+        Reasons of cases.
+    most : int
+        How many kinds to tell; what is left is "other reasons".
+    """
+    kinds = Counter(_kind(words) for words in said)
+    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in ranked[most:])
+    return ranked[:most] + ([("other reasons", rest)] if rest else [])
+
+
+def _kind(words: str) -> str:
+    """Return a reason without what differs from case to case."""
+    first = words.partition("; ")[0]
+    found = _DETAILS.match(first)
+    if found is None:
+        return first
+    if found["what"] == "changes":
+        return "failed when the same was changed"
+    told = {"never": "never failed", "imports": "imports or reads what changed"}
+    kinds = [text for name, text in told.items() if found[name]]
+    return kinds[0] if kinds else "runs what changed" if found["runs"] else "failed before"
+
+
+def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Tell which cases are known to lead to nothing that changed by any name or import."""
+    near = np.nan_to_num(column["words_share"]) >= _CLOSE
+    far: NDArray[np.bool_] = (column["hops"] >= FAR) & (column["imports"] == 0.0) & ~near
+    return far
 
 
 def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:

@@ -159,7 +159,7 @@ def _view(known: _Known, query: Query) -> _View:
         seconds,
         score=selection_score(x, NAMES, p, seconds, expert=expert),
         order=run_order(value, seconds, query.cases, exponent=expert.cost),
-        reasons=reasons(x, NAMES),
+        reasons=reasons(x, NAMES, told=state.cofailure.told(query)),
         way="" if known.bundle is None else standing.note(sources=sources),
     )
 

@@ -76,3 +76,33 @@ def test_reading_changes_nothing_and_the_state_survives_a_file():
 
 def test_an_empty_state_survives_a_file():
     assert np.isnan(CoFailure.load(CoFailure().dump()).read(query("x.py"))).all()
+
+
+def told(state, *paths):
+    return state.told(query(*paths))
+
+
+def test_counts_and_the_last_commit_in_words():
+    state = CoFailure()
+    for n, failed in enumerate((CASES[:1], (), CASES[:1], ())):
+        run = Run("r", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{n}f2a91c" + "0" * 33)
+        made = frame(["src/x.py"], failed)
+        state.update(
+            RunFrame(Query(run, CASES, made.query.files), made.failed, *[made.skipped] * 2)
+        )
+    words = "failed in 2 of 4 changes to `src/x.py`, last at 2f2a91c"
+    again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
+    for one in (state, again):
+        assert told(one, "src/x.py") == {0: words}
+        assert told(one, "src/other.py") == {0: words.replace("src/x.py", "src/")}
+        assert told(one, "docs/y.md") == {}
+
+
+def test_a_state_without_counts_begins_to_count():
+    state = CoFailure()
+    state.update(frame(["x.py"], CASES[:1]))
+    old = {name: a for name, a in state.dump().items() if name not in ("counts", "hits")}
+    state = CoFailure.load(old)
+    assert told(state, "x.py") == {}
+    state.update(frame(["x.py"], CASES[3:]))
+    assert told(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
