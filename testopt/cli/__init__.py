@@ -21,6 +21,7 @@ COMMANDS = {
     "monitor": "testopt.cli.monitor",
     "rank": "testopt.cli.rank",
     "risk": "testopt.cli.risk",
+    "select": "testopt.cli.select",
     "store": "testopt.cli.store",
     "szz": "testopt.cli.szz",
     "train": "testopt.cli.train",
@@ -61,6 +62,7 @@ def cli(
       testopt ingest results/   read JUnit XML
       testopt train             fit the models
       testopt rank              order the tests for the change at hand
+      testopt select            choose those that need to run
 
     Shell completion: eval "$(_TESTOPT_COMPLETE=bash_source testopt)"
     (zsh_source and fish_source for the other shells).

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from testopt.schema import Policy
+from testopt.store.records import predictions_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from testopt.schema import Plan
+    from testopt.store import Store
 
 _BUNDLE = "bundle "
 _ORIGINAL = "original order: "
@@ -76,3 +78,31 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
         explored=plan.explored,
         seeded=promise.seeded,
     )
+
+
+def keep_plan(plan: Plan, store: Store | None, run_id: str) -> str:
+    """Keep a plan until the results of its run are ingested under the same id.
+
+    Rows of a run that never comes are invisible, and are dropped by a compaction after a day.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store or None
+    run_id : str
+
+    Returns
+    -------
+    str
+        What was done, for the user's eyes.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be written.
+    """
+    if store is None:
+        return "the plan is not kept: there is no store yet"
+    if store.append("predictions", {run_id: predictions_table(run_id, prediction_rows(plan))}):
+        return f"the plan is kept for the run {run_id}"
+    return f"a plan is kept already for the run {run_id}; this one is not"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from testopt.durations import readable
 from testopt.estimators.threshold import recall_estimate, recall_threshold
 from testopt.schema import Promise
 
@@ -99,18 +100,6 @@ def everything(cases: Sequence[str], selection: Selection, why: str) -> Choice:
     asked = selection.recall if selection.case_recall is None else selection.case_recall
     promise = Promise(asked or 1.0, "none", why=f"everything runs: {why}")
     return Choice(whole, whole, whole.astype(float), promise)
-
-
-def readable(seconds: float) -> str:
-    """Return a duration such as ``0.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
-    if seconds < 10.0:  # noqa: PLR2004 - one digit is of use
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, name, small, part in ((3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // small
-            return f"{whole // size} {name}" + (f" {rest} {part}" if rest else "")
-    return f"{whole} s"
 
 
 def _kept(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from testopt.schema import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -29,15 +29,15 @@ def tables_of(record: RunRecord, *, seen: datetime) -> dict[str, pa.Table]:
     return {
         "results": _results(run_id, record.results),
         "run_changes": _changes(run_id, record.change.files),
-        "predictions": _from_columns(
-            "predictions",
-            {
-                name: [row.get(name) if name != "run_id" else run_id for row in record.predictions]
-                for name in arrow_schema("predictions").names
-            },
-        ),
+        "predictions": predictions_table(run_id, record.predictions),
         "runs": _run(record, seen),
     }
+
+
+def predictions_table(run_id: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return what was predicted for a run, from rows that lack its id."""
+    columns = {name: [row.get(name) for row in rows] for name in arrow_schema("predictions").names}
+    return _from_columns("predictions", {**columns, "run_id": [run_id] * len(rows)})
 
 
 def _from_columns(table: str, columns: dict[str, list[Any]]) -> pa.Table:

@@ -1,0 +1,269 @@
+"""What `rank` and `select` share: their options, what they plan from, how they print a plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import click
+
+from testopt.cli.common import print_json, printable
+from testopt.durations import parse_duration
+from testopt.errors import EmptyStoreError, InputFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from testopt.cli.common import Context
+    from testopt.context import Here
+    from testopt.schema import Change, Plan, PlannedCase
+    from testopt.snapshot import Sources
+    from testopt.store import Store
+
+_SHOWN: Final = 20
+_SHARD: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})", re.ASCII)
+FORMATS: Final = (
+    "text", "json", "pytest", "unittest", "go", "surefire", "gradle", "jest", "nextest",
+)  # fmt: skip
+
+
+class Duration(click.ParamType[float]):
+    """A time such as ``10m``; its value is in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse what the user wrote."""
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 10m, 1h30m or 90s", param, ctx)
+
+
+class Shard(click.ParamType[tuple[int, int]]):
+    """A part of several, such as ``2/5``."""
+
+    name = "shard"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Parse what the user wrote."""
+        found = _SHARD.fullmatch(str(value))
+        if found is None or int(found[1]) > int(found[2]):
+            self.fail(f"{value!r} is no part such as 2/5", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+def plan_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command with a plan takes."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--base", metavar="REV", help="Where the change begins (default: found from git and CI)."
+    ),
+    click.option(
+        "--head", metavar="REV", help="Where it ends (default: the working tree, else HEAD)."
+    ),
+    click.option("--diff", metavar="FILE", help="Read the change from a unified diff; - is stdin."),
+    click.option(
+        "--cases",
+        metavar="FILE",
+        help="Case ids, one a line or a JSON list; - is stdin (default: those of the last run).",
+    ),
+    click.option(
+        "--job", metavar="NAME", help="Job whose last outcomes count (default: found from CI)."
+    ),
+    click.option(
+        "--shard",
+        metavar="I/N",
+        type=Shard(),
+        help="Print part I of N of about equal duration; every part needs the same store.",
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="Names of runners: arguments for them, one a line.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+    click.option(
+        "--all", "everything", is_flag=True, help=f"Show all cases as text, not the first {_SHOWN}."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan is made from: the run at hand, its cases, history and sources."""
+
+    here: Here
+    cases: list[str]
+    store: Store | None
+    sources: Sources | None
+
+    @classmethod
+    def find(cls, ctx: Context, said: dict[str, Any]) -> Self:
+        """Look for all of it, as the options of `plan_options` say."""
+        from testopt.context import RunOptions, find_here
+        from testopt.snapshot import Sources, last_cases
+
+        base, head, diff = said["base"], said["head"], said["diff"]
+        if diff and (base or head):
+            raise click.UsageError("--diff says what changed: it excludes --base and --head")
+        store = _store(ctx)
+        repo = ctx.root if base or head else ctx.root_or_none
+        options = RunOptions(base=base, commit=head, job=said["job"])
+        here = find_here(repo, store=store, options=options, change=_change(ctx, repo, diff))
+        known = repo is not None and here.change.known and not diff
+        sources = Sources(ctx.root, store) if known else None
+        cases = said["cases"]
+        ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
+        return cls(here, ids, store, sources)
+
+    def finish(self, ctx: Context, *notes: str) -> None:
+        """Keep what was read of the sources; say what there is to say of the plan."""
+        from testopt.doctor import examine
+
+        if self.sources is not None:
+            self.sources.keep()
+        health = ""
+        if not ctx.quiet:
+            health = examine(repo=self.here.repo, store=self.store, most_rows=0).line
+        ctx.note(printable("; ".join(filter(None, [*notes, health]))))
+
+
+def _store(ctx: Context) -> Store | None:
+    from testopt.store import Store
+
+    try:
+        return Store.open(ctx.store_url)
+    except EmptyStoreError:
+        return None
+
+
+def _present(store: Store | None, ctx: Context) -> Store:
+    if store is None:
+        raise EmptyStoreError(
+            f"there is no store at {ctx.store_url}, so no run to take the cases from",
+            "name them with --cases, or read results first: testopt ingest PATH",
+        )
+    return store
+
+
+def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
+    """Return the change that a diff holds, or one that cannot be known; None: ask git."""
+    from testopt.schema import Change
+    from testopt.sources.change import diff_file
+
+    if diff:
+        return diff_file(Path("/dev/stdin" if diff == "-" else diff))
+    if repo is None:
+        return Change(known=False, why=f"{ctx.repo} is not in a git repository; see --diff")
+    return None
+
+
+def _read_cases(name: str) -> list[str]:
+    """Read case ids; lines that are no ids (pytest's own summary) are passed over."""
+    place = "standard input" if name == "-" else name
+    try:
+        with click.open_file(name, encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise InputFileError(f"{place} cannot be read: {error.strerror}", "check --cases") from None
+    if text.lstrip().startswith("["):
+        return _listed_cases(text, place)
+    lines = text.lstrip("\n").split("\n")  # other line breaks may stand in an id
+    end = lines.index("") if "" in lines else len(lines)
+    return [line for line in lines[:end] if line.strip()]
+
+
+def _listed_cases(text: str, place: str) -> list[str]:
+    try:
+        ids = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(f"{place} is not a JSON list: {error}", "check --cases") from None
+    if not all(isinstance(i, str) for i in ids):
+        raise InputFileError(f"{place} holds something other than text", "check --cases")
+    return [i.encode("utf-8", "backslashreplace").decode() for i in ids]  # lone surrogates
+
+
+def show(
+    made: Plan, form: str, *, part: tuple[int, int] | None = None, everything: bool = False
+) -> None:
+    """Print a plan, or one of its parts.
+
+    Parameters
+    ----------
+    made : Plan
+    form : str
+        One of ``FORMATS``.
+    part : tuple of int, optional
+        Which part, and of how many.
+    everything : bool
+        Print every case as text, not the first few.
+    """
+    from testopt.plan.shards import shard
+    from testopt.report.runners import runner_lines
+
+    running = [case for case in made.cases if case.runs]
+    if part is not None:
+        running = list(shard(running, *part))
+    if form == "json":
+        print_json(_document(made, made.cases if part is None else running, part))
+    elif form == "text":
+        _show_text(made, running, part, everything=everything)
+    else:
+        click.echo(runner_lines(form, [case.case_id for case in running]), nl=False)
+
+
+def _document(
+    made: Plan, cases: Sequence[PlannedCase], part: tuple[int, int] | None
+) -> dict[str, Any]:
+    files = [f.path for f in made.change.files]
+    change = {"base": made.change.base, "head": made.change.head, "known": made.change.known,
+              "files": files}  # fmt: skip
+    return {
+        "mode": made.mode,
+        "policy": made.policy,
+        "note": made.note,
+        "degraded": made.degraded,
+        "promise": None if made.promise is None else asdict(made.promise),
+        "explored": made.explored,
+        "shard": None if part is None else f"{part[0]}/{part[1]}",
+        "change": change,
+        "cases": [asdict(case) for case in cases],
+    }
+
+
+def _show_text(
+    made: Plan, running: Sequence[PlannedCase], part: tuple[int, int] | None, *, everything: bool
+) -> None:
+    from testopt.durations import readable
+    from testopt.report.plans import summary
+
+    if made.promise is not None:
+        for line in summary(made):
+            click.echo(printable(line))
+    if part is not None:
+        seconds = readable(sum(case.cost_s for case in running))
+        click.echo(f"part {part[0]} of {part[1]}: {len(running):,} cases, {seconds}")
+    shown = running if everything else running[:_SHOWN]
+    click.echo(f"{'rank':>6}  {'P(fail)':>8}  {'seconds':>8}  case")
+    for case in shown:
+        name = printable(case.case_id)
+        click.echo(f"{case.rank:6d}  {case.probability:8.4f}  {case.cost_s:8.3f}  {name}")
+        click.secho(f"{'':28}{printable(case.reason)}", dim=True)
+    if len(running) > len(shown):
+        click.echo(f"and {len(running) - len(shown)} more (--all)")

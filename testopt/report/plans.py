@@ -1,0 +1,70 @@
+"""A plan that leaves cases out, in a few lines: how much runs, what that promises, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from testopt.durations import readable
+
+if TYPE_CHECKING:
+    from testopt.schema import Plan, PlannedCase
+
+_MOST: Final = 6  # reasons of each kind that are shown
+_NUMBERS: Final = re.compile(r"\b(?:[0-9a-f]*\d[0-9a-f]*)\b")
+
+
+def summary(plan: Plan) -> list[str]:
+    """Return the lines that say what a plan leaves out, and why.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a promise.
+    """
+    runs = [case for case in plan.cases if case.runs]
+    left = [case for case in plan.cases if not case.runs]
+    seconds, total = (sum(case.cost_s for case in part) for part in (runs, plan.cases))
+    share = f" ({seconds / total:.1%})" if total > 0 else ""
+    size = f"{len(runs):,} of {len(plan.cases):,} cases run"
+    lines = [
+        f"{size}: {readable(seconds)} of {readable(total)}{share}",
+        promise_line(plan),
+        *_sums("run", Counter(_why_run(plan, case) for case in runs)),
+        *_sums("left out", Counter(_NUMBERS.sub("…", case.reason) for case in left)),
+    ]
+    return [line for line in lines if line]
+
+
+def promise_line(plan: Plan) -> str:
+    """Return in one line what may be expected of a plan; empty where nothing is left to chance."""
+    promise = plan.promise
+    if promise is None:
+        return ""
+    kind = "" if promise.kind == "none" else f"{promise.kind}: "
+    drawn = "; this change was drawn: all cases run, to measure the recall" if plan.explored else ""
+    return f"{kind}{promise.why}{drawn}"
+
+
+def _why_run(plan: Plan, case: PlannedCase) -> str:
+    """Return the kind of reason for which a case runs."""
+    threshold = plan.promise.threshold if plan.promise else None
+    if case.must_run:
+        return case.reason.partition("; ")[0]
+    if not case.selected:
+        if plan.mode == "shadow":
+            return "in shadow: the plan would leave it out"
+        return "drawn, to measure the recall" if plan.explored else "drawn, to go on learning"
+    if threshold is not None and case.score >= threshold:
+        return f"a score of at least {threshold:.4g}"
+    return "nothing says that it may be left out"
+
+
+def _sums(title: str, counts: Counter[str]) -> list[str]:
+    if not counts:
+        return []
+    common = counts.most_common(_MOST)
+    rest = counts.total() - sum(count for _, count in common)
+    rows = [f"{count:9,d}  {why}" for why, count in common]
+    return [f"{title}:", *rows, *([f"{rest:9,d}  for other reasons"] if rest else [])]
