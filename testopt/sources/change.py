@@ -20,7 +20,7 @@ from testopt.features.paths import is_code
 from testopt.features.subjects import is_fix
 from testopt.schema import Change
 from testopt.sources import difftext
-from testopt.sources.git import GitStream, is_shallow, resolve, run_git
+from testopt.sources.git import GitStream, empty_tree, is_shallow, resolve, run_git
 from testopt.sources.keys import author_key, pseudonym
 from testopt.sources.patch import diff_file
 from testopt.sources.untracked import untracked_files
@@ -34,10 +34,6 @@ __all__ = ["CiRevisions", "diff_file", "find_change"]
 
 LISTING_S: Final = 6.0  # a change that takes longer to list is unknown
 TOKENS_S: Final = 1.5  # further time for the identifiers
-_EMPTY_TREE: Final = {
-    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
-}
 _DIFF: Final = (
     "diff", "--raw", "--numstat", "-p", "-U0", "-z", "-M", "--no-abbrev", "--no-color",
     "--no-ext-diff", "--no-textconv", "--no-relative", "--submodule=short",
@@ -135,7 +131,7 @@ def _find(
             return change
     if base is None:
         base = _first_parent(repo, tip) if head is not None else _base(repo, tip, ci, previous)
-    files = _diff(repo, base or _EMPTY_TREE[len(tip.sha)], tip.sha)
+    files = _diff(repo, base or empty_tree(tip.sha), tip.sha)
     return Change(
         files=tuple(files),
         base=base,

@@ -19,6 +19,10 @@ TIMEOUT_S = 60.0
 _HASH = re.compile(r"[0-9a-f]{7,64}")
 # Keeps git from asking, paging, taking locks it does not need, and from the user's diff setup.
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+_EMPTY_TREES = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
 _CONFIG = ("-c", "core.quotepath=off", "-c", "diff.external=", "-c", "core.fsmonitor=false")
 
 
@@ -198,6 +202,11 @@ def resolve(repo: Path, revision: str) -> str:
         find_root(repo)
         raise RevisionError(f"unknown revision {revision!r} in {repo}", hint) from error
     return out.decode().strip()
+
+
+def empty_tree(commit: str) -> str:
+    """Return the hash of the tree without files, of the kind of hash that `commit` is."""
+    return _EMPTY_TREES.get(len(commit), _EMPTY_TREES[40])
 
 
 def is_shallow(repo: Path) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from testopt.features.paths import path_text
+from testopt.features.paths import path_bytes, path_text
+from testopt.sources.git import empty_tree, run_git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 OPTIONS: Final = (
     "-p", "-U0", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv",
     "--no-relative", "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/",
     "--dst-prefix=b/",
 )  # fmt: skip
+DIFF_S: Final = 20.0
 MAX_LINES: Final = 20_000  # changed lines kept per file
 _HUNK: Final = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _INDEX: Final = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
@@ -102,3 +106,30 @@ def _side(line: bytes) -> str | None:
     if path.startswith(b'"'):  # git quotes control characters; such a path has no language
         path = path.strip(b'"')
     return path_text(path[2:])
+
+
+def read_patches(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:
+    """Return the diff of some files, as `patches` takes it.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    base : str or None
+        Full hash; None: nothing, as before a first commit.
+    head : str or None
+        Full hash; None: the working tree.
+    paths : iterable of str
+        Paths as `path_text` spells them; of a renamed file both.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails or takes too long.
+    """
+    ends = [base or empty_tree(head or ""), *([head] if head else [])]
+    names = [os.fsdecode(path_bytes(path)) for path in paths]
+    if not names:
+        return b""
+    env = {"GIT_LITERAL_PATHSPECS": "1"}
+    return run_git(repo, "diff", *OPTIONS, *ends, "--", *names, timeout=DIFF_S, env=env)

@@ -58,7 +58,7 @@ def test_risk_of_all_kinds_of_changes(project, capsys):
     assert call(project, "risk") == 0
     out = capsys.readouterr().out
     assert head in out
-    assert "Learnt from 40 changes, 10 of which introduced a defect" in out
+    assert "Learnt from 39 changes, 10 of which introduced a defect" in out
 
     assert call(project, "risk", "HEAD~5..HEAD", "--json") == 0
     risks = json.loads(capsys.readouterr().out)["risks"]
