@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from testopt.durations import readable
+from testopt.features.reasons import summed_up
 
 if TYPE_CHECKING:
-    from testopt.schema import Plan, PlannedCase
+    from collections.abc import Iterable
 
-_MOST: Final = 6  # reasons of each kind that are shown
-_NUMBERS: Final = re.compile(r"\b(?:[0-9a-f]*\d[0-9a-f]*)\b")
+    from testopt.schema import Plan, PlannedCase
 
 
 def summary(plan: Plan) -> list[str]:
@@ -31,8 +29,8 @@ def summary(plan: Plan) -> list[str]:
     lines = [
         f"{size}: {readable(seconds)} of {readable(total)}{share}",
         promise_line(plan),
-        *_sums("run", Counter(_why_run(plan, case) for case in runs)),
-        *_sums("left out", Counter(_NUMBERS.sub("…", case.reason) for case in left)),
+        *_sums("run", (_why_run(plan, case) for case in runs)),
+        *_sums("left out", (case.reason for case in left)),
     ]
     return [line for line in lines if line]
 
@@ -61,10 +59,6 @@ def _why_run(plan: Plan, case: PlannedCase) -> str:
     return "nothing says that it may be left out"
 
 
-def _sums(title: str, counts: Counter[str]) -> list[str]:
-    if not counts:
-        return []
-    common = counts.most_common(_MOST)
-    rest = counts.total() - sum(count for _, count in common)
-    rows = [f"{count:9,d}  {why}" for why, count in common]
-    return [f"{title}:", *rows, *([f"{rest:9,d}  for other reasons"] if rest else [])]
+def _sums(title: str, said: Iterable[str]) -> list[str]:
+    rows = [f"{count:9,d}  {why}" for why, count in summed_up(said)]
+    return [f"{title}:", *rows] if rows else []
