@@ -60,9 +60,11 @@ _WORDS: Final = {
 }
 _MIXED: Final = (("model", "untrained"), ("model", "rate"), ("model", "recent"), ("model",))
 _PLAIN: Final = (("rate",), ("recent",))
+UNTRAINED: Final = (Expert(("untrained",), 0.25), Expert(("untrained",), 0.5))
 EXPERTS: Final = (
     *(Expert(parts, cost) for parts in _MIXED for cost in (0.25, 0.5, 0.75)),
     *(Expert(parts, cost) for parts in _PLAIN for cost in (0.0, 0.5, 1.0)),
+    *UNTRAINED,  # what served before the project had a model of its own
 )
 DEFAULT: Final = 0
 

@@ -10,6 +10,7 @@ import numpy as np
 from testopt.estimators.baselines import baseline_orders, expected_seconds
 from testopt.estimators.experts import (
     EXPERTS,
+    UNTRAINED,
     Standing,
     evidence_of,
     rolling_speakers,
@@ -87,9 +88,11 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
             continue
         orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        expert = EXPERTS[speakers[run]]
-        value = worth(expert, evidence_of(matrix.x[part], names, p[part]))
-        orders["testopt"] = run_order(value, seconds[part], ids, exponent=expert.cost)
+        evidence = evidence_of(matrix.x[part], names, p[part])
+        ways = {"before training": UNTRAINED[0], "testopt": EXPERTS[speakers[run]]}
+        for name, expert in ways.items():
+            value = worth(expert, evidence)
+            orders[name] = run_order(value, seconds[part], ids, exponent=expert.cost)
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
