@@ -54,6 +54,12 @@ class RevisionError(UsageError):
     slug = "revision"
 
 
+class UnknownCaseError(UsageError):
+    """No case, or more than one, is meant by what the user typed."""
+
+    slug = "unknown-case"
+
+
 class DataError(TestoptError):
     """Input that cannot be used as it is."""
 

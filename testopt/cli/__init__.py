@@ -25,6 +25,7 @@ COMMANDS = {
     "store": "testopt.cli.store",
     "szz": "testopt.cli.szz",
     "train": "testopt.cli.train",
+    "why": "testopt.cli.why",
 }
 
 

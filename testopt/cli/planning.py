@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _SHOWN: Final = 20
-_SHARD: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})", re.ASCII)
 FORMATS: Final = (
     "text", "json", "pytest", "unittest", "go", "surefire", "gradle", "jest", "nextest",
 )  # fmt: skip
@@ -54,20 +52,29 @@ class Shard(click.ParamType[tuple[int, int]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
         """Parse what the user wrote."""
-        found = _SHARD.fullmatch(str(value))
-        if found is None or int(found[1]) > int(found[2]):
-            self.fail(f"{value!r} is no part such as 2/5", param, ctx)
-        return int(found[1]), int(found[2])
+        from testopt.plan.shards import parse_part
+
+        try:
+            return parse_part(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def plan_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every command with a plan takes."""
-    for option in reversed(_OPTIONS):
+    for option in reversed(_FORM):
+        function = option(function)
+    return change_options(function)
+
+
+def change_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what a plan is made from."""
+    for option in reversed(_CHANGE):
         function = option(function)
     return function
 
 
-_OPTIONS: Final = (
+_CHANGE: Final = (
     click.option(
         "--base", metavar="REV", help="Where the change begins (default: found from git and CI)."
     ),
@@ -83,6 +90,8 @@ _OPTIONS: Final = (
     click.option(
         "--job", metavar="NAME", help="Job whose last outcomes count (default: found from CI)."
     ),
+)
+_FORM: Final = (
     click.option(
         "--shard",
         metavar="I/N",

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from testopt.cli.planning import Basis, Duration, plan_options, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testopt.cli.common import Context
+    from testopt.features.impact import Impact
     from testopt.schema import Selection
 
 _SHARE = click.FloatRange(0.0, 1.0)
 
 
+_OPTIONS: Final = (
+    click.option(
+        "--recall",
+        metavar="R",
+        type=_SHARE,
+        help="Share of regressions to catch (default: that of the settings, 0.95).",
+    ),
+    click.option(
+        "--case-recall", metavar="R", type=_SHARE, help="Share of the regressing cases to catch."
+    ),
+    click.option(
+        "--budget",
+        metavar="TIME",
+        type=Duration(),
+        help="Most time of the cases together, such as 10m; what that catches is estimated.",
+    ),
+    click.option(
+        "--fraction",
+        metavar="F",
+        type=_SHARE,
+        help="The same, as a share of the time of all cases.",
+    ),
+    click.option(
+        "--safe",
+        is_flag=True,
+        help="Select every case that coverage and imports connect with the change.",
+    ),
+)
+
+
+def select_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what may be left out."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
 @click.command("select")
-@click.option(
-    "--recall",
-    metavar="R",
-    type=_SHARE,
-    help="Share of regressions to catch (default: that of the settings, 0.95).",
-)
-@click.option(
-    "--case-recall", metavar="R", type=_SHARE, help="Share of the regressing cases to catch."
-)
-@click.option(
-    "--budget",
-    metavar="TIME",
-    type=Duration(),
-    help="Most time of the cases together, such as 10m; what that catches is estimated.",
-)
-@click.option(
-    "--fraction", metavar="F", type=_SHARE, help="The same, as a share of the time of all cases."
-)
-@click.option(
-    "--safe",
-    is_flag=True,
-    help="Select every case that coverage and imports connect with the change.",
-)
+@select_options
 @click.option(
     "--run-id",
     metavar="ID",
@@ -79,7 +97,7 @@ def command(
     from testopt.track import rules_of
 
     basis = Basis.find(ctx, said)
-    run_id, asked = said["run_id"] or "", _asked(basis, said)
+    run_id, asked = said["run_id"] or "", asked_of(basis, said)[0]
     made = plan(
         cases=basis.cases,
         here=basis.here,
@@ -98,26 +116,25 @@ def command(
     show(made, form, part=shard, everything=everything)
 
 
-def _asked(basis: Basis, said: dict[str, Any]) -> Selection:
-    """Return what the options ask for."""
+def asked_of(basis: Basis, said: dict[str, Any]) -> tuple[Selection, Impact | None]:
+    """Return what the options ask for, and with `--safe` what the change could affect."""
     from testopt.schema import Selection
 
+    impact = None
+    if said["safe"]:
+        from testopt.impact import find_impact
+
+        here = basis.here
+        impact = find_impact(
+            cases=basis.cases, change=here.change, repo=here.repo, store=basis.store
+        )
     asked = Selection(
         recall=said["recall"],
         case_recall=said["case_recall"],
         budget_s=said["budget"],
         fraction=said["fraction"],
+        affected=None if impact is None else impact.affected,
+        run_all="" if impact is None else impact.everything,
         at_once=True,
     )
-    return _safely(asked, basis) if said["safe"] else asked
-
-
-def _safely(asked: Selection, basis: Basis) -> Selection:
-    """Return the selection with every case that the change could affect."""
-    from dataclasses import replace
-
-    from testopt.impact import find_impact
-
-    here = basis.here
-    impact = find_impact(cases=basis.cases, change=here.change, repo=here.repo, store=basis.store)
-    return replace(asked, affected=impact.affected, run_all=impact.everything)
+    return asked, impact

@@ -190,7 +190,8 @@ def _planned(view: _View, choice: Choice | None = None) -> tuple[PlannedCase, ..
 
 def _decided(case: PlannedCase, choice: Choice, i: int, score: float) -> PlannedCase:
     forced = choice.forced.get(case.case_id, "")
-    said = forced if forced and forced not in case.reason else ""
+    said = forced or choice.affected.get(case.case_id, "")
+    said = said if said not in case.reason else ""
     return replace(
         case,
         selected=bool(choice.selected[i]),

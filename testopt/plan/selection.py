@@ -49,7 +49,10 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What became of the candidates; see `testopt.schema.PlannedCase` for the arrays."""
+    """What became of the candidates; see `testopt.schema.PlannedCase` for the arrays.
+
+    ``forced`` and ``affected`` say why a case must run, and why the change could affect it.
+    """
 
     selected: NDArray[np.bool_]
     runs: NDArray[np.bool_]
@@ -57,6 +60,7 @@ class Choice:
     promise: Promise
     forced: Mapping[str, str] = field(default_factory=dict)
     explored: bool = False
+    affected: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> Choice:
@@ -90,7 +94,9 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
                 promise, why=f"{promise.why}; the cases that must run alone take longer"
             )
     sure = selected.astype(float)
-    choice = Choice(selected, selected, sure, promise, candidates.forced)
+    choice = Choice(
+        selected, selected, sure, promise, candidates.forced, affected=selection.affected or {}
+    )
     return _drawn(candidates, selection, choice)
 
 

@@ -1,0 +1,154 @@
+"""``testopt why``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from testopt.cli.common import print_json, printable
+from testopt.cli.planning import Basis, change_options
+from testopt.cli.select import asked_of, select_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testopt.cli.common import Context
+    from testopt.plan.past import CasePast
+    from testopt.plan.why import Why
+
+_SHA: Final = 10  # digits of a hash that are shown
+_LEAST: Final = 0.005  # log-odds; less is not worth a line
+
+
+@click.command("why")
+@click.argument("case", metavar="CASE")
+@select_options
+@change_options
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.pass_obj
+def command(ctx: Context, /, *, case: str, as_json: bool, **said: Any) -> None:
+    """Tell why a case is, or is not, in the plan for a change.
+
+    CASE is its id, or a part of it that no other case has. With --safe what coverage and imports
+    say of the change is told too.
+
+    \b
+    Example:
+      testopt why tests/test_login.py::test_expired
+      testopt why test_expired --base origin/main --safe
+    """
+    from testopt.store.light import leave_pandas_out
+
+    leave_pandas_out()
+    from testopt.plan.request import completed
+    from testopt.plan.why import why
+    from testopt.track import rules_of
+
+    basis = Basis.find(ctx, said)
+    asked, impact = asked_of(basis, said)
+    found = why(
+        case=case,
+        cases=basis.cases,
+        here=basis.here,
+        store=basis.store,
+        sources=basis.sources,
+        selection=completed(asked, settings=ctx.settings, here=basis.here),
+        rules=rules_of(ctx.settings),
+        impact=impact,
+    )
+    if basis.sources is not None:
+        basis.sources.keep()
+    if as_json:
+        print_json(_document(found))
+        return
+    for line in _lines(found):
+        click.echo(printable(line))
+
+
+def _document(found: Why) -> dict[str, Any]:
+    whole = asdict(found)
+    plan = whole.pop("plan")
+    return {
+        **whole.pop("planned"),
+        **whole,
+        "nearest": [near._asdict() for near in found.nearest],
+        "of": len(found.plan.cases),
+        "note": plan["note"],
+        "policy": plan["policy"],
+        "degraded": plan["degraded"],
+        "promise": plan["promise"],
+        "explored": plan["explored"],
+    }
+
+
+def _lines(found: Why) -> Iterator[str]:
+    """Yield what is known, the answer first."""
+    case, plan = found.planned, found.plan
+    yield case.case_id
+    yield f"  {_answer(found)}"
+    yield f"  rank {case.rank} of {len(plan.cases):,}; {case.reason}"
+    yield f"  probability of a failure {case.probability:.4f}, expected {case.cost_s:.3f} s"
+    yield from _impact(found)
+    yield from _history(found.past)
+    if found.nearest:
+        yield "closest changed files, by the words they share with it:"
+        for near in found.nearest:
+            yield f"  {near.path}: {', '.join(near.words)}"
+    if found.covers:
+        yield "ran, when its coverage was measured:"
+        for one in found.covers:
+            yield f"  {one.path}: {one.lines} lines{' (changed)' if one.changed else ''}"
+    if found.contributions:
+        yield "what the model adds, in log-odds, against other cases of this run:"
+        yield f"  {found.base or 0.0:+8.2f}  the others on average"
+        for part in found.contributions:
+            if abs(part.log_odds) >= _LEAST:
+                yield f"  {part.log_odds:+8.2f}  {part.family}"
+
+
+def _answer(found: Why) -> str:
+    """Say whether the case runs, and what decided."""
+    case, promise = found.planned, found.plan.promise
+    threshold = promise.threshold if promise is not None else None
+    score = f"its score {case.score:.4g}"
+    if promise is None or (threshold is None and case.selected and not case.must_run):
+        said = promise.why if promise is not None else found.plan.note
+        return f"runs: {said}"
+    if case.must_run:
+        return "runs: it must, whatever its score"
+    if threshold is None:
+        return "is left out: " + (found.clear or promise.why)
+    if not case.selected:
+        drawn = "; drawn, it runs all the same" if case.runs else ""
+        return f"is left out: {score} is below the threshold {threshold:.4g}{drawn}"
+    if case.score >= threshold:
+        return f"runs: {score} is at least the threshold {threshold:.4g}"
+    return "runs: the change could affect it"
+
+
+def _impact(found: Why) -> Iterator[str]:
+    if found.affected:
+        yield f"could be affected: {found.affected}"
+    elif found.clear:
+        yield f"cannot be affected: {found.clear}"
+
+
+def _history(past: CasePast) -> Iterator[str]:
+    if not past.runs:
+        yield "history: it has not run before"
+        return
+    last = past.last_failure
+    when = f"last run {past.last_run:%Y-%m-%d}" if past.last_run else ""
+    yield f"history: {past.runs:,} runs, {past.failures:,} failures, {when}"
+    if last is not None:
+        at = f" at {last.commit[:_SHA]}" if last.commit else ""
+        yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
+    for thing in past.changes:
+        at = f", last at {thing.last_commit[:_SHA]}" if thing.last_commit else ""
+        yield f"  failed in {thing.failures} of {thing.changes} changes to `{thing.name}`{at}"
+    if past.passed_again:
+        yield f"  perhaps flaky: in {past.passed_again} runs it failed and passed when run again"
+    if past.both_at:
+        yield f"  perhaps flaky: at {past.both_at} commits it has both passed and failed"

@@ -1,0 +1,212 @@
+"""Why one case is, or is not, in the plan for a change: all that is known of it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.errors import StoreError, UnknownCaseError
+from testopt.estimators.contributions import contributions
+from testopt.features.cases import split_case
+from testopt.features.families import families
+from testopt.features.frames import Query
+from testopt.features.nearness import Nearness, nearest_files
+from testopt.features.pipeline import NAMES
+from testopt.plan import _known, plan
+from testopt.plan.past import CasePast, case_past
+from testopt.schema import Run
+from testopt.sources.coverage import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testopt.context import Here
+    from testopt.estimators.promotion import Rules
+    from testopt.features.impact import Impact
+    from testopt.schema import Plan, PlannedCase, Selection
+    from testopt.snapshot import Sources
+    from testopt.store import Store
+
+_BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
+_COVERED: Final = 5  # covered files that are told
+_NEAR: Final = 3  # ids that an unknown one is compared with
+_AMBIGUOUS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A file of which a case ran lines when its coverage was measured."""
+
+    path: str
+    lines: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a family of features adds to the log-odds of a failure, against other cases."""
+
+    family: str
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """All that is known of a case in a plan.
+
+    Attributes
+    ----------
+    planned : PlannedCase
+        Rank, probability, selection score, whether it is selected and runs, the reason.
+    plan : Plan
+        What it is part of, with the promise where cases may be left out.
+    past : CasePast
+    affected, clear : str
+        Why coverage and imports say that the change could affect it, or could not; both empty
+        where they were not asked.
+    nearest : tuple of Nearness
+        Changed files that share words with it.
+    covers : tuple of Covered
+        Files that it ran when it was measured, changed ones first.
+    base : float
+        Log-odds of a failure of the other cases of the run, on average; None without a model.
+    contributions : tuple of Contribution
+        By family, the largest first; with `base` they add up to the log-odds of this case.
+    """
+
+    planned: PlannedCase
+    plan: Plan
+    past: CasePast
+    affected: str = ""
+    clear: str = ""
+    nearest: tuple[Nearness, ...] = ()
+    covers: tuple[Covered, ...] = ()
+    base: float | None = None
+    contributions: tuple[Contribution, ...] = ()
+
+
+def why(
+    *,
+    case: str,
+    cases: Sequence[str],
+    here: Here,
+    store: Store | None,
+    sources: Sources | None = None,
+    selection: Selection | None = None,
+    rules: Rules | None = None,
+    impact: Impact | None = None,
+) -> Why:
+    """Explain the place of a case in the plan for a change.
+
+    Parameters
+    ----------
+    case : str
+        Its id, or a part that one id alone has.
+    cases, here, store, sources, selection, rules
+        As for `testopt.plan.plan`.
+    impact : Impact, optional
+        What coverage and imports say of the change.
+
+    Returns
+    -------
+    Why
+
+    Raises
+    ------
+    UnknownCaseError
+        When no case, or more than one, has such an id.
+    """
+    name = find_case(case, cases)
+    made = plan(
+        cases=cases, here=here, store=store, sources=sources, selection=selection, rules=rules
+    )
+    planned = next(one for one in made.cases if one.case_id == name)
+    paths = [file.path for file in here.change.files]
+    unique = list(dict.fromkeys(cases))
+    text = sources.of_change(unique, here.change) if sources is not None else None
+    run = Run("", here.began, here.job, here.change.head, here.change.base, here.branch)
+    query = Query(run, unique, here.change.files, text)
+    base, parts = _contributions(made, query, unique.index(name), store, here)
+    return Why(
+        planned,
+        made,
+        CasePast() if store is None else case_past(store, name, paths, before=here.began),
+        affected="" if impact is None else impact.affected.get(name, ""),
+        clear="" if impact is None else impact.clear.get(name, ""),
+        nearest=tuple(nearest_files(query, unique.index(name))),
+        covers=() if store is None else _covers(store, name, frozenset(paths)),
+        base=base,
+        contributions=parts,
+    )
+
+
+def find_case(case: str, cases: Sequence[str]) -> str:
+    """Return the id that is meant.
+
+    Parameters
+    ----------
+    case : str
+        An id, or a part that one id alone has.
+    cases : sequence of str
+        All ids.
+
+    Raises
+    ------
+    UnknownCaseError
+        When no case, or more than one, is meant.
+    """
+    known = list(dict.fromkeys(cases))
+    if case in known:
+        return case
+    parts = [name for name in known if case and case in name]
+    if len(parts) == 1:
+        return parts[0]
+    if parts:
+        shown = ", ".join(parts[:_AMBIGUOUS]) + (", …" if len(parts) > _AMBIGUOUS else "")
+        raise UnknownCaseError(f"{len(parts)} cases have {case!r} in their ids", f"such as {shown}")
+    near = difflib.get_close_matches(case, known, n=_NEAR, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see: testopt rank --all"
+    raise UnknownCaseError(f"no case of {len(known):,} has {case!r} in its id", hint)
+
+
+def _contributions(
+    made: Plan, query: Query, position: int, store: Store | None, here: Here
+) -> tuple[float | None, tuple[Contribution, ...]]:
+    """Return what the model's answer for a case consists of; nothing without a model."""
+    try:
+        known = _known(store, here.began)
+    except StoreError:
+        return None, ()
+    if known.bundle is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
+        return None, ()
+    x = known.state.read(query)
+    others = np.delete(np.arange(len(x)), position)
+    step = max(len(others) // _BACKGROUND, 1)
+    groups = families(NAMES)
+    intercept, slope = known.bundle.calibration
+    forest = known.bundle.forest
+    base, values = contributions(
+        lambda rows: intercept + slope * forest.margin(rows),
+        x[position],
+        x[others[::step][:_BACKGROUND]],
+        list(groups.values()),
+    )
+    parts = [Contribution(name, float(v)) for name, v in zip(groups, values, strict=True)]
+    return base, tuple(sorted(parts, key=lambda part: (-abs(part.log_odds), part.family)))
+
+
+def _covers(store: Store, case: str, changed: frozenset[str]) -> tuple[Covered, ...]:
+    """Return the files that a case ran when it was measured last."""
+    columns = ["path", "lines", "seen"]
+    ids = [case, split_case(case)[0]]  # it may have been measured with others of its function
+    rows = store.read("links", columns=columns, where=[("case_id", "in", ids)]).to_pylist()
+    latest = max((row["seen"] for row in rows), default=None)
+    found = [
+        Covered(row["path"], len(set(lines_of(row["lines"]))), row["path"] in changed)
+        for row in rows
+        if row["seen"] == latest and row["path"]
+    ]
+    return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
