@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.estimators.promotion import Verdict
@@ -79,13 +79,17 @@ def save(store: Store, track: Track) -> None:
         "seen": track.seen[-_SEEN:],
         "first": track.first,
         "drift": track.drift,
-        "plans": [{**asdict(plan), "policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
+        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
         "verdicts": [
-            {**asdict(verdict), "scores": verdict.scores[:_SCORES]}
+            _fields(verdict) | {"scores": verdict.scores[:_SCORES]}
             for verdict in track.verdicts[-_VERDICTS:]
         ],
     }
     store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _fields(value: LoggedPlan | Verdict) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _parse(document: Mapping[str, Any]) -> Track:

@@ -115,13 +115,14 @@ def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
     past = [_past_run(row) for row in rows]
     at = {i for i, run in enumerate(past) if run.run_id in new}
     needed = sorted(with_ancestors(parents(past), at))
+    policies = _policies(store, [past[i] for i in needed])
+    if not policies:  # nobody to charge
+        return Judgement((), {}, frozenset(), (), ())
     runs = _filled(store, [past[i] for i in needed], new)
-    policies = _policies(store, runs)
-    selecting = _leaving_out(store, runs) | {i for i, p in policies.items() if p.selects}
-    selecting -= {i for i, p in policies.items() if p.fell_back}
+    selecting = _selecting(store, policies)
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in new})
     plans = _plans(store, [r for r in runs if r.run_id in selecting & set(new)], policies)
-    return Judgement(tuple(runs), policies, frozenset(selecting), tuple(found), tuple(plans))
+    return Judgement(tuple(runs), policies, selecting, tuple(found), tuple(plans))
 
 
 def _past_run(row: Row) -> PastRun:
@@ -136,7 +137,7 @@ def _past_run(row: Row) -> PastRun:
     )
 
 
-def _filled(store: Store, runs: Sequence[PastRun], new: Collection[str]) -> list[PastRun]:
+def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[PastRun]:
     """Return the runs with their changed files, and what they say of cases that failed."""
     ids = ("run_id", "in", [run.run_id for run in runs])
     failing = store.read(
@@ -145,6 +146,8 @@ def _filled(store: Store, runs: Sequence[PastRun], new: Collection[str]) -> list
         where=[("run_id", "in", sorted(new)), ("outcome", "in", sorted(FAILING))],
         dictionary=["case_id"],
     )
+    if not failing.num_rows:
+        return runs
     where = [ids, ("case_id", "in", failing["case_id"].unique().to_pylist())]
     outcomes = _last_outcomes(store, where)
     guesses = _guesses(store, where)
@@ -187,10 +190,13 @@ def _policies(store: Store, runs: Sequence[PastRun]) -> dict[str, Policy]:
     return {r["run_id"]: Policy.parse(r["policy"]) for r in rows.to_pylist()}
 
 
-def _leaving_out(store: Store, runs: Sequence[PastRun]) -> set[str]:
-    where = [("run_id", "in", [run.run_id for run in runs]), ("selected", "==", False)]
+def _selecting(store: Store, policies: Mapping[str, Policy]) -> frozenset[str]:
+    followed = {run_id: policy for run_id, policy in policies.items() if not policy.fell_back}
+    sure = {run_id for run_id, policy in followed.items() if policy.selects}
+    doubtful = [run_id for run_id, p in followed.items() if p.kind and not p.selects]
+    where = [("run_id", "in", doubtful), ("selected", "==", False)]
     rows = store.read("predictions", columns=["run_id"], where=where, dictionary=["run_id"])
-    return set(rows["run_id"].unique().to_pylist())
+    return frozenset(sure.union(rows["run_id"].unique().to_pylist()))
 
 
 def _plans(
