@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _PARTS: Final = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "": 1.0}
-_PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(h|min|m|ms|s|)", re.ASCII)
+_PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(h|min|ms|m|s|)", re.ASCII)
 _WORDS: Final = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -34,9 +34,9 @@ def readable(seconds: float) -> str:
     """Return a duration such as ``0.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     if seconds < 9.95:  # noqa: PLR2004 - one digit behind the point is of use
         return f"{seconds:.1f} s"
-    whole = round(seconds)
     for size, name, small, part in _WORDS:
-        if whole >= size:
-            rest = whole % size // small
-            return f"{whole // size} {name}" + (f" {rest} {part}" if rest else "")
-    return f"{whole} s"
+        whole = round(seconds / small)
+        if whole * small >= size:
+            units, rest = divmod(whole, size // small)
+            return f"{units} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{round(seconds)} s"

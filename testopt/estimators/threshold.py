@@ -199,7 +199,7 @@ def within(
 
 def regressions_needed(recall: float) -> int:
     """Return how many regressions a promise of this recall needs."""
-    return math.ceil(1.0 / max(1.0 - recall, 1e-9) - 1.0 - 1e-9)
+    return max(math.ceil(1.0 / max(1.0 - recall, 1e-9) - 1.0 - 1e-9), 1)
 
 
 def wilson(caught: float, of: int) -> tuple[float, float]:
