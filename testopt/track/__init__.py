@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from testopt.store import Store
     from testopt.track.tables import Judgement
 
-__all__ = ["Track", "drift_of", "keep_up", "rebuild", "rules_of", "standing", "verdicts_of"]
+__all__ = [
+    "LateMisses",
+    "Track",
+    "drift_of",
+    "keep_up",
+    "late_misses",
+    "rebuild",
+    "rules_of",
+    "standing",
+    "verdicts_of",
+]
 
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
 STALE_RUNS: Final = 500  # since the bundle was trained
@@ -153,6 +163,45 @@ def rebuild(store: Store) -> tuple[Track, Judgement]:
     with suppress(StoreError):
         save(store, track)
     return track, found
+
+
+@dataclass(frozen=True, slots=True)
+class LateMisses:
+    """Failures that are not of the run in which they were found.
+
+    Attributes
+    ----------
+    found : frozenset of (str, str)
+        Run and case: no regressions of that run.
+    owners : mapping of str to Verdict
+        The regressions that they belong to, by the run that caused them, with the scores that
+        its plan gave to all their cases then.
+    """
+
+    found: frozenset[tuple[str, str]]
+    owners: Mapping[str, Verdict]
+
+
+def late_misses(store: Store) -> LateMisses:
+    """Find the misses that later runs brought to light, for evidence that is gathered anew.
+
+    Raises
+    ------
+    StoreError
+        When a table cannot be read.
+    """
+    found = rebuild(store)[1]
+    late = [
+        case
+        for run_id, cases in found.by_cause().items()
+        for case in cases
+        if case.late and run_id in found.selecting
+    ]
+    owners = {found.runs[case.cause].run_id for case in late}
+    return LateMisses(
+        frozenset((found.runs[case.found].run_id, case.case_id) for case in late),
+        {v.run_id: v for v in verdicts_of(found) if v.run_id in owners},
+    )
 
 
 def _extended(track: Track, found: Judgement, seen: Iterable[tuple[str, float]]) -> Track:

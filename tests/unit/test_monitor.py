@@ -125,6 +125,9 @@ def test_a_miss_that_is_found_late_is_charged_to_its_change_and_moves_the_eviden
     assert verdict.known == (START + timedelta(hours=24)).timestamp()
     assert verdict.scores == pytest.approx((0.1,))
     assert verdict.allowed == pytest.approx(0.05)
+    late = track.late_misses(story.store)
+    assert late.found == {("run 2", CASES[3])}
+    assert late.owners == {"run 1": verdict}
 
 
 def test_a_miss_of_several_changes_names_them_all(story):
