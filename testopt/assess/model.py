@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from testopt.estimators.risk import ChangeRiskClassifier
     from testopt.features.kamei import CommitFacts
+    from testopt.schema import Change
     from testopt.store import Store
 
-_VERSION: Final = 3  # changes with whatever changes the model
+_VERSION: Final = 4  # changes with whatever changes the model
 _RECENT: Final = 500  # changes that a percentile compares with
 _LEFT_OUT: Final = 0.2  # at most this share of the commits is kept from teaching
 _TABLES: Final = ("commits", "file_changes", "labels")
@@ -63,14 +64,14 @@ class Measured:
     state: ChangeHistory
 
 
-def measure_history(store: Store, wanted: Mapping[str, object]) -> Measured:
+def measure_history(store: Store, wanted: Mapping[str, Change]) -> Measured:
     """Return the metrics of all mined commits, each as of its own time.
 
     Parameters
     ----------
     store : Store
-    wanted : mapping of str
-        Hashes to measure even if they are merges or change no file.
+    wanted : mapping of str to Change
+        Commits to measure even if they are merges.
 
     Raises
     ------

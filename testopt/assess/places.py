@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError
 from testopt.features.outline import enclosing
+from testopt.features.paths import is_code
 from testopt.sources.blobs import read_blobs, read_disk
 from testopt.sources.hunks import patches, read_patches
 
@@ -81,7 +82,7 @@ def _places(patch: Patch, text: str) -> Iterator[Place]:
     sides = patch.old_lines if patch.new is None else patch.new_lines
     place: Place | None = None
     for lines, old, new in zip(sides, patch.old_lines, patch.new_lines, strict=True):
-        inside = enclosing(text, patch.path, lines) if text else []
+        inside = enclosing(text, patch.path, lines) if is_code(patch.path) else []
         name = inside[0].name if inside else ""
         first, last = lines.start, max(lines.stop - 1, lines.start)
         if place is not None and name == place.name and (name or first - place.last <= _GAP):

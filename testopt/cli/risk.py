@@ -12,11 +12,11 @@ from testopt.cli.common import Context, print_json, printable
 from testopt.errors import DataError, GateError
 
 if TYPE_CHECKING:
-    from testopt.schema import Change, Risk, RiskReport
+    from collections.abc import Mapping
 
-_REASONS = 8
+    from testopt.schema import Change, RiskReport
+
 _CHANGES = 20
-_FILES = 8
 _MOST = 5_000
 
 
@@ -33,6 +33,12 @@ _MOST = 5_000
     help="markdown: for a comment; sarif: for code scanning.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--names/--no-names",
+    default=True,
+    show_default=True,
+    help="Name who knows the files, from git and in the order of the alphabet (never in SARIF).",
+)
 @click.pass_obj
 def command(
     ctx: Context,
@@ -42,6 +48,7 @@ def command(
     fail_over: float | None,
     form: str,
     as_json: bool,
+    names: bool,
 ) -> None:
     """Say how likely a change introduces a defect, and why.
 
@@ -49,7 +56,9 @@ def command(
     Without it: the uncommitted changes, staged or not, where there are any, else the last commit
     (in CI, the change of the job). Run `testopt mine` and `testopt szz` first.
 
-    The reasons are in log-odds and add up; each file is judged as if it had changed alone.
+    The reasons are in log-odds and add up; each file, and each place in it, is judged as if it had
+    changed alone. Tests are those that ran a file (`testopt ingest --coverage`) or failed when it
+    changed; files that none of them is known to catch are named.
 
     \b
     Example:
@@ -68,10 +77,13 @@ def command(
     report = assess(
         store=Store.open(ctx.store_url),
         changes=changes,
+        repo=ctx.root,
         author_features=settings.author_features,
         seed=settings.seed,
     )
-    _print(report, "json" if as_json else form)
+    form = "json" if as_json else form
+    people = _people(ctx, report, changes) if names and form != "sarif" else {}
+    _print(report, people, form)
     if fail_over is not None and report.risks[0].probability > fail_over:
         worst = report.risks[0]
         raise GateError(
@@ -109,44 +121,27 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
     return found
 
 
-def _print(report: RiskReport, form: str) -> None:
-    from testopt.report.markdown import basis_text, risk_markdown
+def _people(
+    ctx: Context, report: RiskReport, changes: Mapping[str, Change]
+) -> dict[str, tuple[str, ...]]:
+    from testopt.sources.people import who_knows
+
+    shown = report.risks[:_CHANGES]
+    paths = sorted({file.path for risk in shown for file in risk.files})
+    return who_knows(ctx.root, paths, changes[shown[0].name].head)
+
+
+def _print(report: RiskReport, people: Mapping[str, tuple[str, ...]], form: str) -> None:
+    from testopt.report.markdown import risk_markdown
+    from testopt.report.risktext import risk_lines
     from testopt.report.sarif import risk_sarif
 
     if form == "json":
-        print_json(asdict(report))
+        print_json({**asdict(report), "people": people})
     elif form == "markdown":
-        click.echo(risk_markdown(report))
+        click.echo(risk_markdown(report, people))
     elif form == "sarif":
         click.echo(risk_sarif(report, version=__version__))
     else:
-        for risk in report.risks[:_CHANGES]:
-            _show(risk, report.compared, brief=len(report.risks) > 1)
-        if len(report.risks) > _CHANGES:
-            click.echo(f"and {len(report.risks) - _CHANGES} less risky changes (--json lists all)")
-        click.echo(basis_text(report))
-
-
-def _show(risk: Risk, compared: int, *, brief: bool) -> None:
-    from testopt.report.words import part_text, percentile_text
-
-    beside = percentile_text(risk, compared)
-    head = f"{risk.probability:6.1%}  {printable(risk.name)}"
-    click.echo(f"{head}  ({beside})" if beside else head)
-    if brief:
-        return
-    click.echo("\nlog-odds")
-    for part in risk.parts[: _REASONS + 1]:
-        click.echo(f"   {part.log_odds:+.2f}  {printable(part_text(part))}")
-    if len(risk.parts) > _REASONS + 1:
-        click.echo(f"   {sum(p.log_odds for p in risk.parts[_REASONS + 1 :]):+.2f}  all else")
-    if risk.files:
-        click.echo("\nfiles, each as if it had changed alone")
-    for file in risk.files[:_FILES]:
-        click.echo(
-            f"  {file.probability:6.1%}  {printable(file.path)}"
-            f"  +{file.added or 0} -{file.deleted or 0}"
-        )
-    if risk.n_files > _FILES:
-        click.echo(f"          and {risk.n_files - _FILES} more files")
-    click.echo()
+        for line in risk_lines(report, people, most=_CHANGES):
+            click.echo(printable(line))

@@ -21,7 +21,9 @@ sexp       earlier changes of the author in the changed subsystems
 
 Beyond the paper (`RICHER`): ``new_files``; ``test_share``, the share of files that are tests;
 ``fixes``, distinct earlier fixes that changed these files (Kim et al. 2007: defects come where
-defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011).
+defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011); and of the files
+that are program text and no tests their share ``src_share``, and their lines added and deleted
+``src_la`` and ``src_ld``, for a text or a test breaks little.
 
 Everything counts what came before the change: state is read, then updated. A renamed file keeps
 its past. Merges are measured and leave no trace, for what they bring is in their parents. Authors
@@ -36,11 +38,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from testopt.features.jit import METRICS
+from testopt.features.paths import is_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-RICHER: Final = ("new_files", "test_share", "fixes", "ownership")
+RICHER: Final = (
+    "new_files", "test_share", "fixes", "ownership", "src_share", "src_la", "src_ld",
+)  # fmt: skip
 NAMES: Final = (*METRICS, *RICHER)
 AUTHOR_METRICS: Final = frozenset({"ndev", "exp", "rexp", "sexp", "ownership"})
 _DAY_S: Final = 86_400.0
@@ -102,13 +107,14 @@ class ChangeHistory:
 
         Returns
         -------
-        list of float, length 18
+        list of float, shape (len(NAMES),)
         """
         pasts = [past for f in files if (past := self._past(f)) is not None]
         changes = _union(past.changes for past in pasts)
         own = sum(self._authors[c] == commit.author for c in changes)
         lines = [(f.added or 0) + (f.deleted or 0) for f in files]
         areas = {f.subsystem for f in files}
+        source = [f for f in files if is_code(f.path) and not f.is_test]
         return [
             float(len(areas)),
             float(len({f.path.rpartition("/")[0] for f in files})),
@@ -126,6 +132,9 @@ class ChangeHistory:
             sum(f.is_test for f in files) / max(len(files), 1),
             float(len(self._fixes & changes)),
             own / max(len(changes), 1),
+            len(source) / max(len(files), 1),
+            float(sum(f.added or 0 for f in source)),
+            float(sum(f.deleted or 0 for f in source)),
         ]
 
     def update(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> None:

@@ -42,7 +42,7 @@ def entries(commits: pa.Table, files: pa.Table) -> Iterator[Entry]:
 
 
 def replay(
-    history: Iterator[Entry], state: ChangeHistory, *, wanted: Mapping[str, object]
+    history: Iterator[Entry], state: ChangeHistory, *, wanted: Mapping[str, Change]
 ) -> Iterator[tuple[str, CommitFacts, list[float]]]:
     """Yield the metrics of each commit that is no merge and changes a file, and remember it.
 
@@ -52,12 +52,15 @@ def replay(
         From `entries`.
     state : ChangeHistory
         Updated.
-    wanted : mapping of str
-        Hashes to yield even if they are merges or change no file.
+    wanted : mapping of str to Change
+        Commits to yield even if they are merges, which stand in no table with files: what they
+        bring in counts.
     """
     for sha, facts, files in history:
-        if sha in wanted or (files and not facts.is_merge):
+        if files and not facts.is_merge:
             yield sha, facts, state.measure(facts, files)
+        elif sha in wanted:
+            yield sha, facts, state.measure(facts, touched_files(wanted[sha].files))
         state.update(facts, files)
 
 

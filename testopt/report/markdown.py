@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from testopt.report.words import part_text, percentile_text
+from testopt.report.words import (
+    basis_text,
+    hunk_text,
+    part_text,
+    percentile_text,
+    tests_text,
+    uncaught_text,
+)
 
 if TYPE_CHECKING:
-    from testopt.schema import Risk, RiskReport
+    from collections.abc import Mapping
+
+    from testopt.schema import FileRisk, Risk, RiskReport
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/])")
 _SHOWN: Final = 6
@@ -32,30 +41,24 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", plain).replace("&", "&amp;").replace("<", "&lt;")
 
 
-def risk_markdown(report: RiskReport) -> str:
-    """Return a report of risks as Markdown, the riskiest change first."""
+def risk_markdown(report: RiskReport, people: Mapping[str, tuple[str, ...]] | None = None) -> str:
+    """Return a report of risks as Markdown, the riskiest change first.
+
+    Parameters
+    ----------
+    report : RiskReport
+    people : mapping of str to tuple of str, optional
+        Who knows a file, by path.
+    """
     lines = ["## Change risk", ""]
     for risk in report.risks[:_CHANGES]:
-        lines += _section(risk, report.compared)
+        lines += _section(risk, report.compared, people or {})
     if len(report.risks) > _CHANGES:
         lines += [f"and {len(report.risks) - _CHANGES} less risky changes", ""]
     return "\n".join([*lines, escape(basis_text(report)), ""])
 
 
-def basis_text(report: RiskReport) -> str:
-    """Return one line on what the risks rest on."""
-    text = f"Learnt from {report.changes} changes, {report.defects} of which introduced a defect"
-    if report.auc is not None and report.auc_lines is not None:
-        text += (
-            f"; on the youngest {report.checked}, not seen in training: AUC {report.auc:.2f} "
-            f"(lines added alone: {report.auc_lines:.2f})"
-        )
-    if report.latency_days:
-        text += f"; defects are found after {report.latency_days:.0f} days on average"
-    return text + "."
-
-
-def _section(risk: Risk, compared: int) -> list[str]:
+def _section(risk: Risk, compared: int, people: Mapping[str, tuple[str, ...]]) -> list[str]:
     beside = percentile_text(risk, compared)
     lines = [
         f"### {escape(risk.name)}: {risk.probability:.0%}",
@@ -69,9 +72,22 @@ def _section(risk: Risk, compared: int) -> list[str]:
     if len(risk.parts) > _SHOWN + 1:
         lines.append(f"| {rest:+.2f} | all else |")
     if risk.files:
-        lines += ["", "| file | alone | lines |", "| --- | ---: | ---: |"]
-        lines += [
-            f"| {escape(f.path)} | {f.probability:.0%} | +{f.added or 0} -{f.deleted or 0} |"
-            for f in risk.files[:_SHOWN]
-        ]
+        lines += ["", "| file | alone | lines | riskiest place | tests | who knows it |"]
+        lines += ["| --- | ---: | ---: | --- | --- | --- |"]
+        lines += [_row(f, people.get(f.path, ())) for f in risk.files[:_SHOWN]]
+    if risk.uncaught:
+        text = uncaught_text(risk)
+        lines += ["", f"{text[0].upper()}{escape(text[1:])}"]
     return [*lines, ""]
+
+
+def _row(file: FileRisk, people: tuple[str, ...]) -> str:
+    cells = (
+        escape(file.path),
+        f"{file.probability:.0%}",
+        f"+{file.added or 0} -{file.deleted or 0}",
+        escape(hunk_text(file.hunks[0])) if file.hunks else "",
+        escape(tests_text(file, 3)),
+        escape(", ".join(people)),
+    )
+    return f"| {' | '.join(cells)} |"

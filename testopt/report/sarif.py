@@ -57,7 +57,7 @@ def _results(risk: Risk, compared: int) -> list[dict[str, Any]]:
             "ruleIndex": 0,
             "level": "warning" if high else "note",
             "message": {"text": _message(risk, file, compared)},
-            "locations": [_location(file.path)],
+            "locations": [_location(file)],
             "rank": round(100.0 * risk.probability, 2),
             "partialFingerprints": {"change/v1": digest(f"{risk.name}\0{file.path}")},
             "properties": {"change": risk.name, "probability": round(risk.probability, 6)},
@@ -66,9 +66,17 @@ def _results(risk: Risk, compared: int) -> list[dict[str, Any]]:
     ]
 
 
-def _location(path: str) -> dict[str, Any]:
-    artifact = {"uri": quote(path_bytes(path)), "uriBaseId": "%SRCROOT%"}
-    return {"physicalLocation": {"artifactLocation": artifact}}
+def _location(file: FileRisk) -> dict[str, Any]:
+    """Return the riskiest place of a file, else the file."""
+    place: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(path_bytes(file.path)), "uriBaseId": "%SRCROOT%"}
+    }
+    if not file.hunks:
+        return {"physicalLocation": place}
+    hunk = file.hunks[0]
+    place["region"] = {"startLine": hunk.first, "endLine": hunk.last}
+    named = [{"fullyQualifiedName": hunk.name}] if hunk.name else []
+    return {"physicalLocation": place, **({"logicalLocations": named} if named else {})}
 
 
 def _message(risk: Risk, file: FileRisk, compared: int) -> str:
@@ -80,5 +88,7 @@ def _message(risk: Risk, file: FileRisk, compared: int) -> str:
     )
     if reasons:
         text += f" What raises it: {'; '.join(reasons[:_REASONS])}."
+    if file.path in risk.uncaught:
+        text += " No test is known to catch a defect in it."
     # In a SARIF message brackets make links, braces stand for arguments.
     return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from testopt.schema import Risk, RiskPart
+    from testopt.schema import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
 
 _WORDS: Final = {
     "base": "an average change of this project",
@@ -26,6 +26,9 @@ _WORDS: Final = {
     "date": "time of the change",
     "new_files": "new files",
     "test_share": "share of files that are tests",
+    "src_share": "share of files that are the program's",
+    "src_la": "lines added to the program",
+    "src_ld": "lines deleted from the program",
     "fixes": "earlier fixes in these files",
     "ownership": "author's share of the earlier changes of these files",
 }
@@ -47,6 +50,53 @@ def percentile_text(risk: Risk, compared: int) -> str:
     if risk.percentile is None:
         return ""
     return f"riskier than {risk.percentile:.0%} of the last {compared} changes"
+
+
+def basis_text(report: RiskReport) -> str:
+    """Return one line on what the risks rest on."""
+    text = f"Learnt from {report.changes} changes, {report.defects} of which introduced a defect"
+    if report.auc is not None and report.auc_lines is not None:
+        text += (
+            f"; on the youngest {report.checked}, not seen in training: AUC {report.auc:.2f} "
+            f"(lines added alone: {report.auc_lines:.2f})"
+        )
+    if report.latency_days:
+        text += f"; defects are found after {report.latency_days:.0f} days on average"
+    return text + "."
+
+
+def hunk_text(hunk: HunkRisk) -> str:
+    """Return ``lines 120-134 in Parser.read  +12 -3``."""
+    lines = f"lines {hunk.first}-{hunk.last}" if hunk.last > hunk.first else f"line {hunk.first}"
+    where = f" in {hunk.name}" if hunk.name else ""
+    return f"{lines}{where}  +{hunk.added} -{hunk.deleted}"
+
+
+def tests_text(file: FileRisk, most: int) -> str:
+    """Return the tests that may catch a defect in a file, such as ``a (failed in 3 of 5 changes)``.
+
+    Parameters
+    ----------
+    file : FileRisk
+    most : int
+        Tests that are named.
+    """
+    named = [_test_text(test) for test in file.tests[:most]]
+    further = (file.n_tests or 0) - len(named)
+    return ", ".join([*named, *([f"and {further} more"] if further > 0 else [])])
+
+
+def _test_text(test: CatchingTest) -> str:
+    if not test.failed:
+        return test.case_id
+    return f"{test.case_id} (failed in {test.failed} of {test.changes} runs that changed it)"
+
+
+def uncaught_text(risk: Risk, most: int = 8) -> str:
+    """Return the files that no test is known to catch, in words."""
+    further = len(risk.uncaught) - most
+    tail = f" and {further} more" if further > 0 else ""
+    return f"no test is known to catch a defect in: {', '.join(risk.uncaught[:most])}{tail}"
 
 
 def _number(value: float) -> str:

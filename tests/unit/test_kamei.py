@@ -69,6 +69,9 @@ def test_the_worked_example():
             "test_share": 1 / 3,
             "fixes": 1,
             "ownership": 1 / 2,
+            "src_share": 2 / 3,  # of three files one is a test
+            "src_la": 14,
+            "src_ld": 2,
         }
     )
     assert rows[1]["fix"] == 1

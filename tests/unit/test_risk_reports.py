@@ -1,12 +1,19 @@
 """Risks in the formats of others: true to the report, and safe whatever a path holds."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 from testopt.report.markdown import basis_text, escape, risk_markdown
+from testopt.report.risktext import risk_lines
 from testopt.report.sarif import risk_sarif
-from testopt.schema import FileRisk, Risk, RiskPart, RiskReport
+from testopt.report.words import uncaught_text
+from testopt.schema import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+
+SCHEMA = Path(__file__).parent.parent / "data" / "sarif" / "sarif-schema-2.1.0.json"
 
 EVIL = "a|b](http://x) <script>@team\n# `x`.py"
 
@@ -39,11 +46,82 @@ def test_markdown_says_what_the_report_says():
 def test_markdown_of_an_evil_path_is_one_harmless_cell():
     text = risk_markdown(report(EVIL))
     (row,) = [line for line in text.splitlines() if "script" in line]
-    assert row.replace("\\|", "").count("|") == 4
+    assert row.replace("\\|", "").count("|") == 7
     assert "<script" not in row
     assert "](" not in row
     assert "\\@team" in row
     assert escape("a\x1b[2Jb") == "a\\\\x1b\\[2Jb"
+
+
+def detailed(path="core/a.py"):
+    """A report with places, tests, and a file that no test catches."""
+    (risk,) = report().risks
+    hunks = (HunkRisk(120, 134, "Parser.read", 0.25, 12, 3), HunkRisk(9, 9, "", 0.1, 1, 0))
+    tests = (
+        CatchingTest("tests/test_a.py::test_x", covers=True, failed=3, changes=5),
+        CatchingTest("tests/test_a.py::test_y", covers=True, failed=0, changes=5),
+    )
+    known = FileRisk(path, 0.3, 13, 3, hunks, tests, 14)
+    bare = FileRisk("core/b.py", 0.2, 1, 0, n_tests=0)
+    found = replace(risk, files=(known, bare), n_files=2, uncaught=("core/b.py",))
+    return replace(report(), risks=(found,))
+
+
+def test_text_names_places_tests_and_people():
+    people = {"core/a.py": ("Ann", "Bob")}
+    lines = [line.strip() for line in risk_lines(detailed(), people, most=20)]
+    assert "25.0%  lines 120-134 in Parser.read  +12 -3" in lines
+    assert "10.0%  line 9  +1 -0" in lines
+    assert (
+        "tests: tests/test_a.py::test_x (failed in 3 of 5 runs that changed it), "
+        "tests/test_a.py::test_y, and 12 more"
+    ) in lines
+    assert "who knows it: Ann, Bob" in lines
+    assert "no test is known to catch a defect in: core/b.py" in lines
+
+
+def test_many_changes_take_a_line_each():
+    many = replace(detailed(), risks=detailed().risks * 25)
+    lines = list(risk_lines(many, {}, most=20))
+    assert len(lines) == 22
+    assert lines[-2] == "and 5 less risky changes (--json lists all)"
+
+
+def test_long_lists_of_uncaught_files_end():
+    risk = replace(detailed().risks[0], uncaught=tuple(f"{i}.py" for i in range(12)))
+    assert uncaught_text(risk).endswith("7.py and 4 more")
+
+
+def test_markdown_names_places_tests_and_people():
+    text = risk_markdown(detailed(), {"core/a.py": ("Ann @all", "Bob")})
+    (row,) = [line for line in text.splitlines() if "core\\/a" in line]
+    assert "lines 120\\-134 in Parser\\.read" in row
+    assert "test\\_x" in row
+    assert "Ann \\@all, Bob" in row
+    assert "No test is known to catch a defect in\\: core\\/b\\.py" in text
+
+
+@pytest.mark.parametrize("path", ["core/a.py", EVIL, "caf\\xe9.py"])
+@pytest.mark.parametrize("percentile", [None, 0.0, 1.0])
+def test_sarif_is_valid_by_its_schema(path, percentile):
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    logs = [detailed(path), report(path, percentile), replace(report(), risks=())]
+    for log in logs:
+        jsonschema.Draft4Validator(schema).validate(json.loads(risk_sarif(log, version="1.2.3")))
+    broken = json.loads(risk_sarif(detailed(), version="1"))
+    broken["runs"][0]["results"][0]["level"] = "awful"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft4Validator(schema).validate(broken)
+
+
+def test_sarif_points_at_the_riskiest_place():
+    first, second = json.loads(risk_sarif(detailed(), version="1"))["runs"][0]["results"]
+    place = first["locations"][0]
+    assert place["physicalLocation"]["region"] == {"startLine": 120, "endLine": 134}
+    assert place["logicalLocations"] == [{"fullyQualifiedName": "Parser.read"}]
+    assert "No test is known to catch" not in first["message"]["text"]
+    assert "No test is known to catch" in second["message"]["text"]
+    assert "region" not in second["locations"][0]["physicalLocation"]
 
 
 def test_sarif_is_what_the_standard_asks_for():
