@@ -337,24 +337,35 @@ class _Line:
     def __init__(self, alpha: float) -> None:
         self.alpha = self.level = alpha
         self.window: deque[NDArray[np.float64]] = deque(maxlen=WINDOW)
-        self._sorted = (np.zeros(0), np.zeros(0))
+        # the same as arrays, one row a regression: entries of weight 0 are no scores
+        self._scores = np.zeros((WINDOW, 1))
+        self._weights = np.zeros((WINDOW, 1))
+        self._next = 0
 
     def learn(self, unit: NDArray[np.float64]) -> None:
         self._follow(unit)
         self.window.append(unit)
-        scores = np.concatenate(list(self.window))
-        weights = np.concatenate([np.full(len(u), 1.0 / len(u)) for u in self.window])
-        order = np.argsort(scores, kind="stable")
-        self._sorted = (scores[order], np.cumsum(weights[order]))
+        more = len(unit) - self._scores.shape[1]
+        if more > 0:
+            self._scores, self._weights = (
+                np.pad(a, ((0, 0), (0, more))) for a in (self._scores, self._weights)
+            )
+        self._weights[self._next] = 0.0
+        self._scores[self._next, : len(unit)] = unit
+        self._weights[self._next, : len(unit)] = 1.0 / len(unit)
+        self._next = (self._next + 1) % WINDOW
 
     def threshold(self) -> float:
         """Return the largest score whose expected loss is at most the level."""
-        scores, below = self._sorted
         room = self.level * (len(self.window) + 1) - 1.0
         if room < -_EPSILON:
             return -math.inf
+        there = self._weights > 0.0
+        scores, weights = self._scores[there], self._weights[there]
+        order = np.argsort(scores, kind="stable")
+        below = np.cumsum(weights[order])
         place = int(np.searchsorted(below, room + _EPSILON, side="right"))
-        return float(scores[min(place, len(scores) - 1)])
+        return float(scores[order[min(place, len(scores) - 1)]])
 
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the recall, given this window (Vovk 2012)."""
@@ -370,9 +381,7 @@ class _Line:
         keeps the bound on the long run; and of two levels the lower one stays the lower, which
         keeps the selections of two promises nested.
         """
-        scores, below = self._sorted
-        at = np.searchsorted(scores, unit, side="right")
-        passed = np.concatenate([[0.0], below])[at]
+        passed = np.array([self._weights[self._scores <= score].sum() for score in unit])
         reach = (passed + 1.0) / (len(self.window) + 1)
         error = float(np.clip(1.0 - (reach - self.level) / STEP, 0.0, 1.0).mean())
         self.level = min(self.alpha, self.level + STEP * (self.alpha - error))
