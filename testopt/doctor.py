@@ -11,6 +11,8 @@ from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
+from testopt.track import broken_promise
+from testopt.track.kept import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,6 +160,7 @@ class _Visit:
         self._clock()
         self._commits()
         self._bundle()
+        self._selection()
         if most_rows is not None and sum(run["cases"] for run in self._runs) > most_rows:
             return Health(tuple(self._findings), len(self._runs))
         self._cases()
@@ -206,6 +209,12 @@ class _Visit:
         if since > CATCH_UP_RUNS:
             message = f"{since} runs have come since the bundle was trained ({last:%Y-%m-%d})"
             self._add("stale-bundle", message, fix)
+
+    def _selection(self) -> None:
+        kept = load(self._store)
+        trouble = broken_promise(kept) or kept.drift
+        if trouble:
+            self._add("selection", trouble, "see which, and what to do: testopt monitor")
 
     def _cases(self) -> None:
         """Compare the ids of the last run with those before; count those that are ambiguous."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 State = Literal["shadow", "select", "rolled back"]
 Promote = Literal["auto", "always", "never"]
 DAY_S: Final = 86_400.0
+LEVEL: Final = 0.05  # of the test of misses, unless a setting says otherwise
 # Miss rates against which the promised one is weighed, as steps from it to one.
 _WORSE: Final = np.array([0.05, 0.1, 0.2, 0.4, 0.7])
 
@@ -43,7 +44,7 @@ class Rules:
     promote: Promote = "auto"
     days: float = 14.0
     regressions: int = 30
-    level: float = 0.05
+    level: float = LEVEL
 
 
 @dataclass(frozen=True, slots=True)

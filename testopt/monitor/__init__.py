@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt import track
 from testopt.errors import BundleError, EmptyStoreError
-from testopt.estimators.promotion import Rules, evidence_against, promotion
+from testopt.estimators.promotion import Rules, promotion
 from testopt.monitor.calibration import Calibration, calibration_of
 from testopt.monitor.realised import Miss, PlanGroup, SelectReport, groups_of, misses_of, select_of
 from testopt.monitor.rows import plan_rows
@@ -122,7 +122,7 @@ def monitor(
     fallbacks, last_plans = _fallbacks(found)
     misses = misses_of(found, recent)
     troubles = {
-        "misses": _too_many(kept, rules, start),
+        "misses": track.broken_promise(kept, level=rules.level, since=start),
         "calibration": "" if calibration is None else calibration.trouble,
         "drift": record.drift,
         "fallback": _too_often(fallbacks, last_plans),
@@ -150,17 +150,6 @@ def _trained(store: Store) -> datetime | None:
     except BundleError:
         return None
     return None if bundle is None else datetime.fromisoformat(bundle.manifest["window"]["last"])
-
-
-def _too_many(kept: track.Track, rules: Rules, start: float) -> str:
-    judged = [v for v in kept.verdicts if v.known >= start]
-    if evidence_against(judged) < 1.0 / rules.level:
-        return ""
-    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
-    return (
-        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
-        f"(beyond chance at level {rules.level:g})"
-    )
 
 
 def _fallbacks(found: Judgement) -> tuple[tuple[tuple[str, int], ...], int]:

@@ -15,7 +15,14 @@ import numpy as np
 
 from testopt.errors import SettingsError, StoreError
 from testopt.estimators.drift import rise_of_rate, shift
-from testopt.estimators.promotion import Rules, TrackRecord, Verdict, promotion
+from testopt.estimators.promotion import (
+    LEVEL,
+    Rules,
+    TrackRecord,
+    Verdict,
+    evidence_against,
+    promotion,
+)
 from testopt.track.kept import Track, load, save
 from testopt.track.tables import history_of, is_real, judge
 
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LateMisses",
     "Track",
+    "broken_promise",
     "drift_of",
     "keep_up",
     "late_misses",
@@ -107,6 +115,27 @@ def stale_of(track: Track, trained: datetime | None) -> str:
     if runs <= STALE_RUNS:
         return ""
     return f"the bundle is stale, {runs} runs have come since it was trained (testopt train)"
+
+
+def broken_promise(track: Track, *, level: float = LEVEL, since: float = -math.inf) -> str:
+    """Say that more regressions were missed than was promised; empty where that may be chance.
+
+    Parameters
+    ----------
+    track : Track
+    level : float
+        Of the test, `testopt.estimators.promotion.evidence_against`.
+    since : float
+        Leave out what was known before, in seconds since 1970.
+    """
+    judged = [v for v in track.verdicts if v.known >= since]
+    if evidence_against(judged) < 1.0 / level:
+        return ""
+    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
+    return (
+        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
+        f"(beyond chance at level {level:g})"
+    )
 
 
 def drift_of(track: Track) -> str:
