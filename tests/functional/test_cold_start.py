@@ -1,6 +1,10 @@
 """A repository never seen: no store, no history, and still the related case comes first."""
 
+import shutil
+
 import pytest
+
+from testopt import shipped
 
 AREAS = ("invoice", "parcel", "weather", "violin")
 
@@ -51,6 +55,7 @@ def test_the_case_of_the_changed_function_comes_first(fresh, testopt, area):
     assert sorted(order) == sorted(ids().decode().split())
     assert plan["policy"] == "untrained"
     assert "closeness to the change" in plan["note"]
+    assert f"by the model {shipped.load_shipped().name} that comes with testopt" in plan["note"]
     assert not plan["degraded"]
 
 
@@ -62,6 +67,42 @@ def test_the_same_holds_for_a_committed_change(fresh, testopt):
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == "tests/test_weather.py::test_weather_total_of_items"
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing"])
+def test_without_a_sound_model_hand_set_weights_serve(
+    fresh, testopt, tmp_path, monkeypatch, damage
+):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for file in shipped.shipped_folder().iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    if damage == "altered":
+        (folder / "forest.npz").write_bytes(b"PK" + (folder / "forest.npz").read_bytes()[2:] + b"0")
+    else:
+        (folder / "manifest.json").unlink()
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: folder)
+    fresh.write("shop/parcel.py", source("parcel", factor=3))
+    done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=ids())
+    assert done.code == 0, done.err
+    first = done.document["cases"][0]["case_id"]
+    assert first == "tests/test_parcel.py::test_parcel_total_of_items"
+    said = {"altered": "forest.npz of the bundle is damaged", "missing": "has no manifest.json"}
+    assert said[damage] in done.document["note"]
+    assert "hand-set weights" in done.document["note"]
+    assert "\n" not in done.document["note"]
+
+
+def test_training_compares_with_the_order_before_it(testopt, trained, tmp_path):
+    shutil.copytree(trained / "store", tmp_path / "store")
+    at = ("--repo", tmp_path, "--store", tmp_path / "store")
+    done = testopt(*at, "train", "--json")
+    assert done.code == 0, done.err
+    methods = done.document["validation"]["methods"]
+    assert methods["random"]["apfdc"] < methods["before training"]["apfdc"] <= 1.0
+    note = testopt(*at, "rank", "--json").document["note"]
+    assert f"ordered by bundle {done.document['bundle']}" in note
+    assert "failing runs" in note  # who speaks, and by what it has gained here
 
 
 def test_a_plan_leaves_nothing_in_the_repository(fresh, testopt):

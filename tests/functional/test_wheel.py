@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from testopt.shipped import load_shipped
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("testopt", "models", "pyproject.toml", "README.md", "LICENSE")
+
+
+def shipped_files() -> list[Path]:
+    return [path for path in (ROOT / "models").rglob("*") if path.is_file()]
 
 
 def build(folder: Path) -> Path:
@@ -40,6 +46,9 @@ def test_the_wheel(tmp_path):
         names = set(wheel.namelist())
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "testopt").rglob("*.py")}
     assert modules | {"testopt/py.typed"} <= names
+    models = {f"testopt/_models/{p.relative_to(ROOT / 'models')}" for p in shipped_files()}
+    assert {n for n in names if n.startswith("testopt/_models/")} == models
+    assert "testopt/_models/cold_start/manifest.json" in models
     (points,) = [n for n in names if n.endswith("entry_points.txt")]
     with zipfile.ZipFile(first) as wheel:
         text = wheel.read(points).decode()
@@ -53,7 +62,10 @@ def test_the_wheel(tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(first) as wheel:
         wheel.extractall(site)
-    code = "import testopt, testopt.cli; print(testopt.__file__)"
+    code = (
+        "import testopt, testopt.cli; from testopt.shipped import load_shipped; "
+        "print(testopt.__file__); print(load_shipped().name)"
+    )
     env = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -63,4 +75,6 @@ def test_the_wheel(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert Path(done.stdout.strip()).is_relative_to(site)
+    place, model = done.stdout.split()
+    assert Path(place).is_relative_to(site)
+    assert model == load_shipped().name
