@@ -49,6 +49,8 @@ class BacktestReport:
     ----------
     runs, failing_runs, cases : int
         What was replayed.
+    disturbed_runs : int
+        Runs that their environment failed: predicted, but neither learnt from nor judged.
     modelled_runs : int
         Runs ordered by a trained model; those before it by recent failures per second.
     methods : dict of str to Quality
@@ -70,6 +72,7 @@ class BacktestReport:
     methods: dict[str, Quality]
     seconds_to_first: dict[str, float]
     suite_seconds: float
+    disturbed_runs: int = 0
     promises: tuple[PromiseReport, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
 
@@ -180,7 +183,7 @@ def _selectable(
     runs = []
     for i, frame in enumerate(past.runs):
         x, expert = past.features[i], EXPERTS[speakers[i]]
-        trusted = not frame.query.run.environment_failure
+        trusted = not frame.is_disturbed
         took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
         runs.append(
             Judged(
@@ -239,7 +242,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
         np.concatenate([empty, *(x[~r.skipped] for r, x in zip(runs, features, strict=True))]),
         np.concatenate([np.zeros(0, bool), *(r.failed[~r.skipped] for r in runs)]),
         np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
-        np.ones(ends[-1], np.float32),
+        np.repeat([0.0 if r.is_disturbed else 1.0 for r in runs], sizes).astype(np.float32),
     )
     rows = [slice(a, b) for a, b in pairwise(ends)]
     return _Past(runs, matrix, rows, seconds, features, len(state.history.table))
@@ -264,7 +267,7 @@ def _judge(
         scores.append(score)
         ran = ~frame.skipped
         failed = frame.failed[ran]
-        if i < first or not failed.any() or failed.all():
+        if i < first or frame.is_disturbed or not failed.any() or failed.all():
             continue
         took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
         totals.append(float(took.sum()))
@@ -277,6 +280,7 @@ def _judge(
         {k: mean_quality(v) for k, v in found.items() if v},
         {k: float(np.mean(v)) for k, v in waited.items() if v},
         float(np.mean(totals)) if totals else 0.0,
+        sum(r.is_disturbed for r in past.runs),
     )  # fmt: skip
     return report, ranks, scores
 

@@ -21,6 +21,7 @@ from testopt.errors import BundleError
 from testopt.estimators.calibration import sigmoid
 from testopt.estimators.experts import Standing
 from testopt.estimators.forest import Forest
+from testopt.estimators.linear import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,6 +51,8 @@ class Bundle:
         validation, and the files with their sizes and checksums.
     forest : Forest
         Compiled trees.
+    linear : Linear
+        Logistic regression on the same features.
     calibration : tuple of float
         Intercept and slope in log-odds.
     state : dict of str to ndarray
@@ -60,6 +63,7 @@ class Bundle:
 
     manifest: dict[str, Any]
     forest: Forest
+    linear: Linear
     calibration: tuple[float, float]
     state: dict[str, NDArray[Any]]
     standing: Standing = field(default_factory=Standing)
@@ -71,8 +75,13 @@ class Bundle:
 
     def probability(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return P(case fails) for rows of features, shape (n,)."""
+        return sigmoid(self.log_odds(x))
+
+    def log_odds(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the calibrated log-odds that a case fails, shape (n,)."""
         intercept, slope = self.calibration
-        return sigmoid(intercept + slope * self.forest.margin(x))
+        margin = 0.5 * (self.forest.margin(x) + self.linear.margin(x))
+        return np.asarray(intercept + slope * margin)
 
 
 def bundle_id(manifest: Mapping[str, Any]) -> str:
@@ -120,13 +129,14 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     manifest = _manifest(read(MANIFEST))
     if manifest.get("features") != features:
         raise BundleError("the bundle was trained on other features", "run: testopt train")
-    forest = load_arrays(_checked(manifest, "forest.npz", read))
+    forest = Forest.load(load_arrays(_checked(manifest, "forest.npz", read)))
+    linear = Linear.load(load_arrays(_checked(manifest, "linear.npz", read)), forest.n_features)
     state = load_arrays(_checked(manifest, "state.npz", read))
     line = manifest.get("calibration")
     floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
-    return Bundle(manifest, Forest.load(forest), (line[0], line[1]), state, _standing(manifest))
+    return Bundle(manifest, forest, linear, (line[0], line[1]), state, _standing(manifest))
 
 
 def read_checked(

@@ -15,7 +15,7 @@ import numpy as np
 
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
 from testopt.errors import BundleError, EmptyStoreError, StoreError
-from testopt.features.frames import RunFrame, frames
+from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
@@ -176,8 +176,8 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
     state, kept_version = _kept(store, bundle)
     if version == kept_version:
         return Current(state, version=version)
-    runs = store.read("runs", columns=["run_id", "time", "kind"])
-    rows = [r for r in runs.to_pylist() if r["kind"] not in ("reverse", "mutant")]
+    runs = store.read("runs", columns=["run_id", "time", "kind", "environment_failure"])
+    rows = [r for r in runs.to_pylist() if _is_history(r)]
     last = (state.history.last_time, state.history.last_run)
     old = sum(_key(r) <= last for r in rows) if state.history.tick else 0
     new = sorted((r for r in rows if not state.history.tick or _key(r) > last), key=_key)
@@ -211,6 +211,10 @@ def keep_up(store: Store, *, runs: int, results: int) -> None:
         found = current(store)
         if not found.stale:
             save_state(store, found.state, version=found.version)
+
+
+def _is_history(row: Mapping[str, Any]) -> bool:
+    return row["kind"] not in VARIANT_KINDS and row["environment_failure"] is not True
 
 
 def _key(row: Mapping[str, Any]) -> tuple[float, str]:

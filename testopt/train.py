@@ -36,7 +36,8 @@ _VALIDATION_SHARE: Final = 0.2
 class TrainReport:
     """What was trained, and how it did on the youngest runs, which it had not seen.
 
-    ``validation`` is None where there was too little to validate on.
+    ``validation`` is None where there was too little to validate on; ``disturbed_runs`` failed
+    because of their environment and were not learnt from.
     """
 
     bundle_id: str
@@ -47,6 +48,7 @@ class TrainReport:
     first: datetime
     last: datetime
     validation: Validation | None
+    disturbed_runs: int = 0
 
 
 def train(
@@ -107,7 +109,7 @@ def train(
         save_state(store, state, version=at)
     return TrainReport(
         name, len(seen.ids), len(np.unique(rows.run[rows.y])), len(state.history.table),
-        len(rows.y), seen.first, seen.last, validation,
+        len(rows.y), seen.first, seen.last, validation, seen.disturbed,
     )  # fmt: skip
 
 
@@ -117,6 +119,7 @@ class _Seen:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.variants = 0
+        self.disturbed = 0
         self.first = self.last = datetime.fromtimestamp(0, UTC)
 
     def watch(
@@ -131,6 +134,7 @@ class _Seen:
             self.last = run.time
             self.ids.append(run.run_id)
             self.variants += frame.is_variant
+            self.disturbed += frame.is_disturbed
             if progress:
                 progress(len(self.ids), total)
             yield frame
@@ -175,6 +179,7 @@ def _files(ranker: FailureRanker, state: FeatureState, seen: _Seen) -> dict[str,
     return {
         "ranker.txt": ranker.booster_.model_to_string().encode(),
         "forest.npz": dump_arrays(ranker.forest_.dump()),
+        "linear.npz": dump_arrays(ranker.linear_.dump()),
         "state.npz": dump_arrays(state.dump()),
         "runs.jsonl": runs.getvalue().encode(),
     }
@@ -194,6 +199,7 @@ def _manifest(
             "last": seen.last.isoformat(),
             "runs": len(seen.ids),
             "variants": seen.variants,
+            "disturbed": seen.disturbed,
         },
         "libraries": {name: version(name) for name in _LIBRARIES},
         "parameters": ranker.get_params(),

@@ -99,6 +99,8 @@ def _show(report: BacktestReport) -> None:
         f"{report.runs} runs ({report.failing_runs} failing, {report.modelled_runs} ordered by a "
         f"model), {report.cases} cases"
     )
+    if report.disturbed_runs:
+        click.echo(f"{report.disturbed_runs} runs that their environment failed are not judged")
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
         return

@@ -50,6 +50,7 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
         "failing_runs": report.failing_runs,
         "cases": report.cases,
         "rows": report.rows,
+        "disturbed_runs": report.disturbed_runs,
         "first": report.first.isoformat(),
         "last": report.last.isoformat(),
         "validation": None if checked is None else checked.as_dict(),
@@ -61,6 +62,8 @@ def _show(report: TrainReport) -> None:
         f"bundle {report.bundle_id}: {report.runs} runs ({report.failing_runs} failing), "
         f"{report.cases} cases, {report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
+    if report.disturbed_runs:
+        click.echo(f"{report.disturbed_runs} runs that their environment failed taught nothing")
     checked = report.validation
     if checked is None:
         click.echo("too few failing runs to validate by time; the order is a first guess")

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from testopt.estimators.calibration import fit_logit, sigmoid
 from testopt.estimators.forest import Forest
+from testopt.estimators.linear import Linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,12 +20,16 @@ _MIN_POSITIVES = 5  # fewer in the last part: no evidence to calibrate on
 
 
 class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """LightGBM over the features of cases, calibrated on the youngest part of the training data.
+    """LightGBM and a logistic regression over the features of cases, averaged in log-odds.
 
-    Rows are oldest first. The forest is first fitted on the older rows and asked about the
+    The two err in different ways: trees find what holds only together, the regression stays
+    sober where failures are few. Failing cases of one run share a weight, the square root of
+    their number, so that a run in which hundreds fail does not outweigh all others.
+
+    Rows are oldest first. The model is first fitted on the older rows and asked about the
     younger ones, which it has not seen: from its answers comes the calibration, a straight line
-    in log-odds (Platt 1999), outside the trees so that their contributions keep their meaning.
-    Then the forest is fitted on all rows.
+    in log-odds (Platt 1999), outside the model so that contributions keep their meaning. Then
+    the model is fitted on all rows.
 
     Parameters
     ----------
@@ -46,6 +51,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     booster_ : lightgbm.Booster
     forest_ : Forest
         The same trees as arrays.
+    linear_ : Linear
+        The logistic regression.
     calibration_ : tuple of float
         Intercept and slope in log-odds.
     """
@@ -53,9 +60,9 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        rounds: int = 120,
+        rounds: int = 150,
         learning_rate: float = 0.05,
-        leaves: int = 15,
+        leaves: int = 10,
         min_leaf: int = 50,
         calibration_share: float = 0.2,
         seed: int = 0,
@@ -90,17 +97,23 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         failed = target == self.classes_[-1]
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         cut = self._cut(len(failed), runs)
-        self.calibration_ = self._calibrate(x, failed, weight, cut)
-        self.booster_ = self._boost(x, failed, weight)
+        shared = shared_weight(failed, runs) * (1.0 if weight is None else weight)
+        self.calibration_ = self._calibrate(x, failed, weight, shared, cut)
+        self.booster_, self.linear_ = self._parts(x, failed, shared)
         self.forest_ = Forest.from_lightgbm(self.booster_.dump_model())
         return self
+
+    def margin(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Return the log-odds before calibration, shape (n,)."""
+        check_is_fitted(self, "forest_")
+        return _margin(self.booster_, self.linear_, np.asarray(X, np.float32))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Return the probability of each class, shape (n, 2): passing, failing."""
         check_is_fitted(self, "forest_")
         x = validate_data(self, X, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
         intercept, slope = self.calibration_
-        p = sigmoid(intercept + slope * self.booster_.predict(x, raw_score=True))
+        p = sigmoid(intercept + slope * self.margin(x))
         return np.column_stack([1 - p, p])[:, -len(self.classes_) :]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -122,16 +135,25 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return int(np.searchsorted(of, of[cut], side="left"))
 
     def _calibrate(
-        self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any] | None, cut: int
+        self,
+        x: NDArray[Any],
+        y: NDArray[np.bool_],
+        weight: NDArray[Any] | None,
+        shared: NDArray[Any],
+        cut: int,
     ) -> tuple[float, float]:
         young = y[cut:]
         if not len(young) or min(young.sum(), (~young).sum(), y[:cut].sum()) < _MIN_POSITIVES:
             return (0.0, 1.0)
-        older = self._boost(x[:cut], y[:cut], None if weight is None else weight[:cut])
-        margin = older.predict(x[cut:], raw_score=True)
+        margin = _margin(*self._parts(x[:cut], y[:cut], shared[:cut]), x[cut:])
         return fit_logit(margin, young, None if weight is None else weight[cut:])
 
-    def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any] | None) -> Any:
+    def _parts(
+        self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]
+    ) -> tuple[Any, Linear]:
+        return self._boost(x, y, weight), Linear.fit(x, y, weight, seed=self.seed)
+
+    def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]) -> Any:
         # On a shared machine threads that spin while they wait cost more than they gain.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import lightgbm
@@ -141,7 +163,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
             "min_data_in_leaf": min(self.min_leaf, max(len(y) // 20, 1)),
-            "feature_fraction": 0.7,
+            "feature_fraction": 0.5,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "lambda_l2": 5.0,
@@ -153,3 +175,25 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         data = lightgbm.Dataset(x, y.astype(np.float32), weight=weight, free_raw_data=True)
         return lightgbm.train(parameters, data, self.rounds)
+
+
+def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:
+    """Return 1 for rows that pass and 1 / sqrt(m) for the m that fail in one run, shape (n,).
+
+    Parameters
+    ----------
+    failed : ndarray of bool, shape (n,)
+        What happened.
+    runs : array-like of int, shape (n,), or None
+        Run of each row; None: every row counts fully.
+    """
+    if runs is None:
+        return np.ones(len(failed))
+    _, of = np.unique(np.asarray(runs), return_inverse=True)
+    many = np.maximum(np.bincount(of[failed], minlength=int(of.max(initial=0)) + 1), 1)
+    return np.where(failed, 1.0 / np.sqrt(many[of]), 1.0)
+
+
+def _margin(booster: Any, linear: Linear, x: NDArray[Any]) -> NDArray[np.float64]:
+    trees: NDArray[np.float64] = booster.predict(x, raw_score=True)
+    return 0.5 * (trees + linear.margin(x))

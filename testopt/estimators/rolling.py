@@ -73,15 +73,16 @@ def rolling_probabilities(
     points = [*retraining_points(runs, every), runs]
     for start, stop in pairwise(points):
         first, last = np.searchsorted(matrix.run, [start, stop], side="left")
-        known = matrix.before(start)
+        known = matrix.before(start).learnable()
         if len(np.unique(known.run[known.y])) < FIRST_FAILING or known.y.all():
             continue
         part = known.thinned(MAX_ROWS, seed)
         ranker = FailureRanker(calibration_share=0.0, seed=seed)
         ranker.fit(part.x, part.y, sample_weight=part.weight, runs=part.run)
-        line = _recent_line(margin[:first], matrix.y[:first])
+        learnt = matrix.weight[:first] > 0
+        line = _recent_line(margin[:first][learnt], matrix.y[:first][learnt])
         if first < last:
-            margin[first:last] = ranker.booster_.predict(matrix.x[first:last], raw_score=True)
+            margin[first:last] = ranker.margin(matrix.x[first:last])
             p[first:last] = sigmoid(line[0] + line[1] * margin[first:last])
         if progress:
             progress(stop, runs)

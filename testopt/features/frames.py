@@ -66,6 +66,11 @@ class RunFrame:
         """Whether the run was made from another one: it teaches, but is not history."""
         return self.query.run.kind in VARIANT_KINDS
 
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether its environment failed it: such a run teaches nothing and is no history."""
+        return self.query.run.environment_failure is True
+
 
 def frames(
     runs: pa.Table, results: pa.Table, changes: pa.Table | None = None

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.features import siblings
 from testopt.features.cases import LEVELS, CaseTable
 from testopt.features.lineage import Lineage
+from testopt.features.siblings import Siblings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,11 @@ GROUP_ALPHA: Final = 0.2
 COST_ALPHA: Final = 0.3
 REACH: Final = (1, 3, 8)  # neighbours to either side
 NEVER: Final = -1
+_DURATION_FLOOR_S: Final = 1e-3
+# What the failure rates after a passed and after a failed execution start from: that of all
+# cases, as so many executions.
+_PRIOR_EXECUTIONS: Final = (3.0, 2.0)
+_ODDS_FLOOR: Final = 1e-4
 
 # Per-case state: name -> (dtype, value of a stranger).
 _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
@@ -41,7 +48,11 @@ _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
     "failing": (np.bool_, False),
     "streak": (np.int32, 0),
     "flips": (np.int32, 0),
-    "seconds": (np.float32, np.nan),  # decayed mean duration
+    "after_pass": (np.int32, 0),  # executions after a passed one, and how many of these failed
+    "breaks": (np.int32, 0),
+    "after_fail": (np.int32, 0),
+    "stays": (np.int32, 0),
+    "seconds": (np.float32, np.nan),  # decayed geometric mean duration
     "seconds_last": (np.float32, np.nan),
 }
 _GROUP_STATE: Final[dict[str, tuple[type, float]]] = {
@@ -60,6 +71,7 @@ NAMES: Final = (
     "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
     "neighbours_rate_1", "neighbours_rate_3", "neighbours_rate_8",
     "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
+    "break_log_odds", "next_log_odds", *siblings.NAMES,
 )  # fmt: skip
 
 
@@ -113,6 +125,7 @@ class HistoryState:
         self._case = _Columns(_CASE_STATE)
         self._group = {level: _Columns(_GROUP_STATE) for level in LEVELS}
         self._lineage = Lineage()
+        self._siblings = Siblings()
         self._recent = np.zeros(2)  # decayed: share of failing runs, share of failing cases
 
     def read(self, query: Query) -> NDArray[np.float32]:
@@ -140,6 +153,8 @@ class HistoryState:
             _rank(case["rate_1"]),
             *_neighbours(case, index),
             *self._context(case),
+            *self._transitions(case),
+            *self._siblings.read(index, self.tick),
         ]
         out = np.empty((len(index), len(NAMES)), np.float32)
         for j, column in enumerate(columns):
@@ -172,6 +187,7 @@ class HistoryState:
         self._update_costs(index, seconds)
         self._update_groups(index, failed)
         self._lineage.update(query.run, self.tick, index, failed)
+        self._siblings.update(index, failed, self.tick)
         share = float(failed.mean()) if len(failed) else 0.0
         self._recent += 0.1 * (np.array([share > 0, share]) - self._recent)
         self.tick += 1
@@ -186,6 +202,7 @@ class HistoryState:
             count = self.table.group_count(level)
             state |= {f"{level}.{k}": v[:count] for k, v in group.arrays.items()}
         state |= {f"lineage.{k}": v for k, v in self._lineage.dump().items()}
+        state |= {f"siblings.{k}": v for k, v in self._siblings.dump().items()}
         state["recent"] = self._recent
         state["clock"] = np.array([self.tick, self.last_time])
         state["last_run"] = np.frombuffer(self.last_run.encode(), np.uint8)
@@ -199,9 +216,8 @@ class HistoryState:
         new._case.load(state, "case", len(new.table))
         for level in LEVELS:
             new._group[level].load(state, level, new.table.group_count(level))
-        prefix = "lineage."
-        parts = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        new._lineage = Lineage.load(parts)
+        new._lineage = Lineage.load(_family(state, "lineage"))
+        new._siblings = Siblings.load(_family(state, "siblings"), len(new.table))
         new._recent = state["recent"].astype(np.float64).reshape(2)
         new.tick, new.last_time = int(state["clock"][0]), float(state["clock"][1])
         new.last_run = state["last_run"].tobytes().decode()
@@ -266,16 +282,30 @@ class HistoryState:
         self, case: dict[str, NDArray[Any]], index: NDArray[np.int32]
     ) -> list[NDArray[Any]]:
         mean = case["seconds"]
-        trend = np.log2((case["seconds_last"] + 1e-3) / (mean + 1e-3))
+        trend = np.log2((case["seconds_last"] + _DURATION_FLOOR_S) / (mean + _DURATION_FLOOR_S))
         if not len(index):
             return [mean, mean, trend]
-        return [np.log2(mean + 1e-3), _rank(mean), trend]
+        return [np.log2(mean + _DURATION_FLOOR_S), _rank(mean), trend]
 
     def _context(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         size = len(case["runs"])
         new = float((case["runs"] == 0).mean()) if size else 0.0
         values = (*self._recent.tolist(), float(np.log2(1.0 + size)), new)
         return [np.full(size, value) for value in values]
+
+    def _transitions(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Return the log-odds of a failure after a pass, and of the next execution, by case."""
+        whole = self._case.arrays
+        rates = []
+        for tries, found, prior in (
+            ("after_pass", "breaks", _PRIOR_EXECUTIONS[0]),
+            ("after_fail", "stays", _PRIOR_EXECUTIONS[1]),
+        ):
+            common = (float(whole[found].sum()) + 1.0) / (float(whole[tries].sum()) + 2.0)
+            rates.append((case[found] + prior * common) / (case[tries] + prior))
+        broken, failing = case["failing"], _log_odds(rates[1])
+        breaks = _log_odds(rates[0])
+        return [breaks, np.where(broken, failing, breaks)]
 
     def _update_cases(
         self, index: NDArray[np.int32], failed: NDArray[np.bool_], now: float
@@ -285,6 +315,7 @@ class HistoryState:
         state["first_tick"][strangers], state["first_time"][strangers] = self.tick, now
         flipped = (state["failing"][case] != failed) & (state["runs"][case] > 0)
         state["flips"][case] += flipped
+        self._update_transitions(case, failed)
         sign = np.where(failed, 1, -1)
         streak = state["streak"][case]
         state["streak"][case] = np.where(np.sign(streak) == sign, streak + sign, sign)
@@ -300,12 +331,24 @@ class HistoryState:
         state["last_fail_tick"][bad], state["last_fail_time"][bad] = self.tick, now
         state["last_fail_run"][bad] = state["runs"][bad] - 1
 
+    def _update_transitions(self, case: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
+        state = self._case
+        was = state["failing"][case]
+        passed = ~was & (state["runs"][case] > 0)
+        state["after_pass"][case] += passed
+        state["breaks"][case] += passed & failed
+        state["after_fail"][case] += was
+        state["stays"][case] += was & failed
+
     def _update_costs(self, index: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
         timed = ~np.isnan(seconds) & (seconds >= 0)
         case, value = index[timed], seconds[timed]
         mean = self._case["seconds"]
-        old = mean[case]
-        mean[case] = np.where(np.isnan(old), value, old + COST_ALPHA * (value - old))
+        old = np.log(mean[case] + _DURATION_FLOOR_S)
+        new = np.log(value + _DURATION_FLOOR_S)
+        # a geometric mean: one hanging execution does not make a case expensive for long
+        step = np.where(np.isnan(old), new, old + COST_ALPHA * (new - old))
+        mean[case] = np.maximum(np.exp(step) - _DURATION_FLOOR_S, 0.0)
         self._case["seconds_last"][case] = value
 
     def _update_groups(self, index: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
@@ -320,6 +363,16 @@ class HistoryState:
             group["rate"][touched] = np.where(np.isnan(old), share, step)
             group["seconds"][touched] = cost / count[touched]
             group["last_fail_tick"][touched[share > 0]] = self.tick
+
+
+def _family(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _log_odds(rate: NDArray[Any]) -> NDArray[Any]:
+    odds: NDArray[Any] = np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
+    return odds
 
 
 def _log_hours(seconds: NDArray[Any]) -> NDArray[Any]:

@@ -61,8 +61,8 @@ class FeatureState:
         return np.hstack(parts)
 
     def update(self, frame: RunFrame) -> None:
-        """Take in a run; variants teach and are not history."""
-        if not frame.is_variant:
+        """Take in a run; variants teach and are not history, disturbed runs are neither."""
+        if not (frame.is_variant or frame.is_disturbed):
             self.history.update(frame)
             self.cofailure.update(frame)
 
@@ -100,7 +100,7 @@ class Matrix:
     run : ndarray of int32, shape (n,)
         Position of the run of each row, not decreasing.
     weight : ndarray of float32, shape (n,)
-        How many rows each one stands for.
+        How many rows each one stands for; 0: predicted, and not learnt from.
     """
 
     x: NDArray[np.float32]
@@ -112,6 +112,13 @@ class Matrix:
         """Return the rows of runs earlier than the one at position `run`."""
         end = int(np.searchsorted(self.run, run, side="left"))
         return Matrix(self.x[:end], self.y[:end], self.run[:end], self.weight[:end])
+
+    def learnable(self) -> Matrix:
+        """Return the rows that are learnt from."""
+        keep = self.weight > 0
+        if keep.all():
+            return self
+        return Matrix(self.x[keep], self.y[keep], self.run[keep], self.weight[keep])
 
     def thinned(self, most: int, seed: int = 0) -> Matrix:
         """Return all failing rows and a sample of the passing ones, at most about `most` rows.
@@ -149,12 +156,12 @@ def matrix(
     Returns
     -------
     Matrix
-        Skipped cases have no row.
+        Skipped cases have no row, nor have the cases of runs that their environment failed.
     """
     random = np.random.default_rng(seed)
     parts: list[tuple[NDArray[Any], NDArray[np.bool_], int]] = []
     for position, frame in enumerate(frames):
-        rows = ~frame.skipped
+        rows = ~frame.skipped & (not frame.is_disturbed)
         if share < 1.0:
             rows &= frame.failed | (random.random(len(rows)) < share)
         parts.append((state.read(frame.query)[rows], frame.failed[rows], position))

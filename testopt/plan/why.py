@@ -186,10 +186,8 @@ def _contributions(
     others = np.delete(np.arange(len(x)), position)
     step = max(len(others) // _BACKGROUND, 1)
     groups = families(NAMES)
-    intercept, slope = known.bundle.calibration
-    forest = known.bundle.forest
     base, values = contributions(
-        lambda rows: intercept + slope * forest.margin(rows),
+        known.bundle.log_odds,
         x[position],
         x[others[::step][:_BACKGROUND]],
         list(groups.values()),

@@ -18,15 +18,24 @@ def files(**more):
         "threshold": np.array([0.5]), "left": np.zeros(1, np.int32),
         "right": np.zeros(1, np.int32), "nan_left": np.zeros(1, bool), "n_features": np.array(2),
     }  # fmt: skip
+    line = {
+        "mean": np.zeros(2), "scale": np.ones(2), "weight": np.array([0.25, 0.0]),
+        "intercept": np.array([0.5]),
+    }  # fmt: skip
     return pack(
         {"features": "abc", "calibration": [0.0, 1.0], **more},
-        {"forest.npz": dump_arrays(leaf), "state.npz": dump_arrays({"a": np.arange(3)})},
+        {
+            "forest.npz": dump_arrays(leaf),
+            "linear.npz": dump_arrays(line),
+            "state.npz": dump_arrays({"a": np.arange(3)}),
+        },
     )
 
 
 def test_round_trip():
     bundle = unpack(files().get, features="abc")
     assert bundle.probability(np.zeros((2, 2)))[0] == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert bundle.log_odds(np.array([[2.0, 0.0]]))[0] == pytest.approx(0.5 * (0.5 + 0.5 + 0.5))
     assert bundle.state["a"].tolist() == [0, 1, 2]
     assert len(bundle.bundle_id) == 12
 
@@ -62,7 +71,7 @@ def test_the_manifest_is_written_last():
     assert list(files())[-1] == MANIFEST
 
 
-@pytest.mark.parametrize("name", ["forest.npz", "state.npz"])
+@pytest.mark.parametrize("name", ["forest.npz", "linear.npz", "state.npz"])
 @pytest.mark.parametrize(
     "damage", [lambda d: d[:-1], lambda d: d[:20] + b"x" + d[21:], lambda d: b""]
 )

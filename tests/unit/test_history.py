@@ -8,7 +8,7 @@ import pytest
 from testopt.features.cases import CaseTable, split_case
 from testopt.features.frames import Query, RunFrame
 from testopt.features.history import NAMES, HistoryState
-from testopt.features.pipeline import FeatureState
+from testopt.features.pipeline import FeatureState, matrix
 from testopt.schema import Run
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,7 +123,7 @@ def test_a_new_parameter_inherits_from_its_function_and_file():
     (new,) = read(state, 3, ["t.py::f[2]"])
     assert (new["function_rate"], new["file_rate"]) == (1, 1)
     assert np.isnan(new["failure_rate"])
-    assert state.seconds(query(3, ["t.py::f[2]", "stranger"])).tolist() == [2.0, 2.0]
+    assert state.seconds(query(3, ["t.py::f[2]", "stranger"])).tolist() == pytest.approx([2.0, 2.0])
 
 
 def test_variants_teach_and_are_not_history():
@@ -168,3 +168,35 @@ def test_a_case_alone_has_no_neighbours():
     assert np.isnan(read(state, 1, ["a"])[0]["neighbours_rate_3"])
     assert np.isnan([row["neighbours_rate_1"] for row in read(state, 1, ["x", "y"])]).all()
     assert state.read(query(2, [])).shape == (0, len(NAMES))
+
+
+def test_failures_after_a_pass_and_after_a_failure_are_told_apart():
+    state = HistoryState()
+    for i in range(40):
+        state.update(frame(i, {"rare": i % 20 == 19, "broken": i > 3, "sound": False}))
+    rare, broken, sound = read(state, 40, ["rare", "broken", "sound"])
+    assert sound["break_log_odds"] < rare["break_log_odds"] < 0
+    assert broken["next_log_odds"] > 2 > rare["break_log_odds"]
+    assert rare["next_log_odds"] > rare["break_log_odds"]  # it failed a moment ago
+    assert sound["next_log_odds"] == sound["break_log_odds"]
+
+
+def test_one_hanging_execution_does_not_make_a_case_expensive():
+    state = HistoryState()
+    for i, seconds in enumerate([1.0, 1.0, 300.0]):
+        state.update(frame(i, {"a": False}, seconds=seconds))
+    (cost,) = state.seconds(query(3, ["a"]))
+    assert 1 < cost < 10
+
+
+def test_a_run_failed_by_its_environment_teaches_nothing():
+    state = FeatureState()
+    state.update(frame(0, {"a": False, "b": True}))
+    before = state.read(query(1, ["a", "b"]))
+    state.update(frame(1, {"a": True, "b": True}, environment_failure=True))
+    assert np.array_equal(before, state.read(query(1, ["a", "b"])), equal_nan=True)
+    frames = [
+        frame(0, {"a": False, "b": True}),
+        frame(1, {"a": True, "b": True}, environment_failure=True),
+    ]
+    assert matrix(frames, FeatureState()).run.tolist() == [0, 0]

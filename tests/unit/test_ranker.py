@@ -7,7 +7,7 @@ from testopt.estimators.baselines import BASELINES, baseline_orders
 from testopt.estimators.calibration import fit_logit, sigmoid
 from testopt.estimators.metrics import expected_calibration_error
 from testopt.estimators.ordering import run_order
-from testopt.estimators.ranker import FailureRanker
+from testopt.estimators.ranker import FailureRanker, shared_weight
 from testopt.features.pipeline import NAMES
 
 
@@ -39,8 +39,16 @@ def test_compiled_forest_gives_the_same_probabilities():
     x, y, _ = data(1500)
     ranker = FailureRanker(rounds=20).fit(x, y)
     intercept, slope = ranker.calibration_
-    compiled = sigmoid(intercept + slope * ranker.forest_.margin(x))
+    margin = 0.5 * (ranker.forest_.margin(x) + ranker.linear_.margin(x))
+    compiled = sigmoid(intercept + slope * margin)
     assert np.allclose(compiled, ranker.predict_proba(x)[:, 1], atol=1e-12)
+
+
+def test_failing_cases_of_one_run_share_a_weight():
+    failed = np.array([True, False, True, True, True, True, False])
+    runs = np.array([1, 1, 4, 4, 4, 4, 9])
+    assert shared_weight(failed, runs).tolist() == [1, 1, 0.5, 0.5, 0.5, 0.5, 1]
+    assert shared_weight(failed, None).tolist() == [1] * 7
 
 
 def test_no_run_is_split_by_the_calibration():

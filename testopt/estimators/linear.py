@@ -1,0 +1,122 @@
+"""A logistic regression as plain arrays: what it says needs numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+STRENGTH: Final = 1e-3  # inverse of the ridge
+MAX_ROWS: Final = 200_000
+_LIMIT: Final = 6.0  # standard deviations: what is farther out counts as this far
+_SPREAD: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Log-odds as a weighted sum of standardised features; a missing value counts as zero.
+
+    Attributes
+    ----------
+    mean, scale, weight : ndarray of float64, shape (n_features,)
+        Centre and spread in the training data, and what one spread adds to the log-odds.
+    intercept : ndarray of float64, shape (1,)
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any], *, seed: int = 0
+    ) -> Linear:
+        """Fit with a ridge, on at most about ``MAX_ROWS`` rows: all failing ones and a sample.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, n_features)
+            NaN where unknown.
+        y : ndarray of bool, shape (n,)
+            Both values occur.
+        weight : ndarray, shape (n,)
+            Weights of the rows.
+        seed : int
+            Seed of the sample.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        keep, raise_by = _sample(y, seed)
+        known, target = _filled(x[keep]), y[keep]
+        counts = np.asarray(weight, np.float64)[keep] * np.where(target, 1.0, raise_by)
+        mean, scale = known.mean(axis=0), known.std(axis=0)
+        scale[scale < _SPREAD] = np.inf  # says nothing
+        z = _standard(known, mean, scale)
+        model = LogisticRegression(C=STRENGTH, max_iter=300).fit(z, target, sample_weight=counts)
+        return cls(mean, scale, model.coef_[0], np.asarray(model.intercept_, np.float64))
+
+    def margin(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the log-odds of rows, shape (n,)."""
+        return np.asarray(self.contributions(x).sum(axis=1) + self.intercept[0])
+
+    def contributions(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return what each feature adds to the log-odds, shape (n, n_features)."""
+        return _standard(_filled(x), self.mean, self.scale) * self.weight
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays, for a file without pickle."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, NDArray[Any]], n_features: int) -> Linear:
+        """Check and rebuild from what `dump` returned.
+
+        Raises
+        ------
+        BundleError
+            When the arrays are not those of `n_features` features, or not finite.
+        """
+        try:
+            parts = {field.name: arrays[field.name] for field in fields(cls)}
+        except KeyError as error:
+            raise BundleError(f"the linear model lacks {error}", "run: testopt train") from None
+        shapes = {"intercept": (1,)}
+        sound = all(
+            a.dtype == np.float64
+            and a.shape == shapes.get(name, (n_features,))
+            and not np.isnan(a).any()
+            and (name == "scale" or np.isfinite(a).all())
+            for name, a in parts.items()
+        )
+        if not sound or not (parts["scale"] > 0).all():
+            raise BundleError("the linear model is damaged", "run: testopt train")
+        return cls(**parts)
+
+
+def _sample(y: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.bool_], float]:
+    """Return which rows to keep, and how many rows each passing one stands for."""
+    passing = int((~y).sum())
+    room = max(MAX_ROWS - int(y.sum()), MAX_ROWS // 4)
+    if passing <= room:
+        return np.ones(len(y), bool), 1.0
+    share = room / passing
+    return y | (np.random.default_rng(seed).random(len(y)) < share), 1.0 / share
+
+
+def _filled(x: NDArray[Any]) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(x, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _standard(
+    x: NDArray[np.float64], mean: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.clip((x - mean) / scale, -_LIMIT, _LIMIT)
