@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     help="Look so far ahead.",
 )
 @click.option(
-    "--by", type=click.Choice(["file", "folder"]), default="file", show_default=True, help="Rank."
+    "--by",
+    type=click.Choice(["file", "folder", "function"]),
+    default="file",
+    show_default=True,
+    help="Rank; functions of the 40 likeliest files at HEAD.",
 )
 @click.option("--tests", is_flag=True, help="Rank files that are tests too.")
 @click.option(
@@ -29,24 +33,34 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all of them as JSON.")
 @click.pass_obj
-def command(ctx: Context, *, days: float, by: str, tests: bool, top: int, as_json: bool) -> None:
-    """Rank files or folders by the fixes to expect for each line that one would review.
+def command(
+    ctx: Context,
+    *,
+    days: float,
+    by: Literal["file", "folder", "function"],
+    tests: bool,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Rank files, folders or functions by the fixes to expect for each line that one would review.
 
-    What is expected is learnt from the fixes of the last windows of the same length, and checked
-    on the last one: the share of the files fixed in it that the ranking puts into the top 20% of
-    all lines, beside size and churn. Run `testopt mine` first.
+    What is expected is learnt from the fixes of earlier windows of the same length, and checked on
+    the last ones: the share of the files fixed in them that the ranking puts into the top 20% of
+    all lines, beside size and churn. Files of few lines are cheap to review, so that "smallest
+    first" does well by this measure. Run `testopt mine` first.
 
     \b
     Example:
       testopt hotspots
       testopt hotspots --by folder --days 180
+      testopt hotspots --by function --top 40
     """
     from testopt.hotspots import hotspots
     from testopt.store import Store
 
-    report = hotspots(
-        store=Store.open(ctx.store_url), days=days, by_folder=by == "folder", tests=tests
-    )
+    repo = ctx.root if by == "function" else None
+    store = Store.open(ctx.store_url)
+    report = hotspots(store=store, days=days, by=by, tests=tests, repo=repo)
     if as_json:
         print_json(_as_dict(report))
     else:
@@ -59,6 +73,7 @@ def _as_dict(report: HotspotReport) -> dict[str, Any]:
         "files": report.files,
         "fixed_in_last_window": report.fixed,
         "validation": report.validation,
+        "validation_windows": report.windows,
         "hotspots": [_spot(s) for s in report.hotspots],
     }
 
@@ -66,7 +81,10 @@ def _as_dict(report: HotspotReport) -> dict[str, Any]:
 def _spot(spot: Hotspot) -> dict[str, Any]:
     return {
         "path": spot.path,
+        "function": spot.name or None,
+        "first_line": spot.first or None,
         "expected_fixes": spot.expected,
+        "chance_of_fix": spot.chance,
         "lines": spot.lines,
         "per_1000_lines": spot.density,
         "trend": spot.trend,
@@ -75,20 +93,22 @@ def _spot(spot: Hotspot) -> dict[str, Any]:
 
 
 def _show(report: HotspotReport, top: int) -> None:
-    click.echo(f"fixes to expect in the next {report.days:g} days")
-    click.echo(f"{'per 1000 lines':>14}  {'fixes':>6}  {'lines':>7}  trend")
+    click.echo(f"fixes to expect in the next {report.days:g} days, by the chance of one per line")
+    click.echo(f"{'per 1000 lines':>14}  {'chance':>6}  {'fixes':>6}  {'lines':>7}  trend")
     for s in report.hotspots[:top]:
+        where = f"{s.path}:{s.first} {s.name}" if s.first else f"{s.path} {s.name}".rstrip()
         click.echo(
-            f"{s.density:14.2f}  {s.expected:6.2f}  {s.lines:7}  {s.trend:8}{printable(s.path)}"
+            f"{s.density:14.2f}  {s.chance:6.2f}  {s.expected:6.2f}  {s.lines:7}  {s.trend:8}"
+            f"{printable(where)}"
         )
     if len(report.hotspots) > top:
         click.echo(f"and {len(report.hotspots) - top} more (--top, --json)")
     if report.validation is None:
-        click.echo("\ntoo few files were fixed to check this ranking on the last window")
+        click.echo("\ntoo few files were fixed to check this ranking on the last windows")
         return
     click.echo(
         f"\n{report.fixed} of {report.files} files were fixed in the last {report.days:g} days; "
-        "found in the top 20% of lines:"
+        f"of fixed files found in the top 20% of lines (mean of {report.windows} windows):"
     )
     for name, share in sorted(report.validation.items(), key=lambda kv: -kv[1]):
         click.echo(f"  {share:4.0%}  {name}")

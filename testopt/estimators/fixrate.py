@@ -1,4 +1,8 @@
-"""Expected number of fixes of a file: a Poisson regression on logs of what its past says."""
+"""Fixes of a file to come: their expected number, and the chance of any, from logs of its past.
+
+The number is a Poisson regression; the chance a logistic one, for fixes come in bursts, which make
+the exponential of a Poisson rate too sure of files that had many.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +35,17 @@ class FixRate:
         y : ndarray, shape (n,)
             Fixes in the window after.
         """
-        from sklearn.linear_model import PoissonRegressor
+        from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
         logs = np.log1p(x)
         self._centre, scale = logs.mean(axis=0), logs.std(axis=0)
         self._scale = np.where(scale > 0.0, scale, np.inf)
         self.mean_ = float(np.mean(y))
         self._model = PoissonRegressor(alpha=_RIDGE, max_iter=500)
-        self._model.fit((logs - self._centre) / self._scale, y)
+        scaled, any_fix = (logs - self._centre) / self._scale, np.asarray(y) > 0
+        self._model.fit(scaled, y)
+        both = 0 < int(any_fix.sum()) < len(any_fix)
+        self._any = LogisticRegression(max_iter=500).fit(scaled, any_fix) if both else None
         # Far outside the training data the exponential runs away; no file beats the worst seen.
         self._most = float(np.max(y)) * 2.0
         return self
@@ -49,6 +56,15 @@ class FixRate:
             return np.empty(0)
         logs = (np.log1p(x) - self._centre) / self._scale
         return np.minimum(np.asarray(self._model.predict(logs), np.float64), self._most)
+
+    def chance(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probability of at least one fix, shape (n,)."""
+        if not len(x):
+            return np.empty(0)
+        if self._any is None:
+            return np.asarray(1.0 - np.exp(-self.predict(x)), np.float64)
+        logs = (np.log1p(x) - self._centre) / self._scale
+        return np.asarray(self._any.predict_proba(logs)[:, 1], np.float64)
 
 
 def found_in_share(

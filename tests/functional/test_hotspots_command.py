@@ -43,3 +43,30 @@ def test_a_repository_without_fixes(make_repo, capsys):
     call(repo, "mine")
     assert call(repo, "hotspots") == 3
     assert "too few fixes" in capsys.readouterr().err
+
+
+def test_functions_share_what_their_file_expects(make_repo, capsys):
+    repo = make_repo()
+    day = 86400
+    for i in range(60):
+        body = "".join(f"def f{n}():\n    return {i if n == i % 2 else 0}\n\n\n" for n in range(3))
+        date = f"{1704110400 + i * 10 * day} +0000"
+        repo.commit(
+            f"fix {i}",
+            {f"pkg/bad{i % 4}.py": body},
+            env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
+        )
+    assert call(repo, "mine") == 0
+    capsys.readouterr()
+    assert call(repo, "hotspots", "--json") == 0
+    files = {h["path"]: h for h in json.loads(capsys.readouterr().out)["hotspots"]}
+    assert call(repo, "hotspots", "--by", "function", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["hotspots"]
+    for path, file in files.items():
+        own = [h for h in found if h["path"] == path]
+        assert {h["function"] for h in own} == {"f0", "f1", "f2"}
+        assert sum(h["chance_of_fix"] for h in own) == pytest.approx(file["chance_of_fix"])
+        first = max(own, key=lambda h: h["per_1000_lines"])
+        assert first["function"] == f"f{int(path[-4]) % 2}"  # the only one that was changed
+    assert call(repo, "hotspots", "--by", "function") == 0
+    assert "pkg/bad0.py:1 f0" in capsys.readouterr().out

@@ -81,14 +81,14 @@ def test_what_was_fixed_comes_first(store):
 
 def test_the_ranking_is_checked_on_a_window_it_has_not_seen(store):
     checked = hotspots(store=store, days=90).validation
-    assert checked["expected fixes per line"] > checked["churn per line"]
+    assert checked["chance of a fix per line"] > checked["churn per line"]
     assert checked["expected fixes per line"] > 0.3
     assert set(checked) >= {"largest first", "churn alone", "smallest first"}
 
 
 def test_folders_are_sums_of_their_files(store):
     files = hotspots(store=store, days=90).hotspots
-    folders = hotspots(store=store, days=90, by_folder=True).hotspots
+    folders = hotspots(store=store, days=90, by="folder").hotspots
     assert [s.path for s in folders] == ["bad", "good"]
     bad = [s for s in files if s.path.startswith("bad/")]
     assert folders[0].expected == pytest.approx(sum(s.expected for s in bad))
@@ -108,8 +108,8 @@ def test_what_cannot_be_learnt_is_said(tmp_path):
     [(2.0, 1.0, "rising"), (1.0, 2.0, "falling"), (1.0, 1.1, "steady"), (1.0, None, "new")],
 )
 def test_trend(now, before, trend):
-    assert Hotspot("a.py", now, 500, before).trend == trend
-    assert Hotspot("a.py", now, 500, before).density == 2.0 * now
+    assert Hotspot("a.py", now, 0.5, 500, before).trend == trend
+    assert Hotspot("a.py", now, 0.5, 500, before).density == 1.0
 
 
 def area(path="a.py", added=10, deleted=0, **rest):
@@ -166,3 +166,15 @@ def test_the_rate_is_learnt_and_bounded():
     assert model.predict(np.array([[9.0, 1.0]]))[0] == pytest.approx(2.0, rel=0.15)
     assert model.predict(np.array([[1e12, 1.0]]))[0] <= 2 * y.max()
     assert model.predict(np.empty((0, 2))).shape == (0,)
+
+
+def test_the_chance_is_that_of_any_fix():
+    rng = np.random.default_rng(2)
+    x = np.column_stack([rng.integers(0, 20, 4000), np.ones(4000)]).astype(float)
+    bursts = np.where(rng.uniform(size=4000) < 0.02 * (1 + x[:, 0]), rng.integers(1, 9, 4000), 0)
+    model = FixRate().fit(x, bursts)
+    assert model.chance(x).mean() == pytest.approx((bursts > 0).mean(), abs=0.01)
+    assert model.chance(x).mean() < 0.8 * (1 - np.exp(-model.predict(x))).mean()
+    assert model.chance(np.empty((0, 2))).shape == (0,)
+    always = FixRate().fit(x, bursts + 1)
+    np.testing.assert_allclose(always.chance(x), 1 - np.exp(-always.predict(x)))

@@ -1,9 +1,13 @@
-"""Ranks files and folders by the fixes to expect for each line that one would review."""
+"""Ranks files, folders and functions by the fixes to expect for each line that one would review.
+
+The order is the chance of a fix per line, not the number of fixes: a few files are fixed again and
+again, and whoever reads them first has read most lines of the project before the next file.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -15,12 +19,15 @@ from testopt.features.replay import COMMIT_COLUMNS, FILE_COLUMNS, Entry, entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from testopt.store import Store
 
-WINDOWS: Final = 6  # windows of the past that teach and test
+WINDOWS: Final = 12  # windows of the past that teach and test
+TESTED: Final = 4  # the last of them, each tested by what was learnt before it
+TAUGHT: Final = 8  # windows that teach one model
 _DAY_S: Final = 86_400.0
 _MIN_FIXED: Final = 10  # fixed files in the windows that teach
 _MIN_TESTED: Final = 5
@@ -30,23 +37,31 @@ _LINES, _CHURN = NAMES.index("lines"), NAMES.index("churn")
 
 @dataclass(frozen=True, slots=True)
 class Hotspot:
-    """A file or folder; ``before`` is what was expected of it one window ago (None: it was new)."""
+    """A file, folder or function, and the fixes to expect in it in the coming window.
+
+    ``expected`` counts fixes, ``chance`` is the probability of any (of a folder the number of its
+    files that will be fixed); ``before`` is what was expected one window ago (None: it was new, or
+    is a function). ``name`` and ``first`` line tell a function of the file.
+    """
 
     path: str
     expected: float
+    chance: float
     lines: int
     before: float | None
+    name: str = ""
+    first: int = 0
 
     @property
     def density(self) -> float:
-        """Expected fixes per 1,000 lines."""
-        return 1000.0 * self.expected / max(self.lines, 1)
+        """Chance of a fix per 1,000 lines."""
+        return 1000.0 * self.chance / max(self.lines, 1)
 
     @property
     def trend(self) -> str:
-        """``new``, ``rising``, ``falling`` or ``steady``."""
+        """``new``, ``rising``, ``falling`` or ``steady``; empty for a function."""
         if self.before is None:
-            return "new"
+            return "" if self.name else "new"
         if self.expected > self.before * (1.0 + _STEADY):
             return "rising"
         return "falling" if self.expected < self.before * (1.0 - _STEADY) else "steady"
@@ -54,10 +69,11 @@ class Hotspot:
 
 @dataclass(frozen=True, slots=True)
 class HotspotReport:
-    """Hotspots, the densest first, and how the ranking did on the last window.
+    """Hotspots, the densest first, and how the ranking of files did on the last windows.
 
-    ``validation`` maps a ranking to the share of the files fixed in the last window that it puts
-    into the top 20 % of lines, by a model fitted before; None where too few files were fixed.
+    ``validation`` maps a ranking to the share of the files fixed in a window that it puts into the
+    top 20 % of lines, by a model fitted before: the mean of the last ``windows`` windows in which
+    enough files were fixed; None where there is none.
     """
 
     hotspots: tuple[Hotspot, ...]
@@ -65,6 +81,7 @@ class HotspotReport:
     files: int
     fixed: int  # files fixed in the last window
     validation: dict[str, float] | None
+    windows: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,12 @@ class _Snapshot:
 
 
 def hotspots(
-    *, store: Store, days: float = 90.0, by_folder: bool = False, tests: bool = False
+    *,
+    store: Store,
+    days: float = 90.0,
+    by: Literal["file", "folder", "function"] = "file",
+    tests: bool = False,
+    repo: Path | None = None,
 ) -> HotspotReport:
     """Rank files of program text by the fixes expected per line in the coming days.
 
@@ -89,10 +111,12 @@ def hotspots(
         With mined commits. "Now" is the time of the last one.
     days : float
         Length of a window: of the forecast, and of those that it is learnt from.
-    by_folder : bool
-        Sum files up to their folders.
+    by : {"file", "folder", "function"}
+        What to rank; folders are sums of their files, functions share what their file expects.
     tests : bool
         Rank files that are tests too.
+    repo : Path, optional
+        Repository whose HEAD has the functions.
 
     Returns
     -------
@@ -116,16 +140,27 @@ def hotspots(
             f"too few fixes in the last {days * WINDOWS:.0f} days to learn from",
             "take a longer window (--days), mine more history, or set fix_pattern",
         )
-    model = _fit(taught)
-    expected = dict(zip(now.paths, model.predict(now.x), strict=True))
-    before = dict(zip(taught[-1].paths, model.predict(taught[-1].x), strict=True))
-    lines = dict(zip(now.paths, now.lines, strict=True))
-    spots = [Hotspot(p, float(e), int(lines[p]), before.get(p)) for p, e in expected.items()]
-    if by_folder:
+    spots = _spots(taught, now)
+    if by == "folder":
         spots = _folders(spots)
-    spots.sort(key=lambda s: (-s.density, s.path))
+    elif by == "function" and repo is not None:
+        from testopt.hotspots.functions import function_spots
+
+        facts = {sha: (f.time, f.is_fix) for sha, f, _ in history}
+        spots = function_spots(repo, spots, facts)
+    spots.sort(key=lambda s: (-s.density, s.path, s.first))
     fixed = int((taught[-1].fixes > 0).sum())
-    return HotspotReport(tuple(spots), days, len(now.paths), fixed, _validate(taught))
+    checks = _validate(taught)
+    mean = {n: float(np.mean([c[n] for c in checks])) for n in checks[0]} if checks else None
+    return HotspotReport(tuple(spots), days, len(now.paths), fixed, mean, len(checks))
+
+
+def _spots(taught: Sequence[_Snapshot], now: _Snapshot) -> list[Hotspot]:
+    model = _fit(taught[-TAUGHT:])
+    last = taught[-1]
+    before = dict(zip(last.paths, model.predict(last.x), strict=True))
+    rows = zip(now.paths, model.predict(now.x), model.chance(now.x), now.lines, strict=True)
+    return [Hotspot(p, float(e), float(c), int(n), before.get(p)) for p, e, c, n in rows]
 
 
 def _snapshots(history: Sequence[Entry], days: float, *, tests: bool) -> list[_Snapshot]:
@@ -178,23 +213,27 @@ def _fit(snapshots: Sequence[_Snapshot]) -> FixRate:
     return FixRate().fit(x, np.concatenate([s.fixes for s in snapshots]))
 
 
-def _validate(taught: Sequence[_Snapshot]) -> dict[str, float] | None:
-    """Test on the last window what was learnt from the windows before."""
-    *older, last = taught
-    hit = last.fixes > 0
-    learnt = sum(int((s.fixes > 0).sum()) for s in older)
-    if int(hit.sum()) < _MIN_TESTED or learnt < _MIN_FIXED:
-        return None
-    expected = _fit(older).predict(last.x)
-    lines = np.maximum(last.lines, 1.0)
-    rankings = {
-        "expected fixes per line": expected / lines,
-        "churn per line": last.x[:, _CHURN] / lines,
-        "churn alone": last.x[:, _CHURN],
-        "largest first": lines,
-        "smallest first": -lines,
-    }
-    return {name: found_in_share(score, lines, hit) for name, score in rankings.items()}
+def _validate(taught: Sequence[_Snapshot]) -> list[dict[str, float]]:
+    """Test on each of the last windows what was learnt from the windows before it."""
+    found = []
+    for at in range(max(len(taught) - TESTED, 1), len(taught)):
+        older, last = taught[max(at - TAUGHT, 0) : at], taught[at]
+        hit = last.fixes > 0
+        learnt = sum(int((s.fixes > 0).sum()) for s in older)
+        if int(hit.sum()) < _MIN_TESTED or learnt < _MIN_FIXED:
+            continue
+        model = _fit(older)
+        lines = np.maximum(last.lines, 1.0)
+        rankings = {
+            "chance of a fix per line": model.chance(last.x) / lines,
+            "expected fixes per line": model.predict(last.x) / lines,
+            "churn per line": last.x[:, _CHURN] / lines,
+            "churn alone": last.x[:, _CHURN],
+            "largest first": lines,
+            "smallest first": -lines,
+        }
+        found.append({n: found_in_share(score, lines, hit) for n, score in rankings.items()})
+    return found
 
 
 def _folders(spots: Sequence[Hotspot]) -> list[Hotspot]:
@@ -206,6 +245,7 @@ def _folders(spots: Sequence[Hotspot]) -> list[Hotspot]:
         Hotspot(
             folder,
             sum(s.expected for s in group),
+            sum(s.chance for s in group),
             sum(s.lines for s in group),
             None if all(s.before is None for s in group) else sum(s.before or 0.0 for s in group),
         )
