@@ -191,7 +191,7 @@ def _planned(view: _View, choice: Choice | None = None) -> tuple[PlannedCase, ..
 def _decided(case: PlannedCase, choice: Choice, i: int, score: float) -> PlannedCase:
     forced = choice.forced.get(case.case_id, "")
     said = forced or choice.affected.get(case.case_id, "")
-    said = said if said not in case.reason else ""
+    others = (clause for clause in case.reason.split("; ") if clause != said)
     return replace(
         case,
         selected=bool(choice.selected[i]),
@@ -199,7 +199,7 @@ def _decided(case: PlannedCase, choice: Choice, i: int, score: float) -> Planned
         must_run=bool(forced),
         propensity=float(choice.propensity[i]),
         score=score,
-        reason="; ".join(filter(None, [said, case.reason])),
+        reason="; ".join(filter(None, [said, *others])),
     )
 
 
