@@ -224,10 +224,21 @@ def _attribute(
     odds = [_odds(runs[c].guesses.get(case)) for c in left]
     shares = sorted(zip(left, (o / sum(odds) for o in odds), strict=True), key=lambda s: -s[1])
     if shares[0][1] >= CERTAIN:
-        return RegressedCase(case, found, shares[0][0], ((shares[0][0], 1.0),))
+        cause = _planned(runs, case, shares[0][0], candidates)
+        return RegressedCase(case, found, cause, ((cause, 1.0),))
     others = [s for s in shares if s[0] != found]
     cause = others[0][0] if sum(share for _, share in others) > 1 / 2 else found
-    return RegressedCase(case, found, cause, tuple(shares))
+    return RegressedCase(case, found, _planned(runs, case, cause, candidates), tuple(shares))
+
+
+def _planned(runs: Sequence[PastRun], case: str, cause: int, candidates: Sequence[int]) -> int:
+    """Return the run of the same change that planned the case: parts of a suite plan their own."""
+    same = (
+        c
+        for c in (cause, *reversed(candidates))
+        if case in runs[c].guesses and runs[c].commit == runs[cause].commit is not None
+    )
+    return next(same, cause)
 
 
 def _changed_something(runs: Sequence[PastRun], before: int | None, at: int) -> bool:

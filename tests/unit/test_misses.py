@@ -134,3 +134,11 @@ def test_a_seeded_variant_descends_from_what_it_was_made_from_and_has_no_heirs()
 def test_only_the_runs_that_are_asked_for_are_judged():
     runs = chain("p", "f", "p", "f")
     assert [one.found for one in regressions(runs, only={3})] == [3]
+
+
+def test_the_part_of_a_suite_that_planned_the_case_answers_for_it():
+    """Two parts run at each commit; the case belongs to the second."""
+    runs = chain("p", "?", "f")
+    runs[2] = replace(runs[2], commit="c1", base="c0")
+    (one,) = found(runs)
+    assert (one.found, one.cause, one.certain) == (2, 2, True)
