@@ -2,8 +2,8 @@
 
 Conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster 2022) on the scores that
 were predicted before each regression, on the latest of them. The level follows its own misses
-(Gibbs and Candes 2021, "Adaptive conformal inference under distribution shift"): a miss makes it
-stricter for a while, a near miss a little, and it never becomes laxer than what was asked for.
+(Gibbs and Candes 2021, "Adaptive conformal inference under distribution shift"): more misses
+than allowed make it stricter for a while, and it never becomes laxer than what was asked for.
 Needs numpy alone.
 
 How a miss enters
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 
     from testopt.estimators.experts import Expert
 
-WINDOW: Final = 200  # regressions, the latest, that a threshold rests on
+WINDOW: Final = 100  # regressions, the latest, that a threshold rests on
 KEPT: Final = 400  # regressions of which evidence is kept
 KEPT_CASES: Final = 16  # scores kept of one regression
 ALWAYS: Final = 0.05  # share of the cases, the first in the order, that is never left out
 STEP: Final = 0.01  # how much a miss changes the level
+CREDIT: Final = 2  # misses that past restraint pays for, so that the usual ones change nothing
 REAL_ENOUGH: Final = 30  # real regressions, from which seeded ones count no more
 _BEYOND: Final = {"always": math.inf, "never": -math.inf}
 _EPSILON: Final = 1e-9
@@ -287,8 +288,7 @@ class RecallTracker:
     def learn(self, regression: Regression) -> None:
         """Take in the next regression; it is judged by the threshold of before."""
         scores = regression.scores if self._by_case else regression.scores[:1]
-        # past regressions may all have been easy to foresee: some room for harder ones
-        unit = np.minimum(np.array(scores, np.float64), 1.0 - ALWAYS)
+        unit = np.array(scores, np.float64)
         self._all.learn(unit)
         self._seeded.append(regression.seeded)
         if not regression.seeded:
@@ -335,16 +335,24 @@ class _Line:
     """Regressions of one kind: the latest, and the level that their misses have led to."""
 
     def __init__(self, alpha: float) -> None:
-        self.alpha = self.level = alpha
+        self.alpha = alpha
+        self.balance = alpha + CREDIT * STEP
         self.window: deque[NDArray[np.float64]] = deque(maxlen=WINDOW)
         # the same as arrays, one row a regression: entries of weight 0 are no scores
         self._scores = np.zeros((WINDOW, 1))
         self._weights = np.zeros((WINDOW, 1))
         self._next = 0
 
-    def learn(self, unit: NDArray[np.float64]) -> None:
+    @property
+    def level(self) -> float:
+        """Share of the units that may be missed now."""
+        return min(self.balance, self.alpha)
+
+    def learn(self, scores: NDArray[np.float64]) -> None:
+        # past regressions may all have been easy to foresee: some room for harder ones
+        unit = np.minimum(scores, 1.0 - ALWAYS)
         self._follow(unit)
-        self.window.append(unit)
+        self.window.append(scores)
         more = len(unit) - self._scores.shape[1]
         if more > 0:
             self._scores, self._weights = (
@@ -374,17 +382,19 @@ class _Line:
         return (1.0 - _beta_quantile(0.975, missed, n), 1.0 - _beta_quantile(0.025, missed, n))
 
     def _follow(self, unit: NDArray[np.float64]) -> None:
-        """Change the level by how close the unit came to be missed.
+        """Change the balance by whether the unit was missed, or how close it came.
 
         A case is missed where the level is at least `reach`. The error grows evenly from 0 to 1
-        over the last ``STEP`` before that, and so is never less than what was missed, which
-        keeps the bound on the long run; and of two levels the lower one stays the lower, which
-        keeps the selections of two promises nested.
+        over the last ``STEP`` before that: it is never less than what was missed, so that over
+        T units the share of misses exceeds alpha by at most (alpha / STEP + CREDIT + 1) / T,
+        whatever the units are (Gibbs and Candes 2021, proposition 4.1); and of two levels the
+        lower stays the lower, so that the selections of two promises are nested.
         """
         passed = np.array([self._weights[self._scores <= score].sum() for score in unit])
         reach = (passed + 1.0) / (len(self.window) + 1)
         error = float(np.clip(1.0 - (reach - self.level) / STEP, 0.0, 1.0).mean())
-        self.level = min(self.alpha, self.level + STEP * (self.alpha - error))
+        most = self.alpha + CREDIT * STEP
+        self.balance = min(most, self.balance + STEP * (self.alpha - error))
 
 
 def _beta_quantile(q: float, missed: int, n: int) -> float:
