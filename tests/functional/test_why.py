@@ -1,0 +1,143 @@
+"""`testopt why`: what decided on one case, with the evidence."""
+
+import math
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import GitRepo, Suite
+
+from testopt.errors import UnknownCaseError
+from testopt.plan.past import case_past
+from testopt.plan.why import find_case
+from testopt.schema import Change, FileChange, Result, Run, RunRecord
+from testopt.store import Store
+
+pytestmark = pytest.mark.usefixtures("no_ci")
+
+FLAKY, NEVER = Suite.cases[7], Suite.cases[1]
+DIFF = """\
+diff --git a/src/b.py b/src/b.py
+--- a/src/b.py
++++ b/src/b.py
+@@ -1 +1 @@
+-old_value = 1
++new_value = 2
+"""
+
+
+@pytest.fixture
+def place(trained, tmp_path):
+    """A copy of the trained store and a diff, and the arguments up to the case."""
+    shutil.copytree(trained / "store", tmp_path / "store")
+    (tmp_path / "a.diff").write_text(DIFF)
+    at = ("--repo", tmp_path, "--store", tmp_path / "store")
+    return (*at, "why", "--diff", tmp_path / "a.diff")
+
+
+def test_all_that_is_known_of_a_case_as_json(place, testopt):
+    document = testopt(*place, FLAKY, "--json").document
+    assert document["version"] == 1
+    assert document["case_id"] == FLAKY
+    assert document["of"] == len(Suite.cases)
+    failures = sum(Suite.outcome(run, 7) == "failed" for run in range(60))
+    past = document["past"]
+    assert (past["runs"], past["failures"]) == (60, failures)
+    assert past["last_failure"]["run_id"] == "run 57"
+    assert document["selected"]
+    assert document["promise"]["kind"] in ("promise", "none")
+    logit = math.log(document["probability"] / (1 - document["probability"]))
+    parts = [part["log_odds"] for part in document["contributions"]]
+    assert document["base"] + sum(parts) == pytest.approx(logit, abs=1e-4)
+    assert [abs(part) for part in parts] == sorted((abs(part) for part in parts), reverse=True)
+    assert {part["family"] for part in document["contributions"]} >= {"its own failures and age"}
+
+
+def test_the_same_in_words(place, testopt):
+    done = testopt(*place, FLAKY)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{FLAKY}\n  runs: ")
+    assert "history: 60 runs, 30 failures, last run 2026-01-03" in done.out
+    assert "what the model adds, in log-odds, against other cases of this run" in done.out
+    lines = testopt(*place, NEVER).out.splitlines()
+    assert "history: 60 runs, 0 failures, last run 2026-01-03" in lines
+
+
+def test_a_case_that_is_left_out_says_what_decided(place, testopt):
+    done = testopt(*place, NEVER, "--fraction", "0.1")
+    answer = done.out.splitlines()[1]
+    assert "is left out: its score" in answer
+    assert "is below the threshold" in answer
+    chosen = testopt(*place, FLAKY, "--fraction", "0.3").out.splitlines()[1]
+    assert chosen.startswith(("  runs: its score", "  runs: it must"))
+
+
+def test_an_id_may_be_a_part_that_one_case_alone_has(place, testopt):
+    assert testopt(*place, "test_b.py::test_2", "--json").document["case_id"] == FLAKY
+    done = testopt(*place, "test_2")
+    assert done.code == 2
+    assert "3 cases have 'test_2' in their ids" in done.err
+    done = testopt(*place, "tests/test_b.py::tset_2")
+    assert done.code == 2
+    assert f"did you mean {FLAKY}" in done.err
+    with pytest.raises(UnknownCaseError, match="no case of 15") as error:
+        find_case("???", Suite.cases)
+    assert error.value.hint == "see: testopt rank --all"
+
+
+def test_an_exact_id_wins_over_longer_ones():
+    assert find_case("a", ["ab", "a", "ac"]) == "a"
+
+
+def run(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, kind="real"):
+    results = [Result("t.py::c", one, 0.1, attempt) for attempt, one in enumerate(outcomes, 1)]
+    one = Run(f"r{day}", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day), commit=commit,
+              kind=kind)  # fmt: skip
+    store.append_runs([RunRecord(one, results, Change(tuple(FileChange(p) for p in paths)))])
+
+
+def test_the_past_of_a_case(tmp_path):
+    store = Store.open(tmp_path / "store", create=True)
+    later = datetime(2026, 2, 1, tzinfo=UTC)
+    assert case_past(store, "t.py::c", ["billing/a.py"], before=later).runs == 0
+    run(store, 0, ["passed"], "a" * 40, "billing/a.py")
+    run(store, 1, ["failed"], "b" * 40, "billing/b.py", "docs/x.md")
+    run(store, 2, ["failed", "passed"], "c" * 40, "billing/a.py")
+    run(store, 3, ["passed"], "b" * 40, "web/a.py")
+    run(store, 4, ["failed"], "d" * 40, "billing/a.py", kind="mutant")
+    run(store, 5, ["skipped"], "e" * 40, "billing/a.py")
+    run(store, 40, ["failed"], "f" * 40, "billing/a.py")
+    past = case_past(store, "t.py::c", ["billing/a.py", "new.py"], before=later)
+    assert (past.runs, past.failures) == (4, 1)
+    assert past.last_run == datetime(2026, 1, 4, tzinfo=UTC)
+    assert past.last_failure is not None
+    assert (past.last_failure.run_id, past.last_failure.commit) == ("r1", "b" * 40)
+    assert (past.passed_again, past.both_at) == (1, 1)
+    told = [(t.name, t.failures, t.changes, t.last_commit) for t in past.changes]
+    assert told == [("billing/", 1, 3, "b" * 40), ("billing/a.py", 0, 2, None)]
+
+
+def test_what_a_change_could_affect_is_told_too(tmp_path, testopt):
+    repo = GitRepo(tmp_path / "r")
+    first = {
+        "pkg/__init__.py": "",
+        "pkg/alpha.py": "def alpha(quantity):\n    return quantity\n",
+        "tests/test_alpha.py": (
+            "from pkg.alpha import alpha\ndef test_alpha():\n    assert alpha(1)\n"
+        ),
+        "tests/test_other.py": "def test_other():\n    assert True\n",
+        ".gitignore": ".testopt/\n",
+    }
+    repo.commit("one", first)
+    repo.commit("two", {"pkg/alpha.py": "def alpha(quantity):\n    return quantity + 1\n"})
+    ids = tmp_path / "ids"
+    ids.write_text("tests/test_alpha.py::test_alpha\ntests/test_other.py::test_other\n")
+    at = ("--repo", repo.path, "why", "--base", "HEAD^", "--head", "HEAD", "--cases", ids, "--safe")
+    done = testopt(*at, "test_alpha.py::test_alpha")
+    assert done.code == 0, done.err
+    assert "could be affected: imports pkg/alpha.py" in done.out
+    assert "  pkg/alpha.py: alpha" in done.out
+    assert "history: it has not run before" in done.out
+    done = testopt(*at, "test_other", "--json")
+    assert done.document["clear"] == "it imports nothing that changed"
+    assert done.document["contributions"] == []
