@@ -159,7 +159,7 @@ def gather(options: argparse.Namespace) -> list[Project]:
         if not clone.is_dir():
             print(f"{name}: no clone in {options.clones}")
             continue
-        store = Store.open(str(work / "stores" / name))
+        store = Store.open(str(work / "stores" / name), create=True)
         try:
             if options.commits:
                 replay(name, clone, store, options)

@@ -225,7 +225,7 @@ def time_plans(files: int, repeats: int) -> None:
         print(f"nproc {os.cpu_count()}, {len(cases)} cases in {files} files, best of {repeats}:")
         timed("without a store", [*before, *rank], repeats)
         store = work / "store"
-        sources = Sources(work / "repo", Store.open(str(store)))
+        sources = Sources(work / "repo", Store.open(str(store), create=True))
         sources.of_change(cases, find_change(work / "repo"))
         sources.keep()
         timed("index cached", [*before, "--store", str(store), *rank], repeats)
