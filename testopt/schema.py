@@ -345,7 +345,7 @@ class Plan:
     ``policy`` names what decided (bundle, mode); ``note`` is one line for the user, and says
     why when the order is the original one (``degraded``). ``promise`` is given where cases may
     be left out (``mode`` is then ``select``); ``explored`` where the draw fell on this change,
-    so that everything runs.
+    so that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
     """
 
     cases: tuple[PlannedCase, ...]
@@ -356,6 +356,7 @@ class Plan:
     promise: Promise | None = None
     mode: str = "rank"
     explored: bool = False
+    shadow: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from testopt.features.reasons import reasons
 from testopt.plan.forced import forced_cases, why_all
 from testopt.plan.rows import prediction_rows
 from testopt.plan.selection import Candidates, Choice, choose, everything
-from testopt.plan.trust import check_learning, evidence_now, trusted
 from testopt.schema import Change, Plan, PlannedCase, Run
 from testopt.snapshot import current, current_bundle
 
@@ -92,19 +91,24 @@ def plan(
         return original(unique, change, known.trouble or "there is no history yet", selection)
     run = Run("", here.began, here.job, change.head, change.base, here.branch)
     view = _view(known, Query(run, unique, change.files, text))
-    made = Plan(_planned(view), change, _policy(known), _note(known, view, sources, change))
+    policy, note = _policy(known), _note(known, view, sources, change)
     if selection is None:
-        return made
+        return Plan(_planned(view), change, policy, note)
+    from testopt.plan.trust import check_learning, trusted
+
     if store is not None and rules is not None:
         selection = trusted(selection, store, rules, known.bundle)
     choice = _chosen(known, view, change, selection, store)
     check_learning(choice, selection, store)
-    return replace(
-        made,
-        cases=_planned(view, choice),
+    return Plan(
+        _planned(view, choice),
+        change,
+        policy,
+        note,
         promise=choice.promise,
         mode="shadow" if selection.shadow else "select",
         explored=choice.explored,
+        shadow=selection.shadow,
     )
 
 
@@ -168,6 +172,8 @@ def _chosen(
     known: _Known, view: _View, change: Change, selection: Selection, store: Store | None
 ) -> Choice:
     """Return what is left out, and what may be promised of that."""
+    from testopt.plan.trust import evidence_now
+
     why = why_all(change, selection)
     if why:
         return everything(view.query.cases, selection, why)
@@ -178,28 +184,32 @@ def _chosen(
 
 def _planned(view: _View, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
     """Return the cases in their order, with what became of each where some may be left out."""
-    planned = []
-    for rank, i in enumerate(view.order.tolist(), 1):
-        case, why = view.query.cases[i], view.reasons[i]
-        one = PlannedCase(
-            case, rank, float(view.p[i]), float(view.seconds[i]), selected=True, reason=why
-        )
-        planned.append(one if choice is None else _decided(one, choice, i, float(view.score[i])))
-    return tuple(planned)
+    cases, why, p, seconds = view.query.cases, view.reasons, view.p.tolist(), view.seconds.tolist()
+    places = enumerate(view.order.tolist(), 1)
+    if choice is not None:
+        return tuple(_decided(view, choice, i, rank) for rank, i in places)
+    return tuple(
+        PlannedCase(cases[i], rank, p[i], seconds[i], selected=True, reason=why[i])
+        for rank, i in places
+    )
 
 
-def _decided(case: PlannedCase, choice: Choice, i: int, score: float) -> PlannedCase:
-    forced = choice.forced.get(case.case_id, "")
-    said = forced or choice.affected.get(case.case_id, "")
-    others = (clause for clause in case.reason.split("; ") if clause != said)
-    return replace(
+def _decided(view: _View, choice: Choice, i: int, rank: int) -> PlannedCase:
+    case = view.query.cases[i]
+    forced = choice.forced.get(case, "")
+    said = forced or choice.affected.get(case, "")
+    others = (clause for clause in view.reasons[i].split("; ") if clause != said)
+    return PlannedCase(
         case,
+        rank,
+        float(view.p[i]),
+        float(view.seconds[i]),
         selected=bool(choice.selected[i]),
-        runs=bool(choice.runs[i]),
-        must_run=bool(forced),
-        propensity=float(choice.propensity[i]),
-        score=score,
         reason="; ".join(filter(None, [said, *others])),
+        score=float(view.score[i]),
+        propensity=float(choice.propensity[i]),
+        must_run=bool(forced),
+        runs=bool(choice.runs[i]),
     )
 
 
