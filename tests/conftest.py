@@ -25,6 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FAKE_ENGINE = """
 import json, os, random, sys, time
 how, at, log = sys.argv[1:4]
+def chosen(ids):
+    if at.isdigit():
+        draw = random.Random(int(at))
+        return [int(draw.random() < 0.5) for _ in ids]
+    return [int(any(name in i for name in at.split(","))) for i in ids]
 for line in sys.stdin:
     request = json.loads(line)
     with open(log, "a") as out:
@@ -59,11 +64,16 @@ for line in sys.stdin:
     if op == "plan":
         count = len(request["ids"])
         rank = list(range(count))
-        if how == "reverse":
+        if how in ("reverse", "select"):
             rank.reverse()
         if how.startswith("shuffle"):
             random.Random(int(at)).shuffle(rank)
         answer = {"rank": rank, "note": "fake order"}
+        if how == "select":  # `at` names the cases that run, or is a seed that draws them
+            answer["run"] = chosen(request["ids"])
+            answer["lines"] = ["promise: as asked"]
+        if how == "select-odd":
+            answer["run"] = json.loads(at)
         if how == "shuffle-values":
             answer["probability"] = [random.Random(i).random() for i in rank]
             answer["cost"] = [1.0] * count
@@ -74,7 +84,8 @@ for line in sys.stdin:
         print(json.dumps({"re": op, **answer}), flush=True)
     if op == "known":
         known = json.loads(os.environ.get("FAKE_KNOWN", "[]"))
-        print(json.dumps({"re": op, "ids": known, "note": "fake order"}), flush=True)
+        more = {"run": chosen(known), "lines": ["promise: as asked"]} if how == "select" else {}
+        print(json.dumps({"re": op, "ids": known, "note": "fake order", **more}), flush=True)
     if op == "end":
         print(json.dumps({"re": op, "note": "fake record"}), flush=True)
         sys.exit()

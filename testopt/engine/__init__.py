@@ -4,8 +4,10 @@ Requests, in this order; those marked with an arrow are answered by an object wh
 name of the request, with ``error`` (one line) where it could not be met:
 
 ``start``    protocol, mode, root (pytest's root folder), folders (given outside it), base, store,
-             each
-``plan``     -> ids (node ids, duplicates allowed): rank, probability, cost of each, note, degraded
+             each, selection (recall, case_recall, budget, fraction, shard, as the user wrote them)
+``plan``     -> ids (node ids, duplicates allowed), required (positions of those that are never
+             left out): rank, probability, cost, run (1 or 0; absent: all run) of each; note, lines
+             (what may be left out and why), degraded
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
 ``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""): writes
@@ -24,7 +26,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
+from testopt.engine.asked import Asked
 from testopt.engine.results import results_of
 from testopt.engine.workplace import Workplace, find_workplace, known_cases
 from testopt.errors import TestoptError, UsageError
@@ -33,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from testopt.doctor import Health
-    from testopt.schema import Plan, PlannedCase, RunRecord
+    from testopt.schema import Plan, RunRecord
     from testopt.snapshot import Sources
     from testopt.store import Store
 
 __all__ = ["PROTOCOL", "Engine"]
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 _MOST_ROWS: Final = 200_000  # results that the doctor reads in 0.2 s, while pytest collects
 
 
@@ -55,6 +59,8 @@ class Engine:
     _sources: Sources | None = None
     _health: Health | None = None
     _mode: str = ""
+    _asked: Asked = field(default_factory=Asked)
+    _name: str = field(default_factory=lambda: uuid4().hex)
     _each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
     _recorded: tuple[Store, int, int] | None = None  # where to, runs, results
@@ -92,6 +98,7 @@ class Engine:
         collect_rarely()
         leave_pandas_out()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
+        self._asked = Asked.parse(self._mode, request.get("selection") or {})
         self._place = find_workplace(
             Path(request["root"]),
             base=request.get("base", ""),
@@ -144,7 +151,9 @@ class Engine:
     def _plan_ids(self, request: Mapping[str, Any]) -> dict[str, Any]:
         place = self._where()
         ids = [place.names.case_id(i) for i in request["ids"]]
-        planned = {case.case_id: case for case in self._make_plan(list(dict.fromkeys(ids)))}
+        required = [ids[i] for i in request.get("required", ())]
+        made = self._make_plan(list(dict.fromkeys(ids)), required)
+        planned = {case.case_id: case for case in made.cases}
         by_rank = sorted(range(len(ids)), key=lambda i: planned[ids[i]].rank)
         rank = [0] * len(ids)
         for number, index in enumerate(by_rank):
@@ -153,6 +162,7 @@ class Engine:
             "rank": rank,
             "probability": [planned[i].probability for i in ids],
             "cost": [planned[i].cost_s for i in ids],
+            **self._running(made, ids),
             **self._word(),
         }
 
@@ -161,28 +171,48 @@ class Engine:
         known = known_cases(place.store, place.here.job)
         if not known:
             return {"degraded": True, "note": "no cases are known yet; record a run first"}
-        cases = sorted(self._make_plan(known), key=lambda case: case.rank)
+        made = self._make_plan(known)
+        cases = sorted(made.cases, key=lambda case: case.rank)
         return {
             "ids": [place.names.node_id(case.case_id) for case in cases],
             "probability": [case.probability for case in cases],
             "cost": [case.cost_s for case in cases],
+            **self._running(made, [case.case_id for case in cases]),
             **self._word(),
         }
 
-    def _make_plan(self, cases: list[str]) -> Sequence[PlannedCase]:
+    def _running(self, made: Plan, ids: Sequence[str]) -> dict[str, Any]:
+        """Return which cases run, where some do not, and what there is to say of that."""
+        if made.degraded:
+            return {}
+        from testopt.report.plans import summary
+
+        runs, part = self._asked.running(made), self._asked.part
+        said: dict[str, Any] = {"lines": summary(made)} if made.promise is not None else {}
+        if part is not None:
+            line = f"part {part[0]} of {part[1]}: {len(runs):,} cases"
+            said["lines"] = [*said.get("lines", []), line]
+        if len(runs) < len(made.cases):
+            said["run"] = [int(i in runs) for i in ids]
+        return said
+
+    def _make_plan(self, cases: list[str], required: Sequence[str] = ()) -> Plan:
         ready = self._foreseen
-        if ready and not ready.degraded and {c.case_id for c in ready.cases} == set(cases):
+        same = ready and not required and {c.case_id for c in ready.cases} == set(cases)
+        if ready and same and not ready.degraded:
             self._plan = ready
         else:
-            self._plan = self._plan_for(self._where(), cases)
-        return self._plan.cases
+            self._plan = self._plan_for(self._where(), cases, required)
+        return self._plan
 
-    def _plan_for(self, place: Workplace, cases: list[str]) -> Plan:
+    def _plan_for(self, place: Workplace, cases: list[str], required: Sequence[str] = ()) -> Plan:
         from testopt import plan
         from testopt.snapshot import Sources
+        from testopt.track import rules_of
 
+        asked = self._asked.selection(place, run_id=self._name, required=required)
         if place.doubt:
-            return plan.original(cases, place.here.change, place.doubt)
+            return plan.original(cases, place.here.change, place.doubt, asked)
         if self._sources is None and place.repo is not None:
             self._sources = Sources(place.repo, place.store)
         return plan.plan(
@@ -191,6 +221,8 @@ class Engine:
             store=place.store,
             sources=self._sources,
             strict=True,
+            selection=asked,
+            rules=rules_of(place.settings),
         )
 
     def _word(self) -> dict[str, Any]:
@@ -218,15 +250,12 @@ class Engine:
         return {"note": f"{len(made.results)} results recorded in {self._short(place)}"}
 
     def _record(self, place: Workplace, request: Mapping[str, Any]) -> RunRecord:
-        from uuid import uuid4
-
         from testopt.schema import Run, RunRecord
 
         # Several runs of pytest share one job of CI, so its number alone is no identity.
-        unique = uuid4().hex
         results = results_of(self._rows, place.names, each=self._each)
         run = Run(
-            run_id=f"{place.here.ci_run}/{unique[:12]}" if place.here.ci_run else unique,
+            run_id=f"{place.here.ci_run}/{self._name[:12]}" if place.here.ci_run else self._name,
             time=place.here.began,
             job=place.here.job,
             commit=place.here.commit,
@@ -251,7 +280,7 @@ class Engine:
             if not fell_back:
                 return []
             plan = original(ran, self._where().here.change, fell_back)
-        mode = str(request.get("mode") or self._mode)
+        mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
         return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 
     @staticmethod

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from testopt.estimators.ordering import COST_FLOOR_S
 
@@ -11,6 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.schema import PlannedCase
+
+
+_PART: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})", re.ASCII)
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Return which part of how many a text such as ``2/5`` names.
+
+    Raises
+    ------
+    ValueError
+        When it names none.
+    """
+    found = _PART.fullmatch(text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise ValueError(f"{text!r} is no part such as 2/5")
+    return int(found[1]), int(found[2])
 
 
 def shard(cases: Sequence[PlannedCase], index: int, count: int) -> tuple[PlannedCase, ...]:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOTES: pytest.StashKey[list[tuple[str, bool]]] = pytest.StashKey()
+_MORE: pytest.StashKey[list[str]] = pytest.StashKey()
+ALWAYS = "testopt_always"  # mark of a case that is never left out
 
 # Options of pytest that end before any test runs.
 _NO_RUN = (
-    "collectonly",
     "help",
     "version",
     "markers",
@@ -42,8 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "testopt",
         "off: touch nothing. record: note the results of this run in the store. rank: run the "
-        "cases that probably fail first, and record. select: for now the same as rank, and all "
-        "cases run. shadow: run in the original order, and record what rank would have done.",
+        "cases that probably fail first, and record. select: the same, and leave out what the "
+        "promised recall allows. shadow: run everything in the original order, and record what "
+        "select would have done.",
         choices=("off", "record", "rank", "select", "shadow"),
     )
     add("testopt-base", "revision that the change is compared with", metavar="REV")
@@ -54,6 +56,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "class, module or package fixture or of a parametrised one, so that no fixture is set up "
         "more often than without testopt. module: files as a whole. case: every case.",
         choices=("auto", "case", "module"),
+    )
+    add("testopt-recall", "share of regressions that a selection must catch, such as 0.95")
+    add("testopt-case-recall", "share of the regressing cases that a selection must hold")
+    add("testopt-budget", "most time of the selected cases, such as 10m", metavar="TIME")
+    add("testopt-fraction", "most time of the selected cases, as a share of that of all")
+    add(
+        "testopt-shard",
+        "part I of N of about equal duration; every part needs the same store and cases.",
+        metavar="I/N",
     )
     add("testopt-engine-timeout-s", "seconds to wait for the engine (default: 10)", type=float)
     parser.addini("testopt_command", "command that starts the engine", default="")
@@ -67,15 +78,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start what was asked for; in a worker of xdist, what the controller sent."""
+    config.addinivalue_line("markers", f"{ALWAYS}: testopt never leaves this case out")
     fail_open(config, "inactive", _configure, config)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was done; in a quiet run only what could not be done."""
+    """Say in one line what was done, and below why; in a quiet run what could not be done."""
     quiet = terminalreporter.verbosity < 0
     lines = [text for text, bad in notes(terminalreporter.config) if text and (bad or not quiet)]
     if lines:
         terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
+    for line in () if quiet else terminalreporter.config.stash.get(_MORE, []):
+        terminalreporter.write_line(f"testopt: {line}")
+
+
+def note_more(config: pytest.Config, lines: list[str]) -> None:
+    """Keep lines that stand below the one line; a quiet run leaves them out."""
+    config.stash[_MORE] = lines
 
 
 def note(config: pytest.Config, text: str, *, trouble: bool = False) -> None:
@@ -116,6 +135,8 @@ def _configure(config: pytest.Config) -> None:
     mode = asked_mode(config, os.environ)
     if mode == "off" or any(getattr(config.option, name, False) for name in _NO_RUN):
         return
+    if getattr(config.option, "collectonly", False) and mode != "select":
+        return  # only a selection changes what is listed
     from testopt.pytest_plugin.session import start
 
     start(config, mode)

@@ -1,4 +1,4 @@
-"""Applies an order to collected items, in pytest alone and in the workers of xdist alike."""
+"""Applies a plan to collected items, in pytest alone and in the workers of xdist alike."""
 
 from __future__ import annotations
 
@@ -7,29 +7,55 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from testopt.pytest_plugin import ALWAYS
 from testopt.pytest_plugin.client import EngineError
 from testopt.pytest_plugin.fixtures import describe, fixed_by_marks
 from testopt.pytest_plugin.order import Ranking, arrange
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pytest
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Rank of each item (0 runs first), and where known its probability and cost in seconds."""
+    """Rank of each item (0 runs first), and where known its probability and cost in seconds.
+
+    ``run`` says which of them run at all, 1 or 0; empty: all do.
+    """
 
     rank: list[int]
     probability: list[float]
     cost: list[float]
+    run: list[int]
 
     @classmethod
-    def of(cls, rank: list[int], probability: Any, cost: Any) -> Order:
-        """Take the values of an answer; without numbers for each item there are none."""
-        fine = _numbers(probability, len(rank)) and _numbers(cost, len(rank))
-        return cls(rank, probability if fine else [], cost if fine else [])
+    def of(cls, rank: list[int], answer: Mapping[str, Any]) -> Order:
+        """Take the values of an answer; without numbers for each item there are none.
+
+        Raises
+        ------
+        EngineError
+            When it does not say of each case whether it runs.
+        """
+        count = len(rank)
+        probability, cost, run = (answer.get(name) for name in ("probability", "cost", "run"))
+        if run is not None and not (_numbers(run, count) and set(run) <= {0, 1}):
+            raise EngineError("the engine's selection is not one of the cases")
+        if probability is None or cost is None:
+            return cls(rank, [], [], run or [])
+        fine = _numbers(probability, count) and _numbers(cost, count)
+        return cls(rank, probability if fine else [], cost if fine else [], run or [])
+
+    def only(self, positions: list[int]) -> Order:
+        """Return the order among the items at some positions."""
+        by_rank = sorted(range(len(positions)), key=lambda n: self.rank[positions[n]])
+        rank = [0] * len(positions)
+        for place, number in enumerate(by_rank):
+            rank[number] = place
+        probability = [self.probability[i] for i in positions] if self.probability else []
+        return Order(rank, probability, [self.cost[i] for i in positions] if self.cost else [], [])
 
 
 def check_permutation(rank: Any, count: int) -> list[int]:
@@ -50,14 +76,33 @@ def check_permutation(rank: Any, count: int) -> list[int]:
     return rank
 
 
+def is_always(item: pytest.Item) -> bool:
+    """Tell whether the user has marked a case as one that is never left out."""
+    return item.get_closest_marker(ALWAYS) is not None
+
+
 def order_items(
     items: Sequence[pytest.Item], order: Order, granularity: str, marks: Sequence[str]
-) -> list[pytest.Item]:
-    """Return the items in the order in which they should run: the same ones, each once."""
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the items that run, in the order in which they should, and those left out."""
+    left: list[pytest.Item] = []
+    if 0 in order.run:
+        runs = [bool(said) or is_always(item) for item, said in zip(items, order.run, strict=True)]
+        left = [item for item, stays in zip(items, runs, strict=True) if not stays]
+        order = order.only([i for i, stays in enumerate(runs) if stays])
+        items = [item for item, stays in zip(items, runs, strict=True) if stays]
     ranking = Ranking(order.rank, order.probability, order.cost)
     positions = arrange(describe(items, granularity), ranking, fixed_by_marks(items, marks))
     check_permutation(positions, len(items))
-    return [items[position] for position in positions]
+    return [items[position] for position in positions], left
+
+
+def put(items: list[pytest.Item], planned: tuple[list[pytest.Item], list[pytest.Item]]) -> int:
+    """Change a list of items into those that run, tell pytest of the others, and count these."""
+    items[:], left = planned
+    if left:
+        left[0].config.hook.pytest_deselected(items=left)
+    return len(left)
 
 
 def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> dict[str, Any]:
@@ -66,15 +111,14 @@ def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> d
     Raises
     ------
     EngineError
-        When the answer is not an order of known cases.
+        When the answer is not a plan for known cases.
     """
     ids = answer.get("ids")
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
         raise EngineError("the engine's answer holds no case ids")
-    rank = check_permutation(list(range(len(ids))), len(ids))
-    order = Order.of(rank, answer.get("probability"), answer.get("cost"))
+    order = Order.of(list(range(len(ids))), answer)
     # Text that no channel can alter: ids may hold lone surrogates.
-    known = json.dumps([ids, order.probability, order.cost])
+    known = json.dumps([ids, order.probability, order.cost, order.run])
     return {
         "known": known,
         "digest": digest(known),
@@ -88,8 +132,12 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def order_known(items: Sequence[pytest.Item], sent: dict[str, Any]) -> list[pytest.Item]:
-    """Return the items in the order that the controller sent; unknown ones come first.
+def order_known(
+    items: Sequence[pytest.Item], sent: dict[str, Any]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Return the items that run in the order that the controller sent, and those left out.
+
+    Items that it does not know run, and come first.
 
     Raises
     ------
@@ -98,21 +146,21 @@ def order_known(items: Sequence[pytest.Item], sent: dict[str, Any]) -> list[pyte
     """
     if digest(sent["known"]) != sent["digest"]:
         raise EngineError("the order did not arrive whole")
-    ids, probability, cost = json.loads(sent["known"])
+    ids, probability, cost, run = json.loads(sent["known"])
     place = {case: number for number, case in reversed(list(enumerate(ids)))}
     places = [place.get(item.nodeid, -1) for item in items]
     by_place = sorted(range(len(items)), key=places.__getitem__)
     rank = [0] * len(items)
     for number, position in enumerate(by_place):
         rank[position] = number
-    values: list[list[float]] = [[], []]
     if probability:
         # A new case may fail as well as any: it counts as the likeliest known one.
-        values = [
-            [max(probability) if p < 0 else probability[p] for p in places],
-            [min(cost) if p < 0 else cost[p] for p in places],
-        ]
-    return order_items(items, Order(rank, *values), sent["granularity"], sent["marks"])
+        most, least = max(probability), min(cost)
+        probability = [most if p < 0 else probability[p] for p in places]
+        cost = [least if p < 0 else cost[p] for p in places]
+    runs = [1 if p < 0 else run[p] for p in places] if run else []
+    order = Order(rank, probability, cost, runs)
+    return order_items(items, order, sent["granularity"], sent["marks"])
 
 
 def _numbers(values: Any, count: int) -> bool:

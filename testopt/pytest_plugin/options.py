@@ -20,6 +20,7 @@ MODES = ("off", "record", "rank", "select", "shadow")
 GRANULARITIES = ("auto", "case", "module")
 ORDER_MARKS = ("order", "run", "dependency", "incremental")
 TIMEOUT_S = 10.0
+ASKED = ("recall", "case_recall", "budget", "fraction", "shard")
 
 
 class OptionError(Exception):
@@ -30,7 +31,10 @@ class OptionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of one run of pytest; texts are empty where nothing is asked for."""
+    """The options of one run of pytest; texts are empty where nothing is asked for.
+
+    ``selection`` holds what was asked of a plan that leaves cases out, by name, as it was written.
+    """
 
     mode: str = "off"
     base: str = ""
@@ -39,6 +43,7 @@ class Options:
     command: tuple[str, ...] = ()
     timeout_s: float = TIMEOUT_S
     order_marks: tuple[str, ...] = ORDER_MARKS
+    selection: tuple[tuple[str, str], ...] = ()
 
     @property
     def plans(self) -> bool:
@@ -79,6 +84,7 @@ def read_options(config: pytest.Config, mode: str) -> Options:
         command=command,
         timeout_s=timeout,
         order_marks=tuple(config.getini("testopt_order_marks")),
+        selection=tuple((name, text) for name in ASKED if (text := values.said(name))),
     )
 
 
@@ -88,6 +94,11 @@ class _Values:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._table = project_table(config)
+
+    def said(self, name: str) -> str:
+        """Return the value of the command line or ini file; the engine knows of the others."""
+        value = self._config.getoption(f"testopt_{name}", None)
+        return str(self._config.getini(f"testopt_{name}") if value is None else value)
 
     def get(self, name: str) -> str:
         """Return the value in the first place that has one, or an empty text."""

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.pytest_plugin import fail_open, note, notes
-from testopt.pytest_plugin.apply import Order, check_permutation, order_items, payload
+from testopt.pytest_plugin import fail_open, note, note_more, notes
+from testopt.pytest_plugin.apply import (
+    Order,
+    check_permutation,
+    is_always,
+    order_items,
+    payload,
+    put,
+)
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
 from testopt.pytest_plugin.options import Options, read_options
 from testopt.pytest_plugin.record import Recorder
@@ -53,6 +60,7 @@ class Run:
         self.config, self.options = config, options
         self._recorder = Recorder()
         self._items: int | None = None
+        self.left_out = 0  # cases
         self.client = self._engine(options.mode)
 
     def _engine(self, mode: str) -> Client:
@@ -67,6 +75,7 @@ class Run:
                 "base": self.options.base,
                 "store": self.options.store,
                 "each": self.config.getoption("dist", "no") == "each",
+                "selection": dict(self.options.selection),
             }
         )
         return client
@@ -98,6 +107,8 @@ class Run:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send what is left, and wait for the engine to write it."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.left_out:
+            session.exitstatus = pytest.ExitCode.OK  # there were cases; none had to run
         fail_open(self.config, _NOT_RECORDED, self._finish, session, int(exitstatus))
 
     def pytest_unconfigure(self) -> None:
@@ -137,7 +148,7 @@ class Run:
 
 
 class Planner:
-    """Orders the cases of a run that is not distributed."""
+    """Orders the cases of a run that is not distributed, and leaves some out."""
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._config, self._run = config, run
@@ -146,7 +157,7 @@ class Planner:
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        """Order what the other plugins have selected and ordered."""
+        """Order what the other plugins have selected and ordered, and leave out some of it."""
         result = yield
         if items:
             fail_open(self._config, _NOT_ORDERED, self._order, items)
@@ -154,17 +165,20 @@ class Planner:
 
     def _order(self, items: list[pytest.Item]) -> None:
         options = self._run.options
-        answer = self._run.ask_order({"op": "plan", "ids": [item.nodeid for item in items]})
+        required = [n for n, item in enumerate(items) if is_always(item)]
+        ids = [item.nodeid for item in items]
+        answer = self._run.ask_order({"op": "plan", "ids": ids, "required": required})
         _say(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return
         rank = check_permutation(answer.get("rank"), len(items))
-        order = Order.of(rank, answer.get("probability"), answer.get("cost"))
-        items[:] = order_items(items, order, options.granularity, options.order_marks)
+        order = Order.of(rank, answer)
+        planned = order_items(items, order, options.granularity, options.order_marks)
+        self._run.left_out = put(items, planned)
 
 
 class Distributor:
-    """Sends the order of the known cases to the workers of xdist, which collect on their own."""
+    """Sends the plan for the known cases to the workers of xdist, which collect on their own."""
 
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._config, self._run = config, run
@@ -185,6 +199,7 @@ class Distributor:
     def pytest_testnodedown(self, node: Any) -> None:
         """Repeat what a worker says that could not order its cases."""
         output = getattr(node, "workeroutput", None) or {}
+        self._run.left_out = max(self._run.left_out, output.get("testopt_left_out") or 0)
         why = output.get("testopt")
         if isinstance(why, str) and why not in self._failures:
             self._failures.add(why)
@@ -222,11 +237,10 @@ def _say(config: pytest.Config, options: Options, answer: dict[str, Any]) -> Non
         why = text.removeprefix(f"{_NOT_ORDERED}: ")
         note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
         return
-    if options.mode == "select":
-        note(config, "nothing is left out yet: all cases run, in order", trouble=True)
     if options.mode == "shadow":
         text = f"{_NOT_ORDERED} (shadow); rank would have used: {text}"
     note(config, text, trouble=bool(answer.get("doubtful")))
+    note_more(config, [str(line) for line in answer.get("lines") or ()])
 
 
 def _chose_scope_order(config: pytest.Config) -> bool:

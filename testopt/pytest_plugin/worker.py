@@ -1,6 +1,6 @@
-"""A worker of xdist: orders what it collects as the controller says.
+"""A worker of xdist: runs what it collects as the controller says.
 
-All workers collect the same cases and get the same order, so they arrive at the same list; xdist
+All workers collect the same cases and get the same plan, so they arrive at the same list; xdist
 stops the run where they do not.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testopt.pytest_plugin import fail_open
-from testopt.pytest_plugin.apply import order_known
+from testopt.pytest_plugin.apply import order_known, put
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,13 +27,14 @@ class WorkerOrder:
     def pytest_collection_modifyitems(
         self, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        """Order what the other plugins have selected and ordered."""
+        """Order what the other plugins have selected and ordered, and leave out some of it."""
         result = yield
-        if fail_open(self._config, "original order", self._order, items) is None:
-            output = getattr(self._config, "workeroutput", {})
+        output = getattr(self._config, "workeroutput", {})
+        left = fail_open(self._config, "original order", self._order, items)
+        output["testopt_left_out"] = left
+        if left is None:
             output["testopt"] = "original order: a worker could not apply the order"
         return result
 
-    def _order(self, items: list[pytest.Item]) -> bool:
-        items[:] = order_known(items, self._sent)
-        return True
+    def _order(self, items: list[pytest.Item]) -> int:
+        return put(items, order_known(items, self._sent))

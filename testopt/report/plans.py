@@ -42,7 +42,8 @@ def promise_line(plan: Plan) -> str:
         return ""
     kind = "" if promise.kind == "none" else f"{promise.kind}: "
     drawn = "; this change was drawn: all cases run, to measure the recall" if plan.explored else ""
-    return f"{kind}{promise.why}{drawn}"
+    shadow = f"; all cases run: {plan.shadow}" if plan.shadow else ""
+    return f"{kind}{promise.why}{drawn}{shadow}"
 
 
 def _why_run(plan: Plan, case: PlannedCase) -> str:

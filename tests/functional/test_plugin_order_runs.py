@@ -58,13 +58,6 @@ def test_record_and_shadow_leave_the_order(pytester, run):
         assert [r["op"] for r in result.requests] == [*ops, "results", "end"]
 
 
-def test_select_runs_everything_in_order_and_says_so(pytester, run):
-    pytester.makepyfile("def test_1(): pass\ndef test_2(): pass")
-    result = run("--testopt=select")
-    assert order_of(result) == ["test_2", "test_1"]
-    result.stdout.fnmatch_lines(["testopt: nothing is left out yet: all cases run, in order*"])
-
-
 @pytest.mark.parametrize(
     "args", [("--collect-only",), ("--fixtures",), ("--markers",), ("--help",), ("--setup-plan",)]
 )

@@ -1,0 +1,261 @@
+"""pytest leaves out what a plan leaves out, and nothing else, alone and under xdist."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
+from testopt.store import Store
+
+SUITE = """
+import pytest
+
+def test_1(): pass
+def test_2(): assert 0
+def test_3(): pass
+@pytest.mark.testopt_always
+def test_4(): pass
+"""
+ALL = ["test_1", "test_2", "test_3", "test_4"]
+
+
+def ran(result) -> list[str]:
+    """Names of the cases that ran, in order."""
+    lines = [line for line in result.outlines if "::" in line and "%]" in line]
+    return [line.split("::")[1][:6] for line in lines]
+
+
+@pytest.fixture
+def run(pytester, with_plugin, fake_engine):
+    def go(*args: str, runs: str = "test_2", mode: str = "select", how: str = "select"):
+        log = fake_engine(how, runs)
+        result = pytester.runpytest_inprocess(*with_plugin, "-v", f"--testopt={mode}", *args)
+        result.requests = [json.loads(line) for line in log.read_text().splitlines()]
+        return result
+
+    return go
+
+
+def test_what_the_plan_leaves_out_is_deselected(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    result = run("--strict-markers")
+    assert ran(result) == ["test_4", "test_2"]
+    result.assert_outcomes(passed=1, failed=1, deselected=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["testopt: fake order; fake record", "testopt: promise: as asked"])
+    assert result.requests[1]["required"] == [3]
+    assert [row[0].split("::")[1] for row in result.requests[2]["rows"]] == ["test_4", "test_2"]
+    # the run did all that it was to do
+    assert result.requests[3]["complete"] is True
+
+
+def test_what_is_asked_arrives_as_it_was_written(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    pytester.makeini("[pytest]\ntestopt_recall = 0.9\ntestopt_fraction = 0.5\n")
+    asked = run("--testopt-budget=10m", "--testopt-shard=1/2", "--testopt-fraction=0.2")
+    assert asked.requests[0]["selection"] == {
+        "recall": "0.9", "fraction": "0.2", "budget": "10m", "shard": "1/2",
+    }  # fmt: skip
+
+
+def test_in_shadow_nothing_is_applied(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    result = run(mode="shadow")
+    assert ran(result) == ALL
+    result.stdout.fnmatch_lines(["testopt: promise: as asked"])
+
+
+@pytest.mark.parametrize("odd", ["[1]", "[1, 0, 2, 0]", '"all"', "[true, false, true, true]", "{}"])
+def test_a_selection_of_another_form_runs_everything(pytester, run, odd):
+    pytester.makepyfile(test_it=SUITE)
+    result = run(runs=odd, how="select-odd")
+    assert ran(result) == ALL
+    why = "the engine's selection is not one of the cases"
+    result.stdout.fnmatch_lines([f"testopt: *original order: {why}*"])
+    assert result.requests[-1]["fell_back"] == why
+
+
+def test_nothing_to_run_is_no_failure_where_there_were_cases(pytester, run):
+    pytester.makepyfile("def test_1(): pass\ndef test_2(): pass")
+    result = run(runs="none")
+    assert result.ret == 0
+    result.assert_outcomes(deselected=2)
+
+
+@pytest.mark.parametrize("args", [("-k", "nothing"), ("--deselect=test_it.py",)])
+def test_nothing_to_run_stays_exit_code_5_where_there_were_none(pytester, run, args):
+    pytester.makepyfile(test_it="def test_1(): pass")
+    assert run(*args, runs="none").ret == 5
+
+
+def test_what_would_run_is_listed_and_not_recorded(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    result = run("--collect-only", "-qq")
+    listed = [line for line in result.outlines if "::" in line]
+    assert listed == ["test_it.py::test_4", "test_it.py::test_2"]
+    assert [r["op"] for r in result.requests] == ["start", "plan"]
+
+
+def test_other_ways_to_choose_go_before_and_after(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    named = run("-k", "test_1 or test_2")
+    assert ran(named) == ["test_2"]
+    assert [i[-6:] for i in named.requests[1]["ids"]] == ["test_1", "test_2"]
+    assert ran(run("--lf")) == ["test_2"]
+    assert ran(run("--maxfail=1", runs="test_2,test_1")) == ["test_4", "test_2"]
+
+
+def test_a_fixture_is_set_up_as_in_a_run_of_the_kept_cases(pytester, run):
+    """Blocks are built of what runs, so that a case that is left out binds nothing."""
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.fixture(scope="module", params=[1, 2])
+        def wide(request): print("SETUP", request.param)
+        def test_1(wide): pass
+        def test_2(wide): pass
+        def test_3(): pass
+        """
+    )
+    result = run("-s", runs="test_1[1],test_2[1],test_3")
+    assert result.stdout.str().count("SETUP") == 1
+    result.assert_outcomes(passed=3, deselected=2)
+
+
+def test_workers_leave_out_the_same(pytester, run, monkeypatch):
+    pytest.importorskip("xdist")
+    pytester.makepyfile(test_it=SUITE + "def test_new(): pass\n")
+    monkeypatch.setenv("FAKE_KNOWN", json.dumps([f"test_it.py::{name}" for name in ALL]))
+    result = run("-n", "2")
+    result.assert_outcomes(passed=2, failed=1)
+    rows = [row for r in result.requests if r["op"] == "results" for row in r["rows"]]
+    # what is marked runs, and what nobody knew
+    assert {row[0].split("::")[1] for row in rows} == {"test_2", "test_4", "test_new"}
+    assert result.requests[-1]["complete"] is True
+
+
+def test_workers_without_anything_to_run_are_no_failure(pytester, run, monkeypatch):
+    pytest.importorskip("xdist")
+    pytester.makepyfile(test_it="def test_1(): pass")
+    monkeypatch.setenv("FAKE_KNOWN", json.dumps(["test_it.py::test_1"]))
+    assert run("-n", "1", runs="none").ret == 0
+    assert run("-n", "1", "-k", "nothing", runs="none").ret == 5
+
+
+CASES = [f"test_it.py::test_{n}" for n in range(20)]
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory, testopt):
+    """Return a store in which case n fails when source n changes, with a bundle trained on it."""
+    folder = tmp_path_factory.mktemp("learnt")
+    store = Store.open(str(folder / "store"), create=True)
+    start = datetime.now(UTC) - timedelta(days=60)
+    for hour in range(160):
+        bad = hour // 2 % len(CASES) if hour % 2 else -1
+        run = Run(f"run-{hour:03}", start + timedelta(hours=hour), commit=f"{hour:040x}")
+        results = [
+            Result(case, "failed" if n == bad else "passed", 0.01) for n, case in enumerate(CASES)
+        ]
+        files = (FileChange(f"source_{max(bad, 0)}.py", 3, 1),) if hour % 2 else ()
+        store.append_runs([RunRecord(run, results, Change(files))])
+    at = ("--repo", folder, "--store", folder / "store")
+    assert testopt(*at, "train").code == 0
+    return folder / "store"
+
+
+@pytest.fixture
+def project(real, learnt, git_here):
+    """Twenty cases in a repository with a history of their failures; one source has changed."""
+    (real.path / "test_it.py").write_text("".join(f"def test_{n}(): pass\n" for n in range(20)))
+    for n in range(20):
+        (real.path / f"source_{n}.py").write_text(f"value_{n} = 1\n")
+    git_here(real.path, "sources")
+    shutil.copytree(learnt, real.path / ".testopt")
+    (real.path / ".testopt" / ".gitignore").write_text("*\n")
+    (real.path / "source_7.py").write_text("value_7 = 2\n")
+    return real
+
+
+def rows_of(project) -> list[dict]:
+    rows = Store.open(str(project.path / ".testopt")).read("predictions").to_pylist()
+    return sorted(rows, key=lambda row: row["rank"])
+
+
+EARNED = {"TESTOPT_PROMOTE": "always", "TESTOPT_EXPLORE": "0.000001", "TESTOPT_REFRESH": "0"}
+
+
+def test_the_real_engine_leaves_out_and_says_why(project):
+    done = project.run("--testopt=select", "--testopt-fraction=0.3", **EARNED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = rows_of(project)
+    assert Policy.parse(rows[0]["policy"]).mode == "select"
+    runs = {row["case_id"] for row in rows if row["executed"]}
+    assert "test_it.py::test_7" in runs
+    assert 0 < len(runs) <= 6
+    assert f"{len(runs)} passed, {20 - len(runs)} deselected" in done.stdout
+    assert [row["selected"] for row in rows] == [row["executed"] for row in rows]
+    assert f"testopt: {len(runs)} of 20 cases run: " in done.stdout
+    assert "testopt: left out:" in done.stdout
+
+
+def test_workers_of_the_real_engine_leave_out_the_same(project):
+    pytest.importorskip("xdist")
+    alone = project.run("--testopt=select", "--testopt-fraction=0.3", **EARNED)
+    first = {row["case_id"] for row in rows_of(project) if row["executed"]}
+    shutil.rmtree(project.path / ".testopt" / "predictions")
+    done = project.run("--testopt=select", "--testopt-fraction=0.3", "-n", "2", **EARNED)
+    assert alone.returncode == done.returncode == 0, done.stdout + done.stderr
+    assert {row["case_id"] for row in rows_of(project) if row["executed"]} == first
+
+
+def test_select_leaves_out_nothing_before_it_has_earned_it(project):
+    done = project.run("--testopt=select", "--testopt-fraction=0.3")
+    assert "20 passed" in done.stdout
+    assert "deselected" not in done.stdout
+    assert "all cases run: in shadow: " in done.stdout, done.stdout
+    rows = rows_of(project)
+    assert Policy.parse(rows[0]["policy"]).mode == "shadow"
+    assert all(row["executed"] for row in rows)
+    # what it would have left out is on record
+    assert not all(row["selected"] for row in rows)
+
+
+def test_shadow_logs_the_plan_that_selects(project):
+    done = project.run("--testopt=shadow", "--testopt-fraction=0.3", **EARNED)
+    assert "20 passed" in done.stdout
+    names = [x.split("::")[1].split(" ")[0] for x in done.stdout.splitlines() if "%]" in x]
+    assert names == [f"test_{n}" for n in range(20)]
+    rows = rows_of(project)
+    assert Policy.parse(rows[0]["policy"]).mode == "shadow"
+    assert not all(row["selected"] for row in rows)
+
+
+def test_parts_are_together_the_whole(project):
+    found: list[str] = []
+    store = project.path / ".testopt"
+    for part in (1, 2, 3):
+        copy = shutil.copytree(store, project.path.parent / f"part-{part}")
+        done = project.run("--testopt=rank", f"--testopt-shard={part}/3", f"--testopt-store={copy}")
+        assert f"testopt: part {part} of 3: " in done.stdout, done.stdout + done.stderr
+        found += [x.split(" ")[0] for x in done.stdout.splitlines() if "%]" in x]
+    assert sorted(found) == sorted(CASES)
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--testopt-recall=95", "recall is 95"),
+        ("--testopt-recall=much", "recall is 'much'"),
+        ("--testopt-budget=soon", "cannot use the budget: 'soon' is no duration"),
+        ("--testopt-shard=3/2", "cannot use the shard: '3/2' is no part such as 2/5"),
+    ],
+)
+def test_what_cannot_be_asked_runs_everything(project, option, why):
+    done = project.run("--testopt=select", option, **EARNED)
+    assert "20 passed" in done.stdout
+    assert f"testopt: original order: {why}" in done.stdout
