@@ -68,7 +68,7 @@ class Asked:
         ----------
         place : Workplace
         run_id : str
-            What the draws follow from.
+            What the draws follow from, but for parts, which must all draw the same.
         required : iterable of str
             Cases that are marked as never left out.
         """
@@ -85,7 +85,8 @@ class Asked:
             required=dict.fromkeys(required, "marked testopt_always"),
             shadow=self.shadow,
         )
-        return completed(asked, settings=place.settings, here=place.here, run_id=run_id)
+        key = "" if self.part else run_id
+        return completed(asked, settings=place.settings, here=place.here, run_id=key)
 
     def running(self, plan: Plan) -> set[str]:
         """Return the cases of a plan that this run executes."""
