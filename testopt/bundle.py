@@ -22,6 +22,7 @@ from testopt.estimators.calibration import sigmoid
 from testopt.estimators.experts import Standing
 from testopt.estimators.forest import Forest
 from testopt.estimators.linear import Linear
+from testopt.estimators.threshold import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION: Final = 1  # 1: first format (0.1.0)
 MANIFEST: Final = "manifest.json"
+EVIDENCE: Final = "evidence.json"
 MAX_FILE_BYTES: Final = 1 << 30
 MAX_MANIFEST_BYTES: Final = 4 << 20
 MAX_CALIBRATION: Final = 1e6
@@ -59,6 +61,8 @@ class Bundle:
         Feature state after the last training run.
     standing : Standing
         What the ways of ordering have gained on runs that the model had not seen.
+    evidence : Evidence
+        Past regressions, with the scores that were predicted before them.
     """
 
     manifest: dict[str, Any]
@@ -67,6 +71,7 @@ class Bundle:
     calibration: tuple[float, float]
     state: dict[str, NDArray[Any]]
     standing: Standing = field(default_factory=Standing)
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def bundle_id(self) -> str:
@@ -136,7 +141,9 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
-    return Bundle(manifest, forest, linear, (line[0], line[1]), state, _standing(manifest))
+    evidence = _evidence(manifest, read)
+    standing = _standing(manifest)
+    return Bundle(manifest, forest, linear, (line[0], line[1]), state, standing, evidence)
 
 
 def read_checked(
@@ -158,6 +165,18 @@ def read_checked(
     """
     manifest = _manifest(read(MANIFEST))
     return manifest, {name: _checked(manifest, name, read) for name in names}
+
+
+def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) -> Evidence:
+    if EVIDENCE not in manifest["files"]:
+        return Evidence()
+    data = _checked(manifest, EVIDENCE, read)
+    try:
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ValueError("it is larger than allowed")
+        return Evidence.from_dict(json.loads(data))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{EVIDENCE} is damaged: {error}", "run: testopt train") from None
 
 
 def _standing(manifest: Mapping[str, Any]) -> Standing:

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.bundle import dump_arrays, pack
+from testopt.bundle import EVIDENCE, dump_arrays, pack
 from testopt.errors import DataError, EmptyStoreError
 from testopt.estimators.experts import Standing, rolling_speakers
 from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import MAX_ROWS
+from testopt.estimators.selection import rolling_evidence
+from testopt.estimators.threshold import KEPT, Evidence, Regression
 from testopt.estimators.validation import Validation, validate
 from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash, matrix
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.snapshot import PATIENCE, Sources, history, register, save_state
+from testopt.track import late_misses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from testopt.estimators.promotion import Verdict
     from testopt.features.frames import RunFrame
     from testopt.store import Store
 
@@ -89,7 +93,8 @@ def train(
     total = int(np.sum(runs["cases"].to_numpy())) if runs.num_rows else 0
     if not runs.num_rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    state, seen = FeatureState(), _Seen()
+    late = late_misses(store)
+    state, seen = FeatureState(), _Seen(late.found)
     share = min(1.0, MAX_ROWS / max(total, 1))
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     past = history(store, until=as_of, sources=sources)
@@ -101,7 +106,8 @@ def train(
     ranker = FailureRanker(seed=seed)
     ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
     validation = _validated(rows, seen, seed)
-    files = _files(ranker, state, seen)
+    evidence = _evidence(rows, seen, late.owners, seed)
+    files = _files(ranker, state, seen, evidence)
     standing = _standing(rows, seen, validation)
     manifest = _manifest(store, ranker, seen, validation, seed) | {"experts": standing.as_dict()}
     name = register(store, pack(manifest, files))
@@ -114,10 +120,17 @@ def train(
 
 
 class _Seen:
-    """What goes through training: ids and times of the runs, for the manifest."""
+    """What goes through training: ids and times of the runs, for the manifest.
 
-    def __init__(self) -> None:
+    ``late`` are (run, case) that failed because of an earlier run, which left the case out;
+    ``failed_late`` says so of the failing cases of such a run, by its position.
+    """
+
+    def __init__(self, late: frozenset[tuple[str, str]] = frozenset()) -> None:
         self.ids: list[str] = []
+        self.made: list[bool] = []
+        self.late = late
+        self.failed_late: dict[int, list[bool]] = {}
         self.variants = 0
         self.disturbed = 0
         self.first = self.last = datetime.fromtimestamp(0, UTC)
@@ -133,7 +146,12 @@ class _Seen:
             self.first = run.time if not self.ids else self.first
             self.last = run.time
             self.ids.append(run.run_id)
+            self.made.append(frame.is_variant)
             self.variants += frame.is_variant
+            bad = np.flatnonzero(frame.failed & ~frame.skipped).tolist() if self.late else ()
+            cases = [(run.run_id, frame.query.cases[i]) in self.late for i in bad]
+            if any(cases):
+                self.failed_late[len(self.made) - 1] = cases
             self.disturbed += frame.is_disturbed
             if progress:
                 progress(len(self.ids), total)
@@ -172,7 +190,23 @@ def _standing(rows: Matrix, seen: _Seen, validation: Validation | None) -> Stand
     return rolling_speakers(rows, np.full(len(rows.y), np.nan), NAMES, len(seen.ids))[1]
 
 
-def _files(ranker: FailureRanker, state: FeatureState, seen: _Seen) -> dict[str, bytes]:
+def _evidence(rows: Matrix, seen: _Seen, owners: Mapping[str, Verdict], seed: int) -> Evidence:
+    """Return past regressions; one of which cases were found late has what its plan said then."""
+    late = np.zeros(len(rows.y), bool)
+    for run, cases in seen.failed_late.items():
+        late[np.flatnonzero((rows.run == run) & rows.y)] = cases
+    found = rolling_evidence(rows, NAMES, np.array(seen.made), excluded=late, seed=seed)
+    position = {run_id: i for i, run_id in enumerate(seen.ids)}
+    for run_id, verdict in owners.items():
+        if run_id in position:
+            scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
+            found[position[run_id]] = Regression.of(np.array(scores))
+    return Evidence(tuple(found[i] for i in sorted(found))[-KEPT:])
+
+
+def _files(
+    ranker: FailureRanker, state: FeatureState, seen: _Seen, evidence: Evidence
+) -> dict[str, bytes]:
     runs = io.StringIO()
     for run_id in seen.ids:
         runs.write(json.dumps(run_id) + "\n")
@@ -182,6 +216,7 @@ def _files(ranker: FailureRanker, state: FeatureState, seen: _Seen) -> dict[str,
         "linear.npz": dump_arrays(ranker.linear_.dump()),
         "state.npz": dump_arrays(state.dump()),
         "runs.jsonl": runs.getvalue().encode(),
+        EVIDENCE: json.dumps(evidence.to_dict(), separators=(",", ":")).encode(),
     }
 
 

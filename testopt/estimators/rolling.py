@@ -45,6 +45,8 @@ def rolling_probabilities(
     runs: int,
     *,
     every: int | None = None,
+    first: int = 0,
+    max_rows: int = MAX_ROWS,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
@@ -60,30 +62,36 @@ def rolling_probabilities(
         Number of runs.
     every, seed
         See `retraining_points` and `FailureRanker`.
+    first : int
+        Position of the first run whose rows are needed.
+    max_rows : int
+        Rows to fit a model on, at most about: all that fail, and a sample of the others.
     progress : callable, optional
         Called with the number of runs done and of all runs.
 
     Returns
     -------
     ndarray of float64, shape (n,)
-        NaN for the rows of runs before the first model.
+        NaN for the rows of runs before the first model, and of those that are not needed.
     """
     margin = np.full(len(matrix.y), np.nan)
     p = np.full(len(matrix.y), np.nan)
     points = [*retraining_points(runs, every), runs]
     for start, stop in pairwise(points):
-        first, last = np.searchsorted(matrix.run, [start, stop], side="left")
+        if stop <= first:
+            continue
+        begin, end = np.searchsorted(matrix.run, [start, stop], side="left")
         known = matrix.before(start).learnable()
         if len(np.unique(known.run[known.y])) < FIRST_FAILING or known.y.all():
             continue
-        part = known.thinned(MAX_ROWS, seed)
+        part = known.thinned(max_rows, seed)
         ranker = FailureRanker(calibration_share=0.0, seed=seed)
         ranker.fit(part.x, part.y, sample_weight=part.weight, runs=part.run)
-        learnt = matrix.weight[:first] > 0
-        line = _recent_line(margin[:first][learnt], matrix.y[:first][learnt])
-        if first < last:
-            margin[first:last] = ranker.margin(matrix.x[first:last])
-            p[first:last] = sigmoid(line[0] + line[1] * margin[first:last])
+        learnt = matrix.weight[:begin] > 0
+        line = _recent_line(margin[:begin][learnt], matrix.y[:begin][learnt])
+        if begin < end:
+            margin[begin:end] = ranker.margin(matrix.x[begin:end])
+            p[begin:end] = sigmoid(line[0] + line[1] * margin[begin:end])
         if progress:
             progress(stop, runs)
     return p

@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.estimators.baselines import expected_seconds
+from testopt.estimators.experts import EXPERTS, rolling_speakers
 from testopt.estimators.ordering import COST_FLOOR_S
-from testopt.estimators.threshold import Evidence, RecallTracker, Regression, wilson, within
+from testopt.estimators.rolling import rolling_probabilities
+from testopt.estimators.threshold import (
+    KEPT,
+    RecallTracker,
+    Regression,
+    must_run,
+    selection_score,
+    wilson,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from testopt.features.pipeline import Matrix
     from testopt.schema import Promise
 
+EVIDENCE_ROWS: Final = 100_000  # to fit each model on, whose predictions serve as evidence alone
 FRACTIONS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
@@ -159,10 +172,54 @@ def rolling_promises(
     return promises
 
 
-def evidence_from(runs: Iterable[Judged]) -> Evidence:
-    """Return the regressions of runs, oldest first."""
-    found = (run.regression() for run in runs)
-    return Evidence(tuple(r for r in found if r is not None))
+def rolling_evidence(
+    matrix: Matrix,
+    names: Sequence[str],
+    seeded: NDArray[np.bool_],
+    *,
+    excluded: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+) -> dict[int, Regression]:
+    """Return the latest regressions with the scores that were predicted before them.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Rows of all runs, oldest first; a row of weight 0 is no evidence.
+    names : sequence of str
+        Names of the columns.
+    seeded : ndarray of bool, shape (n_runs,)
+        Runs whose faults were made.
+    excluded : ndarray of bool, shape (n,), optional
+        Rows that fail because of an earlier run, which left the case out.
+    seed : int
+        Seed of the models.
+
+    Returns
+    -------
+    dict of int to Regression
+        By position of the run, oldest first, at most ``KEPT``.
+    """
+    bad = regressing(matrix.x, names, matrix.y) & (matrix.weight > 0)
+    if excluded is not None:
+        bad &= ~excluded
+    positions = np.unique(matrix.run[bad])[-KEPT:].tolist()
+    if not positions:
+        return {}
+    runs = len(seeded)
+    p = rolling_probabilities(matrix, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
+    speakers, _ = rolling_speakers(matrix, p, names, runs)
+    found = {}
+    for run in positions:
+        part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
+        x, own = matrix.x[part], p[part]
+        scores = selection_score(
+            x, names, None if np.isnan(own).any() else own, expected_seconds(x, names),
+            expert=EXPERTS[speakers[run]], weight=matrix.weight[part],
+        )  # fmt: skip
+        reached = np.where(must_run(x, names), np.inf, scores)[bad[part]]
+        found[run] = Regression.of(reached, seeded=bool(seeded[run]))
+    return found
 
 
 def selection_quality(

@@ -57,8 +57,7 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
     since = trained.timestamp() if trained is not None else 0.0
     judged = load(store).verdicts if store is not None else ()
     new = (Regression(v.scores[:KEPT_CASES]) for v in judged if v.known > since and v.scores)
-    old: Evidence = getattr(bundle, "evidence", Evidence())
-    return Evidence((*old.regressions, *new)[-KEPT:])
+    return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
 
 
 def check_learning(choice: Choice, selection: Selection, store: Store | None) -> None:
