@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testopt.schema import Change
     from testopt.store import Store
 
-_VERSION: Final = 4  # changes with whatever changes the model
+_VERSION: Final = 5  # changes with whatever changes the model
 _RECENT: Final = 500  # changes that a percentile compares with
 _LEFT_OUT: Final = 0.2  # at most this share of the commits is kept from teaching
 _TABLES: Final = ("commits", "file_changes", "labels")
@@ -175,7 +175,7 @@ def labelled(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.b
     if not labels.num_rows:
         raise EmptyStoreError(
             "no defects have been traced to the commits that introduced them",
-            "trace them first: testopt szz",
+            "trace them: testopt szz (where it finds no fixes, there is nothing to learn from)",
         )
     if not len(shas):
         raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")

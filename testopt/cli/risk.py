@@ -34,6 +34,11 @@ _MOST = 5_000
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
+    "--fairness",
+    is_flag=True,
+    help="Instead: errors and calibration by tenure and folder (needs testopt[fairness]).",
+)
+@click.option(
     "--names/--no-names",
     default=True,
     show_default=True,
@@ -48,6 +53,7 @@ def command(
     fail_over: float | None,
     form: str,
     as_json: bool,
+    fairness: bool,
     names: bool,
 ) -> None:
     """Say how likely a change introduces a defect, and why.
@@ -66,12 +72,19 @@ def command(
       testopt risk main..topic
       testopt risk --base origin/main --fail-over 0.8
       testopt risk HEAD --format sarif > risk.sarif
+      testopt risk --fairness
     """
     from testopt.assess import assess
     from testopt.store import Store
 
     if rev_range is not None and base is not None:
         raise click.UsageError("--base names the change: it excludes REV_RANGE")
+    form = "json" if as_json else form
+    if fairness:
+        if rev_range is not None or base is not None or fail_over is not None:
+            raise click.UsageError("--fairness judges the model, not a change")
+        _fairness(ctx, form)
+        return
     changes = _changes(ctx, rev_range, base)
     settings = ctx.settings
     report = assess(
@@ -81,7 +94,6 @@ def command(
         author_features=settings.author_features,
         seed=settings.seed,
     )
-    form = "json" if as_json else form
     people = _people(ctx, report, changes) if names and form != "sarif" else {}
     _print(report, people, form)
     if fail_over is not None and report.risks[0].probability > fail_over:
@@ -119,6 +131,26 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
             "name a shorter one, or judge it as one change with --base",
         )
     return found
+
+
+def _fairness(ctx: Context, form: str) -> None:
+    from testopt.assess.fairness import risk_fairness
+    from testopt.cli.fairness import fairness_dict, fairness_lines
+    from testopt.store import Store
+
+    if form not in ("text", "json"):
+        raise click.UsageError("--fairness is printed as text or as JSON")
+    settings = ctx.settings
+    report = risk_fairness(
+        store=Store.open(ctx.store_url),
+        author_features=settings.author_features,
+        seed=settings.seed,
+    )
+    if form == "json":
+        print_json(fairness_dict(report))
+    else:
+        for line in fairness_lines(report):
+            click.echo(printable(line))
 
 
 def _people(

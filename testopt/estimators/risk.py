@@ -31,6 +31,8 @@ _HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
 _SMALL: Final = 60  # fewer rows, or fewer than _RARE of a class: the rate alone
 _RARE: Final = 10
 _BASE: Final = "base"
+_YEAR: Final = 365.0
+_REMEMBERED: Final = 1_000  # the last changes that weigh at least a half
 
 
 class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -38,8 +40,10 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Parameters
     ----------
-    half_life : float, default=365
+    half_life : float or "auto", default="auto"
         Days after which a change weighs half as much in training; used where `X` has ``date``.
+        "auto": the time of the last 1,000 changes, at least a year, for a project that changes
+        seldom cannot afford to forget.
     latency : float or "auto" or None, default="auto"
         Mean days until a defect is found. Young commits are unlabelled, not clean: the youngest
         are left out and the others corrected for what is not known yet. "auto" estimates it from
@@ -83,7 +87,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def __init__(
         self,
         *,
-        half_life: float = 365.0,
+        half_life: float | str = "auto",
         latency: float | str | None = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
@@ -151,7 +155,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.latency_ = self._latency(age, y)
         weight = np.ones(len(y))
         if age is not None:
-            weight = latency_weights(age, y, self.latency_) * np.exp2(-age / self.half_life)
+            weight = latency_weights(age, y, self.latency_) * np.exp2(-age / self._half_life(age))
         used = weight > 0.0
         self.models_: RiskModels | None = None
         self.calibration_ = (0.0, 1.0)
@@ -186,6 +190,11 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         slope = self.calibration_[1]
         margin = slope * self.models_.margin(matrix[young])
         self.calibration_ = (fit_level(margin, y[young], weight[young]), slope)
+
+    def _half_life(self, age: NDArray[np.float64]) -> float:
+        if self.half_life != "auto":
+            return float(self.half_life)
+        return max(_YEAR, float(np.sort(age)[:_REMEMBERED][-1]))
 
     def _latency(self, age: NDArray[np.float64] | None, y: NDArray[np.bool_]) -> float:
         if self.latency is None or age is None:

@@ -146,8 +146,7 @@ def hotspots(
     elif by == "function" and repo is not None:
         from testopt.hotspots.functions import function_spots
 
-        facts = {sha: (f.time, f.is_fix) for sha, f, _ in history}
-        spots = function_spots(repo, spots, facts)
+        spots = function_spots(repo, spots, {sha: facts.time for sha, facts, _ in history})
     spots.sort(key=lambda s: (-s.density, s.path, s.first))
     fixed = int((taught[-1].fixes > 0).sum())
     checks = _validate(taught)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILES: Final = 40  # the likeliest files whose functions are looked at
 _HALF_LIFE_S: Final = 360.0 * 86_400.0
-_PLAIN, _RECENT, _FIXED = 1.0, 4.0, 8.0  # weight of a line: any, changed now, fixed now
+_FRESH: Final = 8.0  # what a line written now weighs more than an old one
 _BLAME_S: Final = 30.0
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
 
@@ -26,15 +26,15 @@ _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILIN
 def function_spots(
     repo: Path,
     spots: Sequence[Hotspot],
-    facts: Mapping[str, tuple[float, bool]],
+    times: Mapping[str, float],
     *,
     revision: str = "HEAD",
 ) -> list[Hotspot]:
     """Return the functions of the likeliest files.
 
-    A line weighs more the later it was written, most when a fix wrote it (as lines that were just
-    fixed are fixed again: Kim et al. 2007); a function has the share of its file's fixes that its
-    lines have of the weight.
+    A line weighs more the later it was written (Graves et al. 2000); a function has the share of its
+    file's fixes that its lines have of the weight. Whether a fix wrote them made no difference on
+    the repositories tried, where a window holds too few fixes to check an order of functions.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def function_spots(
         Top folder of the repository, or a bare one.
     spots : sequence of Hotspot
         Files.
-    facts : mapping of str to (float, bool)
-        Time (seconds since 1970) and whether it is a fix, by commit.
+    times : mapping of str to float
+        Seconds since 1970, by commit.
     revision : str
         Commit whose functions they are.
 
@@ -59,7 +59,7 @@ def function_spots(
         When there is no such commit.
     """
     commit = resolve(repo, revision)
-    now = max((time for time, _ in facts.values()), default=0.0)
+    now = max(times.values(), default=0.0)
     likely = sorted(spots, key=lambda s: (-s.chance, s.path))[:FILES]
     tree = read_tree(repo, commit)
     texts = read_blobs(repo, [tree[s.path] for s in likely if s.path in tree])
@@ -67,7 +67,7 @@ def function_spots(
     for spot in likely:
         text = texts.get(tree.get(spot.path, ""))
         try:
-            weights = _line_weights(repo, commit, spot.path, facts, now) if text else {}
+            weights = _line_weights(repo, commit, spot.path, times, now) if text else {}
         except RepositoryError:
             continue
         out += _shared(spot, text or "", weights)
@@ -75,7 +75,7 @@ def function_spots(
 
 
 def _line_weights(
-    repo: Path, commit: str, path: str, facts: Mapping[str, tuple[float, bool]], now: float
+    repo: Path, commit: str, path: str, times: Mapping[str, float], now: float
 ) -> dict[int, float]:
     """Return the weight of each line, by number from 1."""
     out = run_git(
@@ -84,9 +84,8 @@ def _line_weights(
     )  # fmt: skip
     weights: dict[int, float] = {}
     for sha, start, count in _BLAMED.findall(out):
-        time, fix = facts.get(sha.decode(), (0.0, False))
-        fresh = 2.0 ** (-max(now - time, 0.0) / _HALF_LIFE_S)
-        weight = _PLAIN + (_FIXED if fix else _RECENT) * fresh
+        age = max(now - times.get(sha.decode(), 0.0), 0.0)
+        weight = 1.0 + _FRESH * 2.0 ** (-age / _HALF_LIFE_S)
         weights.update(dict.fromkeys(range(int(start), int(start) + int(count)), weight))
     return weights
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.features.paths import path_bytes, path_text
 from testopt.sources.git import empty_tree, run_git
+from testopt.sources.patch import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -101,11 +102,7 @@ def _hunk(patch: Patch, line: bytes) -> int:
 def _side(line: bytes) -> str | None:
     """Return the path of a ``---`` or ``+++`` line; None for a side that does not exist."""
     path = line[4:].rstrip(b"\t")
-    if path == b"/dev/null":
-        return None
-    if path.startswith(b'"'):  # git quotes control characters; such a path has no language
-        path = path.strip(b'"')
-    return path_text(path[2:])
+    return None if path == b"/dev/null" else path_text(unquote(path)[2:])
 
 
 def read_patches(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:

@@ -180,9 +180,9 @@ class _Reader:
             file.new = _path(text[4:], b"b")
             file.status = "D" if file.new is None else file.status
         elif text.startswith((b"rename from ", b"copy from ")):
-            file.old, file.status = _unquote(text.split(b" from ", 1)[1]), text[:1].decode().upper()
+            file.old, file.status = unquote(text.split(b" from ", 1)[1]), text[:1].decode().upper()
         elif text.startswith((b"rename to ", b"copy to ")):
-            file.new = _unquote(text.split(b" to ", 1)[1])
+            file.new = unquote(text.split(b" to ", 1)[1])
         elif text.startswith((b"Binary files ", b"GIT binary patch")):
             file.binary = True
         elif text.startswith((b"new file mode", b"deleted file mode")):
@@ -193,7 +193,7 @@ def _git_paths(text: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
     """Return the paths of a ``diff --git`` line, which counts where no other header names them."""
     if text.startswith(b'"'):
         left, _, right = text.rpartition(b' "')
-        left, right = _unquote(left), _unquote(b'"' + right)
+        left, right = unquote(left), unquote(b'"' + right)
     else:  # both paths are the same unless a rename header follows: cut in the middle
         half = len(text) // 2
         left, right = text[:half], text[half + 1 :]
@@ -204,15 +204,15 @@ def _git_paths(text: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
 
 def _path(text: bytes, letter: bytes) -> bytes | None:
     """Return the path of a ``---`` or ``+++`` line; None for /dev/null."""
-    name = _unquote(text) if text.startswith(b'"') else text.partition(b"\t")[0]
+    name = unquote(text) if text.startswith(b'"') else text.partition(b"\t")[0]
     if name == b"/dev/null":
         return None
     # git's own prefix, or one of its mnemonic ones (index, work tree, commit, object)
     return name[2:] if name[:2] in {letter + b"/", b"i/", b"w/", b"c/", b"o/"} else name
 
 
-def _unquote(text: bytes) -> bytes:
-    """Undo git's C-style quoting."""
+def unquote(text: bytes) -> bytes:
+    """Undo git's C-style quoting of a path."""
     if not (text.startswith(b'"') and text.endswith(b'"')):
         return text
     return _OCTAL.sub(lambda m: _ESCAPES.get(m[1]) or bytes([int(m[1], 8) & 0xFF]), text[1:-1])

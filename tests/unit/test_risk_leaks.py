@@ -72,7 +72,7 @@ def test_shuffled_labels_teach_nothing(fitted):
     model, young, truth = fitted
     frame, y = changes(500)
     assert roc_auc_score(truth, model.predict_proba(young)[:, 1]) > 0.7
-    found = permuted(frame.iloc[:400], y[:400], young, truth, seeds=10)
+    found = permuted(frame.iloc[:400], y[:400], young, truth, seeds=6)
     # one model leans to either side by chance; a leak would push all of them to one
     assert abs(found.mean() - 0.5) < 3.0 * found.std(ddof=1) / np.sqrt(len(found))
     assert found.mean() < 0.6
