@@ -109,7 +109,10 @@ def train(
     evidence = _evidence(rows, seen, late.owners, seed)
     files = _files(ranker, state, seen, evidence)
     standing = _standing(rows, seen, validation)
-    manifest = _manifest(store, ranker, seen, validation, seed) | {"experts": standing.as_dict()}
+    manifest = _manifest(store, ranker, seen, validation, seed) | {
+        "experts": standing.as_dict(),
+        "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
+    }
     name = register(store, pack(manifest, files))
     if as_of is None:
         save_state(store, state, version=at)
