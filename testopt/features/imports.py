@@ -145,11 +145,13 @@ class ImportGraph:
             if "." in name:
                 targets[number(name)] += paths
         wanted = np.array(sorted(targets), np.uint32)
-        for path, versions in self._modules.items():
-            for facts in versions:
-                for found in facts.literals[np.isin(facts.literals, wanted)].tolist():
-                    for target in targets[found]:
-                        self._importers[target][path] = None
+        every = [(path, facts) for path, versions in self._modules.items() for facts in versions]
+        literals = np.concatenate([*(facts.literals for _, facts in every), wanted[:0]])
+        owner = np.repeat(np.arange(len(every)), [len(facts.literals) for _, facts in every])
+        here = np.isin(literals, wanted)
+        for at, found in zip(owner[here].tolist(), literals[here].tolist(), strict=True):
+            for target in targets[found]:
+                self._importers[target][every[at][0]] = None
 
     def dependents(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the files that depend on some files, and on which other one directly.

@@ -17,7 +17,7 @@ import numpy as np
 from testopt.features.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -185,9 +185,10 @@ class _Reader:
         self.dynamic = False
         self._calls: list[ast.Call] = []
         self._fixtures = False
-        silent = {id(node.value) for node in ast.walk(tree) if _is_remark(node)}
+        nodes = list(ast.walk(tree))
+        silent = {id(node.value) for node in nodes if _is_remark(node)}
         called: set[int] = set()
-        for node in ast.walk(tree):
+        for node in nodes:
             if id(node) not in silent:
                 self._take(node, called)
 
@@ -312,38 +313,47 @@ def _parts(token: str) -> Iterable[str]:
 def _calls(tree: ast.Module) -> tuple[tuple[str, ...], list[set[str]]]:
     """Return the functions of a module and the names that each uses; at import in the last row."""
     found = list(functions_of(tree))
-    rows = [_names_in(node.body) for _, node in found]
+    rows: list[set[str]] = []
     early: set[str] = set()
-    for (name, node), row in zip(found, rows, strict=True):
-        if _is_shared(node):
-            early |= row | {called_name(name)}
-    for _, node in found:  # only now: their bodies are not run at import
-        node.body = []
-    early |= _names_in(tree.body)
-    return tuple(name for name, _ in found), [*rows, early]
+    for name, node in found:
+        inside = [inner for top in node.body for inner in ast.walk(top)]
+        rows.append(_names_in(inside))
+        if _is_shared(node, inside):
+            early |= rows[-1] | {called_name(name)}
+        node.body = []  # not run at import
+    return tuple(name for name, _ in found), [*rows, early | _names_in(ast.walk(tree))]
 
 
 def _names_in(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that some code uses, and those in its literals, as `getattr` takes them."""
-    inside = (node for top in nodes for node in ast.walk(top))
-    names = (_last(node) or _text(node) for node in inside)
+    names = (_last(node) or _text(node) for node in nodes)
     return {name for name in names if name.isidentifier()}
 
 
-def _is_shared(node: Function) -> bool:
-    """Tell whether what a function did for one case may serve others: fixtures, caches, set-ups."""
-    decorators = _names_in(node.decorator_list)
+def _is_shared(node: Function, inside: Sequence[ast.AST]) -> bool:
+    """Tell whether what a function did for one case may serve others: fixtures, caches, set-ups.
+
+    `inside` are the nodes of its body.
+    """
+    decorators = _names_in(inner for top in node.decorator_list for inner in ast.walk(top))
     if _SET_UPS.match(node.name) or any(map(_CACHES.match, decorators)):
         return True
-    inside = list(ast.walk(node))
-    mine = {n.arg for n in inside if isinstance(n, ast.arg)} - {"cls"}
+    keeps = [name for inner in inside for name in _kept_in(inner)]
+    if not keeps:
+        return False
+    given = node.args
+    everyone = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    mine = {arg.arg for arg in everyone if arg is not None} - {"cls"}
+    mine |= {n.arg for n in inside if isinstance(n, ast.arg)}
     mine |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return any(isinstance(n, ast.Global) or _kept_in(n) - mine for n in inside)
+    return not mine.issuperset(keeps)
 
 
 def _kept_in(node: ast.AST) -> set[str]:
     """Return the name of the object that a piece of code changes, if it is one."""
     match node:
+        case ast.Global():
+            return {""}  # never a local name
         case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store()):
             return {name}
         case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store()):

@@ -82,7 +82,7 @@ os.waitpid(child, 0)
 json.dump({"seen": seen, "lines": lines}, open(out + "/before.json", "w"))
 os._exit(0)
 """
-COUNT = 4
+COUNT = 3
 
 
 def module(number: int, draw) -> list[str]:
@@ -115,7 +115,7 @@ def module(number: int, draw) -> list[str]:
         f"        return self.attribute + {number} + EARLY",
         f"def f{number}(x):",
         *inside,
-        f"    return x + CONSTANT + {number}{uses}",
+        f"    return x + CONSTANT + EARLY + {number}{uses}",
         f"def data{number}():",
         "    with open(os.path.join(os.path.dirname(__file__), 'table.txt')) as file:",
         "        return file.read()",
@@ -151,11 +151,13 @@ def projects(draw) -> tuple[dict[str, str], dict[str, str]]:
         "def value():",
         f"    return m{used}.f{used}(5)",
     ]
-    for n in range(3):
-        chosen = draw(st.integers(0, COUNT - 1))
+    # most cases meet in one module and one call, where one can leave something to the other
+    focus, favourite = draw(st.integers(0, COUNT - 1)), draw(st.sampled_from(CALLS))
+    for n in range(2):
+        chosen = draw(st.sampled_from([focus, *range(COUNT)]))
         files[f"tests/test_{n}.py"] = [f"from pkg.m{chosen} import *"]
         for case in range(2):
-            call = draw(st.sampled_from(CALLS)).format(chosen)
+            call = draw(st.sampled_from([favourite, draw(st.sampled_from(CALLS))])).format(chosen)
             args, more = draw(st.sampled_from([("", ""), ("value", ", value")]))
             files[f"tests/test_{n}.py"] += [
                 f"def test_{case}({args}):",
@@ -168,7 +170,8 @@ def projects(draw) -> tuple[dict[str, str], dict[str, str]]:
         for at, (one, two) in enumerate(pairwise(text))
         if one in " (" and two.isdigit()
     ] + [("pkg/table.txt", -1)]
-    path, at = draw(st.sampled_from(places))
+    near = [place for place in places if place[0] == f"pkg/m{focus}.py"]
+    path, at = draw(st.sampled_from(draw(st.sampled_from([near, places]))))
     text = before[path]
     return before, before | {path: text[: at + 1] + "9" + text[at + 2 :]}
 
