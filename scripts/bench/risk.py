@@ -1,46 +1,67 @@
-"""Change risk by time: published data, and repositories that were mined and traced.
+"""Change risk by time: published data, and whole repositories from git to hotspots.
 
-    TESTOPT_BENCH_DATA=DIR python scripts/bench/risk.py [REPOSITORY ...]
+    TESTOPT_BENCH_DATA=DIR python scripts/bench/risk.py [REPOSITORY ...] [--candidates]
 
-With data: per project (first 80 % of the changes train, the rest test) AUC, calibration error,
-effort-aware recall at 20 % of the changed lines beside "smallest first", the interval of the gain
-over lines added, seconds; then what the date and the author's metrics add. With repositories
-(each holds a store made by `testopt mine` and `testopt szz`): the same split, with and without
-the metrics beyond the 14, with and without the author's, and the share of later-fixed files that
-hotspots put into the top 20 % of lines.
+With data, per project (first 80 % of the changes train, the rest test): ROC-AUC, that of lines
+added, the interval of the gain, calibration error, seconds; and without the date, and without
+metrics of the author.
+
+Of each repository (a clone, or a bare one): time and memory of mine, szz, risk and hotspots, each
+in a process of its own, then the same split with groups of metrics, then the share of later-fixed
+files that hotspots find. Effort-aware figures stand beside "smallest first": Popt (Mende and
+Koschke 2010) and recall at 20 % of the changed lines, both of changes ranked by probability per
+line. `--candidates` adds metrics that were tried and did not earn a place.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from measuring import measure
+from risk_candidates import from_patches, from_store
 from sklearn.metrics import roc_auc_score
 
 from testopt import ChangeRiskClassifier
-from testopt.assess import defects, frame_of
+from testopt.assess.model import frame_of, labelled, measure_history
 from testopt.errors import TestoptError
+from testopt.estimators.metrics import expected_calibration_error
 from testopt.features.jit import METRICS
-from testopt.features.kamei import AUTHOR_METRICS, RICHER, ChangeHistory
-from testopt.features.replay import COMMIT_COLUMNS, FILE_COLUMNS, entries, replay
+from testopt.features.kamei import AUTHOR_METRICS, RICHER
 from testopt.hotspots import hotspots
 from testopt.store import Store
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 TRAIN = 0.8
 REPEATS = 1000
+SOURCE = ["src_share", "src_la", "src_ld"]
 
 
-def calibration_error(y: np.ndarray, p: np.ndarray, bins: int = 10) -> float:
-    parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    return float(sum(len(i) * abs(y[i].mean() - p[i].mean()) for i in parts if len(i)) / len(y))
+def area(hit: np.ndarray, effort: np.ndarray, order: np.ndarray) -> float:
+    """Return the area under the share of hits found over the share of effort spent."""
+    found = np.concatenate([[0.0], np.cumsum(hit[order]) / hit.sum()])
+    spent = np.concatenate([[0.0], np.cumsum(effort[order]) / effort.sum()])
+    return float(np.sum(np.diff(spent) * (found[1:] + found[:-1]) / 2))
 
 
-def recall_at_20(y: np.ndarray, order: np.ndarray, effort: np.ndarray) -> float:
+def popt(y: np.ndarray, score: np.ndarray, effort: np.ndarray) -> float:
+    """Return 1 for the best possible order, 0 for the worst."""
+    best, worst = y / effort, -(y / effort)
+    areas = [area(y, effort, np.argsort(-s, kind="stable")) for s in (score, best, worst)]
+    return (areas[0] - areas[2]) / (areas[1] - areas[2])
+
+
+def recall_at_20(y: np.ndarray, score: np.ndarray, effort: np.ndarray) -> float:
+    order = np.argsort(-score, kind="stable")
     inside = np.cumsum(effort[order]) <= 0.2 * effort.sum()
     return float(y[order][inside].sum() / max(y.sum(), 1))
 
@@ -58,6 +79,7 @@ def gain(y: np.ndarray, p: np.ndarray, rival: np.ndarray) -> tuple[float, float]
 
 
 def split(frame: pd.DataFrame, y: np.ndarray) -> dict[str, float] | None:
+    """Return the figures of the youngest fifth by a model of the rest; None for one class."""
     cut = int(len(y) * TRAIN)
     test, truth = frame.iloc[cut:], y[cut:]
     if not 0 < truth.sum() < len(truth):
@@ -67,86 +89,120 @@ def split(frame: pd.DataFrame, y: np.ndarray) -> dict[str, float] | None:
     seconds = time.perf_counter() - since
     p = model.predict_proba(test)[:, 1]
     added = test["la"].to_numpy()
-    effort = (test["la"] + test["ld"]).to_numpy()
+    effort = (test["la"] + test["ld"]).to_numpy() + 1.0
     low, high = gain(truth, p, added)
-    # likely defective first, the smallest of each class first (Huang et al. 2017)
-    likely = np.lexsort((effort, p < y[:cut].mean()))
     return {
         "n": len(truth),
         "auc": roc_auc_score(truth, p),
         "lines": roc_auc_score(truth, added),
         "low": low,
         "high": high,
-        "ece": calibration_error(truth, p),
-        "recall20": recall_at_20(truth, likely, effort),
-        "small20": recall_at_20(truth, np.argsort(effort, kind="stable"), effort),
+        "ece": expected_calibration_error(truth, p),
+        "popt": popt(truth, p / effort, effort),
+        "small_popt": popt(truth, -effort, effort),
+        "r20": recall_at_20(truth, p / effort, effort),
+        "small_r20": recall_at_20(truth, -effort, effort),
         "fit_s": seconds,
     }
 
 
-def show(name: str, row: dict[str, float] | None) -> None:
-    if row is None:
-        print(f"{name:44} one class only in the test part")
-        return
-    print(f"{name:44}" + "".join(f"{k}={v:<8.4g}" for k, v in row.items()))
+def rows(title: str, tables: Iterator[tuple[str, dict[str, float] | None]]) -> None:
+    head = ""
+    for name, row in tables:
+        if row is None:
+            print(f"{name:34} one class only in the test part")
+            continue
+        if not head:
+            head = "".join(f"{key:>11}" for key in row)
+            print(f"\n{title:34}{head}")
+        print(f"{name:34}" + "".join(f"{value:11.4g}" for value in row.values()), flush=True)
 
 
 def published(folder: Path) -> None:
     data = pd.read_parquet(folder / "jit" / "issta21.parquet")
-    rows: dict[str, list[float]] = {}
-    for project, d in data.groupby("project", sort=True):
-        changes = d.sort_values("date", kind="stable")
-        y = changes["buggy"].to_numpy(bool)
-        everything = changes[[*METRICS, "date"]]
-        for variant, frame in (
-            ("all", everything),
-            ("without date", everything.drop(columns="date")),
-            ("without author", everything.drop(columns=sorted(AUTHOR_METRICS & set(METRICS)))),
-        ):
-            row = split(frame, y)
-            show(f"{project}, {variant}", row)
-            rows.setdefault(variant, []).append(row["auc"] if row else np.nan)
-    for variant, values in rows.items():
-        print(f"mean AUC {variant:16}{np.mean(values):.4f}")
+    variants = {"all": [], "without date": ["date"]}
+    variants["without author"] = sorted(AUTHOR_METRICS & set(METRICS))
+    for variant, dropped in variants.items():
+        found: list[dict[str, float]] = []
+
+        def tables(
+            dropped: list[str] = dropped, found: list[dict[str, float]] = found
+        ) -> Iterator[tuple[str, dict[str, float] | None]]:
+            for project, changes in data.groupby("project", sort=True):
+                ordered = changes.sort_values("date", kind="stable")
+                frame = ordered[[*METRICS, "date"]].drop(columns=dropped)
+                row = split(frame, ordered["buggy"].to_numpy(bool))
+                found.extend([] if row is None else [row])
+                yield str(project), row
+            yield "mean", {key: float(np.mean([r[key] for r in found])) for key in found[0]}
+
+        rows(f"published, {variant}", tables())
 
 
-def repository(path: Path) -> None:
-    store = Store.open(str(path / ".testopt"))
-    history = entries(
-        store.read("commits", columns=COMMIT_COLUMNS),
-        store.read("file_changes", columns=FILE_COLUMNS),
-    )
-    since = time.perf_counter()
-    shas, facts, rows = zip(*replay(history, ChangeHistory(), wanted={}), strict=True)
-    print(f"{path.name}: metrics of {len(shas)} changes in {time.perf_counter() - since:.1f} s")
-    guilty = defects(store.read("labels"))
-    y = np.array([sha in guilty for sha in shas])
-    frame = frame_of(facts, rows)
-    authors = sorted(AUTHOR_METRICS)
-    show(f"{path.name}, all", split(frame, y))
-    show(f"{path.name}, the 14 alone", split(frame.drop(columns=list(RICHER)), y))
-    show(f"{path.name}, without author", split(frame.drop(columns=authors), y))
-    for days in (90.0, 365.0):
+def full_run(repo: Path, store: Path) -> None:
+    """Run the commands one after the other on an empty store."""
+    print(f"\n{repo}\n{'command':34}{'seconds':>11}{'cpu_s':>11}{'peak_MiB':>11}")
+    call = [sys.executable, "-m", "testopt", "-q", "--repo", str(repo), "--store", str(store)]
+    for name, *command in (
+        ("mine", "mine"),
+        ("szz", "szz"),
+        ("risk HEAD, which trains", "risk", "HEAD"),
+        ("risk HEAD again", "risk", "HEAD"),
+        ("hotspots", "hotspots"),
+    ):
+        values = measure([*call, *command])
+        print(f"{name:34}" + "".join(f"{v:11.1f}" for v in values), flush=True)
+
+
+def repository(repo: Path, store: Store, *, candidates: bool) -> None:
+    measured = measure_history(store, {})
+    y = labelled(store, measured.shas)
+    frame = frame_of(measured.facts, measured.rows)
+    print(f"\n{len(y)} changes, {int(y.sum())} of which introduced a defect")
+
+    def tables() -> Iterator[tuple[str, dict[str, float] | None]]:
+        yield "all", split(frame, y)
+        yield "the 14 and the date", split(frame.drop(columns=list(RICHER)), y)
+        yield "without lines of the program", split(frame.drop(columns=SOURCE), y)
+        for name in RICHER[:4]:
+            yield f"without {name}", split(frame.drop(columns=[name]), y)
+        yield "without the date", split(frame.drop(columns=["date"]), y)
+        yield "without author", split(frame.drop(columns=sorted(AUTHOR_METRICS)), y)
+        if candidates:
+            more = {**from_store(store, measured.shas), **from_patches(repo, measured.shas)}
+            for name, columns in more.items():
+                yield f"with {name}", split(pd.concat([frame, columns], axis=1), y)
+
+    rows("by time", tables())
+    for days in (90.0, 180.0, 365.0):
         try:
             report = hotspots(store=store, days=days)
         except TestoptError as error:
             print(f"hotspots, {days:g} days: {error.message}")
             continue
-        print(f"hotspots, {days:g} days: {report.fixed} of {report.files} files fixed")
-        for name, share in (report.validation or {}).items():
-            print(f"  {share:5.1%}  {name}")
+        shares = sorted((report.validation or {}).items(), key=lambda kv: -kv[1])
+        told = ", ".join(f"{name} {share:.1%}" for name, share in shares)
+        print(f"hotspots, {days:g} days, {report.windows} windows: {told}")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("repositories", nargs="*", type=Path)
+    parser.add_argument("--candidates", action="store_true")
+    parser.add_argument("--keep", type=Path, help="keep the stores in this folder, and use them")
+    options = parser.parse_args()
     folder = os.environ.get("TESTOPT_BENCH_DATA")
     if folder:
         published(Path(folder))
     else:
         print("TESTOPT_BENCH_DATA is not set: no published data")
-    for name in sys.argv[1:]:
-        repository(Path(name))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory {peak:.0f} MiB")
+    with tempfile.TemporaryDirectory() as scratch:
+        for repo in options.repositories:
+            name = "+".join(repo.resolve().parts[-2:])
+            store = (options.keep or Path(scratch)) / name
+            if not store.exists():
+                full_run(repo, store)
+            repository(repo, Store.open(str(store)), candidates=options.candidates)
 
 
 if __name__ == "__main__":

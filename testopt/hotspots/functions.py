@@ -32,9 +32,9 @@ def function_spots(
 ) -> list[Hotspot]:
     """Return the functions of the likeliest files.
 
-    A line weighs more the later it was written (Graves et al. 2000); a function has the share of its
-    file's fixes that its lines have of the weight. Whether a fix wrote them made no difference on
-    the repositories tried, where a window holds too few fixes to check an order of functions.
+    A line weighs more the later it was written (Graves et al. 2000); a function has the share of
+    its file's fixes that its lines have of the weight. Whether a fix wrote them made no difference
+    on the repositories tried, where a window holds too few fixes to check an order of functions.
 
     Parameters
     ----------
