@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,19 +114,18 @@ def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def with_plugin(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """Arguments that load the plugin, where testopt is not installed but stands beside the tests.
+    """Arguments that load the plugin and xdist, and nothing else that happens to be installed.
 
     Nothing of the surrounding run or CI job shows in the runs under test.
     """
     for name in list(os.environ):
         if name.startswith(("TESTOPT_", "GITHUB_", "GITLAB_", "CI_", "BUILDKITE", "CIRCLE")):
             monkeypatch.delenv(name)
-    # Hypothesis would be imported anew, without cached bytecode, in every run under test.
-    args = ("-p", "no:hypothesispytest", "-p", "no:randomly")
-    if any(point.name == "testopt" for point in entry_points(group="pytest11")):
-        return args
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return (*args, "-p", "testopt.pytest_plugin")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    xdist = ("-p", "xdist.plugin") if find_spec("xdist") else ()
+    return (*xdist, "-p", "testopt.pytest_plugin")
 
 
 @pytest.fixture

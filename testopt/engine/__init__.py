@@ -121,7 +121,7 @@ class Engine:
             now=place.here.began,
         )
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
-        place.doubt = place.doubt or clock
+        place.doubt = place.doubt or clock or _no_room(place)
 
     def foresee(self) -> None:
         """Plan for the cases of the last run, while nothing is asked; a guess that costs little."""
@@ -289,3 +289,14 @@ class Engine:
         with suppress(ValueError):
             return str(Path(place.url).relative_to(place.repo or place.root))
         return place.url
+
+
+def _no_room(place: Workplace) -> str:
+    """Say why the run cannot be recorded; empty where it can, or need not."""
+    if place.store is None or place.here.is_fork:
+        return ""
+    try:
+        place.store.check_room()
+    except TestoptError as error:
+        return error.message
+    return ""

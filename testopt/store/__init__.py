@@ -358,6 +358,10 @@ class Store:
                 found |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
         return found
 
+    def check_room(self) -> None:
+        """Raise a StoreError where nothing can be written: on a full or read-only disk."""
+        self._location.check_room()
+
     def read_blob(self, name: str) -> bytes | None:
         """Return a plain file of the store, or None when there is none."""
         return self._location.read(blob_name(name))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NAME = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*)*")
+_ROOM = 1 << 18  # bytes; a run of 10,000 cases takes about as many
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage full")
 _DENIED_WORDS = ("permission denied", "read-only file system", "access denied", "forbidden")
@@ -148,6 +149,22 @@ class Location:
                 return int(stream.tell())
         except OSError as error:
             raise explain(error, f"{self.url}/{name} cannot be written") from error
+
+    def check_room(self) -> None:
+        """Make sure that a local store can be written to: not on a full or read-only disk.
+
+        Raises
+        ------
+        StoreError
+            When it cannot.
+        """
+        if self.local is None:
+            return
+        try:
+            with tempfile.TemporaryFile(dir=self.local) as stream:
+                stream.write(bytes(_ROOM))
+        except OSError as error:
+            raise explain(error, f"{self.url} cannot be written to") from error
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of the plain files that begin with `prefix`, sorted."""

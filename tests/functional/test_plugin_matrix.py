@@ -61,38 +61,41 @@ def test_3(subtests):
     assert 0
 """
 
-# Module to skip without, suite, arguments.
-ROWS = [
-    ("pytest", SUITE, ()),
-    ("pytest", SUITE, ("-m", "parametrize")),
-    ("pytest", SUITE, ("-m", "not parametrize", "-k", "not Unit")),
-    ("pytest", SUITE, ("--lf",)),
-    ("pytest", SUITE, ("--ff",)),
-    ("pytest", SUITE, ("--nf",)),
-    ("pytest", SUITE, ("--maxfail", "99")),
-    ("pytest", SUITE, ("--deselect", "test_it.py::test_2", "--strict-markers")),
-    ("pytest", SUITE, ("test_other.py", "test_it.py::test_4", "test_it.py::TestUnit")),
-    ("pytest", SUBTESTS, ()),
-    ("xdist", SUITE, ("-n", "2", "--dist", "no")),
-    ("pytest", SUITE, ("-k", "test_3 or test_5")),
-    ("pytest", SUITE, ("-p", "no:cacheprovider", "--doctest-modules")),
-    (
-        "pytest",
-        SUITE,
-        (
-            "-p",
-            "no:terminal",
-        ),
-    ),
-    ("pytest", SUITE, ("--import-mode=importlib",)),
-    ("pytest", SUITE, ("-W", "error", "-p", "no:asyncio")),
+# Plugin to load, suite, arguments.
+OPTIONS = [
+    ("", SUITE, ()),
+    ("", SUITE, ("-m", "parametrize")),
+    ("", SUITE, ("-m", "not parametrize", "-k", "not Unit")),
+    ("", SUITE, ("--lf",)),
+    ("", SUITE, ("--ff",)),
+    ("", SUITE, ("--nf",)),
+    ("", SUITE, ("--maxfail", "99")),
+    ("", SUITE, ("--deselect", "test_it.py::test_2", "--strict-markers")),
+    ("", SUITE, ("test_other.py", "test_it.py::test_4", "test_it.py::TestUnit")),
+    ("", SUITE, ("-k", "test_3 or test_5")),
+    ("", SUITE, ("-p", "no:cacheprovider", "--doctest-modules")),
+    ("", SUITE, ("-p", "no:terminal")),
+    ("", SUITE, ("--import-mode=importlib",)),
+    ("", SUITE, ("-W", "error")),
+]
+PLUGINS = [
+    ("", SUBTESTS, ()),
+    ("xdist.plugin", SUITE, ("-n", "2", "--dist", "no")),
     ("pytest_rerunfailures", SUITE, ("--reruns", "1")),
     ("pytest_order", ORDERED, ()),
     ("pytest_timeout", SUITE, ("--timeout", "60")),
-    ("pytest_split", SUITE, ("--splits", "2", "--group", "1")),
-    ("pytest_cov", SUITE, ("--cov=.",)),
-    ("pytest_asyncio", ASYNC, ()),
-    ("pytest_randomly", SUITE, ("-p", "no:xdist", "--randomly-seed=7")),
+    ("pytest_split.plugin", SUITE, ("--splits", "2", "--group", "1")),
+    ("pytest_cov.plugin", SUITE, ("--cov=.", "--cov-report=")),
+    ("pytest_asyncio.plugin", ASYNC, ("-o", "asyncio_default_fixture_loop_scope=function")),
+    ("pytest_randomly", SUITE, ("--randomly-seed=7",)),
+]
+SLOW = pytest.mark.slow
+ROWS = [
+    pytest.param(*row, how, marks=[] if quick else SLOW, id=f"{row[0]} {' '.join(row[2])} {how}")
+    for rows, usual in ((OPTIONS, ()), (PLUGINS, ("reverse",)))
+    for row in rows
+    for how in ("reverse", "shuffle")
+    for quick in [how in usual or row[2] == ()]
 ]
 
 
@@ -106,17 +109,13 @@ class Outcomes:
         self.seen[report.nodeid, report.when, report.outcome] += 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("module", "suite", "args"), ROWS, ids=[f"{m} {' '.join(a)}" for m, _, a in ROWS]
-)
-@pytest.mark.parametrize("how", ["reverse", "shuffle"])
-def test_same_outcome(pytester, with_plugin, fake_engine, how, module, suite, args):
-    pytest.importorskip(module)
+@pytest.mark.parametrize(("plugin", "suite", "args", "how"), ROWS)
+def test_same_outcome(pytester, with_plugin, fake_engine, plugin, suite, args, how):
+    if plugin:
+        pytest.importorskip(plugin)
+        with_plugin = (*with_plugin, "-p", plugin)
     pytester.makepyfile(test_it=suite, test_other="def test_0(): pass")
     pytester.makeini("[pytest]")
-    if module == "pytest_randomly":
-        with_plugin = ("-p", "no:hypothesispytest", *with_plugin[4:])
     log = fake_engine(how, "3")
     if {"--lf", "--ff"} & set(args):
         pytester.inline_run(*with_plugin)  # they go by what failed last
@@ -126,6 +125,7 @@ def test_same_outcome(pytester, with_plugin, fake_engine, how, module, suite, ar
         result = pytester.inline_run(*with_plugin, f"--testopt={mode}", *args, plugins=[outcomes])
         found.append((outcomes.seen, int(result.ret)))
     assert found[0] == found[1]
+    assert sum(found[0][0].values()) > 0
     assert '"op":"known"' in log.read_text() if "-n" in args else '"op":"plan"' in log.read_text()
 
 

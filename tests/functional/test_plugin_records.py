@@ -117,7 +117,7 @@ def test_reruns_are_attempts(pytester, rows_of):
         "tries = []\ndef test_1():\n tries.append(1)\n assert len(tries) > 2\n"
         "def test_2(): assert 0"
     )
-    rows = rows_of("--reruns=2")
+    rows = rows_of("-p", "pytest_rerunfailures", "--reruns=2")
     assert [row[1] for row in rows["test_1"]] == ["failed", "failed", "passed"]
     assert [row[1] for row in rows["test_2"]] == ["failed", "failed", "failed"]
 
