@@ -10,6 +10,7 @@ and two trees are looked at together; grimp (Seddon) reads importable packages f
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict, deque
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
@@ -110,7 +111,7 @@ class ImportGraph:
         if colon and attribute != "*":
             parts.append(attribute)
         found = [*self._found(parts, self._by_name)]
-        if loose or not found:
+        if loose or (not found and parts[0] not in sys.stdlib_module_names):
             found += self._found(parts, self._loose)
         yield from found
         if attribute == "*":
