@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections import Counter
 
 import pytest
@@ -108,7 +110,17 @@ class Outcomes:
         self.seen[report.nodeid, report.when, report.outcome] += 1
 
 
-def run(pytester, with_plugin, *args: str):
+class Kept:
+    """A plugin that leaves only some of the collected cases."""
+
+    def __init__(self, ids: set[str]) -> None:
+        self.ids = ids
+
+    def pytest_collection_modifyitems(self, items) -> None:
+        items[:] = [item for item in items if item.nodeid in self.ids]
+
+
+def run(pytester, with_plugin, *args: str, plugins: tuple[object, ...] = ()):
     log = pytester.path.parent / "setups.log"
     log.write_text("")
     outcomes = Outcomes()
@@ -121,11 +133,11 @@ def run(pytester, with_plugin, *args: str):
         "no:xdist",
         "--continue-on-collection-errors",
     )
-    result = pytester.inline_run(*base, *args, plugins=[outcomes])
+    result = pytester.inline_run(*base, *args, plugins=[outcomes, *plugins])
     return outcomes.seen, int(result.ret), Counter(log.read_text().splitlines())
 
 
-def compare(pytester, with_plugin, fake_engine, monkeypatch, files, seed, how):
+def write(pytester, monkeypatch, files):
     for path in pytester.path.glob("**/*.py"):
         path.unlink()
     for name, text in files.items():
@@ -133,13 +145,33 @@ def compare(pytester, with_plugin, fake_engine, monkeypatch, files, seed, how):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.setenv("SETUP_LOG", str(pytester.path.parent / "setups.log"))
+
+
+def equal(planned, plain):
+    assert planned[0] == plain[0]
+    assert planned[1] == plain[1]
+    more = {line: n for line, n in planned[2].items() if n > plain[2][line]}
+    assert more == {}
+
+
+def compare(pytester, with_plugin, fake_engine, monkeypatch, files, seed, how):
+    write(pytester, monkeypatch, files)
     fake_engine(how, str(seed))
     plain = run(pytester, with_plugin, "--testopt=off")
-    ranked = run(pytester, with_plugin, "--testopt=rank")
-    assert ranked[0] == plain[0]
-    assert ranked[1] == plain[1]
-    more = {line: n for line, n in ranked[2].items() if n > plain[2][line]}
-    assert more == {}
+    equal(run(pytester, with_plugin, "--testopt=rank"), plain)
+
+
+def compare_selected(pytester, with_plugin, fake_engine, monkeypatch, files, seed):
+    """Outcomes and exit code are those of a run of just the cases that the engine chose."""
+    write(pytester, monkeypatch, files)
+    log = fake_engine("select", str(seed))
+    chosen = run(pytester, with_plugin, "--testopt=select")
+    (ids,) = (r["ids"] for r in map(json.loads, log.read_text().splitlines()) if r["op"] == "plan")
+    draw = random.Random(seed)
+    kept = {case for case in ids if draw.random() < 0.5}
+    plain = run(pytester, with_plugin, "--testopt=off", plugins=(Kept(kept),))
+    assert {case for case, _, _ in chosen[0]} == kept
+    equal(chosen, plain if kept else (plain[0], 0, plain[2]))
 
 
 COMMON = {
@@ -155,7 +187,20 @@ def tools(pytester, with_plugin, fake_engine, monkeypatch):
     return pytester, with_plugin, fake_engine, monkeypatch
 
 
-@settings(max_examples=12, **COMMON)
+@settings(max_examples=6, **COMMON)
+@given(suites(), st.integers(0, 999))
+def test_a_few_selections(tools, files, seed):
+    compare_selected(*tools, files, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, **COMMON)
+@given(suites(), st.integers(0, 999))
+def test_many_selections(tools, files, seed):
+    compare_selected(*tools, files, seed)
+
+
+@settings(max_examples=10, **COMMON)
 @GIVEN
 def test_a_few_suites(tools, files, seed, how):
     compare(*tools, files, seed, how)
