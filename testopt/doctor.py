@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
+from testopt.estimators.threshold import recall_threshold
 from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from testopt.bundle import Bundle
     from testopt.store import Store
 
 PLANS: Final = 50  # the last ones are looked at
@@ -83,6 +85,7 @@ def examine(
     no_repo: str = "",
     trouble: str = "",
     most_rows: int | None = None,
+    recall: float = 0.95,
     now: datetime | None = None,
 ) -> Health:
     """Look for what makes predictions worse.
@@ -100,6 +103,8 @@ def examine(
     most_rows : int, optional
         Leave out what reads the rows of results and predictions where the store holds more
         results than this: the line of a plan must not take long.
+    recall : float
+        What a selection is to promise.
     now : datetime, optional
         The present.
 
@@ -115,7 +120,7 @@ def examine(
         fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
         return Health((*findings, Finding("no-results", "there is no store yet", fix)))
     try:
-        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(most_rows)
+        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(most_rows, recall)
     except StoreError as error:
         fix = error.hint or "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", error.message, fix)))
@@ -145,13 +150,13 @@ class _Visit:
         self, repo: Path | None, store: Store, findings: list[Finding], now: datetime
     ) -> None:
         self._repo, self._store, self._findings, self._now = repo, store, findings, now
-        columns = ["run_id", "commit", "time", "job", "source", "cases"]
+        columns = ["run_id", "commit", "time", "job", "cases"]
         rows = store.read("runs", columns=columns, where=[("kind", "in", ["real", "clean"])])
         self._runs: list[dict[str, Any]] = sorted(
             rows.to_pylist(), key=lambda r: (r["time"], r["run_id"]), reverse=True
         )
 
-    def report(self, most_rows: int | None) -> Health:
+    def report(self, most_rows: int | None, recall: float) -> Health:
         """Return what is found, the last run first in every list."""
         if not self._runs:
             fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
@@ -159,12 +164,13 @@ class _Visit:
             return Health(tuple(self._findings))
         self._clock()
         self._commits()
-        self._bundle()
+        bundle = self._bundle()
         self._selection()
         if most_rows is not None and sum(run["cases"] for run in self._runs) > most_rows:
             return Health(tuple(self._findings), len(self._runs))
         self._cases()
         self._regressions()
+        self._promise(bundle, recall)
         plans, fallbacks = self._plans()
         return Health(tuple(self._findings), len(self._runs), plans, fallbacks)
 
@@ -194,21 +200,35 @@ class _Visit:
                 warns=unknown >= SHARE * len(recent),
             )
 
-    def _bundle(self) -> None:
+    def _bundle(self) -> Bundle | None:
         fix = "train a new one: testopt train"
         try:
             bundle = current_bundle(self._store)
         except BundleError as error:
             self._add("damaged-bundle", error.message, error.hint or fix)
-            return
+            return None
         if bundle is None:
             self._add("no-bundle", "no model has been trained on this project yet", "testopt train")
-            return
+            return None
         last = datetime.fromisoformat(bundle.manifest["window"]["last"])
         since = sum(run["time"] > last for run in self._runs)
         if since > CATCH_UP_RUNS:
             message = f"{since} runs have come since the bundle was trained ({last:%Y-%m-%d})"
             self._add("stale-bundle", message, fix)
+        return bundle
+
+    def _promise(self, bundle: Bundle | None, recall: float) -> None:
+        if bundle is None:
+            return
+        promise = recall_threshold(bundle.evidence, recall)
+        if promise.kind == "none":
+            self._add(
+                "no-promise",
+                f"select leaves nothing out: {promise.why}",
+                "go on recording runs and train again; testopt backfill makes evidence on seeded "
+                "faults; a lower --recall needs less",
+                warns=False,
+            )
 
     def _selection(self) -> None:
         kept = load(self._store)
@@ -258,6 +278,14 @@ class _Visit:
                 f"{count} of them because: {why}",
                 "see the troubleshooting table of the README",
                 warns=total >= SHARE * PLANS,
+            )
+        whole = sum(policy.mode == "select" and policy.kind == "none" for policy in policies)
+        if whole:
+            self._add(
+                "nothing-left-out",
+                f"{whole} of the last {len(policies)} plans were to leave cases out and ran all",
+                "see why: testopt select",
+                warns=False,
             )
         return len(policies), tuple(fell.most_common())
 
@@ -328,7 +356,7 @@ def regressions(store: Store, runs: Sequence[dict[str, Any]]) -> int:
 
 def _last_policies(store: Store, runs: Sequence[dict[str, Any]]) -> list[str]:
     """Return what decided in the last plans that were recorded, the last one first."""
-    planned = [run["run_id"] for run in runs if run["source"] == "pytest"][:_PLANNED_RUNS]
+    planned = [run["run_id"] for run in runs][:_PLANNED_RUNS]
     found: list[str] = []
     for start in range(0, len(planned), PLANS):
         ids = planned[start : start + PLANS]

@@ -36,7 +36,13 @@ def command(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
     context: Context = ctx.obj
     store, trouble = _open(context)
     repo, no_repo = _repository(context)
-    health = examine(repo=repo, store=store, no_repo=no_repo, trouble=trouble)
+    health = examine(
+        repo=repo,
+        store=store,
+        no_repo=no_repo,
+        trouble=trouble,
+        recall=context.settings.recall,
+    )
     if as_json:
         print_json({"ok": not health.degraded, **asdict(health)})
     else:
