@@ -5,6 +5,10 @@ import shutil
 import pytest
 
 from testopt import shipped
+from testopt.context import Here
+from testopt.plan import plan
+from testopt.snapshot import Sources
+from testopt.sources.change import find_change
 
 AREAS = ("invoice", "parcel", "weather", "violin")
 
@@ -48,15 +52,15 @@ def test_the_case_of_the_changed_function_comes_first(fresh, testopt, area):
     fresh.write(f"shop/{area}.py", source(area, factor=3))
     done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=ids())
     assert done.code == 0, done.err
-    plan = done.document
-    order = [case["case_id"] for case in plan["cases"]]
+    made = done.document
+    order = [case["case_id"] for case in made["cases"]]
     assert order[0] == f"tests/test_{area}.py::test_{area}_total_of_items"
     assert order[1] == f"tests/test_{area}.py::test_{area}_label_has_capitals"
     assert sorted(order) == sorted(ids().decode().split())
-    assert plan["policy"] == "untrained"
-    assert "closeness to the change" in plan["note"]
-    assert f"by the model {shipped.load_shipped().name} that comes with testopt" in plan["note"]
-    assert not plan["degraded"]
+    assert made["policy"] == "untrained"
+    assert "closeness to the change" in made["note"]
+    assert f"by the model {shipped.load_shipped().name} that comes with testopt" in made["note"]
+    assert not made["degraded"]
 
 
 def test_the_same_holds_for_a_committed_change(fresh, testopt):
@@ -91,6 +95,30 @@ def test_without_a_sound_model_hand_set_weights_serve(
     assert said[damage] in done.document["note"]
     assert "hand-set weights" in done.document["note"]
     assert "\n" not in done.document["note"]
+
+
+class Contrary:
+    """A model that takes what is near for far."""
+
+    @staticmethod
+    def closeness(columns):
+        return 1.0 - columns["prior"]
+
+
+def test_what_weighs_closeness_decides_on_the_order(fresh):
+    fresh.write("shop/violin.py", source("violin", factor=3))
+    change, cases = find_change(fresh.path), ids().decode().split()
+    orders = [
+        [
+            case.case_id
+            for case in plan(
+                cases=cases, here=Here(change), store=None, sources=Sources(fresh.path, shipped=one)
+            ).cases
+        ]
+        for one in (shipped.Shipped(), shipped.Shipped(Contrary(), "contrary", 1))
+    ]
+    related = "tests/test_violin.py::test_violin_total_of_items"
+    assert orders[0][0] == orders[1][-1] == related
 
 
 def test_training_compares_with_the_order_before_it(testopt, trained, tmp_path):
