@@ -24,6 +24,7 @@ BASELINES: Final = (
 
 _STRANGER_RATE: Final = 0.1
 _STRANGER_SINCE: Final = 0.5
+_STRANGER_SECONDS_LOG: Final = -3.0
 _NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the change
 
 
@@ -107,9 +108,14 @@ def pooled_rate(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
 
 
 def expected_seconds(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
-    """Return the expected durations that the features hold, shape (n,)."""
+    """Return the expected durations that the features hold, shape (n,).
+
+    A case of unknown duration takes as long as the median of the others.
+    """
     logs = x[:, list(names).index("seconds_log")].astype(np.float64)
-    return np.exp2(np.nan_to_num(logs, nan=-3.0))
+    known = np.sort(logs[~np.isnan(logs)])
+    middle = float(known[len(known) // 2]) if len(known) else _STRANGER_SECONDS_LOG
+    return np.exp2(np.where(np.isnan(logs), middle, logs))
 
 
 def baseline_orders(

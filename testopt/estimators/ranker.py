@@ -16,6 +16,7 @@ from testopt.estimators.linear import Linear
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SHARING = 0.25
 _MIN_POSITIVES = 5  # fewer in the last part: no evidence to calibrate on
 
 
@@ -23,8 +24,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """LightGBM and a logistic regression over the features of cases, averaged in log-odds.
 
     The two err in different ways: trees find what holds only together, the regression stays
-    sober where failures are few. Failing cases of one run share a weight, the square root of
-    their number, so that a run in which hundreds fail does not outweigh all others.
+    sober where failures are few. Where many cases of one run fail each weighs less, so that
+    such a run does not outweigh all others.
 
     Rows are oldest first. The model is first fitted on the older rows and asked about the
     younger ones, which it has not seen: from its answers comes the calibration, a straight line
@@ -178,7 +179,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:
-    """Return 1 for rows that pass and 1 / sqrt(m) for the m that fail in one run, shape (n,).
+    """Return 1 for rows that pass, and 1 / m^``SHARING`` for the m that fail in one run.
 
     Parameters
     ----------
@@ -186,12 +187,17 @@ def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:
         What happened.
     runs : array-like of int, shape (n,), or None
         Run of each row; None: every row counts fully.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        With 0 a run counts by how many fail, with 1 every failing run counts the same.
     """
     if runs is None:
         return np.ones(len(failed))
     _, of = np.unique(np.asarray(runs), return_inverse=True)
     many = np.maximum(np.bincount(of[failed], minlength=int(of.max(initial=0)) + 1), 1)
-    return np.where(failed, 1.0 / np.sqrt(many[of]), 1.0)
+    return np.where(failed, many[of] ** -SHARING, 1.0)
 
 
 def _margin(booster: Any, linear: Linear, x: NDArray[Any]) -> NDArray[np.float64]:
