@@ -1,10 +1,10 @@
 """Measure `--safe` on real regressions: what it keeps, and whether a failing case is left out.
 
-    python scripts/bench/impact.py REPO RESULTS.parquet TRUTH.parquet [--coverage N]
+    python scripts/bench/impact.py REPO RESULTS.parquet TRUTH.parquet [--coverage N --python P]
 
 REPO and RESULTS are those that the replay of a project made, TRUTH names the failures to find.
 With `--coverage N` the suite is run at the base of N of the changes with coverage contexts
-(pytest-cov must be installed here), which then narrow the selection.
+by a Python that has pytest-cov, which then narrow the selection.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def runs_of(results: str, truth: str) -> list[dict]:
     return [{**run, "failing": failing[name] & run["seconds"].keys()} for name, run in runs.items()]
 
 
-def measure(repo: Path, commit: str, store: Store, folder: Path) -> None:
+def measure(python: str, repo: Path, commit: str, *, store: Store, folder: Path) -> None:
     """Run the suite at a commit with coverage contexts, and ingest them."""
     tree = folder / commit
     subprocess.run(
         ["git", "-C", repo, "worktree", "add", "-q", "--detach", tree, commit], check=True
     )
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
+        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
          "--cov=.", "--cov-context=test", "--cov-report=", "tests"],
         cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False,
     )  # fmt: skip
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("results")
     parser.add_argument("truth")
     parser.add_argument("--coverage", type=int, default=0, metavar="N")
+    parser.add_argument("--python", default=sys.executable)
     said = parser.parse_args()
     runs = runs_of(said.results, said.truth)
     if said.coverage:
@@ -78,7 +79,7 @@ def main() -> None:
         store = Store.open(folder / "store", create=True)
         for run in runs:
             if said.coverage:
-                measure(said.repo, run["base"], store, folder)
+                measure(said.python, said.repo, run["base"], store=store, folder=folder)
             change = find_change(said.repo, base=run["base"], head=run["commit"])
             start = time.perf_counter()
             ids = list(run["seconds"])
