@@ -11,11 +11,13 @@ from testopt.errors import BundleError
 from testopt.estimators.cold import PRIOR, ColdModel
 from testopt.estimators.forest import Forest
 from testopt.features import affinity
+from testopt.features.paths import language_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 KIND: Final = "cold start"
+LANGUAGE: Final = "python"  # in others the hand-set weights did better: see the model card
 MAX_BYTES: Final = 2 << 20  # of all files together
 _FOREST: Final = "forest.npz"
 _MAX_WEIGHT: Final = 1e3
@@ -30,6 +32,17 @@ class Shipped:
     name: str = ""
     projects: int = 0
     trouble: str = ""
+
+    def judge_of(self, paths: Sequence[str]) -> ColdModel | None:
+        """Return the model where most of some test files are in the language that it learnt on.
+
+        Parameters
+        ----------
+        paths : sequence of str
+            Paths of the test files of a run.
+        """
+        known = sum(language_of(path) == LANGUAGE for path in paths)
+        return self.model if 2 * known > len(paths) else None
 
 
 def shipped_folder() -> Path:

@@ -133,7 +133,7 @@ class Sources:
         return self._judged(self._reader.read(cases, base=change.base, commit=change.head))
 
     def _judged(self, text: Texts | None) -> Texts | None:
-        return None if text is None else replace(text, judge=self.shipped.model)
+        return None if text is None else replace(text, judge=self.shipped.judge_of(text.paths))
 
     def keep(self) -> None:
         """Keep the index for the next plan, where it has grown."""

@@ -24,6 +24,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ from testopt.features.affinity import NAMES, TextAffinity
 from testopt.features.frames import Query
 from testopt.plan import plan
 from testopt.schema import FAILING, Change, FileChange, Run
-from testopt.shipped import Shipped
+from testopt.shipped import Shipped, load_shipped
 from testopt.snapshot import Sources
 from testopt.sources.change import find_change
 from testopt.store import Store
@@ -152,7 +153,7 @@ def changed_paths(one: Set) -> dict[str, tuple[FileChange, ...]]:
 def elsewhere(one: Set, repo: Path) -> list[list[float]]:
     """Return APFDc by names alone, hand-set weights, the model and at best, by failing run."""
     files = changed_paths(one)
-    readers = {"by hand": Sources(repo, shipped=Shipped()), "model": Sources(repo)}
+    reader, model = Sources(repo, shipped=Shipped()), load_shipped().model
     out = []
     for run, rows in failing_runs(one):
         cases = list(dict.fromkeys(row["case_id"] for row in rows))
@@ -160,9 +161,10 @@ def elsewhere(one: Set, repo: Path) -> list[list[float]]:
         failed = np.array([last[case]["outcome"] in FAILING for case in cases])
         seconds = np.array([last[case]["duration_s"] or 0.0 for case in cases]) + 1e-3
         named = Query(run, cases, files.get(run.run_id, ()))
-        queries = [named, *(reader.add(named) for reader in readers.values())]
-        if queries[1].text is None:
+        read = reader.add(named)
+        if read.text is None:
             continue
+        queries = [named, read, replace(read, text=replace(read.text, judge=model))]
         scores = [np.nan_to_num(TextAffinity().read(q)[:, NAMES.index("prior")]) for q in queries]
         ties = np.random.default_rng(0).random(len(cases))
         orders = [*(np.lexsort((ties, -s)) for s in scores), np.lexsort((seconds, ~failed))]

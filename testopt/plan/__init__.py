@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import reads_sources, untrained_score
 from testopt.estimators.experts import EXPERTS, Standing, evidence_of, worth
-from testopt.estimators.ordering import run_order
+from testopt.estimators.ordering import run_order, steps, value_per_cost
 from testopt.estimators.threshold import selection_score
 from testopt.features.frames import Query
 from testopt.features.pipeline import NAMES, FeatureState
@@ -93,7 +93,7 @@ def plan(
     view = _view(known, Query(run, unique, change.files, text))
     policy, note = _policy(known), _note(known, view, sources, change)
     if selection is None:
-        return Plan(_planned(view), change, policy, note)
+        return Plan(_planned(view), change, policy, note, steps=view.steps)
     from testopt.plan.trust import check_learning, trusted
 
     if store is not None and rules is not None:
@@ -109,6 +109,7 @@ def plan(
         mode="shadow" if selection.shadow else "select",
         explored=choice.explored,
         shadow=selection.shadow,
+        steps=view.steps,
     )
 
 
@@ -143,6 +144,7 @@ class _View:
     seconds: NDArray[Any]
     score: NDArray[np.float64]
     order: NDArray[np.int64]
+    steps: tuple[int, ...]
     reasons: list[str]
     way: str
 
@@ -156,13 +158,16 @@ def _view(known: _Known, query: Query) -> _View:
     sources = reads_sources(x, NAMES)
     expert = EXPERTS[standing.speaker(sources=sources)]
     value = worth(expert, evidence_of(x, NAMES, p))
+    order = run_order(value, seconds, query.cases, exponent=expert.cost)
+    falling = value_per_cost(value, seconds, expert.cost)[order]
     return _View(
         query,
         x,
         p,
         seconds,
         score=selection_score(x, NAMES, p, seconds, expert=expert),
-        order=run_order(value, seconds, query.cases, exponent=expert.cost),
+        order=order,
+        steps=tuple(at + 1 for at in steps(falling)),
         reasons=reasons(x, NAMES, told=state.cofailure.told(query)),
         way="" if known.bundle is None else standing.note(sources=sources),
     )
@@ -264,6 +269,8 @@ def _weighed(sources: Sources | None, text: Texts | None) -> str:
     shipped = sources.shipped
     if shipped.model is None:
         return f"{shipped.trouble}: closeness is weighed by hand-set weights"
+    if text.judge is None:
+        return "closeness is weighed by hand-set weights: no model knows the language of the cases"
     return (
         f"closeness is weighed by the model {shipped.name} that comes with testopt, learnt on "
         f"{shipped.projects} other projects"

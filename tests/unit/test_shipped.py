@@ -10,7 +10,7 @@ from testopt.errors import BundleError
 from testopt.estimators.cold import ColdModel, direction, fit_cold
 from testopt.estimators.forest import Forest
 from testopt.features.affinity import NAMES
-from testopt.shipped import MAX_BYTES, load_shipped, pack_shipped, shipped_folder
+from testopt.shipped import MAX_BYTES, Shipped, load_shipped, pack_shipped, shipped_folder
 
 ALL = ("prior", "hops", "words_share", "siblings")
 
@@ -124,6 +124,15 @@ def test_a_manifest_that_does_not_fit_is_told(folder, change, said):
     found = load_shipped(folder)
     assert found.model is None
     assert said in found.trouble
+
+
+def test_it_judges_the_language_that_it_learnt_on():
+    model = object()
+    one = Shipped(model, "abc", 7)
+    assert one.judge_of(["tests/test_a.py", "tests/test_b.py", "conf.toml"]) is model
+    assert one.judge_of(["src/test/java/ATest.java", "tools/test_b.py"]) is None
+    assert one.judge_of([]) is None
+    assert Shipped().judge_of(["tests/test_a.py"]) is None
 
 
 def test_too_large_a_model_is_not_packed(fitted):
