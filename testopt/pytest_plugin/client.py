@@ -26,6 +26,7 @@ PROTOCOL = 2
 _ANSWER_LIMIT = 256 << 20  # bytes; an answer for a million cases has less
 _CHUNK = 1 << 16
 _DETACH_S = 2.0
+_LAST_S = 1.0  # for the engine to close its end after its last answer
 _WORDS = 300  # characters of the engine's last line on stderr that are repeated
 # What Python reads from the environment and the engine may keep; the rest (PYTHONPATH,
 # PYTHONSTARTUP, PYTHONWARNINGS, PYTHONINSPECT, ...) belongs to the user's process.
@@ -91,6 +92,7 @@ class Client:
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._ended = False
+        self._last = False
         self._own = not command
         self._stderr = _scratch_file()
         try:
@@ -137,6 +139,7 @@ class Client:
             raise self._broken("the engine answers something else")
         if "error" in answer:
             raise EngineError(_one_line(str(answer["error"])))
+        self._last = message["op"] == "end"
         return answer
 
     @property
@@ -174,8 +177,14 @@ class Client:
         return EngineError(why)
 
     def _at_end(self) -> bool:
-        """Tell whether the engine has closed its end: its process number may then be another's."""
+        """Tell whether the engine has closed its end: its process number may then be another's.
+
+        After the last answer it is about to: what it then goes on to do is not to be cut short.
+        """
+        poll = select.poll()
         try:
+            poll.register(self._stdout.fileno(), select.POLLIN)
+            poll.poll(1000 * _LAST_S if self._last else 0)
             return os.read(self._stdout.fileno(), 1) == b""
         except (OSError, ValueError):
             return False
