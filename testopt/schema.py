@@ -346,6 +346,7 @@ class Plan:
     why when the order is the original one (``degraded``). ``promise`` is given where cases may
     be left out (``mode`` is then ``select``); ``explored`` where the draw fell on this change,
     so that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
+    ``steps`` are the ranks between which cases are worth about the same.
     """
 
     cases: tuple[PlannedCase, ...]
@@ -357,6 +358,7 @@ class Plan:
     mode: str = "rank"
     explored: bool = False
     shadow: str = ""
+    steps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,102 +441,6 @@ def _is_like(value: Any, default: Any) -> bool:
     if default is None:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is type(default)
-
-
-@dataclass(frozen=True, slots=True)
-class RiskPart:
-    """What one metric adds to the log-odds of a change; `typical` is the project's median."""
-
-    metric: str
-    value: float | None
-    log_odds: float
-    typical: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HunkRisk:
-    """Changed lines that belong together, and the probability if they had changed alone.
-
-    ``first`` and ``last`` count from 1 in the file after the change (before it, where the change
-    deletes the file); ``name`` is the function or class around them, empty where there is none.
-    """
-
-    first: int
-    last: int
-    name: str
-    probability: float
-    added: int
-    deleted: int
-
-
-@dataclass(frozen=True, slots=True)
-class CatchingTest:
-    """A case that may catch a defect in a file, and why.
-
-    ``covers`` tells that it ran lines of the file, ``failed`` in how many of the ``changes`` of
-    the file, as far as runs are known, it failed.
-    """
-
-    case_id: str
-    covers: bool
-    failed: int
-    changes: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileRisk:
-    """A file of a change, and the probability of a defect if it had changed alone.
-
-    ``hunks`` are the riskiest places, ``tests`` the likeliest of the ``n_tests`` that may catch a
-    defect there; ``n_tests`` is None where nothing is known of tests, or the file is none of the
-    program.
-    """
-
-    path: str
-    probability: float
-    added: int | None = None
-    deleted: int | None = None
-    hunks: tuple[HunkRisk, ...] = ()
-    tests: tuple[CatchingTest, ...] = ()
-    n_tests: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """Probability that a change introduces a defect, and why.
-
-    ``percentile`` is the share of the last changes that are less risky, in 0..1, None where there
-    are too few. ``parts`` add up to the log-odds of ``probability``; ``base`` is among them.
-    ``files`` are the riskiest of the ``n_files``; ``uncaught`` are changed files of the program
-    that no known test covers or ever caught.
-    """
-
-    name: str  # full hash, or what else the change is
-    probability: float
-    percentile: float | None
-    parts: tuple[RiskPart, ...] = ()
-    files: tuple[FileRisk, ...] = ()
-    n_files: int = 0
-    uncaught: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RiskReport:
-    """Risks, and what they rest on: the training data, and the fit on changes not seen in it.
-
-    ``auc`` is measured on the youngest ``checked`` changes by a model that had not seen them,
-    ``auc_lines`` is that of the number of added lines alone. ``latency_days`` is the estimated
-    mean time until a defect is found.
-    """
-
-    risks: tuple[Risk, ...]
-    changes: int
-    defects: int
-    latency_days: float
-    compared: int
-    checked: int = 0
-    auc: float | None = None
-    auc_lines: float | None = None
 
 
 def digest(text: str) -> str:

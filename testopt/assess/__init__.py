@@ -14,7 +14,7 @@ from testopt.assess.places import find_places
 from testopt.errors import DataError
 from testopt.features.paths import is_code
 from testopt.features.replay import facts_of, named, touched_files
-from testopt.schema import FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+from testopt.risks import FileRisk, HunkRisk, Risk, RiskPart, RiskReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

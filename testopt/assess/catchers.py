@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from testopt.schema import FAILING, LINK_OUTSIDE, LINK_SET_UP, CatchingTest
+from testopt.risks import CatchingTest
+from testopt.schema import FAILING, LINK_OUTSIDE, LINK_SET_UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,8 @@ from testopt.errors import DataError, GateError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testopt.schema import Change, RiskReport
+    from testopt.risks import RiskReport
+    from testopt.schema import Change
 
 _CHANGES = 20
 _MOST = 5_000

@@ -16,7 +16,7 @@ def budget_factor(percentile: float | None, *, spread: float = SPREAD) -> float:
     Parameters
     ----------
     percentile : float or None
-        Share of the last changes that are less risky, in 0..1, as ``schema.Risk`` has it; None,
+        Share of the last changes that are less risky, in 0..1, as ``risks.Risk`` has it; None,
         where risk is not known, changes nothing.
     spread : float
         In 0..1; 0 gives every change the same budget.

@@ -17,7 +17,7 @@ from testopt.report.words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testopt.schema import FileRisk, Risk, RiskReport
+    from testopt.risks import FileRisk, Risk, RiskReport
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/])")
 _SHOWN: Final = 6

@@ -16,7 +16,7 @@ from testopt.report.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testopt.schema import FileRisk, Risk, RiskReport
+    from testopt.risks import FileRisk, Risk, RiskReport
 
 _REASONS: Final = 8
 _FILES: Final = 8

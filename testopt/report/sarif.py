@@ -11,7 +11,7 @@ from testopt.report.words import part_text, percentile_text
 from testopt.schema import digest
 
 if TYPE_CHECKING:
-    from testopt.schema import FileRisk, Risk, RiskReport
+    from testopt.risks import FileRisk, Risk, RiskReport
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULE: Final = "testopt/change-risk"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from testopt.schema import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+    from testopt.risks import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
 
 _WORDS: Final = {
     "base": "an average change of this project",

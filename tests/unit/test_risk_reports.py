@@ -11,7 +11,7 @@ from testopt.report.markdown import basis_text, escape, risk_markdown
 from testopt.report.risktext import risk_lines
 from testopt.report.sarif import risk_sarif
 from testopt.report.words import uncaught_text
-from testopt.schema import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+from testopt.risks import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
 
 SCHEMA = Path(__file__).parent.parent / "data" / "sarif" / "sarif-schema-2.1.0.json"
 
