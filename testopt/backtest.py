@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
+from testopt.estimators.course import Course, course
 from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
+from testopt.estimators.metrics import first_failure
 from testopt.estimators.ordering import COST_FLOOR_S, run_order
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.estimators.selection import (
@@ -25,6 +27,7 @@ from testopt.estimators.selection import (
 )
 from testopt.estimators.threshold import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
+from testopt.features.mustrun import beside_data, why_everything
 from testopt.features.pipeline import NAMES, FeatureState, Matrix
 from testopt.snapshot import PATIENCE, Sources, history
 
@@ -59,6 +62,8 @@ class BacktestReport:
         Mean seconds until the first failing case has finished.
     suite_seconds : float
         Mean seconds of these runs.
+    courses : dict of str to Course
+        What each share of the time shows, by method.
     promises : tuple of PromiseReport
         How each promise that was asked for was kept, after the warm-up.
     curve : tuple of CurvePoint
@@ -73,6 +78,7 @@ class BacktestReport:
     seconds_to_first: dict[str, float]
     suite_seconds: float
     disturbed_runs: int = 0
+    courses: dict[str, Course] = field(default_factory=dict)
     promises: tuple[PromiseReport, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
 
@@ -188,7 +194,7 @@ def _selectable(
         runs.append(
             Judged(
                 selection_score(x, NAMES, scores[i], past.seconds[i], expert=expert),
-                must_run(x, NAMES),
+                must_run(x, NAMES) | _by_rule(frame),
                 regressing(x, NAMES, frame.failed) & trusted,
                 past.seconds[i].astype(np.float64),
                 np.where(frame.skipped, 0.0, took),
@@ -196,6 +202,15 @@ def _selectable(
             )
         )
     return runs
+
+
+def _by_rule(frame: RunFrame) -> NDArray[np.bool_]:
+    """Return which cases the changed files of a run force to run."""
+    cases, files = frame.query.cases, frame.query.files
+    if why_everything(files):
+        return np.ones(len(cases), bool)
+    forced = beside_data(cases, files)
+    return np.fromiter((case in forced for case in cases), bool, len(cases))
 
 
 def _with_selections(
@@ -252,9 +267,8 @@ def _judge(
     past: _Past, p: NDArray[np.float64], speakers: list[int], *, first: int, seed: int
 ) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
     ranks, scores = [], []
-    found: dict[str, list[Quality]] = {name: [] for name in METHODS}
-    waited: dict[str, list[float]] = {name: [] for name in METHODS}
-    totals, modelled = [], 0
+    found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
+    modelled = 0
     for i, frame in enumerate(past.runs):
         score, known = _score(past, p, i)
         modelled += known
@@ -270,17 +284,16 @@ def _judge(
         if i < first or frame.is_disturbed or not failed.any() or failed.all():
             continue
         took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
-        totals.append(float(took.sum()))
         for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
-            found[name].append(q := quality(failed[o], took[o]))
-            waited[name].append(q.first * totals[-1])
+            found[name].append((failed[o], took[o]))
     failing = sum(bool(r.failed.any()) for r in past.runs)
     report = BacktestReport(
         len(past.runs), failing, modelled, past.cases,
-        {k: mean_quality(v) for k, v in found.items() if v},
-        {k: float(np.mean(v)) for k, v in waited.items() if v},
-        float(np.mean(totals)) if totals else 0.0,
+        {k: mean_quality([quality(*run) for run in v]) for k, v in found.items() if v},
+        {k: float(np.mean([first_failure(*run) for run in v])) for k, v in found.items() if v},
+        float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
         sum(r.is_disturbed for r in past.runs),
+        {k: course(v) for k, v in found.items() if v},
     )  # fmt: skip
     return report, ranks, scores
 
