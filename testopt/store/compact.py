@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.schema import TABLES
 from testopt.store.location import explain
 from testopt.store.parquet import ROWS_PER_FILE, mask, read_file, runs_of, write_files
+from testopt.store.superseded import drop_superseded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -77,6 +78,8 @@ def merge(log: Log) -> bool:
 def compact_table(log: Log, *, retention_days: float, orphans: int = 0) -> TableCompaction:
     """Merge the small files of a table and remove what is no longer needed."""
     before = _present(log)
+    if log.table == "links":
+        drop_superseded(log)
     done = merge(log)
     removed = vacuum(log, retention_days)
     after = _present(log)
