@@ -200,3 +200,11 @@ def test_the_latest_tracing_of_a_fix_counts():
         ],
     )
     assert defects(table) == {"new"}
+
+
+def test_a_commit_that_is_judged_does_not_teach(store):
+    guilty = min(defects(store.read("labels")))
+    judged = assess(store=store, changes={guilty: change(("core/3.py", 10))})
+    assert (judged.changes, judged.defects) == (599, len(defects(store.read("labels"))) - 1)
+    many = {sha(i): change(("core/3.py", 10)) for i in range(200)}  # nothing would be left
+    assert assess(store=store, changes=many).changes == 600
