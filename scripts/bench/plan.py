@@ -73,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     cases = names(options.cases)
     print(f"nproc {os.cpu_count()}, {options.cases} cases, best of {options.repeats}")
-    print(f"{'runs of history':>16}{'behind':>8}{'wall s':>10}{'cpu s':>10}{'MiB':>8}")
+    print(f"{'runs of history':>16}{'behind':>8}{'plan':>8}{'wall s':>10}{'cpu s':>10}{'MiB':>8}")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (work / "cases.txt").write_text("\n".join(cases))
@@ -82,16 +82,18 @@ def main() -> None:
         )
         for runs in options.runs:
             make_store(work / f"store-{runs}", runs, cases)
-            command = [
-                sys.executable, "-m", "testopt", "--store", str(work / f"store-{runs}"), "rank",
-                "--cases", str(work / "cases.txt"), "--diff", str(work / "change.diff"),
-                "--format", "pytest",
-            ]  # fmt: skip
             for behind in BEHIND:
                 fall_behind(work / f"store-{runs}", runs, behind, cases)
-                tries = [measure(command) for _ in range(options.repeats)]
-                wall, cpu, memory = (min(values) for values in zip(*tries, strict=True))
-                print(f"{runs:16d}{behind:8d}{wall:10.3f}{cpu:10.3f}{memory:8.0f}", flush=True)
+                for plan in ("rank", "select"):
+                    command = [
+                        sys.executable, "-m", "testopt", "--store", str(work / f"store-{runs}"),
+                        plan, "--cases", str(work / "cases.txt"),
+                        "--diff", str(work / "change.diff"), "--format", "pytest",
+                    ]  # fmt: skip
+                    tries = [measure(command) for _ in range(options.repeats)]
+                    wall, cpu, memory = (min(values) for values in zip(*tries, strict=True))
+                    row = f"{runs:16d}{behind:8d}{plan:>8}{wall:10.3f}{cpu:10.3f}{memory:8.0f}"
+                    print(row, flush=True)
 
 
 if __name__ == "__main__":
