@@ -16,7 +16,13 @@ from testopt.estimators.experts import (
     rolling_speakers,
     worth,
 )
-from testopt.estimators.metrics import apfd, apfdc, expected_calibration_error, first_failure
+from testopt.estimators.metrics import (
+    apfd,
+    apfdc,
+    expected_calibration_error,
+    first_failure,
+    napfd,
+)
 from testopt.estimators.ordering import run_order
 
 if TYPE_CHECKING:
@@ -29,11 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Means over failing runs: APFD, APFDc, and the share of time to the first failure."""
+    """Means over failing runs: APFD, APFDc, the share of time to the first failure, and NAPFD.
+
+    The last is that of running for half of the time.
+    """
 
     apfd: float
     apfdc: float
     first: float
+    napfd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +116,13 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
 def quality(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> Quality:
     """Return how good one order is; arrays of shape (n,) in the order of execution."""
     total = max(float(seconds.sum()), 1e-9)
-    return Quality(apfd(failed), apfdc(failed, seconds), first_failure(failed, seconds) / total)
+    first = first_failure(failed, seconds) / total
+    return Quality(apfd(failed), apfdc(failed, seconds), first, napfd(failed, seconds))
 
 
 def mean_quality(values: Sequence[Quality]) -> Quality:
     """Return the mean of each number."""
-    table = np.array([[v.apfd, v.apfdc, v.first] for v in values])
+    table = np.array([[v.apfd, v.apfdc, v.first, v.napfd] for v in values])
     return Quality(*table.mean(axis=0).tolist())
 
 
