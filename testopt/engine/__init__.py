@@ -6,8 +6,9 @@ name of the request, with ``error`` (one line) where it could not be met:
 ``start``    protocol, mode, root (pytest's root folder), folders (given outside it), base, store,
              each, selection (recall, case_recall, budget, fraction, shard, as the user wrote them)
 ``plan``     -> ids (node ids, duplicates allowed), required (positions of those that are never
-             left out): rank, probability, cost, run (1 or 0; absent: all run) of each; note, lines
-             (what may be left out and why), degraded
+             left out): rank, level (cases of one are worth about the same), probability, cost,
+             run (1 or 0; absent: all run) of each; note, lines (what may be left out and why),
+             degraded
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
 ``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""): writes
@@ -21,6 +22,7 @@ makes when pytest no longer waits.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -160,6 +162,7 @@ class Engine:
             rank[index] = number
         return {
             "rank": rank,
+            "level": [bisect_right(made.steps, planned[i].rank) for i in ids],
             "probability": [planned[i].probability for i in ids],
             "cost": [planned[i].cost_s for i in ids],
             **self._running(made, ids),
@@ -175,6 +178,7 @@ class Engine:
         cases = sorted(made.cases, key=lambda case: case.rank)
         return {
             "ids": [place.names.node_id(case.case_id) for case in cases],
+            "level": [bisect_right(made.steps, case.rank) for case in cases],
             "probability": [case.probability for case in cases],
             "cost": [case.cost_s for case in cases],
             **self._running(made, [case.case_id for case in cases]),

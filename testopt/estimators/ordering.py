@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COST_EXPONENT = 0.5  # 0: by probability alone, 1: by probability per second
+ALIKE = 0.9  # share of a value that is worth about the same
 COST_FLOOR_S = 1e-3  # what starting a case costs beside its duration
 
 
@@ -43,6 +44,30 @@ def run_order(
     by_id = np.empty(len(cases), np.int64)
     by_id[sorted(range(len(cases)), key=cases.__getitem__)] = np.arange(len(cases))
     return np.lexsort((by_id, cost, -value))
+
+
+def steps(values: NDArray[Any]) -> list[int]:
+    """Return where in an order the value falls by a tenth, and then by a tenth again.
+
+    Between two such places cases are worth about the same, so that another reason, such as the
+    files that they stand in, may decide which runs first.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        Positive; the largest first.
+
+    Returns
+    -------
+    list of int
+        Positions from 0; the first one is 0.
+    """
+    found, at = [], 0
+    while at < len(values):
+        found.append(at)
+        # one on at least, whatever the values are
+        at = max(at + 1, int(np.searchsorted(-values, -ALIKE * values[at], side="right")))
+    return found
 
 
 def value_per_cost(

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 class Order:
     """Rank of each item (0 runs first), and where known its probability and cost in seconds.
 
-    ``run`` says which of them run at all, 1 or 0; empty: all do.
+    ``run`` says which of them run at all, 1 or 0; empty: all do. ``level`` grows with rank; items
+    of one level are worth about the same.
     """
 
     rank: list[int]
     probability: list[float]
     cost: list[float]
     run: list[int]
+    level: list[int]
 
     @classmethod
     def of(cls, rank: list[int], answer: Mapping[str, Any]) -> Order:
@@ -43,10 +45,12 @@ class Order:
         probability, cost, run = (answer.get(name) for name in ("probability", "cost", "run"))
         if run is not None and not (_numbers(run, count) and set(run) <= {0, 1}):
             raise EngineError("the engine's selection is not one of the cases")
-        if probability is None or cost is None:
-            return cls(rank, [], [], run or [])
-        fine = _numbers(probability, count) and _numbers(cost, count)
-        return cls(rank, probability if fine else [], cost if fine else [], run or [])
+        level = answer.get("level")
+        if not (_numbers(probability, count) and _numbers(cost, count)):
+            probability = cost = None
+        if not _numbers(level, count):
+            level = None
+        return cls(rank, probability or [], cost or [], run or [], level or [])
 
     def only(self, positions: list[int]) -> Order:
         """Return the order among the items at some positions."""
@@ -54,8 +58,12 @@ class Order:
         rank = [0] * len(positions)
         for place, number in enumerate(by_rank):
             rank[number] = place
-        probability = [self.probability[i] for i in positions] if self.probability else []
-        return Order(rank, probability, [self.cost[i] for i in positions] if self.cost else [], [])
+        probability, cost = (
+            [values[i] for i in positions] if values else []
+            for values in (self.probability, self.cost)
+        )
+        level = [self.level[i] for i in positions] if self.level else []
+        return Order(rank, probability, cost, [], level)
 
 
 def check_permutation(rank: Any, count: int) -> list[int]:
@@ -91,7 +99,7 @@ def order_items(
         left = [item for item, stays in zip(items, runs, strict=True) if not stays]
         order = order.only([i for i, stays in enumerate(runs) if stays])
         items = [item for item, stays in zip(items, runs, strict=True) if stays]
-    ranking = Ranking(order.rank, order.probability, order.cost)
+    ranking = Ranking(order.rank, order.probability, order.cost, order.level)
     positions = arrange(describe(items, granularity), ranking, fixed_by_marks(items, marks))
     check_permutation(positions, len(items))
     return [items[position] for position in positions], left
@@ -118,7 +126,7 @@ def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> d
         raise EngineError("the engine's answer holds no case ids")
     order = Order.of(list(range(len(ids))), answer)
     # Text that no channel can alter: ids may hold lone surrogates.
-    known = json.dumps([ids, order.probability, order.cost, order.run])
+    known = json.dumps([ids, order.probability, order.cost, order.run, order.level])
     return {
         "known": known,
         "digest": digest(known),
@@ -146,7 +154,7 @@ def order_known(
     """
     if digest(sent["known"]) != sent["digest"]:
         raise EngineError("the order did not arrive whole")
-    ids, probability, cost, run = json.loads(sent["known"])
+    ids, probability, cost, run, level = json.loads(sent["known"])
     place = {case: number for number, case in reversed(list(enumerate(ids)))}
     places = [place.get(item.nodeid, -1) for item in items]
     by_place = sorted(range(len(items)), key=places.__getitem__)
@@ -159,7 +167,8 @@ def order_known(
         probability = [most if p < 0 else probability[p] for p in places]
         cost = [least if p < 0 else cost[p] for p in places]
     runs = [1 if p < 0 else run[p] for p in places] if run else []
-    order = Order(rank, probability, cost, runs)
+    levels = [-1 if p < 0 else level[p] for p in places] if level else []
+    order = Order(rank, probability, cost, runs, levels)
     return order_items(items, order, sent["granularity"], sent["marks"])
 
 

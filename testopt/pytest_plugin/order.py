@@ -45,12 +45,14 @@ class Case:
 class Ranking:
     """The order asked for: rank of each case, and the value of running it where that is known.
 
-    ``probability`` and ``cost`` (seconds) are parallel to ``rank``, or empty.
+    ``probability``, ``cost`` (seconds) and ``level`` are parallel to ``rank``, or empty. Cases of
+    one level are worth about the same, so they keep their original order: files stay together.
     """
 
     rank: Sequence[int]
     probability: Sequence[float] = ()
     cost: Sequence[float] = ()
+    level: Sequence[int] = ()
 
 
 def count_setups(
@@ -165,6 +167,7 @@ class _Arranger:
         self.rank = ranking.rank
         self.held, self._key_of = setups.held, setups.key_of
         self._probability, self._cost = ranking.probability, ranking.cost
+        self._levels = sorted(ranking.level)  # by rank
         self._values = sorted(
             -p / max(c, 1e-3) for p, c in zip(self._probability, self._cost, strict=True)
         )
@@ -175,10 +178,11 @@ class _Arranger:
         for block in self._components(members, ignored):
             if len(block) == 1:
                 rank = self.rank[block[0]]
-                units.append((rank, rank, block))
+                units.append((*self._place(rank, rank, block), block))
                 continue
             order = self._inside(block, ignored)
-            units.append((self._anchor(order), min(self.rank[i] for i in order), order))
+            first = min(self.rank[i] for i in order)
+            units.append((*self._place(self._anchor(order), first, block), order))
         units.sort(key=lambda unit: unit[:2])
         return [index for _, _, order in units for index in order]
 
@@ -232,6 +236,12 @@ class _Arranger:
         for index in members:
             groups.setdefault(find(index), []).append(index)
         return list(groups.values())
+
+    def _place(self, anchor: int, first: int, block: list[int]) -> tuple[int, int]:
+        """Return what sorts a block: its level and original place, else its rank."""
+        if not self._levels:
+            return anchor, first
+        return self._levels[min(anchor, len(self._levels) - 1)], min(block)
 
     def _anchor(self, order: list[int]) -> int:
         """Return the rank at which a block stands.

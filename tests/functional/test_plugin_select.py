@@ -205,12 +205,16 @@ def test_the_real_engine_leaves_out_and_says_why(project):
 
 def test_workers_of_the_real_engine_leave_out_the_same(project):
     pytest.importorskip("xdist")
-    alone = project.run("--testopt=select", "--testopt-fraction=0.3", **EARNED)
-    first = {row["case_id"] for row in rows_of(project) if row["executed"]}
-    shutil.rmtree(project.path / ".testopt" / "predictions")
-    done = project.run("--testopt=select", "--testopt-fraction=0.3", "-n", "2", **EARNED)
-    assert alone.returncode == done.returncode == 0, done.stdout + done.stderr
-    assert {row["case_id"] for row in rows_of(project) if row["executed"]} == first
+    executed = []
+    for way in ((), ("-n", "2")):
+        store = shutil.copytree(project.path / ".testopt", project.path.parent / f"store{len(way)}")
+        args = ("--testopt=select", "--testopt-fraction=0.3", f"--testopt-store={store}", *way)
+        done = project.run(*args, **EARNED)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = Store.open(str(store)).read("predictions").to_pylist()
+        executed.append({row["case_id"] for row in rows if row["executed"]})
+    assert executed[0] == executed[1]
+    assert 0 < len(executed[0]) <= 6
 
 
 def test_select_leaves_out_nothing_before_it_has_earned_it(project):

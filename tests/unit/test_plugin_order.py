@@ -56,6 +56,11 @@ def test_a_slow_block_waits_for_its_value_per_second():
     assert arrange(cases, ranking) == [2, 0, 1]
 
 
+def test_cases_of_one_level_keep_their_original_order():
+    ranking = Ranking([5, 1, 4, 0, 3, 2], level=[1, 0, 1, 0, 1, 0])
+    assert arrange([Case()] * 6, ranking) == [1, 3, 5, 0, 2, 4]
+
+
 def test_parameters_of_a_session_fixture_keep_their_groups():
     cases = [Case(uses=(param("s", value),)) for value in (0, 0, 1, 1)]
     order = arrange(cases, Ranking([0, 3, 1, 2]))
@@ -123,7 +128,8 @@ def test_no_fixture_is_set_up_more_often(cases, random, valued, pinned):
     random.shuffle(rank)
     values = [random.random() for _ in rank] if valued else []
     pinned = {p for p in pinned if p < count} if random.random() < 0.3 else set()
-    order = arrange(cases, Ranking(rank, values, [1.0] * len(values)), pinned)
+    level = [r // 3 for r in rank] if random.random() < 0.5 else []
+    order = arrange(cases, Ranking(rank, values, [1.0] * len(values), level), pinned)
     assert sorted(order) == list(range(count))
     before, after = count_setups(cases, range(count)), count_setups(cases, order)
     assert {k: n for k, n in after.items() if n > before[k]} == {}
