@@ -99,7 +99,9 @@ def _lines(found: Why) -> Iterator[str]:
     if found.covers:
         yield "ran, when its coverage was measured:"
         for one in found.covers:
-            yield f"  {one.path}: {one.lines} lines{' (changed)' if one.changed else ''}"
+            share = "" if one.share is None else f", {one.share:.0%} of the changed lines"
+            size = f"{one.lines} line{'s' if one.lines > 1 else ''}"
+            yield f"  {one.path}: {size}{share or (' (changed)' if one.changed else '')}"
     if found.contributions:
         yield "what the model adds, in log-odds, against other cases of this run:"
         yield f"  {found.base or 0.0:+8.2f}  the others on average"
@@ -111,21 +113,19 @@ def _lines(found: Why) -> Iterator[str]:
 def _answer(found: Why) -> str:
     """Say whether the case runs, and what decided."""
     case, promise = found.planned, found.plan.promise
-    threshold = promise.threshold if promise is not None else None
-    score = f"its score {case.score:.4g}"
-    if promise is None or (threshold is None and case.selected and not case.must_run):
-        said = promise.why if promise is not None else found.plan.note
-        return f"runs: {said}"
     if case.must_run:
         return "runs: it must, whatever its score"
-    if threshold is None:
-        return "is left out: " + (found.clear or promise.why)
-    if not case.selected:
-        drawn = "; drawn, it runs all the same" if case.runs else ""
-        return f"is left out: {score} is below the threshold {threshold:.4g}{drawn}"
-    if case.score >= threshold:
-        return f"runs: {score} is at least the threshold {threshold:.4g}"
-    return "runs: the change could affect it"
+    if promise is None or all(one.selected for one in found.plan.cases):
+        return f"runs: {promise.why if promise is not None else found.plan.note}"
+    if promise.threshold is None or (case.selected and case.score < promise.threshold):
+        by_score = ""
+    else:
+        sign = "at least" if case.selected else "below"
+        by_score = f"its score {case.score:.4g} is {sign} the threshold {promise.threshold:.4g}"
+    if case.selected:
+        return f"runs: {by_score or 'the change could affect it'}"
+    drawn = "; drawn, it runs all the same" if case.runs else ""
+    return f"is left out: {by_score or found.clear or promise.why}{drawn}"
 
 
 def _impact(found: Why) -> Iterator[str]:

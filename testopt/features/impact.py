@@ -180,10 +180,19 @@ class _Judge:
             return why, ""  # not narrowed by anything
         left = [touch for touch in touches if not self._is_of_others(touch, path, function)]
         if not left:
-            return "", "it imports nothing that changed"
+            others = "only other cases of its file changed" if touches else ""
+            return "", others or "it imports nothing that changed"
         if self._ran_nothing(case, path):
             return "", "it ran none of what changed when its coverage was measured"
-        return why if left == touches else _says(left[0], path, self._ways_to(left[0])), ""
+        ran = self._ran(case, left)
+        return ran or (why if left == touches else _says(left[0], path, self._ways_to(left[0]))), ""
+
+    def _ran(self, case: str, touches: Sequence[Touch]) -> str:
+        """Say which changed function a case ran when it was measured; empty where none is known."""
+        trace = self._evidence.traces.get(case)
+        places = ((touch.path, name) for touch in touches for name in sorted(touch.functions))
+        ran = next((p for p in places if trace is not None and p in trace.ran), None)
+        return f"ran `{ran[1]}` of {ran[0]}" if ran is not None else ""
 
     def _way(self, path: str) -> tuple[str, list[Touch]]:
         """Return why the cases of a file could be affected, and by which touches."""

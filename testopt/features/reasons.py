@@ -28,7 +28,7 @@ _CLOSE: Final = 0.5  # of the run's largest: what counts as close
 _RATE: Final = re.compile(r"failed in \d+ of")
 _DETAILS: Final = re.compile(
     r"^failed in \d+ of \d+ (?P<what>changes|runs).*|^(?P<never>never failed).*"
-    r"|^(?P<imports>imports|may read) .*|^(?P<runs>runs) .* that changed.*",
+    r"|^(?P<imports>imports|may read) .*|^(?P<ran>ran) `.*",
     re.DOTALL,
 )
 
@@ -88,7 +88,7 @@ def _kind(words: str) -> str:
         return "failed when the same was changed"
     told = {"never": "never failed", "imports": "imports or reads what changed"}
     kinds = [text for name, text in told.items() if found[name]]
-    return kinds[0] if kinds else "runs what changed" if found["runs"] else "failed before"
+    return kinds[0] if kinds else "ran what changed" if found["ran"] else "failed before"
 
 
 def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

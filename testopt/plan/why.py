@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from testopt.errors import StoreError, UnknownCaseError
+from testopt.errors import RepositoryError, StoreError, UnknownCaseError
 from testopt.estimators.contributions import contributions
 from testopt.features.cases import split_case
 from testopt.features.families import families
 from testopt.features.frames import Query
+from testopt.features.links import Links, links_features
 from testopt.features.nearness import Nearness, nearest_files
 from testopt.features.pipeline import NAMES
 from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
 from testopt.schema import Run
+from testopt.sources.blobs import read_tree
 from testopt.sources.coverage import lines_of
+from testopt.sources.git import run_git
+from testopt.sources.hunks import OPTIONS, patches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +42,16 @@ _AMBIGUOUS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A file of which a case ran lines when its coverage was measured."""
+    """A file of which a case ran lines when its coverage was measured.
+
+    ``share`` is that of the changed lines that it ran, None where the file is not changed or is no
+    longer as it was measured.
+    """
 
     path: str
     lines: int
     changed: bool
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ def why(
         affected="" if impact is None else impact.affected.get(name, ""),
         clear="" if impact is None else impact.clear.get(name, ""),
         nearest=tuple(nearest_files(query, unique.index(name))),
-        covers=() if store is None else _covers(store, name, frozenset(paths)),
+        covers=() if store is None else _covers(store, name, here),
         base=base,
         contributions=parts,
     )
@@ -196,15 +205,35 @@ def _contributions(
     return base, tuple(sorted(parts, key=lambda part: (-abs(part.log_odds), part.family)))
 
 
-def _covers(store: Store, case: str, changed: frozenset[str]) -> tuple[Covered, ...]:
+def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
     """Return the files that a case ran when it was measured last."""
-    columns = ["path", "lines", "seen"]
+    columns = ["path", "lines", "commit", "seen"]
     ids = [case, split_case(case)[0]]  # it may have been measured with others of its function
     rows = store.read("links", columns=columns, where=[("case_id", "in", ids)]).to_pylist()
     latest = max((row["seen"] for row in rows), default=None)
-    found = [
-        Covered(row["path"], len(set(lines_of(row["lines"]))), row["path"] in changed)
-        for row in rows
-        if row["seen"] == latest and row["path"]
-    ]
+    rows = [row for row in rows if row["seen"] == latest and row["path"]]
+    ran = {row["path"]: frozenset(lines_of(row["lines"])) for row in rows}
+    lines = _changed_lines(here, rows[0]["commit"]) if rows else {}
+    changed = {file.path: file for file in here.change.files}
+    found = []
+    for path, mine in ran.items():
+        share = None
+        if path in changed and path in lines:
+            query = Query(Run("", here.began), [case], (changed[path],))
+            share = float(links_features(query, Links({case: ran}, lines))[0, 1])
+        found.append(Covered(path, len(mine), path in changed, share))
     return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
+
+
+def _changed_lines(here: Here, measured: str | None) -> dict[str, list[range]]:
+    """Return the changed lines of the files that are at the base as they were measured."""
+    base, head = here.change.base, here.change.head
+    if here.repo is None or not here.change.known or base is None or measured is None:
+        return {}
+    try:
+        before, then = read_tree(here.repo, base), read_tree(here.repo, measured)
+        diff = run_git(here.repo, "diff", *OPTIONS, base, *([head] if head else []), "--")
+    except RepositoryError:
+        return {}
+    found = {patch.old: patch.old_lines for patch in patches(diff) if patch.old}
+    return {path: lines for path, lines in found.items() if before.get(path) == then.get(path)}

@@ -269,6 +269,36 @@ def test_reasons_lead_from_the_case_to_the_change(unmeasured):
     assert impact.affected["tests/test_alone.py::test_alone"] == way
 
 
+def test_reasons_name_what_ran(project):
+    project.edit("pkg/core.py", "a + b", "b + a")
+    impact = project.impact()
+    assert impact.affected[CASES[0]] == "ran `add` of pkg/core.py"
+    clear = "it ran none of what changed when its coverage was measured"
+    assert impact.clear["tests/test_core.py::test_limit"] == clear
+    project.repo.git("checkout", "-q", "HEAD", "--", "pkg/core.py")
+    project.edit("tests/test_core.py", "LIMIT == 3", "3 == LIMIT")
+    assert project.impact().clear[CASES[0]] == "only other cases of its file changed"
+
+
+def test_select_and_why_say_the_same(project):
+    project.edit("pkg/core.py", "a + b", "b + a")
+    ids = project.store / "ids"
+    ids.write_text("\n".join(CASES))
+    at = ("--repo", project.folder, "--store", project.store)
+    last = ("--safe", "--cases", ids)
+    done = call_testopt(*at, "select", *last, "--json")
+    assert done.code == 0, done.err
+    chosen = {case["case_id"]: case for case in done.document["cases"] if case["selected"]}
+    assert set(CASES[:2]) == chosen.keys()
+    assert all("ran `add` of pkg/core.py" in case["reason"] for case in chosen.values())
+    lines = call_testopt(*at, "why", "test_add[1]", *last).out.splitlines()
+    assert lines[:2] == [CASES[0], "  runs: the change could affect it"]
+    assert "could be affected: ran `add` of pkg/core.py" in lines
+    assert "  pkg/core.py: 1 line, 100% of the changed lines" in lines
+    lines = call_testopt(*at, "why", "test_limit", *last).out.splitlines()
+    assert lines[1].startswith("  is left out: it ran none of what changed")
+
+
 def test_coverage_of_an_older_commit_still_counts_for_what_has_not_changed_since(project):
     project.edit("pkg/core.py", "sides * 2", "sides + 4")
     project.repo.commit()

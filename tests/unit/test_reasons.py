@@ -68,6 +68,7 @@ def test_reasons_are_summed_up_by_kind():
         "never failed in 214 runs; nothing it names changed",
         "never failed in 7 runs",
         "imports pkg/a.py through pkg/b.py; new case",
+        "ran `add` of pkg/a.py; new case",
         "calls what was changed; never failed in 2 runs",
     ]
     assert summed_up(said) == [
@@ -76,6 +77,7 @@ def test_reasons_are_summed_up_by_kind():
         ("calls what was changed", 1),
         ("failed when the same was changed", 1),
         ("imports or reads what changed", 1),
+        ("ran what changed", 1),
     ]
-    assert summed_up(said, most=1) == [("never failed", 3), ("other reasons", 5)]
+    assert summed_up(said, most=1) == [("never failed", 3), ("other reasons", 6)]
     assert summed_up([]) == []
