@@ -176,6 +176,7 @@ class FileChange:
     status: str = "M"
     old_path: str | None = None
     tokens: str | None = None  # identifiers of the changed lines, space-separated
+    is_submodule: bool = False  # of which nothing but the commit is known
 
 
 @dataclass(frozen=True, slots=True)

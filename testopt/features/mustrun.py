@@ -77,6 +77,8 @@ def why_everything(files: Iterable[FileChange], globs: Sequence[str] = ()) -> st
     """
     match = glob_matcher((*RUN_ALL_ON, *globs))
     for file in files:
+        if file.is_submodule:
+            return f"the submodule {file.path} changed"
         for path in filter(None, (file.path, file.old_path)):
             if match(path):
                 return f"{path} changed"

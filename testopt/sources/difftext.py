@@ -88,6 +88,7 @@ def _file_change(entry: RawEntry, counts: tuple[int | None, int | None]) -> File
         deleted=deleted,
         status=entry.status,
         old_path=None if entry.old_path is None else path_text(entry.old_path),
+        is_submodule=entry.is_submodule,
     )
 
 

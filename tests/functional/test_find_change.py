@@ -299,6 +299,7 @@ def test_every_kind_of_file(repo):
     }
     files = {f.path: f for f in change.files}
     assert files["moved.py"].old_path == "a.py"
+    assert [path for path, file in files.items() if file.is_submodule] == ["vendored"]
     assert files["odd\\xff\tna\nme.py"].tokens == "one one ten"
     assert files["b/new.py"].tokens == "import os nowhere"
     assert files['with "quotes" and \\\\.py'].tokens == "two three"

@@ -37,6 +37,10 @@ def test_a_renamed_trigger_file_counts_by_both_names():
     assert why_everything([moved]) == "uv.lock changed"
 
 
+def test_what_changed_in_a_submodule_is_not_understood():
+    assert why_everything([FileChange("lib", is_submodule=True)]) == "the submodule lib changed"
+
+
 def test_the_project_adds_globs_and_takes_them_out():
     schema, build = [FileChange("db/schema.sql")], [FileChange("pyproject.toml")]
     assert why_everything(schema, ["*.sql"]) == "db/schema.sql changed"
