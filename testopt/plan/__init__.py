@@ -97,7 +97,8 @@ def plan(
     from testopt.plan.trust import check_learning, trusted
 
     if store is not None and rules is not None:
-        selection = trusted(selection, store, rules, known.bundle)
+        selection, stands = trusted(selection, store, rules, known.bundle)
+        note = "; ".join(filter(None, [note, stands]))
     choice = _chosen(known, view, change, selection, store)
     check_learning(choice, selection, store)
     return Plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -12,16 +13,21 @@ from testopt.track import standing
 from testopt.track.kept import load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testopt.bundle import Bundle
-    from testopt.estimators.promotion import Rules
+    from testopt.estimators.promotion import Rules, Verdict
     from testopt.plan.selection import Choice
     from testopt.schema import Selection
     from testopt.store import Store
+    from testopt.track.kept import Track
 
 RECENT_RUNS: Final = 100  # among which a full one is looked for
 
 
-def trusted(selection: Selection, store: Store, rules: Rules, bundle: Bundle | None) -> Selection:
+def trusted(
+    selection: Selection, store: Store, rules: Rules, bundle: Bundle | None
+) -> tuple[Selection, str]:
     """Return the selection, in shadow where it has not earned it that cases are left out.
 
     Parameters
@@ -32,14 +38,23 @@ def trusted(selection: Selection, store: Store, rules: Rules, bundle: Bundle | N
     rules : Rules
     bundle : Bundle or None
         How old it is counts too.
+
+    Returns
+    -------
+    tuple of Selection and str
+        With it where the selection stands, for the line of the plan; empty where ``shadow`` of
+        the selection says so.
     """
-    if selection.shadow:
-        return selection
     trust, _ = standing(store, rules, trained=_trained(bundle))
+    if selection.shadow:
+        earned = "cases could be left out by now" if trust.selects else trust.why
+        return replace(selection, shadow=f"{selection.shadow}; {earned}"), ""
+    if trust.selects:
+        return selection, trust.why
     untried = trust.state == "shadow" and not trust.fallen and rules.promote != "never"
-    if trust.selects or (selection.at_once and untried):
-        return selection
-    return replace(selection, shadow=trust.why)
+    if selection.at_once and untried:
+        return selection, f"selecting at once, as asked ({trust.why})"
+    return replace(selection, shadow=trust.why), ""
 
 
 def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
@@ -55,9 +70,22 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
         return Evidence()
     trained = _trained(bundle)
     since = trained.timestamp() if trained is not None else 0.0
-    judged = load(store).verdicts if store is not None else ()
+    judged = _settled(load(store)) if store is not None else ()
     new = (Regression(v.scores[:KEPT_CASES]) for v in judged if v.known > since and v.scores)
     return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
+
+
+def _settled(track: Track) -> Iterator[Verdict]:
+    """Yield the verdicts that are evidence.
+
+    What a selection finds at once are regressions that were easy to foresee: until everything
+    has run again, and shown the others, they would make the threshold too lax.
+    """
+    whole = max(
+        (p.time for p in track.plans if p.policy.explored or p.policy.mode != "select"),
+        default=-math.inf,
+    )
+    return (v for v in track.verdicts if v.source != "selected" or v.known <= whole)
 
 
 def check_learning(choice: Choice, selection: Selection, store: Store | None) -> None:

@@ -119,6 +119,7 @@ def test_a_life(life, testopt):
     life.change()
     said = life.pytest("select")
     assert "deselected" in said
+    assert "selecting since 20" in said
     plan = life.last_plan()
     out = [case for case, row in plan.items() if not row["selected"]]
     out.sort(key=lambda case: plan[case]["rank"])
