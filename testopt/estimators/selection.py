@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from testopt.features.pipeline import Matrix
     from testopt.schema import Promise
 
-EVIDENCE_ROWS: Final = 100_000  # to fit each model on, whose predictions serve as evidence alone
+EVIDENCE_ROWS: Final = 50_000  # to fit each model on, whose predictions serve as evidence alone
 FRACTIONS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 

@@ -40,7 +40,7 @@ WINDOW: Final = 100  # regressions, the latest, that a threshold rests on
 KEPT: Final = 400  # regressions of which evidence is kept
 KEPT_CASES: Final = 16  # scores kept of one regression
 ALWAYS: Final = 0.05  # share of the cases, the first in the order, that is never left out
-STEP: Final = 0.01  # how much a miss changes the level
+STEP: Final = 0.02  # how much a miss changes the level
 CREDIT: Final = 2  # misses that past restraint pays for, so that the usual ones change nothing
 REAL_ENOUGH: Final = 30  # real regressions, from which seeded ones count no more
 _BEYOND: Final = {"always": math.inf, "never": -math.inf}
@@ -400,12 +400,14 @@ class _Line:
 def _beta_quantile(q: float, missed: int, n: int) -> float:
     """Return where the rate of misses lies, a beta variable with missed + 1 and n - missed."""
     low, high = 0.0, 1.0
-    for _ in range(40):
+    for _ in range(30):
         rate = (low + high) / 2.0
-        more = 1.0 - sum(
-            math.comb(n, i) * rate**i * (1.0 - rate) ** (n - i) for i in range(missed + 1)
-        )
-        low, high = (rate, high) if more < q else (low, rate)
+        term = (1.0 - rate) ** n
+        fewer = term  # the chance of so few misses, term by term
+        for i in range(missed):
+            term *= (n - i) / (i + 1) * rate / (1.0 - rate)
+            fewer += term
+        low, high = (rate, high) if 1.0 - fewer < q else (low, rate)
     return (low + high) / 2.0
 
 
