@@ -125,15 +125,18 @@ class CoFailure:
         if not known:
             return {}
         position = {number(f"c:{case}"): i for i, case in enumerate(query.cases)}
-        best: dict[int, tuple[float, str]] = {}
-        for thing, key, name in known:
-            count = self._counts[key]
-            for target, (hits, last) in self._hits[key].items():
-                at = position.get(target)
-                share = hits / (count + 1.0)
-                if at is not None and share > best.get(at, (0.0, ""))[0]:
-                    best[at] = share, _words(thing, name, hits, count, last)
-        return {at: words for at, (_, words) in best.items()}
+        best: dict[int, tuple[float, int, int, int]] = {}
+        for which, (_, key, _) in enumerate(known):
+            whole = self._counts[key] + 1.0
+            of_thing = self._hits[key]
+            for target in of_thing.keys() & position.keys():
+                at, (hits, last) = position[target], of_thing[target]
+                if at not in best or hits / whole > best[at][0]:
+                    best[at] = hits / whole, which, hits, last
+        return {
+            at: _words(known[which][0], known[which][2], hits, self._counts[known[which][1]], last)
+            for at, (_, which, hits, last) in best.items()
+        }
 
     def update(self, frame: RunFrame) -> None:
         """Take in what failed in a run."""
