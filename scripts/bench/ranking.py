@@ -55,12 +55,12 @@ def testopt(*args: str) -> None:
     )
 
 
-def predict(one: Set, work: Path) -> Path:
+def predict(one: Set, work: Path, *options: str) -> Path:
     out = work / f"{one.name}.predictions.parquet"
     before = ("--repo", str(one.repo or work), "--store", str(work / one.name))
     more = ("--changes", str(one.changes)) if one.changes else ()
     testopt(*before, "ingest", "--format", "table", str(one.results), *more)
-    testopt(*before, "backtest", "--predictions", str(out))
+    testopt(*before, "backtest", "--predictions", str(out), *options)
     return out
 
 
