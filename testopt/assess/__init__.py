@@ -12,6 +12,7 @@ from testopt.assess.catchers import find_catchers
 from testopt.assess.model import defects, frame_of, measure_history, model_of
 from testopt.assess.places import find_places
 from testopt.errors import DataError
+from testopt.estimators.budget import budget_factor
 from testopt.features.paths import is_code
 from testopt.features.replay import facts_of, named, touched_files
 from testopt.risks import FileRisk, HunkRisk, Risk, RiskPart, RiskReport
@@ -120,7 +121,9 @@ class _Judge:
         parts.sort(key=lambda part: (part.metric != "base", -abs(part.log_odds), part.metric))
         recent = trained.recent
         below = float(np.searchsorted(recent, p)) / len(recent) if recent else None
-        return Risk(name, p, below, tuple(parts), self._files(facts, files), len(files))
+        shown = self._files(facts, files)
+        budget = budget_factor(below)
+        return Risk(name, p, below, tuple(parts), shown, len(files), budget=budget)
 
     def _files(self, facts: CommitFacts, files: Sequence[TouchedFile]) -> tuple[FileRisk, ...]:
         """Return the riskiest of the files with the most changed lines, each judged alone."""
