@@ -93,7 +93,7 @@ def train(
     total = int(np.sum(runs["cases"].to_numpy())) if runs.num_rows else 0
     if not runs.num_rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    late = late_misses(store)
+    late = late_misses(store, until=as_of)
     state, seen = FeatureState(), _Seen(late.found)
     share = min(1.0, MAX_ROWS / max(total, 1))
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)

@@ -211,15 +211,22 @@ class LateMisses:
     owners: Mapping[str, Verdict]
 
 
-def late_misses(store: Store) -> LateMisses:
+def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
     """Find the misses that later runs brought to light, for evidence that is gathered anew.
+
+    Parameters
+    ----------
+    store : Store
+    until : datetime, optional
+        Leave out later runs.
 
     Raises
     ------
     StoreError
         When a table cannot be read.
     """
-    found = rebuild(store)[1]
+    rows = [row for row in history_of(store) if until is None or row["time"] <= until]
+    found = judge(store, rows, {row["run_id"] for row in rows})
     late = [
         case
         for run_id, cases in found.by_cause().items()

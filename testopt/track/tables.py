@@ -14,7 +14,7 @@ from testopt.labels.misses import Guess, PastRun, parents, regressions, with_anc
 from testopt.schema import FAILING, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -114,14 +114,16 @@ def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
     """
     past = [_past_run(row) for row in rows]
     at = {i for i, run in enumerate(past) if run.run_id in new}
-    needed = sorted(with_ancestors(parents(past), at))
-    policies = _policies(store, [past[i] for i in needed])
-    if not policies:  # nobody to charge
-        return Judgement((), {}, frozenset(), (), ())
-    runs = _filled(store, [past[i] for i in needed], new)
+    needed = [past[i] for i in sorted(with_ancestors(parents(past), at))]
+    policies = _policies(store, needed)
     selecting = _selecting(store, policies)
-    found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in new})
-    plans = _plans(store, [r for r in runs if r.run_id in selecting & set(new)], policies)
+    plans = _plans(store, [r for r in needed if r.run_id in selecting & set(new)], policies)
+    if not selecting:  # nobody to charge
+        return Judgement(tuple(needed), policies, selecting, (), ())
+    first = min(run.time for run in needed if run.run_id in selecting)
+    judged = {run.run_id for run in needed if run.run_id in new and run.time >= first}
+    runs = _filled(store, needed, judged)
+    found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in judged})
     return Judgement(tuple(runs), policies, selecting, tuple(found), tuple(plans))
 
 
@@ -167,21 +169,31 @@ def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[Pas
 
 
 def _last_outcomes(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, str]]:
-    columns = ["run_id", "case_id", "outcome", "attempt"]
-    rows = store.read("results", columns=columns, where=where).to_pylist()
+    words = ["run_id", "case_id", "outcome"]
+    rows = store.read("results", columns=[*words, "attempt"], where=where, dictionary=words)
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in sorted(rows, key=lambda r: r["attempt"]):
-        found[row["run_id"]][row["case_id"]] = row["outcome"]
+    for run_id, case_id, outcome in _texts(rows.sort_by("attempt"), words):
+        found[run_id][case_id] = outcome
     return found
 
 
 def _guesses(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, Guess]]:
-    columns = ["run_id", "case_id", "selected", "probability", "propensity", "score"]
+    words, values = ["run_id", "case_id"], ["selected", "probability", "propensity", "score"]
+    rows = store.read("predictions", columns=[*words, *values], where=where, dictionary=words)
     found: dict[str, dict[str, Guess]] = defaultdict(dict)
-    for row in store.read("predictions", columns=columns, where=where).to_pylist():
-        run_id, case_id = row.pop("run_id"), row.pop("case_id")
-        found[run_id][case_id] = Guess(**row)
+    columns = (rows[name].to_pylist() for name in values)
+    for (run_id, case_id), *guess in zip(_texts(rows, words), *columns, strict=True):
+        found[run_id][case_id] = Guess(*guess)
     return found
+
+
+def _texts(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of dictionary-encoded columns, each word one object however often it comes."""
+    columns = []
+    for name in names:
+        words = rows[name].unique().to_pylist()
+        columns.append([words[i] for i in positions(rows[name], words).tolist()])
+    return zip(*columns, strict=True)
 
 
 def _policies(store: Store, runs: Sequence[PastRun]) -> dict[str, Policy]:

@@ -128,6 +128,7 @@ def test_a_miss_that_is_found_late_is_charged_to_its_change_and_moves_the_eviden
     late = track.late_misses(story.store)
     assert late.found == {("run 2", CASES[3])}
     assert late.owners == {"run 1": verdict}
+    assert not track.late_misses(story.store, until=START + timedelta(hours=13)).found
 
 
 def test_a_miss_of_several_changes_names_them_all(story):
