@@ -280,7 +280,7 @@ def current_bundle(store: Store) -> Bundle | None:
 
 
 def last_cases(store: Store) -> list[str]:
-    """Return the case ids of the latest run that really happened, sorted.
+    """Return the case ids of the latest run that really happened, sorted; see `cases_of`.
 
     Raises
     ------
@@ -294,7 +294,14 @@ def last_cases(store: Store) -> list[str]:
     latest = max(rows, key=_key)
     # Shards and jobs of one commit are one suite.
     same = [r["run_id"] for r in rows if r["commit"] and r["commit"] == latest["commit"]]
-    where = [("run_id", "in", [latest["run_id"], *same])]
-    return sorted(
-        set(store.read("results", columns=["case_id"], where=where)["case_id"].to_pylist())
-    )
+    return cases_of(store, [latest["run_id"], *same])
+
+
+def cases_of(store: Store, run_ids: Sequence[str]) -> list[str]:
+    """Return the case ids of some runs, sorted, with those that their plans left out."""
+    where = [("run_id", "in", list(run_ids))]
+    found: set[str] = set()
+    for table in ("results", "predictions"):
+        rows = store.read(table, columns=["case_id"], where=where, dictionary=["case_id"])
+        found.update(rows["case_id"].unique().to_pylist())
+    return sorted(found)

@@ -209,5 +209,6 @@ def known_cases(store: Store | None, job: str, *, runs: int = _RECENT_RUNS) -> l
     recent = [run["run_id"] for run in found[:runs]]
     if store is None or not recent:
         return []
-    rows = store.read("results", columns=["case_id"], where=[("run_id", "in", recent)])
-    return sorted(rows.column("case_id").unique().to_pylist())
+    from testopt.snapshot import cases_of
+
+    return cases_of(store, recent)

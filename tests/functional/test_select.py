@@ -339,6 +339,8 @@ def test_a_kept_plan_is_joined_with_the_results_of_its_run(project):
     assert {Policy.parse(r["policy"]).kind for r in rows} == {"estimate"}
     ran = store.read("results", where=[("run_id", "=", "build 7")])
     assert sorted(ran["case_id"].to_pylist()) == kept
+    # what the last run left out is not forgotten
+    assert len(project.select("--fraction", "0.1")["cases"]) == len(CASES)
 
 
 def test_parts_are_disjoint_and_together_the_whole(project):
