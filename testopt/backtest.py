@@ -11,7 +11,7 @@ import numpy as np
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.course import Course, course
-from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import Expert, evidence_of, rolling_speakers, worth
 from testopt.estimators.metrics import first_failure
 from testopt.estimators.ordering import COST_FLOOR_S, run_order
 from testopt.estimators.rolling import rolling_probabilities
@@ -91,13 +91,14 @@ class Asked:
     ----------
     recalls, case_recalls : tuple of float
         Shares in 0..1, 1 excluded, of regressions and of regressing cases.
-    fractions : tuple of float
-        Points of the curve, shares of the expected time.
+    fractions, budgets : tuple of float
+        Points of the curve: shares of the expected time, and seconds.
     """
 
     recalls: tuple[float, ...] = ()
     case_recalls: tuple[float, ...] = ()
     fractions: tuple[float, ...] = FRACTIONS
+    budgets: tuple[float, ...] = ()
 
     @property
     def promises(self) -> tuple[tuple[float, bool], ...]:
@@ -169,7 +170,7 @@ def backtest(
     first = int(len(past.runs) * warm_up)
     report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
     table = _table(past, scores, ranks)
-    if asked is None or not asked.promises:
+    if asked is None:
         return Backtest(report, table)
     runs = _selectable(past, scores, speakers)
     kept, chosen = [], []
@@ -177,18 +178,18 @@ def backtest(
         promises = rolling_promises(runs, recall, by_case=by_case)
         kept.append(promise_report(runs, promises, first=first, by_case=by_case))
         chosen.append([r.selected(q.threshold) for r, q in zip(runs, promises, strict=True)])
-    curve = recall_curve(runs[first:], asked.fractions)
+    curve = recall_curve(runs[first:], asked.fractions, asked.budgets)
     report = replace(report, promises=tuple(kept), curve=tuple(curve))
     return Backtest(report, _with_selections(table, asked, chosen))
 
 
 def _selectable(
-    past: _Past, scores: list[NDArray[np.float64]], speakers: list[int]
+    past: _Past, scores: list[NDArray[np.float64]], speakers: list[Expert]
 ) -> list[Judged]:
     """Return what a selection may know of each run before it, and what came out."""
     runs = []
     for i, frame in enumerate(past.runs):
-        x, expert = past.features[i], EXPERTS[speakers[i]]
+        x, expert = past.features[i], speakers[i]
         trusted = not frame.is_disturbed
         took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
         runs.append(
@@ -219,6 +220,8 @@ def _with_selections(
     """Return the rows once for each promise, with what it selects."""
     import pyarrow as pa
 
+    if not chosen:
+        return table
     place = table.schema.get_field_index("selected")
     parts = []
     for (recall, _), selected in zip(asked.promises, chosen, strict=True):
@@ -264,7 +267,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
 
 
 def _judge(
-    past: _Past, p: NDArray[np.float64], speakers: list[int], *, first: int, seed: int
+    past: _Past, p: NDArray[np.float64], speakers: list[Expert], *, first: int, seed: int
 ) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
     ranks, scores = [], []
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
@@ -272,7 +275,7 @@ def _judge(
     for i, frame in enumerate(past.runs):
         score, known = _score(past, p, i)
         modelled += known
-        expert = EXPERTS[speakers[i]]
+        expert = speakers[i]
         value = worth(expert, evidence_of(past.features[i], NAMES, score))
         order = run_order(value, past.seconds[i], frame.query.cases, exponent=expert.cost)
         rank = np.empty(len(order), np.int32)

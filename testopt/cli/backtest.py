@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, write_table
+from testopt.cli.planning import Duration
 from testopt.durations import readable
 
 if TYPE_CHECKING:
@@ -51,17 +52,33 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     multiple=True,
     help="The same with this share of the regressing cases (repeatable).",
 )
+@click.option(
+    "--fraction",
+    "fractions",
+    metavar="F",
+    type=_SHARE,
+    multiple=True,
+    help="Tell what this share of the time would have caught (repeatable; default: a curve).",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    metavar="TIME",
+    type=Duration(),
+    multiple=True,
+    help="Tell what this much time, such as 10m, would have caught (repeatable).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def command(
     ctx: Context,
+    /,
     predictions: str | None,
     retrain_every: int | None,
     warm_up: float,
-    recalls: tuple[float, ...],
-    case_recalls: tuple[float, ...],
     *,
     as_json: bool,
+    **tried: tuple[float, ...],
 ) -> None:
     """Predict every run of the store from what was known before it, and compare.
 
@@ -75,15 +92,17 @@ def command(
       testopt backtest --recall 0.9 --recall 0.95
     """
     from testopt.backtest import Asked, backtest
+    from testopt.estimators.selection import FRACTIONS
     from testopt.store import Store
 
+    asked = Asked(**{**tried, "fractions": tried["fractions"] or FRACTIONS})
     done = backtest(
         store=Store.open(ctx.store_url),
         repo=ctx.root_or_none,
         every=retrain_every,
         warm_up=warm_up,
         seed=ctx.settings.seed,
-        asked=Asked(recalls, case_recalls),
+        asked=asked if any(tried.values()) else None,
         progress=ctx.progress("predicting runs"),
     )
     if predictions:
@@ -126,24 +145,25 @@ def _show(report: BacktestReport) -> None:
 
 
 def _show_selections(report: BacktestReport) -> None:
-    if not report.promises:
+    if not report.curve:
         return
-    click.echo("\nwhat would have been left out:")
     saved = f"{'saved: all':>11}{'failing':>9}{'passing':>9}"
-    click.echo(f"  {'promise':28}{'caught':>12}{'95 % interval':>18}{'cases':>7}{saved}")
+    head = f"{'caught':>12}{'95 % interval':>18}{'cases':>7}{saved}"
+    click.echo("\nwhat would have been left out, and which regressions caught:")
+    click.echo(f"  {'':32}{head}")
     for promise in report.promises:
         what = "case recall" if promise.by_case else "recall"
         click.echo(_line(f"{what} {promise.recall:g}", promise.every))
         if promise.runs_without:
-            click.echo(_line("  where it was given", promise.promised))
+            click.echo(_line("  in runs with a promise", promise.promised))
             click.echo(f"    {promise.runs_without} runs had no promise yet and ran everything")
         click.echo(f"    now: {promise.last.why}")
-    click.echo("\nwhat a share of the time would have caught, beside the cases that must run:")
     for point in report.curve:
-        click.echo(_line(f"the first {point.fraction:.0%} of the time", point.quality))
+        name = f"{point.fraction:.0%} of the time" if point.fraction is not None else ""
+        click.echo(_line(name or f"at most {readable(point.budget_s or 0.0)}", point.quality))
 
 
 def _line(name: str, q: SelectionQuality) -> str:
     caught, interval = f"{q.caught} of {q.regressions}", f"{q.low:.3f} to {q.high:.3f}"
     saved = f"{q.saved_all:11.1%}{q.saved_failing:9.1%}{q.saved_passing:9.1%}"
-    return f"  {name:28}{caught:>12}{interval:>18}{q.case_recall:7.3f}{saved}"
+    return f"  {name:32}{caught:>12}{interval:>18}{q.case_recall:7.3f}{saved}"

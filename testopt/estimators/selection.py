@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.estimators.baselines import expected_seconds
-from testopt.estimators.experts import EXPERTS, rolling_speakers
+from testopt.estimators.experts import rolling_speakers
 from testopt.estimators.ordering import COST_FLOOR_S
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.estimators.threshold import (
@@ -118,9 +118,10 @@ class PromiseReport:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What running a share of the time, the highest scores first, would have caught."""
+    """What a budget would have caught: a share of the expected time of each run, or seconds."""
 
-    fraction: float
+    fraction: float | None
+    budget_s: float | None
     quality: SelectionQuality
 
 
@@ -215,7 +216,7 @@ def rolling_evidence(
         x, own = matrix.x[part], p[part]
         scores = selection_score(
             x, names, None if np.isnan(own).any() else own, expected_seconds(x, names),
-            expert=EXPERTS[speakers[run]], weight=matrix.weight[part],
+            expert=speakers[run], weight=matrix.weight[part],
         )  # fmt: skip
         reached = np.where(must_run(x, names), np.inf, scores)[bad[part]]
         found[run] = Regression.of(reached, seeded=bool(seeded[run]))
@@ -262,9 +263,11 @@ def promise_report(
 
 
 def recall_curve(
-    runs: Sequence[Judged], fractions: Sequence[float] = FRACTIONS
+    runs: Sequence[Judged],
+    fractions: Sequence[float] = FRACTIONS,
+    budgets: Sequence[float] = (),
 ) -> list[CurvePoint]:
-    """Return what each share of the time would have caught: must-run cases, then by score.
+    """Return what budgets would have caught: must-run cases first, then by score.
 
     Parameters
     ----------
@@ -272,21 +275,17 @@ def recall_curve(
         Oldest first.
     fractions : sequence of float
         Shares of the expected time in 0..1; what was really saved stands in the quality.
+    budgets : sequence of float
+        Expected seconds.
     """
-    costs = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
-    return [
-        CurvePoint(
-            f,
-            selection_quality(
-                runs,
-                [
-                    within(r.scores, r.must, r.expected, f * c)
-                    for r, c in zip(runs, costs, strict=True)
-                ],
-            ),
-        )
-        for f in fractions
-    ]
+    whole = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
+    shares = [CurvePoint(f, None, _within(runs, [f * w for w in whole])) for f in fractions]
+    return [*shares, *(CurvePoint(None, b, _within(runs, [b] * len(runs))) for b in budgets)]
+
+
+def _within(runs: Sequence[Judged], budgets: Sequence[float]) -> SelectionQuality:
+    pairs = zip(runs, budgets, strict=True)
+    return selection_quality(runs, [within(r.scores, r.must, r.expected, b) for r, b in pairs])
 
 
 def _row(run: Judged, keep: NDArray[np.bool_]) -> tuple[float, ...]:
