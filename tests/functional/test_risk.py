@@ -103,6 +103,9 @@ def test_the_gate(project, capsys):
         (["--output=x"], 2, "--output"),
         (["HEAD", "--base", "HEAD~1"], 2, "excludes"),
         (["--fail-over", "7"], 2, "7"),
+        (["--fairness", "HEAD"], 2, "judges the model"),
+        (["--fairness", "--format", "sarif"], 2, "text or as JSON"),
+        (["--fairness"], 3, "too few changes"),
     ],
 )
 def test_bad_input_is_explained(project, capsys, args, code, words):
