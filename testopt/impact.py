@@ -13,7 +13,7 @@ from testopt.features.bodies import function_spans, touch_of
 from testopt.features.cases import split_case
 from testopt.features.impact import Evidence, Impact, Touch, Trace, affected
 from testopt.features.imports import ImportGraph
-from testopt.schema import LINK_OUTSIDE, LINK_SET_UP
+from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, digest
 from testopt.sources.blobs import read_blobs, read_disk, read_tree
 from testopt.sources.coverage import lines_of
 from testopt.sources.imports import Modules, plugins_of
@@ -44,7 +44,8 @@ def find_impact(
     cases : sequence of str
         Case ids.
     change : Change
-        With the revisions, whose trees are read; without a head the working tree.
+        With the revisions, whose trees are read; without a head the working tree. Without a base
+        (a diff from elsewhere) whole files count as changed.
     repo : Path or None
         Top folder of the repository, or a bare one; None: nothing is known, all are affected.
     store : Store, optional
@@ -58,12 +59,12 @@ def find_impact(
     """
     if not change.known:
         return Impact.all_of(cases, f"the change is unknown: {change.why}")
-    if repo is None or change.base is None:
-        return Impact.all_of(cases, "the versions of the changed files cannot be read")
+    if repo is None:
+        return Impact.all_of(cases, "there is no repository to read the changed files from")
     try:
         gathered = _Gathered(repo, change, store)
-        touches = gathered.touches(gathered.before, change)
-        sudden = [t for t in touches if t.how == "everything"]
+        touches = gathered.touches_of(change)
+        sudden = any(touch.how == "everything" for touch in touches)
         evidence = gathered.evidence(cases, touches=() if sudden else touches)
     except RepositoryError as error:
         return Impact.all_of(cases, error.message)
@@ -84,9 +85,14 @@ class _Gathered:
             # a cache: what is damaged is read from git again
             with suppress(BundleError, KeyError, ValueError, TypeError, AttributeError):
                 self._modules.load(load_arrays(data))
-        self._known = len(self._modules)
-        self.before = read_tree(repo, change.base)
         self.after = read_tree(repo, change.head)
+        # a diff, of which the versions may not be here
+        self._elsewhere = change.base is None and change.head is None
+        self._before: dict[str, str] = {}  # of a first commit
+        if change.base is not None:
+            self._before = read_tree(repo, change.base)
+        elif self._elsewhere:
+            self._before = self.after
         if change.head is None:
             self._overlay(change)
 
@@ -97,54 +103,56 @@ class _Gathered:
             if text is None:
                 self.after.pop(file.path, None)
                 continue
-            name = self._modules.put(text, file.path)
+            name = f"{digest(text)}:{file.path}"
+            if _is_python(file.path):
+                self._modules.put(name, text)
             self._local[name] = text
             self.after[file.path] = name
 
     def keep(self) -> None:
         """Keep what was read of the files for the next time, where it is more than before."""
-        if self._store is not None and len(self._modules) > self._known:
+        names = {n for side in (self._before, self.after) for p, n in side.items() if _is_python(p)}
+        kept = names - self._local.keys()
+        if self._store is not None and self._modules.has_news(kept):
             with suppress(StoreError):
-                self._store.write_blob(_CACHE, dump_arrays(self._modules.dump()))
+                self._store.write_blob(_CACHE, dump_arrays(self._modules.dump(sorted(kept))))
 
     def _texts(self, names: Iterable[str]) -> dict[str, str]:
         wanted = list(names)
         found = read_blobs(self._repo, (name for name in wanted if name not in self._local))
         return found | {name: self._local[name] for name in wanted if name in self._local}
 
-    def touches(self, before: Mapping[str, str], change: Change | None = None) -> list[Touch]:
-        """Return what has happened to the files since a tree.
+    def touches_of(self, change: Change) -> list[Touch]:
+        """Return what a change does to its files."""
+        named = {p for file in change.files for p in (file.path, file.old_path) if p}
+        if self._elsewhere:
+            return [touch_of(path, None, None) for path in sorted(named)]
+        # what is in no tree: submodules and links
+        strange = sorted(named - self._before.keys() - self.after.keys())
+        return self._touches(self._before) + [Touch(path, "everything") for path in strange]
 
-        Parameters
-        ----------
-        before : mapping of str to str
-            Object of each path.
-        change : Change, optional
-            Names files that are in no tree, as submodules and links are: they touch everything.
-        """
+    def _touches(self, before: Mapping[str, str]) -> list[Touch]:
+        """Return what has happened to the files since a tree."""
         after = self.after
         paths = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
-        python = [path for path in paths if path.endswith(".py")]
-        texts = self._texts(t[p] for t in (before, after) for p in python if p in t)
-        found = [
+        texts = self._texts(
+            t[p] for t in (before, after) for p in paths if p in t and _is_python(p)
+        )
+        return [
             touch_of(path, texts.get(before.get(path, "")), texts.get(after.get(path, "")))
             for path in paths
-        ]
-        named = {p for f in change.files for p in (f.path, f.old_path) if p} if change else set()
-        return found + [
-            Touch(p, "everything") for p in sorted(named - before.keys() - after.keys())
         ]
 
     def evidence(self, cases: Sequence[str], touches: Sequence[Touch]) -> Evidence:
         """Return what is known of the cases; with nothing but the graph where nothing changed."""
-        files = {**self.before, **self.after}
+        files = {**self._before, **self.after}
         locator = Locator(files)
         home = {case: locator.find(case) for case in cases}
         if all(touch.how == "nothing" for touch in touches):
             return Evidence(ImportGraph({}, files), home)
         sides = [
-            self._modules.read({p: n for p, n in side.items() if p.endswith(".py")})
-            for side in (self.before, self.after)
+            self._modules.read({p: n for p, n in side.items() if _is_python(p)})
+            for side in (self._before, self.after)
         ]
         versions = {
             path: list({id(side[path]): side[path] for side in sides if path in side}.values())
@@ -157,7 +165,7 @@ class _Gathered:
 
     def _coverage(self, cases: Sequence[str]) -> dict[str, Any]:
         """Return the fields of `Evidence` that coverage fills."""
-        if self._store is None or self._store.version("links") < 0:
+        if self._elsewhere or self._store is None or self._store.version("links") < 0:
             return {}
         latest = _latest(self._store, cases)
         counted = Counter(commit for commit, _ in latest.values())
@@ -168,7 +176,7 @@ class _Gathered:
                 trees[commit] = read_tree(self._repo, commit)
         for commit, tree in trees.items():
             if sum(self.after.get(p) != name for p, name in tree.items()) <= _MOST_SINCE:
-                since[commit] = tuple(self.touches(tree))
+                since[commit] = tuple(self._touches(tree))
         ran = _Ran(latest, self._spans(trees, since))
         paths = sorted({t.path for ts in since.values() for t in ts if t.how == "bodies"})
         if paths:
@@ -192,6 +200,10 @@ class _Gathered:
         }
         texts = self._texts(dict.fromkeys(wanted.values()))
         return {key: function_spans(texts[name]) for key, name in wanted.items() if name in texts}
+
+
+def _is_python(path: str) -> bool:
+    return path.endswith(".py")
 
 
 Latest = dict[str, tuple[str, Any]]  # case -> commit and moment of its latest measurement

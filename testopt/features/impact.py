@@ -127,9 +127,8 @@ def affected(touches: Sequence[Touch], evidence: Evidence, cases: Sequence[str])
     Impact
         Every case is either affected or clear, each with its reason.
     """
-    real = [touch for touch in touches if touch.how != "nothing"]
     judge = _Judge(evidence, touches)
-    for touch in real:
+    for touch in sorted(touches, key=lambda touch: touch.how != "everything"):
         if touch.how == "everything" or (touch.how == "data" and judge.reach(touch) is None):
             return Impact.all_of(cases, _why_everything(touch))
     found, clear = {}, {}

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features.modules import ModuleFacts, read_module
-from testopt.schema import digest
 from testopt.sources.blobs import read_blobs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,9 +36,7 @@ class Modules:
     def __init__(self, repo: Path) -> None:
         self._repo = repo
         self._facts: dict[str, ModuleFacts] = {}
-
-    def __len__(self) -> int:
-        return len(self._facts)
+        self._loaded: set[str] = set()
 
     def read(self, objects: Mapping[str, str]) -> dict[str, ModuleFacts]:
         """Return the facts of files.
@@ -56,18 +53,21 @@ class Modules:
             self._facts |= {name: read_module(texts.get(name, "\0")) for name in batch}
         return {path: self._facts[name] for path, name in objects.items()}
 
-    def put(self, text: str, path: str) -> str:
-        """Read a text that git does not have (yet); return the name it goes by here."""
-        name = f"{digest(text)}:{path}"
+    def put(self, name: str, text: str) -> None:
+        """Read a text that git does not have (yet), under a name that no object has."""
         if name not in self._facts:
             self._facts[name] = read_module(text)
-        return name
 
-    def dump(self) -> dict[str, NDArray[Any]]:
-        """Return all facts as arrays, for a file without pickle."""
-        facts = list(self._facts.values())
+    def has_news(self, objects: Collection[str]) -> bool:
+        """Tell whether any of some objects has been read since `load`."""
+        return any(name in self._facts for name in objects if name not in self._loaded)
+
+    def dump(self, objects: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Return the facts of some objects as arrays, for a file without pickle."""
+        kept = {name: self._facts[name] for name in objects if name in self._facts}
+        facts = list(kept.values())
         words = {part: [getattr(f, part) for f in facts] for part in _TEXTS}
-        document = {"objects": list(self._facts), **words}
+        document = {"objects": list(kept), **words}
         text = json.dumps(document, separators=(",", ":"))
         arrays: dict[str, NDArray[Any]] = {
             "texts": np.frombuffer(text.encode(), np.uint8),
@@ -108,6 +108,7 @@ class Modules:
                 imports, beneath, globs, literals, names, ends, used, bool(dynamic), bool(starts)
             )
         self._facts |= found
+        self._loaded |= found.keys()
 
 
 def plugins_of(texts: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from conftest import GitRepo, call_testopt
 
 from testopt.impact import find_impact
+from testopt.schema import Change, FileChange
 from testopt.sources.change import find_change
 from testopt.store import Store
 
@@ -269,6 +270,33 @@ def test_reasons_lead_from_the_case_to_the_change(unmeasured):
     assert impact.affected["tests/test_alone.py::test_alone"] == way
 
 
+def test_of_a_diff_from_elsewhere_whole_files_count(project):
+    for name, expected in (("pkg/alone.py", {"test_alone", PLUGIN}), ("pkg/core.py", ALL)):
+        change = Change((FileChange(name),))
+        store = Store.open(project.store)
+        impact = find_impact(cases=CASES, change=change, repo=project.folder, store=store)
+        assert {case.partition("::")[2] for case in impact.affected} == expected
+
+
+def test_the_first_commit_affects_what_it_brings(unmeasured):
+    first = unmeasured.repo.git("rev-list", "--max-parents=0", "HEAD")
+    change = find_change(unmeasured.folder, head=first)
+    assert change.base is None
+    impact = find_impact(cases=CASES, change=change, repo=unmeasured.folder)
+    assert set(impact.affected) == set(CASES)
+
+
+def test_what_was_read_is_kept_for_the_next_time(project):
+    project.edit("pkg/core.py", "a + b", "b + a")
+    first = project.impact()
+    kept = project.store / "state" / "modules.npz"
+    before = kept.read_bytes()
+    assert project.impact() == first
+    assert kept.read_bytes() == before
+    kept.write_bytes(before[: len(before) // 2])
+    assert project.impact() == first
+
+
 def test_reasons_name_what_ran(project):
     project.edit("pkg/core.py", "a + b", "b + a")
     impact = project.impact()
@@ -323,7 +351,7 @@ def test_an_unknown_change_affects_everything(project):
     change = find_change(project.folder, base=project.commit, head=project.commit)
     nothing = find_impact(cases=CASES, change=change, repo=project.folder)
     assert nothing.affected == {}
-    for repo, why in ((None, "cannot be read"), (project.folder.parent, "git")):
+    for repo, why in ((None, "no repository"), (project.folder.parent, "git")):
         impact = find_impact(cases=CASES, change=change, repo=repo)
         assert set(impact.affected) == set(CASES)
         assert why in impact.everything

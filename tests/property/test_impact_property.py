@@ -224,7 +224,7 @@ def evidence_of(before, after, cases, lines) -> tuple[list, Evidence]:
     return touches, evidence
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(projects())
 def test_what_changes_is_affected(tmp_path_factory, project):
     before, after = project

@@ -296,19 +296,22 @@ def test_what_may_run_at_import_or_for_others(text, expected):
 
 
 def test_facts_survive_a_file(tmp_path):
-    texts = {"a.py": FUNCTIONS, "b.py": "import a\nopen('*.txt')", "c.py": "import_module(x)"}
-    modules = Modules(tmp_path)
-    names = {path: modules.put(text, path) for path, text in texts.items()}
-    arrays = load_arrays(dump_arrays(modules.dump()))
-    again = Modules(tmp_path)
+    texts = {"a": FUNCTIONS, "b": "import a\nopen('*.txt')", "c": "import_module(x)"}
+    modules, again = Modules(tmp_path), Modules(tmp_path)
+    for name, text in texts.items():
+        modules.put(name, text)
+    assert modules.has_news(texts)
+    assert not modules.has_news(["other"])
+    arrays = load_arrays(dump_arrays(modules.dump([*texts, "other"])))
     again.load(arrays)
-    assert len(again) == 3
-    for path, first in modules.read(names).items():
-        second = again.read(names)[path]
+    assert not again.has_news(texts)
+    for path, first in modules.read({name: name for name in texts}).items():
+        second = again.read({path: path})[path]
         for field in ("imports", "beneath", "globs", "names", "dynamic", "starts"):
             assert getattr(first, field) == getattr(second, field)
         for field in ("literals", "ends", "used"):
             np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
+    assert len(modules.dump(["a"])["flags"]) == 1
     arrays["used"] = arrays["used"][:-1]
     with pytest.raises((ValueError, IndexError)):
         Modules(tmp_path).load(arrays)
