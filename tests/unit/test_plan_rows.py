@@ -1,0 +1,60 @@
+"""Plans as rows of predictions."""
+
+from __future__ import annotations
+
+import pytest
+
+from testopt.plan import original, prediction_rows
+from testopt.schema import Change, Plan, PlannedCase, Policy, Promise, Selection
+
+KEPT = PlannedCase("a", 1, 0.5, 1.0, selected=True, reason="failed before", score=0.9)
+LEFT = PlannedCase(
+    "b", 2, 0.1, 1.0, selected=False, reason="never failed", score=0.2, propensity=0.06, runs=False
+)
+PROMISE = Promise(0.95, "promise", 0.5, 74, low=0.9, high=0.99, seeded=True)
+PLAN = Plan((KEPT, LEFT), Change(), "bundle abc", promise=PROMISE, mode="select", explored=True)
+
+
+def policies(rows) -> Policy:
+    (text,) = {row["policy"] for row in rows}
+    return Policy.parse(text)
+
+
+def test_a_selecting_plan_keeps_its_promise_scores_and_propensities():
+    rows = prediction_rows(PLAN, executed={"a"})
+    assert [(r["case_id"], r["selected"], r["executed"]) for r in rows] == [
+        ("a", True, True),
+        ("b", False, False),
+    ]
+    assert [(r["score"], r["propensity"]) for r in rows] == [(0.9, 1.0), (0.2, 0.06)]
+    assert policies(rows) == Policy(
+        mode="select", bundle="abc", kind="promise", recall=0.95, threshold=0.5, explored=True,
+        seeded=True, low=0.9,
+    )  # fmt: skip
+
+
+def test_before_the_run_nobody_knows_what_is_executed():
+    assert [r["executed"] for r in prediction_rows(PLAN)] == [None, None]
+
+
+@pytest.mark.parametrize("how", [{"mode": "shadow"}, {"fell_back": "the engine hangs"}])
+def test_where_everything_runs_each_case_was_sure_to_run(how):
+    rows = prediction_rows(PLAN, **how)
+    assert [r["propensity"] for r in rows] == [1.0, 1.0]
+    assert [r["selected"] for r in rows] == [True, False]
+
+
+def test_a_plan_that_fell_back_says_why_and_promises_nothing():
+    policy = policies(prediction_rows(PLAN, fell_back="the engine hangs"))
+    assert policy == Policy(mode="select", fell_back="the engine hangs")
+    plan = original(["a"], Change(), "there is no store yet", Selection(recall=0.9))
+    (row,) = prediction_rows(plan)
+    assert policies([row]) == Policy(mode="select", fell_back="there is no store yet")
+    assert row["selected"]
+    assert plan.promise.why == "everything runs: there is no store yet"
+
+
+def test_an_order_has_no_scores():
+    (row,) = prediction_rows(Plan((KEPT,), Change(), "untrained"), mode="rank")
+    assert row["score"] is None
+    assert policies([row]) == Policy()
