@@ -135,7 +135,7 @@ CASES = [
     "tests/test_load.py::test_plugin",
     "tests/test_alone.py::test_alone",
 ]
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:testopt")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_cov")
 
 
 def written(folder: Path) -> Path:
@@ -148,11 +148,11 @@ def written(folder: Path) -> Path:
     return folder
 
 
-def measure(folder: Path, *args: str, **env: str) -> None:
+def measure(folder: Path, *args: str) -> None:
     done = subprocess.run(
         [*PYTEST, *args],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": ".", "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env={**os.environ, "PYTHONPATH": ".", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
