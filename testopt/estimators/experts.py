@@ -1,8 +1,8 @@
-"""Ways to order a run, and which of them has done best on this project so far: it speaks next.
+"""Ways to order a run, weighted by how well each has done on this project so far.
 
-Follow the leader with a head start for the default (Cesa-Bianchi and Lugosi 2006, "Prediction,
-learning, and games", chapter 2): every expert orders every failing run in hindsight, and what it
-gained stands to its credit from then on. Needs numpy alone.
+The exponentially weighted average forecaster with a head start for the default (Cesa-Bianchi and
+Lugosi 2006, "Prediction, learning, and games", chapter 2): every expert orders every failing run
+in hindsight, and what it gained stands to its credit from then on. Needs numpy alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Expert:
-    """The geometric mean of some evidence, divided by a power of the expected duration.
+    """A weighted geometric mean of evidence, divided by a power of the expected duration.
 
     Attributes
     ----------
@@ -40,10 +40,19 @@ class Expert:
         ``model``, ``untrained``, ``rate`` or ``recent``.
     cost : float
         0: what a case costs does not matter; 1: by value per second.
+    shares : tuple of float
+        Weights of the parts, 1 in sum; empty where all weigh the same.
     """
 
     parts: tuple[str, ...]
     cost: float
+    shares: tuple[float, ...] = ()
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each part, 1 in sum."""
+        shares = self.shares or (1.0 / len(self.parts),) * len(self.parts)
+        return dict(zip(self.parts, shares, strict=True))
 
     @property
     def name(self) -> str:
@@ -68,11 +77,12 @@ EXPERTS: Final = (
 )
 DEFAULT: Final = 0
 
-# What another expert must have gained over the default before it speaks, in APFDc summed over
+# What another expert must have gained over the default to weigh as much, in APFDc summed over
 # runs. Where the sources are read the default knows what no plain order knows, and the first
 # failures of a project are mostly old ones, which any order finds: so it takes more.
-HEAD_START: Final = 0.3
-HEAD_START_SOURCES: Final = 1.5
+HEAD_START: Final = 1.0
+HEAD_START_SOURCES: Final = 3.0
+EAGERNESS: Final = 3.0  # how fast weight moves to those that gain
 _FLOOR: Final = 1e-3
 
 
@@ -91,8 +101,8 @@ class Standing:
         self.gains = np.zeros(len(EXPERTS)) if gains is None else np.array(gains, np.float64)
         self.runs = runs
 
-    def speaker(self, *, sources: bool) -> int:
-        """Return the position in ``EXPERTS`` of the one that orders the next run.
+    def weights(self, *, sources: bool) -> NDArray[np.float64]:
+        """Return how much each of ``EXPERTS`` has to say of the next run, 1 in sum.
 
         Parameters
         ----------
@@ -101,7 +111,24 @@ class Standing:
         """
         credit = self.gains.copy()
         credit[DEFAULT] += HEAD_START_SOURCES if sources else HEAD_START
-        return int(credit.argmax())
+        weight = np.exp(EAGERNESS * (credit - credit.max()))
+        return np.asarray(weight / weight.sum())
+
+    def speaker(self, *, sources: bool) -> Expert:
+        """Return the blend that orders the next run: the weighted mean of the logarithms.
+
+        Parameters
+        ----------
+        sources : bool
+            Whether the sources of change and cases are read.
+        """
+        shares = dict.fromkeys(_WORDS, 0.0)
+        cost = 0.0
+        for expert, weight in zip(EXPERTS, self.weights(sources=sources).tolist(), strict=True):
+            cost += weight * expert.cost
+            for part, share in expert.weights.items():
+                shares[part] += weight * share
+        return Expert(tuple(shares), cost, tuple(shares.values()))
 
     def learn(
         self,
@@ -132,14 +159,15 @@ class Standing:
         self.runs += 1
 
     def note(self, *, sources: bool) -> str:
-        """Return in words which expert speaks, and on what evidence."""
-        expert = EXPERTS[self.speaker(sources=sources)]
+        """Return in words which experts speak, and on what evidence."""
+        weights = self.weights(sources=sources)
+        first = int(weights.argmax())
         if not self.runs:
-            return f"by {expert.name}"
-        ahead = (self.gains[EXPERTS.index(expert)] - self.gains.mean()) / self.runs
+            return f"mostly by {EXPERTS[first].name}"
+        ahead = (self.gains[first] - self.gains.mean()) / self.runs
         return (
-            f"by {expert.name} (on {self.runs} failing runs {ahead:+.3f} APFDc beside the mean of "
-            f"{len(EXPERTS)} ways)"
+            f"{weights[first]:.0%} by {EXPERTS[first].name} (on {self.runs} failing runs "
+            f"{ahead:+.3f} APFDc beside the mean of {len(EXPERTS)} ways)"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -188,13 +216,13 @@ def evidence_of(
 
 def worth(expert: Expert, evidence: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return what running each case is worth to an expert, before its cost, shape (n,)."""
-    logs = [np.log(evidence[part]) for part in expert.parts]
-    return np.exp(np.mean(logs, axis=0))  # type: ignore[no-any-return]
+    logs = [share * np.log(evidence[part]) for part, share in expert.weights.items()]
+    return np.asarray(np.exp(np.sum(logs, axis=0)))
 
 
 def rolling_speakers(
     matrix: Matrix, p: NDArray[np.float64], names: Sequence[str], runs: int
-) -> tuple[list[int], Standing]:
+) -> tuple[list[Expert], Standing]:
     """Return who orders each run, chosen from earlier runs only, and how all stand at the end.
 
     Parameters
@@ -210,8 +238,8 @@ def rolling_speakers(
 
     Returns
     -------
-    tuple of list of int and Standing
-        Positions in ``EXPERTS`` by run.
+    tuple of list of Expert and Standing
+        The blend of each run.
     """
     standing, speakers = Standing(), []
     ends = np.searchsorted(matrix.run, np.arange(runs + 1))

@@ -9,7 +9,6 @@ import numpy as np
 
 from testopt.estimators.baselines import baseline_orders, expected_seconds
 from testopt.estimators.experts import (
-    EXPERTS,
     UNTRAINED,
     Standing,
     evidence_of,
@@ -99,7 +98,7 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
         orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
         evidence = evidence_of(matrix.x[part], names, p[part])
-        ways = {"before training": UNTRAINED[0], "testopt": EXPERTS[speakers[run]]}
+        ways = {"before training": UNTRAINED[0], "testopt": speakers[run]}
         for name, expert in ways.items():
             value = worth(expert, evidence)
             orders[name] = run_order(value, seconds[part], ids, exponent=expert.cost)

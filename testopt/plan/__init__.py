@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import reads_sources, untrained_score
-from testopt.estimators.experts import EXPERTS, Standing, evidence_of, worth
+from testopt.estimators.experts import Standing, evidence_of, worth
 from testopt.estimators.ordering import run_order, steps, value_per_cost
 from testopt.estimators.threshold import selection_score
 from testopt.features.frames import Query
@@ -157,7 +157,7 @@ def _view(known: _Known, query: Query) -> _View:
     p = untrained_score(x, NAMES) if known.bundle is None else known.bundle.probability(x)
     standing = Standing() if known.bundle is None else known.bundle.standing
     sources = reads_sources(x, NAMES)
-    expert = EXPERTS[standing.speaker(sources=sources)]
+    expert = standing.speaker(sources=sources)
     value = worth(expert, evidence_of(x, NAMES, p))
     order = run_order(value, seconds, query.cases, exponent=expert.cost)
     falling = value_per_cost(value, seconds, expert.cost)[order]

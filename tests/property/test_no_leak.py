@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.experts import EXPERTS, evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import evidence_of, rolling_speakers, worth
 from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
 from testopt.features.pipeline import NAMES, FeatureState, matrix
@@ -54,8 +54,8 @@ def ordered(whole, p, speaker, i):
     """Features, probabilities, and what the cases are worth to the expert that speaks."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
-    value = worth(EXPERTS[speaker], evidence_of(whole.x[part], NAMES, own))
-    return whole.x[part], p[part], value, np.array([speaker])
+    value = worth(speaker, evidence_of(whole.x[part], NAMES, own))
+    return whole.x[part], p[part], value, np.array([*speaker.shares, speaker.cost])
 
 
 def scrambled(rows, results, after, seed):

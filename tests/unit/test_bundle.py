@@ -44,7 +44,7 @@ def test_how_the_experts_stand_comes_with_the_bundle():
     name = EXPERTS[3].name
     bundle = unpack(files(experts={"runs": 7, "gains": {name: 2.5}}).get, features="abc")
     assert bundle.standing.runs == 7
-    assert EXPERTS[bundle.standing.speaker(sources=True)].name == name
+    assert EXPERTS[bundle.standing.weights(sources=False).argmax()].name == name
     assert unpack(files().get, features="abc").standing.runs == 0
 
 
