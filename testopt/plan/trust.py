@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.estimators.threshold import KEPT, KEPT_CASES, Evidence, Regression
+from testopt.schema import Policy
 from testopt.track import standing
 from testopt.track.kept import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from testopt.bundle import Bundle
-    from testopt.estimators.promotion import Rules, Verdict
+    from testopt.estimators.promotion import Rules
     from testopt.plan.selection import Choice
     from testopt.schema import Selection
     from testopt.store import Store
-    from testopt.track.kept import Track
 
 RECENT_RUNS: Final = 100  # among which a full one is looked for
 
@@ -70,22 +69,9 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
         return Evidence()
     trained = _trained(bundle)
     since = trained.timestamp() if trained is not None else 0.0
-    judged = _settled(load(store)) if store is not None else ()
+    judged = load(store).settled if store is not None else ()
     new = (Regression(v.scores[:KEPT_CASES]) for v in judged if v.known > since and v.scores)
     return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
-
-
-def _settled(track: Track) -> Iterator[Verdict]:
-    """Yield the verdicts that are evidence.
-
-    What a selection finds at once are regressions that were easy to foresee: until everything
-    has run again, and shown the others, they would make the threshold too lax.
-    """
-    whole = max(
-        (p.time for p in track.plans if p.policy.explored or p.policy.mode != "select"),
-        default=-math.inf,
-    )
-    return (v for v in track.verdicts if v.source != "selected" or v.known <= whole)
 
 
 def check_learning(choice: Choice, selection: Selection, store: Store | None) -> None:
@@ -111,10 +97,23 @@ def _full_run_lately(store: Store) -> bool:
         "runs", columns=["run_id", "time", "complete"], where=[("kind", "in", ["real", "clean"])]
     )
     recent = rows.sort_by([("time", "descending")]).slice(0, RECENT_RUNS).to_pylist()
-    ids = [row["run_id"] for row in recent if row["complete"]]
-    where = [("run_id", "in", ids), ("executed", "==", False)]
-    left_out = store.read("predictions", columns=["run_id"], where=where)["run_id"].to_pylist()
-    return bool(set(ids) - set(left_out))
+    ids = {row["run_id"] for row in recent if row["complete"]}
+    return bool(ids - _partial(store, sorted(ids)))
+
+
+def _partial(store: Store, ids: Sequence[str]) -> set[str]:
+    """Return the runs in which not every case was executed, as far as plans tell."""
+    among, names = ("run_id", "in", ids), ["run_id", "policy", "executed"]
+    some = store.read("predictions", columns=["run_id"], where=[among, ("executed", "==", False)])
+    found = set(some["run_id"].unique().to_pylist())
+    # a plan that was kept for another runner does not say what was executed
+    left = store.read("predictions", columns=names, where=[among, ("selected", "==", False)])
+    kinds = left.filter(left["executed"].is_null()).group_by(["run_id", "policy"]).aggregate([])
+    for row in kinds.to_pylist():
+        policy = Policy.parse(row["policy"])
+        if policy.mode == "select" and not policy.explored:
+            found.add(row["run_id"])
+    return found
 
 
 def _trained(bundle: Bundle | None) -> datetime | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_ci")
 
-MODULES, TESTS, RUNS = 8, 4, 90
+MODULES, TESTS, RUNS = 8, 4, 70
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -142,7 +142,7 @@ def test_a_promise_leaves_out_what_the_change_does_not_reach(project):
     assert plan["mode"] == "select"
     promise = plan["promise"]
     assert promise["kind"] == "promise"
-    assert promise["regressions"] >= 30
+    assert promise["regressions"] >= 19
     assert promise["low"] < 0.9 < promise["high"]
     kept = names(plan)
     assert {case_of(1, t) for t in range(TESTS)} <= set(kept)
@@ -283,10 +283,11 @@ def test_a_drawn_change_runs_everything_and_drawn_cases_run_again(project, monke
     assert {round(c["propensity"], 3) for c in drawn} == {0.5}
 
 
-def test_without_exploration_and_full_runs_it_refuses(project, monkeypatch):
+@pytest.mark.parametrize("executed", [False, None])
+def test_without_exploration_and_full_runs_it_refuses(project, monkeypatch, executed):
     monkeypatch.setenv("TESTOPT_EXPLORE", "0")
     assert project.select("--fraction", "0.1")["promise"]["kind"] == "estimate"
-    _record_selecting_runs(project, 100)
+    _record_selecting_runs(project, 100, executed)
     done = project.run("select", "--fraction", "0.1")
     assert done.code == 2
     assert "nothing would show what that misses" in done.err
@@ -295,14 +296,14 @@ def test_without_exploration_and_full_runs_it_refuses(project, monkeypatch):
     assert project.run("select", "--fraction", "0.1").code == 0
 
 
-def _record_selecting_runs(project: Project, count: int) -> None:
+def _record_selecting_runs(project, count, executed):
     """Record runs in which a case was left out."""
     from testopt.schema import Change, Policy, Result, Run, RunRecord
     from testopt.store import Store
 
     policy = Policy(mode="select", kind="promise").dump()
     left = {"case_id": CASES[1], "probability": 0.1, "rank": 1, "selected": False,
-            "executed": False, "policy": policy}  # fmt: skip
+            "executed": executed, "policy": policy}  # fmt: skip
     store = Store.open(str(project.path / ".testopt"))
     store.append_runs(
         RunRecord(
