@@ -176,8 +176,8 @@ the comparison, the note of a plan names the speaker).
 
 Replayed by `testopt backfill`: past commits as they were, with their source change undone, with one
 small fault in the changed lines. Only variants in which something fails, and less than 60 % of
-all cases, teach. Features are similarities, shares, ranks, distances and sizes within one run; no
-name, path or word of a project is in the model.
+all cases, teach. Features are similarities, shares, ranks and distances within one run; no name,
+path or word of a project is in the model, and no size of cases, files or projects.
 
 {projects}
 
@@ -201,8 +201,8 @@ interval of a bootstrap over commits:
 - Leaving cases out: it orders. A promise needs regressions of the project itself.
 - Probabilities: its figures rank the cases of one run and mean nothing across runs.
 - Sources that git does not hold, and names alone: there the hand-set weights stay.
-- Languages other than Python were not among the data; the features are read from any language,
-  but how well they carry over is not known from this model.
+- Languages other than Python: they were not among the data, and where most test files are in one
+  the hand-set weights stay (`scripts/bench/cold_start.py --mirrors` measures what carries over).
 - Faults here are seeded or undone changes. Failures from configuration, data, timing or other
   machines are not like them.
 """

@@ -29,7 +29,7 @@ from cold_report import Judged, card, judge_project, table
 
 from testopt.backfill import BackfillOptions, backfill
 from testopt.errors import TestoptError
-from testopt.estimators.cold import ColdModel, fit_cold
+from testopt.estimators.cold import LEFT_OUT, ColdModel, fit_cold
 from testopt.features.affinity import NAMES
 from testopt.shipped import pack_shipped
 from testopt.store import Store
@@ -118,7 +118,9 @@ def rows(projects: list[Project]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def fit(projects: list[Project]) -> tuple[ColdModel, str]:
-    return fit_cold(*rows(projects), NAMES, seed=SEED)
+    x, y, weight = rows(projects)
+    kept = [j for j, name in enumerate(NAMES) if name not in LEFT_OUT]
+    return fit_cold(x[:, kept], y, weight, [NAMES[j] for j in kept], seed=SEED)
 
 
 def judge(projects: list[Project]) -> list[Judged]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 KIND: Final = "cold start"
-LANGUAGE: Final = "python"  # in others the hand-set weights did better: see the model card
+LANGUAGE: Final = "python"  # elsewhere nothing shows that it does better than hand-set weights
 MAX_BYTES: Final = 2 << 20  # of all files together
 _FOREST: Final = "forest.npz"
 _MAX_WEIGHT: Final = 1e3

@@ -7,12 +7,12 @@ import pytest
 
 from testopt.bundle import MANIFEST, pack
 from testopt.errors import BundleError
-from testopt.estimators.cold import ColdModel, direction, fit_cold
+from testopt.estimators.cold import LEFT_OUT, ColdModel, direction, fit_cold
 from testopt.estimators.forest import Forest
 from testopt.features.affinity import NAMES
 from testopt.shipped import MAX_BYTES, Shipped, load_shipped, pack_shipped, shipped_folder
 
-ALL = ("prior", "hops", "words_share", "siblings")
+ALL = ("prior", "hops", "words_share", "calls_share")
 
 
 def rows(seed=0, runs=60, cases=40):
@@ -69,7 +69,7 @@ def test_a_change_that_nothing_is_near_to_orders_nothing(fitted):
 def test_directions():
     assert direction("words_share") == 1
     assert direction("words_rank") == direction("hops") == direction("edited") == -1
-    assert direction("document_words") == direction("reach_rank") == 0
+    assert direction("prior") == direction("in_change") == 1
 
 
 def test_the_same_rows_make_the_same_bytes(fitted):
@@ -151,7 +151,7 @@ def test_the_one_that_comes_with_testopt_can_be_used():
     found = load_shipped()
     assert found.trouble == ""
     assert found.projects >= 5
-    assert set(found.model.names) <= set(NAMES)
+    assert set(found.model.names) == set(NAMES) - LEFT_OUT
     files = [path for path in shipped_folder().iterdir() if path.is_file()]
     assert {path.name for path in files} == {MANIFEST, "forest.npz", "forest.txt"}
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES
