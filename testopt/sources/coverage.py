@@ -71,8 +71,8 @@ class CoverageData:
             When there are more than any project has.
         """
         known = self._room(context, file, len(bits))
-        for i, byte in enumerate(bits):
-            known[i] |= byte
+        both = int.from_bytes(known, "little") | int.from_bytes(bits, "little")
+        known[:] = both.to_bytes(len(known), "little")
 
     def add_line(self, context: int, file: int, line: int) -> None:
         """Add one line; as `add`."""
@@ -137,7 +137,10 @@ def _read_database(path: Path, data: CoverageData) -> None:
         with closing(sqlite3.connect(place, uri=True)) as db:
             _restrict(db)
             tables = {
-                row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+                row[0]
+                for row in db.execute(
+                    "SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TABLE%'"
+                )
             }
             if not tables >= _TABLES or not tables & {"line_bits", "arc"}:
                 raise InputFileError(f"{path} is a database, but not one of coverage")

@@ -444,6 +444,8 @@ def test_files_that_cannot_be_read_are_named_and_the_others_kept(unmeasured, mea
         plain: "--cov-context=test",
         database(tmp_path / "other", "CREATE TABLE x (y)"): "not one of coverage",
         database(tmp_path / "view", *TABLES, ENDLESS): "not one of coverage",
+        database(tmp_path / "virtual", *TABLES, "CREATE VIRTUAL TABLE arc USING fts5(fromno)"):
+            "not one of coverage",
         database(tmp_path / "huge", *TABLES, arcs, *rows,
                  "INSERT INTO arc VALUES (1, 1, 1, 99999999999)"): "no line number",
         database(tmp_path / "away", *TABLES, bits, "INSERT INTO file VALUES (1, '/x/y.py')",
