@@ -23,6 +23,7 @@ from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash,
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.snapshot import PATIENCE, Sources, history, register, save_state
 from testopt.track import late_misses
+from testopt.track.kept import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +107,7 @@ def train(
     ranker = FailureRanker(seed=seed)
     ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
     validation = _validated(rows, seen, seed)
-    evidence = _evidence(rows, seen, late.owners, seed)
+    evidence = _evidence(rows, seen, late.owners, _unsettled(store), seed)
     files = _files(ranker, state, seen, evidence)
     standing = _standing(rows, seen, validation)
     manifest = _manifest(store, ranker, seen, validation, seed) | {
@@ -193,7 +194,20 @@ def _standing(rows: Matrix, seen: _Seen, validation: Validation | None) -> Stand
     return rolling_speakers(rows, np.full(len(rows.y), np.nan), NAMES, len(seen.ids))[1]
 
 
-def _evidence(rows: Matrix, seen: _Seen, owners: Mapping[str, Verdict], seed: int) -> Evidence:
+def _unsettled(store: Store) -> frozenset[str]:
+    """Return the runs whose regressions count only when everything has run again."""
+    track = load(store)
+    every = {v.run_id for v in track.verdicts}
+    return frozenset(every - {v.run_id for v in track.settled})
+
+
+def _evidence(
+    rows: Matrix,
+    seen: _Seen,
+    owners: Mapping[str, Verdict],
+    unsettled: frozenset[str],
+    seed: int,
+) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)
     for run, cases in seen.failed_late.items():
@@ -204,7 +218,8 @@ def _evidence(rows: Matrix, seen: _Seen, owners: Mapping[str, Verdict], seed: in
         if run_id in position:
             scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
             found[position[run_id]] = Regression.of(np.array(scores))
-    return Evidence(tuple(found[i] for i in sorted(found))[-KEPT:])
+    known = (found[i] for i in sorted(found) if seen.ids[i] not in unsettled)
+    return Evidence(tuple(known)[-KEPT:])
 
 
 def _files(

@@ -50,6 +50,19 @@ class Track:
     verdicts: tuple[Verdict, ...] = ()
     drift: str = ""
 
+    @property
+    def settled(self) -> tuple[Verdict, ...]:
+        """The verdicts that are evidence for a threshold.
+
+        What a selection finds at once are regressions that were easy to foresee: until everything
+        has run again, and shown the others, they would make a threshold too lax.
+        """
+        whole = max(
+            (p.time for p in self.plans if p.policy.explored or p.policy.mode != "select"),
+            default=-math.inf,
+        )
+        return tuple(v for v in self.verdicts if v.source != "selected" or v.known <= whole)
+
     def since(self, time: float) -> int:
         """Return how many runs came after a time, in seconds since 1970."""
         return sum(at > time for _, at in self.seen)
