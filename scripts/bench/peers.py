@@ -1,11 +1,14 @@
 """Cost and use of the pytest plugin beside others that order or select tests, and who breaks where.
 
     python scripts/bench/peers.py PROJECT [--failing 6] [--python PYTHON] [--no-matrix | --no-runs]
+        [--way WAY ...]
 
 PROJECT is a rebuilt replay project: a folder with `repo` and `results.parquet`. Its last failing
 commits are checked out in turn, each after its passing parent, and the suite is run in every way,
 in a clone of its own, so that each way remembers what it ran itself. "with history" is testopt
-trained on the results of the runs before; the others have nothing to read them with.
+trained on the results of the runs before; the others have nothing to read them with. So is "testopt
+select", which leaves cases out at the usual recall of 0.95, as it would once shadow has shown that
+it may, and without draws.
 
 added      seconds that the way adds to a run: median and quartiles over the runs, and those of
            pytest's own processor time
@@ -13,6 +16,8 @@ APFDc      of the failing runs, in the order that was run, with the durations of
            (Elbaum et al. 2001); cases that were left out count as run last
 first      share of the suite's time until the first failing case has finished
 missed     failing cases that were not run
+caught     failing runs of which at least one failing case was run
+time       share of the suite's time that was run in failing runs: mean and median
 
 The matrix runs a small suite with each option; "ok" is the outcome of each case and the exit code
 of pytest without the way. PYTHON needs pytest-xdist, pytest-testmon and pytest-ranking:
@@ -77,7 +82,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "testmon, all": ("-p", "testmon.pytest_testmon", "--testmon", "--testmon-noselect"),
     "testopt": TESTOPT,
     "testopt with history": TESTOPT,
+    "testopt select": ("-p", "testopt.pytest_plugin", "--testopt=select"),
 }
+TAUGHT = ("testopt with history", "testopt select")
 OPTIONS: tuple[tuple[str, ...], ...] = (
     (),
     ("-p", "no:cacheprovider"),
@@ -113,6 +120,7 @@ class Bench:
 
     python: str
     folder: Path
+    ways: tuple[str, ...] = tuple(WAYS)
     found: dict[str, list[Ran]] = field(default_factory=dict)
 
     def run(self, cwd: Path, *args: str) -> Ran:
@@ -126,6 +134,9 @@ class Bench:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PEERS_LOG": str(log),
             "TESTOPT_ENGINE_TIMEOUT_S": "60",
+            "TESTOPT_PROMOTE": "always",
+            "TESTOPT_EXPLORE": "0",
+            "TESTOPT_REFRESH": "0",
         }
         command = [self.python, "-m", "pytest", "-p", "peers_probe", *args]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -178,29 +189,32 @@ def replay(bench: Bench, project: Path, failing: int) -> None:
     """Run every step in every way, in turns."""
     steps, history = steps_of(pq.read_table(project / "results.parquet"), failing)
     clones = {}
-    for way in WAYS:
+    for way in bench.ways:
         clones[way] = bench.folder / way.replace(" ", "-").strip("-")
         git(project / "repo", "clone", "-q", "--shared", "--no-checkout", ".", str(clones[way]))
         with (clones[way] / ".git/info/exclude").open("a") as ignored:
             ignored.write(".testmondata*\n.testopt/\n.pytest_cache/\n")
-    teach(bench, clones["testopt with history"], history)
+    for way in set(TAUGHT) & set(bench.ways):
+        teach(bench, clones[way], history)
     for number, commit in enumerate(steps, 1):
-        for way, args in WAYS.items():
+        for way in bench.ways:
             git(clones[way], "checkout", "-q", "-f", commit)
-            bench.found.setdefault(way, []).append(bench.run(clones[way], "-q", *args))
+            bench.found.setdefault(way, []).append(bench.run(clones[way], "-q", *WAYS[way]))
         print(f"{number}/{len(steps)}", end="\r", file=sys.stderr, flush=True)
 
 
-def quality(plain: Ran, ran: Ran) -> tuple[float, float, int]:
-    """Return APFDc, the share of time until the first failure, and failing cases not run."""
+def quality(plain: Ran, ran: Ran) -> tuple[float, float, float, int, bool]:
+    """Return APFDc, the shares of time until the first failure and of all, and what was missed."""
     seconds = {case: max(s, 1e-4) for case, _, s in plain.rows}
     bad = {case for case, outcome, _ in plain.rows if outcome == "failed"}
     order = [case for case, *_ in ran.rows if case in seconds]
     left = [case for case in seconds if case not in set(order)]
     failed = np.array([case in bad for case in order + left])
     cost = np.array([seconds[case] for case in order + left])
-    missed = len(bad & set(left))
-    return apfdc(failed, cost), first_failure(failed, cost) / float(cost.sum()), missed
+    whole, out = float(cost.sum()), sum(seconds[case] for case in left)
+    missed = bad & set(left)
+    first = first_failure(failed, cost) / whole
+    return apfdc(failed, cost), first, 1.0 - out / whole, len(missed), missed != bad
 
 
 def show_runs(bench: Bench) -> None:
@@ -208,16 +222,20 @@ def show_runs(bench: Bench) -> None:
     bad = [n for n, ran in enumerate(plain) if any(o == "failed" for _, o, _ in ran.rows)]
     seconds = statistics.median(ran.clock for ran in plain)
     print(f"{len(plain)} runs, {len(bad)} of them failing; a plain one takes {seconds:.2f} s\n")
-    print(f"{'':22}{'added s':>24}{'processor s':>24}{'APFDc':>8}{'first':>8}{'missed':>8}")
+    names = "".join(f"{name:>8}" for name in ("APFDc", "first", "missed", "caught"))
+    print(f"{'':22}{'added s':>24}{'processor s':>24}{names}{'time':>16}")
     for way, runs in bench.found.items():
         scores = [quality(plain[n], runs[n]) for n in bad]
         cells = [
             spread([getattr(a, name) - getattr(b, name) for a, b in zip(runs, plain, strict=True)])
             for name in ("clock", "processor")
         ]
-        means = [statistics.mean(column) for column in list(zip(*scores, strict=True))[:2]]
-        missed = sum(score[2] for score in scores)
-        print(f"{way:22}{cells[0]:>24}{cells[1]:>24}{means[0]:>8.3f}{means[1]:>8.3f}{missed:>8}")
+        order, first, share, missed, caught = zip(*scores, strict=True)
+        time = f"{statistics.mean(share):.1%} {statistics.median(share):.1%}"
+        print(
+            f"{way:22}{cells[0]:>24}{cells[1]:>24}{statistics.mean(order):>8.3f}"
+            f"{statistics.mean(first):>8.3f}{sum(missed):>8}{sum(caught):>8}{time:>16}"
+        )
 
 
 def spread(values: list[float]) -> str:
@@ -238,7 +256,7 @@ def verdict(plain: Ran, ran: Ran, options: tuple[str, ...]) -> str:
 
 def matrix(bench: Bench) -> None:
     """Run the small suite with every option in every way."""
-    ways = {way: args for way, args in WAYS.items() if way != "testopt with history"}
+    ways = {way: args for way, args in WAYS.items() if way not in TAUGHT}
     folders = {}
     for way, args in ways.items():
         folder = folders[way] = bench.folder / f"matrix-{len(folders)}"
@@ -262,11 +280,19 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("--failing", type=int, default=6, help="failing commits (default: 6)")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the peers")
+    parser.add_argument(
+        "--way",
+        action="append",
+        choices=tuple(WAYS),
+        help="of the runs, beside pytest; default: all",
+    )
     parser.add_argument("--no-matrix", action="store_true")
     parser.add_argument("--no-runs", action="store_true")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        bench = Bench(args.python, Path(name))
+    # the engine may still keep its caches when pytest has ended
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        chosen = tuple(way for way in WAYS if not args.way or way in {"pytest", *args.way})
+        bench = Bench(args.python, Path(name), chosen)
         (bench.folder / "peers_probe.py").write_text(PROBE)
         print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, {args.project.name}")
         if not args.no_runs:

@@ -203,6 +203,18 @@ def test_the_real_engine_leaves_out_and_says_why(project):
     assert "testopt: left out:" in done.stdout
 
 
+def test_a_promise_is_said_and_recorded(project):
+    done = project.run("--testopt=select", "--testopt-recall=0.8", **EARNED)
+    assert "testopt: promise: recall of 0.8 promised by " in done.stdout
+    rows = rows_of(project)
+    policy = Policy.parse(rows[0]["policy"])
+    assert (policy.mode, policy.kind, policy.recall) == ("select", "promise", 0.8)
+    runs = {row["case_id"] for row in rows if row["executed"]}
+    assert "test_it.py::test_7" in runs
+    assert len(runs) < 10
+    assert f"{len(runs)} passed, {20 - len(runs)} deselected" in done.stdout
+
+
 def test_workers_of_the_real_engine_leave_out_the_same(project):
     pytest.importorskip("xdist")
     executed = []
