@@ -48,7 +48,8 @@ def _planner(config: pytest.Config, run: Run) -> Planner | Distributor | None:
     if why:
         note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
         return None
-    if dist != "no" and config.getoption("tx", None):
+    alone = getattr(config.option, "collectonly", False)  # xdist then starts no worker
+    if dist != "no" and config.getoption("tx", None) and not alone:
         return Distributor(config, run)
     return Planner(config, run)
 

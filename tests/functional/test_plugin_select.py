@@ -98,6 +98,8 @@ def test_what_would_run_is_listed_and_not_recorded(pytester, run):
     listed = [line for line in result.outlines if "::" in line]
     assert listed == ["test_it.py::test_4", "test_it.py::test_2"]
     assert [r["op"] for r in result.requests] == ["start", "plan"]
+    with_workers = run("--collect-only", "-qq", "-n", "2")
+    assert [line for line in with_workers.outlines if "::" in line] == listed
 
 
 def test_other_ways_to_choose_go_before_and_after(pytester, run):

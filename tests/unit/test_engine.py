@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.engine import Engine
+from testopt.engine import PROTOCOL, Engine
 from testopt.engine.results import results_of
 from testopt.engine.serving import serve
 from testopt.engine.workplace import Names
@@ -130,3 +130,49 @@ def test_a_start_brings_in_no_heavy_library(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def started(real, monkeypatch):
+    """An engine that has looked around in a repository whose store knows three cases."""
+    monkeypatch.setattr("testopt.store.light.leave_pandas_out", lambda: None)
+    real.learn()
+    engine = Engine()
+    request = {"op": "start", "protocol": PROTOCOL, "mode": "rank", "root": str(real.path)}
+    assert engine.handle(request) is None
+    return engine
+
+
+def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(started, monkeypatch):
+    made = []
+    plan_for = Engine._plan_for
+
+    def counted(engine, place, cases, required=()):
+        made.append(list(cases))
+        return plan_for(engine, place, cases, required)
+
+    monkeypatch.setattr(Engine, "_plan_for", counted)
+    known = [f"test_it.py::test_{n}" for n in (1, 2, 3)]
+    started.foresee()
+    started.foresee()
+    assert made == [known]
+    same = started.handle({"op": "plan", "ids": known[::-1]})
+    assert made == [known]
+    other = started.handle({"op": "plan", "ids": [*known, "test_it.py::test_new"]})
+    assert len(made) == 2
+    # in the order of the ids; the second case is the one that has failed
+    assert same["rank"].index(0) == other["rank"].index(0) == 1
+    assert len(other["rank"]) == 4
+
+
+def test_a_guess_that_is_not_asked_for_is_no_plan(started):
+    started.foresee()
+    started.handle({"op": "results", "rows": [["test_it.py::test_1", "passed", 0.1, None, ""]]})
+    answer = started.handle({"op": "end", "complete": True, "mode": "rank", "fell_back": ""})
+    assert answer == {"re": "end", "note": "1 results recorded in .testopt"}
+    store = started._recorded[0]
+    assert store.read("predictions").num_rows == 0
+    # what the next plan reads is made when nobody waits
+    assert store.list_blobs("state/") == []
+    started.tidy()
+    assert any(name.startswith("state/features-") for name in store.list_blobs("state/"))
