@@ -206,9 +206,10 @@ class ImportGraph:
         known = np.array(sorted({ANYTHING, *map(number, tokens)}), np.uint32)
         found = {p for p, vs in self._modules.items() if any(_names(f, known, path) for f in vs)}
         beside = set(self._inside("/".join(folders)))
-        if not found and not (_is_document(path) and not beside):
-            return None
-        return found | beside
+        if found:
+            return found | beside
+        # at the top there is always a README beside a script
+        return set() if _is_document(path) and not (folders and beside) else None
 
     def used_by_name(self, function: str, paths: Collection[str]) -> bool:
         """Tell whether code or literals of some files have the name of a function."""

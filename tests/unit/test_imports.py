@@ -170,10 +170,15 @@ def test_files_that_start_processes(text, path, expected):
         ("", "docs/README.md", set()),
         ("", "docs/page.rst", set()),
         ("", "docs/page.txt", None),
+        ("", "README.md", set()),
+        ("", "LICENSE", set()),
+        ("open('README.md')", "README.md", {"a.py", "b.py"}),
+        ("", "pkg/notes.md", None),
     ],
 )
 def test_who_may_read_a_file(text, data, expected):
-    assert graph({"a.py": text, "b.py": "", data: ""}).readers(data) == expected
+    files = {"a.py": text, "b.py": "", "pkg/c.py": "", data: ""}
+    assert graph(files).readers(data) == expected
 
 
 def test_plugins_of_the_project_run_in_every_case():
