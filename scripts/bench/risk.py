@@ -30,7 +30,7 @@ from risk_candidates import from_patches, from_store
 from sklearn.metrics import roc_auc_score
 
 from testopt import ChangeRiskClassifier
-from testopt.assess.model import frame_of, labelled, measure_history
+from testopt.assess.model import defects, frame_of, labelled, measure_history
 from testopt.errors import TestoptError
 from testopt.estimators.metrics import expected_calibration_error
 from testopt.features.jit import METRICS
@@ -78,14 +78,19 @@ def gain(y: np.ndarray, p: np.ndarray, rival: np.ndarray) -> tuple[float, float]
     return float(low), float(high)
 
 
-def split(frame: pd.DataFrame, y: np.ndarray) -> dict[str, float] | None:
-    """Return the figures of the youngest fifth by a model of the rest; None for one class."""
+def split(
+    frame: pd.DataFrame, y: np.ndarray, known: np.ndarray | None = None
+) -> dict[str, float] | None:
+    """Return the figures of the youngest fifth by a model of the rest; None for one class.
+
+    `known` are the labels to learn from, where they are not those to judge by.
+    """
     cut = int(len(y) * TRAIN)
     test, truth = frame.iloc[cut:], y[cut:]
     if not 0 < truth.sum() < len(truth):
         return None
     since = time.perf_counter()
-    model = ChangeRiskClassifier().fit(frame.iloc[:cut], y[:cut])
+    model = ChangeRiskClassifier().fit(frame.iloc[:cut], (y if known is None else known)[:cut])
     seconds = time.perf_counter() - since
     p = model.predict_proba(test)[:, 1]
     added = test["la"].to_numpy()
@@ -154,6 +159,14 @@ def full_run(repo: Path, store: Path) -> None:
         print(f"{name:34}" + "".join(f"{v:11.1f}" for v in values), flush=True)
 
 
+def known_then(store: Store, shas: list[str], when: float) -> np.ndarray:
+    """Return the labels that rest on fixes made until a time, in seconds since 1970."""
+    labels = store.read("labels")
+    early = (labels.to_pandas()["time"] <= pd.Timestamp(when, unit="s", tz="UTC")).to_numpy()
+    guilty = defects(labels.filter(early))
+    return np.array([sha in guilty for sha in shas])
+
+
 def repository(repo: Path, store: Store, *, candidates: bool) -> None:
     measured = measure_history(store, {})
     y = labelled(store, measured.shas)
@@ -162,6 +175,8 @@ def repository(repo: Path, store: Store, *, candidates: bool) -> None:
 
     def tables() -> Iterator[tuple[str, dict[str, float] | None]]:
         yield "all", split(frame, y)
+        then = measured.facts[int(len(y) * TRAIN) - 1].time
+        yield "labels known at the split", split(frame, y, known_then(store, measured.shas, then))
         yield "the 14 and the date", split(frame.drop(columns=list(RICHER)), y)
         yield "without lines of the program", split(frame.drop(columns=SOURCE), y)
         for name in RICHER[:4]:
