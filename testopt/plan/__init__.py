@@ -91,26 +91,38 @@ def plan(
         return original(unique, change, known.trouble or "there is no history yet", selection)
     run = Run("", here.began, here.job, change.head, change.base, here.branch)
     view = _view(known, Query(run, unique, change.files, text))
-    policy, note = _policy(known), _note(known, view, sources, change)
+    note = _note(known, view, sources, change)
+    made = Plan((), change, _policy(known), note, steps=view.steps)
     if selection is None:
-        return Plan(_planned(view), change, policy, note, steps=view.steps)
+        return replace(made, cases=_planned(view))
+    return _selecting(known, view, made, selection=selection, store=store, rules=rules)
+
+
+def _selecting(
+    known: _Known,
+    view: _View,
+    made: Plan,
+    *,
+    selection: Selection,
+    store: Store | None,
+    rules: Rules | None,
+) -> Plan:
+    """Return a plan with what it leaves out."""
     from testopt.plan.trust import check_learning, trusted
 
+    stands = ""
     if store is not None and rules is not None:
         selection, stands = trusted(selection, store, rules, known.bundle)
-        note = "; ".join(filter(None, [note, stands]))
-    choice = _chosen(known, view, change, selection, store)
+    choice = _chosen(known, view, made.change, selection, store)
     check_learning(choice, selection, store)
-    return Plan(
-        _planned(view, choice),
-        change,
-        policy,
-        note,
+    return replace(
+        made,
+        cases=_planned(view, choice),
+        note="; ".join(filter(None, [made.note, stands])),
         promise=choice.promise,
         mode="shadow" if selection.shadow else "select",
         explored=choice.explored,
         shadow=selection.shadow,
-        steps=view.steps,
     )
 
 
