@@ -303,6 +303,18 @@ def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
     assert [v.missed for v in story.kept_equals_rebuilt().verdicts] == [True, False]
 
 
+def test_run_by_run_gives_what_all_at_once_gives(story):
+    rng = np.random.default_rng(3)
+    for n in range(12):
+        policy = (SHADOW, SELECT, EXPLORED, None)[rng.integers(4)]
+        shares = [0.4, 0.1, 0.05, 0.05, 0.4] if policy == SELECT else [0.5, 0.1, 0.25, 0.15, 0.0]
+        marks = rng.choice(list("pfPF-"), len(CASES), p=shares)
+        story.run("".join(marks), policy, branch="main" if n % 3 else "other")
+        story.settle()
+    verdicts = story.kept_equals_rebuilt().verdicts
+    assert {v.source for v in verdicts} >= {"shadow", "explored"}
+
+
 def test_a_stale_bundle_is_said(story):
     story.run("pppp")
     kept = story.standing()[1]
