@@ -104,6 +104,14 @@ CI_VARIABLES = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def order_of_files():
+    """Keep a plugin that is installed for some tests from shuffling the suites that others run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
+        yield
+
+
 @pytest.fixture
 def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the surrounding CI job, and settings of testopt, from what is under test."""
