@@ -36,7 +36,8 @@ def test_active_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("coverage", "run", "-m", "pytest"),
     ],
 )
-def test_pytest_is_seen(words: tuple[str, ...]) -> None:
+def test_pytest_is_seen(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     command = Command(words)
     assert command.is_pytest
     arguments = command.arguments(PLACES)
