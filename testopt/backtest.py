@@ -170,17 +170,22 @@ def backtest(
     first = int(len(past.runs) * warm_up)
     report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
     table = _table(past, scores, ranks)
+    done = Backtest(report, table)
     if asked is None:
-        return Backtest(report, table)
-    runs = _selectable(past, scores, speakers)
+        return done
+    return _tried(done, _selectable(past, scores, speakers), asked, first=first)
+
+
+def _tried(done: Backtest, runs: list[Judged], asked: Asked, *, first: int) -> Backtest:
+    """Return the backtest with the selections that were asked for."""
     kept, chosen = [], []
     for recall, by_case in asked.promises:
         promises = rolling_promises(runs, recall, by_case=by_case)
         kept.append(promise_report(runs, promises, first=first, by_case=by_case))
         chosen.append([r.selected(q.threshold) for r, q in zip(runs, promises, strict=True)])
     curve = recall_curve(runs[first:], asked.fractions, asked.budgets)
-    report = replace(report, promises=tuple(kept), curve=tuple(curve))
-    return Backtest(report, _with_selections(table, asked, chosen))
+    report = replace(done.report, promises=tuple(kept), curve=tuple(curve))
+    return Backtest(report, _with_selections(done.predictions, asked, chosen))
 
 
 def _selectable(

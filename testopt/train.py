@@ -91,15 +91,13 @@ def train(
     """
     at = store.version("runs")
     runs = store.read("runs", columns=["run_id", "time", "cases"])
-    total = int(np.sum(runs["cases"].to_numpy())) if runs.num_rows else 0
     if not runs.num_rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    share = min(1.0, MAX_ROWS / max(int(np.sum(runs["cases"].to_numpy())), 1))
     late = late_misses(store, until=as_of)
     state, seen = FeatureState(), _Seen(late.found)
-    share = min(1.0, MAX_ROWS / max(total, 1))
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
-    past = history(store, until=as_of, sources=sources)
-    frames = seen.watch(past, runs.num_rows, progress)
+    frames = seen.watch(history(store, until=as_of, sources=sources), runs.num_rows, progress)
     rows = matrix(frames, state, share=share, seed=seed)
     if sources is not None:
         sources.keep()
@@ -107,11 +105,9 @@ def train(
     ranker = FailureRanker(seed=seed)
     ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
     validation = _validated(rows, seen, seed)
-    evidence = _evidence(rows, seen, late.owners, _unsettled(store), seed)
-    files = _files(ranker, state, seen, evidence)
-    standing = _standing(rows, seen, validation)
+    files = _files(ranker, state, seen, _evidence(store, rows, seen, late.owners, seed))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
-        "experts": standing.as_dict(),
+        "experts": _standing(rows, seen, validation).as_dict(),
         "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
     }
     name = register(store, pack(manifest, files))
@@ -194,19 +190,8 @@ def _standing(rows: Matrix, seen: _Seen, validation: Validation | None) -> Stand
     return rolling_speakers(rows, np.full(len(rows.y), np.nan), NAMES, len(seen.ids))[1]
 
 
-def _unsettled(store: Store) -> frozenset[str]:
-    """Return the runs whose regressions count only when everything has run again."""
-    track = load(store)
-    every = {v.run_id for v in track.verdicts}
-    return frozenset(every - {v.run_id for v in track.settled})
-
-
 def _evidence(
-    rows: Matrix,
-    seen: _Seen,
-    owners: Mapping[str, Verdict],
-    unsettled: frozenset[str],
-    seed: int,
+    store: Store, rows: Matrix, seen: _Seen, owners: Mapping[str, Verdict], seed: int
 ) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)
@@ -218,6 +203,8 @@ def _evidence(
         if run_id in position:
             scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
             found[position[run_id]] = Regression.of(np.array(scores))
+    track = load(store)
+    unsettled = {v.run_id for v in track.verdicts} - {v.run_id for v in track.settled}
     known = (found[i] for i in sorted(found) if seen.ids[i] not in unsettled)
     return Evidence(tuple(known)[-KEPT:])
 
