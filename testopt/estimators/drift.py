@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOWS: Final = (10, 20, 40, 80)  # newest runs that are compared with those before
+BINS: Final = 12
 LARGE_PSI: Final = 0.25  # "a major shift" (Siddiqi 2006)
 LEVEL: Final = 0.01
 _PERMUTATIONS: Final = 999
@@ -24,15 +25,15 @@ _EMPTY: Final = 1e-4  # share of a bin that holds nothing
 
 
 def log_odds_histogram(p: NDArray[Any]) -> NDArray[np.int64]:
-    """Count probabilities in bins of equal width in log-odds, shape (12,).
+    """Count probabilities in bins of equal width in log-odds, shape (``BINS``,).
 
     Parameters
     ----------
     p : ndarray, shape (n,)
         Probabilities.
     """
-    edges = 1.0 / (1.0 + np.exp(-np.arange(-10.0, 1.0)))
-    return np.bincount(np.searchsorted(edges, p), minlength=len(edges) + 1)
+    edges = 1.0 / (1.0 + np.exp(-np.arange(2.0 - BINS, 1.0)))
+    return np.bincount(np.searchsorted(edges, p), minlength=BINS)
 
 
 def stability_index(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:

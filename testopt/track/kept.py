@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from testopt.estimators.drift import BINS
 from testopt.estimators.promotion import Verdict
 from testopt.schema import Policy
 from testopt.track.tables import LoggedPlan
@@ -23,6 +24,7 @@ _SEEN: Final = 1000
 _PLANS: Final = 200
 _VERDICTS: Final = 2000
 _SCORES: Final = 16
+_MOST_CASES: Final = 1 << 31
 _SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
 
 
@@ -75,7 +77,7 @@ def load(store: Store) -> Track:
         return Track()
     try:
         return _parse(json.loads(data))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Track()  # a cache: it is made again from the tables
 
 
@@ -119,13 +121,16 @@ def _parse(document: Mapping[str, Any]) -> Track:
 
 
 def _plan(row: Mapping[str, Any]) -> LoggedPlan:
+    histogram = tuple(int(n) for n in row["histogram"])
+    if len(histogram) != BINS or not all(0 <= n < _MOST_CASES for n in histogram):
+        raise ValueError("a histogram is damaged")
     return LoggedPlan(
         str(row["run_id"]),
         _time(row["time"]),
         Policy.parse(row["policy"]),
         int(row["cases"]),
         int(row["selected"]),
-        tuple(int(n) for n in row["histogram"]),
+        histogram,
     )
 
 

@@ -278,8 +278,23 @@ def test_without_a_plan_there_is_nothing_to_say(story):
         story.report()
 
 
+PLAN = '{"run_id": "r", "time": 1, "policy": "{}", "cases": 1, "selected": 1, "histogram": [1]}'
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"format": 9}', b'{"format": 1, "seen": 3}', b"\xff\xfe"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"format": 9}',
+        b'{"format": 1, "seen": 3}',
+        b'{"format": 1, "seen": [], "first": 1e999, "plans": [], "verdicts": [], "drift": ""}',
+        b'{"format": 1, "seen": [], "first": 1, "plans": [%s], "verdicts": [], "drift": ""}'
+        % PLAN.encode(),
+    ],
 )
 def test_a_damaged_record_is_made_again(story, content):
     for marks in ("ppPP", "ppPF"):
