@@ -102,8 +102,7 @@ def train(
     if sources is not None:
         sources.keep()
     _check(rows, seen)
-    ranker = FailureRanker(seed=seed)
-    ranker.fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
+    ranker = FailureRanker(seed=seed).fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
     validation = _validated(rows, seen, seed)
     files = _files(ranker, state, seen, _evidence(store, rows, seen, late.owners, seed))
     manifest = _manifest(store, ranker, seen, validation, seed) | {

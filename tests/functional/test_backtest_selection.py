@@ -78,3 +78,26 @@ def test_the_bundle_keeps_past_regressions(store, testopt):
     assert len(evidence.regressions) == promise["every"]["regressions"] > 20
     assert not any(r.seeded for r in evidence.regressions)
     assert all(0.0 < score <= 1.0 for r in evidence.regressions for score in r.scores)
+
+
+def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt, monkeypatch):
+    from testopt import train
+    from testopt.estimators.promotion import Verdict
+    from testopt.snapshot import current_bundle
+    from testopt.store import Store
+    from testopt.track import LateMisses
+
+    def evidence():
+        assert testopt(*store, "train").code == 0
+        return current_bundle(Store.open(str(store[-1]))).evidence.regressions
+
+    before = evidence()
+    # case 11 fails in run 3 of every 9, and there alone in run 111
+    found = frozenset({("run 111", Suite.cases[11])})
+    cause = Verdict("run 110", 0.0, missed=True, scores=(0.123,), source="late")
+    late = LateMisses(found, {"run 110": cause})
+    monkeypatch.setattr(train, "late_misses", lambda *_, **__: late)
+    after = evidence()
+    assert len(after) == len(before)
+    changed = [b.scores for a, b in zip(before, after, strict=True) if a != b]
+    assert changed == [(0.123,)]
