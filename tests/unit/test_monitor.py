@@ -7,12 +7,13 @@ import pytest
 
 from testopt import track
 from testopt.errors import EmptyStoreError, SettingsError
-from testopt.estimators.promotion import Rules
+from testopt.estimators.promotion import Rules, Verdict
 from testopt.estimators.threshold import wilson
 from testopt.monitor import monitor
 from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
 from testopt.settings import Settings
 from testopt.store import Store
+from testopt.track.tables import LoggedPlan
 
 CASES = ("test_a.py::test_1", "test_b.py::test_2", "test_c.py::test_3", "test_d.py::test_4")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -338,6 +339,24 @@ def test_a_stale_bundle_is_said(story):
     assert track.stale_of(kept, START) == ""
     assert track.stale_of(many, None) == ""
     assert f"{track.STALE_RUNS + 1} runs have come" in track.stale_of(many, first)
+
+
+def test_drift_is_looked_for_among_the_plans_of_one_bundle():
+    low, high = (100, *[0] * 11), (0, 0, 0, 0, 100, *[0] * 7)
+
+    def plan(n, histogram, bundle):
+        return LoggedPlan(f"run {n}", float(n), Policy(bundle=bundle), 100, 9, histogram)
+
+    moved = [plan(n, high if n >= 30 else low, "b1") for n in range(40)]
+    assert "probabilities of the last 10 plans have shifted" in track.drift_of(
+        track.Track(plans=tuple(moved))
+    )
+    trained = [plan(n, high if n >= 30 else low, f"b{n // 30}") for n in range(60)]
+    assert track.drift_of(track.Track(plans=tuple(trained))) == ""
+    worse = [Verdict(f"run {n}", float(n), n >= 30) for n in range(40)]
+    assert "missed more often among the last 10" in track.drift_of(
+        track.Track(verdicts=tuple(worse))
+    )
 
 
 @pytest.mark.parametrize(
