@@ -31,7 +31,9 @@ def parse_duration(text: str) -> float:
 
 
 def readable(seconds: float) -> str:
-    """Return a duration such as ``0.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    """Return a duration such as ``40 ms``, ``2.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    if 0.0 < seconds < 0.9995:  # noqa: PLR2004 - three digits
+        return f"{seconds * 1e3:.0f} ms"
     if seconds < 9.95:  # noqa: PLR2004 - one digit behind the point is of use
         return f"{seconds:.1f} s"
     for size, name, small, part in _WORDS:

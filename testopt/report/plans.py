@@ -25,11 +25,12 @@ def summary(plan: Plan) -> list[str]:
     left = [case for case in plan.cases if not case.runs]
     seconds, total = (sum(case.cost_s for case in part) for part in (runs, plan.cases))
     share = f" ({seconds / total:.1%})" if total > 0 else ""
+    whole = all(case.selected for case in plan.cases)
     size = f"{len(runs):,} of {len(plan.cases):,} cases run"
     lines = [
         f"{size}: {readable(seconds)} of {readable(total)}{share}",
         promise_line(plan),
-        *_sums("run", (_why_run(plan, case) for case in runs)),
+        *_sums("run", (_why_run(plan, case, whole=whole) for case in runs)),
         *_sums("left out", (case.reason for case in left)),
     ]
     return [line for line in lines if line]
@@ -46,8 +47,8 @@ def promise_line(plan: Plan) -> str:
     return f"{kind}{promise.why}{drawn}{shadow}"
 
 
-def _why_run(plan: Plan, case: PlannedCase) -> str:
-    """Return the kind of reason for which a case runs."""
+def _why_run(plan: Plan, case: PlannedCase, *, whole: bool) -> str:
+    """Return the kind of reason for which a case runs; `whole`: the plan leaves none out."""
     threshold = plan.promise.threshold if plan.promise else None
     if case.must_run:
         return case.reason.partition("; ")[0]
@@ -57,7 +58,7 @@ def _why_run(plan: Plan, case: PlannedCase) -> str:
         return "drawn, to measure the recall" if plan.explored else "drawn, to go on learning"
     if threshold is not None and case.score >= threshold:
         return f"a score of at least {threshold:.4g}"
-    return "nothing says that it may be left out"
+    return "everything runs" if whole else case.reason.partition("; ")[0]
 
 
 def _sums(title: str, said: Iterable[str]) -> list[str]:

@@ -177,6 +177,7 @@ def test_the_text_says_what_runs_what_is_promised_and_why(project):
 
 def test_without_a_bundle_everything_runs_and_it_is_said(project):
     shutil.rmtree(project.path / ".testopt" / "models")
+    assert "       32  everything runs" in project.run("select").out
     plan = project.select()
     assert len(names(plan)) == len(CASES)
     assert "needs 19 past regressions, and there are 0: 19 more" in plan["promise"]["why"]
