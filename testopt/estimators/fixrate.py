@@ -36,6 +36,7 @@ class FixRate:
             Fixes in the window after.
         """
         from sklearn.linear_model import LogisticRegression, PoissonRegressor
+        from threadpoolctl import threadpool_limits
 
         logs = np.log1p(x)
         self._centre, scale = logs.mean(axis=0), logs.std(axis=0)
@@ -43,9 +44,10 @@ class FixRate:
         self.mean_ = float(np.mean(y))
         self._model = PoissonRegressor(alpha=_RIDGE, max_iter=500)
         scaled, any_fix = (logs - self._centre) / self._scale, np.asarray(y) > 0
-        self._model.fit(scaled, y)
         both = 0 < int(any_fix.sum()) < len(any_fix)
-        self._any = LogisticRegression(max_iter=500).fit(scaled, any_fix) if both else None
+        with threadpool_limits(1):  # so small that further threads only wait for each other
+            self._model.fit(scaled, y)
+            self._any = LogisticRegression(max_iter=500).fit(scaled, any_fix) if both else None
         # Far outside the training data the exponential runs away; no file beats the worst seen.
         self._most = float(np.max(y)) * 2.0
         return self

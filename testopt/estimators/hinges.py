@@ -44,6 +44,7 @@ class Hinges:
     ) -> Hinges:
         """Fit on a matrix of shape (n, k) with NaN where unknown."""
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         filled = np.where(np.isnan(x), np.nan, x)
         empty = np.isnan(filled).all(axis=0)
@@ -54,7 +55,8 @@ class Hinges:
         mean, scale = pieces.mean(axis=0), pieces.std(axis=0)
         scale[scale < 1e-9] = np.inf  # noqa: PLR2004 - a constant piece says nothing
         model = LogisticRegression(C=_C, max_iter=500)
-        model.fit((pieces - mean) / scale, y, sample_weight=weight)
+        with threadpool_limits(1):  # on a busy machine more threads wait for each other
+            model.fit((pieces - mean) / scale, y, sample_weight=weight)
         return cls(knots, mean, scale, model.coef_[0], float(model.intercept_[0]))
 
     def parts(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
