@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.bundle import dump_arrays, load_arrays
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.features.bodies import function_spans, touch_of
-from testopt.features.cases import split_case
 from testopt.features.impact import Evidence, Impact, Touch, Trace, affected
 from testopt.features.imports import ImportGraph
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, digest
@@ -161,14 +160,14 @@ class _Gathered:
         configuration = {p: self.after[p] for p in _CONFIGURATION if p in self.after}
         plugins = plugins_of(self._texts(configuration.values()))
         graph = ImportGraph(versions, files, plugins)
-        return Evidence(graph, home, **self._coverage(cases))
+        return Evidence(graph, home, **self._coverage(cases, locator))
 
-    def _coverage(self, cases: Sequence[str]) -> dict[str, Any]:
+    def _coverage(self, cases: Sequence[str], locator: Locator) -> dict[str, Any]:
         """Return the fields of `Evidence` that coverage fills."""
         if self._elsewhere or self._store is None or self._store.version("links") < 0:
             return {}
-        latest = _latest(self._store, cases)
-        counted = Counter(commit for commit, _ in latest.values())
+        named, latest = measured_as(self._store, cases, locator)
+        counted = Counter(commit for commit, _ in latest.values() if commit)
         trees: dict[str, dict[str, str]] = {}
         since: dict[str, tuple[Touch, ...]] = {}
         for commit, _ in counted.most_common(_COMMITS):
@@ -182,9 +181,9 @@ class _Gathered:
         if paths:
             ran.read(self._store, paths)
         traces = {
-            case: Trace(commit, frozenset(ran.of_case[key]))
-            for case in cases
-            if (key := _measured_as(case, latest)) and (commit := latest[key][0]) in since
+            case: Trace(latest[name][0], frozenset(ran.of_case[name]))
+            for case, name in named.items()
+            if latest[name][0] in since
         }
         return {"traces": traces, "since": since, **ran.common()}
 
@@ -206,24 +205,49 @@ def _is_python(path: str) -> bool:
     return path.endswith(".py")
 
 
-Latest = dict[str, tuple[str, Any]]  # case -> commit and moment of its latest measurement
+Latest = dict[str, tuple[str, Any]]  # measured id -> commit and moment of its latest links
 
 
-def _latest(store: Store, cases: Sequence[str]) -> Latest:
-    """Return when the cases were measured last, leaving out those of unknown commits."""
-    wanted = {*cases, *(split_case(case)[0] for case in cases)}
+def measured_as(
+    store: Store, cases: Sequence[str], locator: Locator
+) -> tuple[dict[str, str], Latest]:
+    """Find the coverage of cases, however the data and the runner spell their ids.
+
+    Parameters
+    ----------
+    store : Store
+    cases : sequence of str
+        Case ids.
+    locator : Locator
+        Of the tree: ids of one function of one file mean the same.
+
+    Returns
+    -------
+    dict of str to str
+        Case -> id in the links: with its parameters, else that of its function. Cases that were
+        not measured are left out.
+    Latest
+        Of these ids.
+    """
+    keys = {case: _key(case, locator) for case in cases}
+    wanted = {key for case in cases for key in (keys[case], keys[case][:2])}
     rows = store.read("links", columns=["case_id", "commit", "seen"], where=[("path", "=", "")])
-    found: Latest = {}
+    found: dict[tuple[str, ...], str] = {}
+    latest: Latest = {}
     for case, commit, seen in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
-        if case in wanted and (case not in found or seen > found[case][1]):
-            found[case] = (commit or "", seen)
-    return {case: known for case, known in found.items() if known[0]}
+        key = keys[case] if case in keys else _key(case, locator)
+        if key in wanted and (key not in found or seen > latest[found[key]][1]):
+            found[key] = case
+            latest[case] = commit or "", seen
+    named = {case: found.get(key) or found.get(key[:2]) for case, key in keys.items()}
+    return {case: name for case, name in named.items() if name}, latest
 
 
-def _measured_as(case: str, latest: Latest) -> str:
-    """Return the id under which a case was measured: its own, or that of its function."""
-    function = split_case(case)[0]
-    return case if case in latest else function if function in latest else ""
+def _key(case: str, locator: Locator) -> tuple[str, ...]:
+    """Return file, function and parameters of a case; without parameters file and function."""
+    place = locator.find(case)
+    inside = case.partition("[")[2]
+    return (*place, inside) if inside else place
 
 
 class _Ran:

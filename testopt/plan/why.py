@@ -10,12 +10,12 @@ import numpy as np
 
 from testopt.errors import RepositoryError, StoreError, UnknownCaseError
 from testopt.estimators.contributions import contributions
-from testopt.features.cases import split_case
 from testopt.features.families import families
 from testopt.features.frames import Query
 from testopt.features.links import Links, links_features
 from testopt.features.nearness import Nearness, nearest_files
 from testopt.features.pipeline import NAMES
+from testopt.impact import measured_as
 from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
 from testopt.schema import Run
@@ -23,6 +23,7 @@ from testopt.sources.blobs import read_tree
 from testopt.sources.coverage import lines_of
 from testopt.sources.git import run_git
 from testopt.sources.hunks import OPTIONS, patches
+from testopt.sources.locate import Locator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,8 +209,9 @@ def _contributions(
 def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
     """Return the files that a case ran when it was measured last."""
     columns = ["path", "lines", "commit", "seen"]
-    ids = [case, split_case(case)[0]]  # it may have been measured with others of its function
-    rows = store.read("links", columns=columns, where=[("case_id", "in", ids)]).to_pylist()
+    named, _ = measured_as(store, [case], _locator(here))
+    where = [("case_id", "=", named.get(case, case))]
+    rows = store.read("links", columns=columns, where=where).to_pylist()
     latest = max((row["seen"] for row in rows), default=None)
     rows = [row for row in rows if row["seen"] == latest and row["path"]]
     ran = {row["path"]: frozenset(lines_of(row["lines"])) for row in rows}
@@ -223,6 +225,13 @@ def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
             share = float(links_features(query, Links({case: ran}, lines))[0, 1])
         found.append(Covered(path, len(mine), path in changed, share))
     return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
+
+
+def _locator(here: Here) -> Locator:
+    try:
+        return Locator(read_tree(here.repo, here.change.head) if here.repo is not None else ())
+    except RepositoryError:
+        return Locator(())
 
 
 def _changed_lines(here: Here, measured: str | None) -> dict[str, list[range]]:

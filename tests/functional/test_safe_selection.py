@@ -400,6 +400,20 @@ def test_the_json_report_says_the_same(project, unmeasured, measured, tmp_path):
     assert lines(unmeasured) == lines(project) != {}
 
 
+def test_ids_may_be_spelt_as_in_junit_xml(project):
+    project.edit("pkg/core.py", "a + b", "b + a")
+    names = {c: c.replace("/", ".").replace(".py::TestShape", ".TestShape").replace(".py", "")
+             for c in CASES}  # fmt: skip
+    assert names[CASES[2]] == "tests.test_core.TestShape::test_area"
+    impact = find_impact(
+        cases=list(names.values()),
+        change=find_change(project.folder),
+        repo=project.folder,
+        store=Store.open(project.store),
+    )
+    assert impact.affected.keys() == {names[case] for case in CASES[:2]}
+
+
 def test_uncommitted_files_leave_nothing_out(unmeasured, measured):
     unmeasured.edit("pkg/core.py", "a + b", "b + a")
     done = unmeasured.ingest(measured / ".coverage")
