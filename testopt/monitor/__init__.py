@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,30 +112,49 @@ def monitor(
         raise EmptyStoreError(
             "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
         )
-    start = -1.0 if since is None else since.timestamp()
-    times = {run.run_id: run.time for run in found.runs}
-    recent = {i: p for i, p in found.policies.items() if times[i] >= start}
+    return _report(store, kept, found, rules, _Window.of(found, since, seed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The runs to report on: what decided, by run_id, from a time on; and the seed."""
+
+    start: float
+    runs: int
+    policies: dict[str, Policy]
+    seed: int
+
+    @classmethod
+    def of(cls, found: Judgement, since: datetime | None, seed: int) -> _Window:
+        start = -math.inf if since is None else since.timestamp()
+        times = {run.run_id: run.time for run in found.runs}
+        recent = {i: p for i, p in found.policies.items() if times[i] >= start}
+        return cls(start, sum(time >= start for time in times.values()), recent, seed)
+
+
+def _report(
+    store: Store, kept: track.Track, found: Judgement, rules: Rules, window: _Window
+) -> Monitor:
+    recent = window.policies
     rows = plan_rows(store, list(recent))
     groups, seeded = groups_of(found, recent, rows)
-    select = select_of(found, recent, rows)
-    calibration = calibration_of(rows, list(recent.values()), seed=seed)
+    calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
     record = track.record_of(kept)
     fallbacks, last_plans = _fallbacks(found)
-    misses = misses_of(found, recent)
     troubles = {
-        "misses": track.broken_promise(kept, level=rules.level, since=start),
+        "misses": track.broken_promise(kept, level=rules.level, since=window.start),
         "calibration": "" if calibration is None else calibration.trouble,
         "drift": record.drift,
         "fallback": _too_often(fallbacks, last_plans),
     }
     return Monitor(
         trust=promotion(record, rules, stale=track.stale_of(kept, _trained(store))),
-        runs=sum(time >= start for time in times.values()),
+        runs=window.runs,
         plans=len(found.selecting & recent.keys()),
         shadow=groups,
         seeded=seeded,
-        select=select,
-        misses=misses,
+        select=select_of(found, recent, rows),
+        misses=misses_of(found, recent),
         calibration=calibration,
         drift=record.drift,
         fallbacks=fallbacks,
