@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import testopt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,14 +41,15 @@ def test_the_import_costs_next_to_nothing():
     assert modules_after("import testopt") - bare == {"testopt"}
 
 
-def test_a_plan_needs_no_heavy_library(trained, tmp_path):
+@pytest.mark.parametrize("plan", ["rank", "select"])
+def test_a_plan_needs_no_heavy_library(trained, tmp_path, plan):
     (tmp_path / "empty.diff").touch()
     store, diff = str(trained / "store"), str(tmp_path / "empty.diff")
     code = f"""
 import testopt.engine, testopt.plan
 from testopt.cli import main
 try:
-    main(["--repo", {str(tmp_path)!r}, "--store", {store!r}, "rank", "--diff", {diff!r}, "--json"])
+    main(["--repo", {str(tmp_path)!r}, "--store", {store!r}, {plan!r}, "--diff", {diff!r}])
 except SystemExit as end:
     assert not end.code, end.code
 """
