@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
+
     from testopt.assess.model import Measured, Trained
     from testopt.features.kamei import CommitFacts, TouchedFile
     from testopt.schema import Change
@@ -81,10 +83,7 @@ def assess(
         store, measured, judged=list(changes), author_features=author_features, seed=seed
     )
     judge = _Judge(measured, trained, (now or datetime.now(UTC)).timestamp())
-    risks = sorted(
-        (judge.risk(name, change) for name, change in changes.items()),
-        key=lambda r: (-r.probability, r.name),
-    )
+    risks = sorted(judge.risks(changes), key=lambda r: (-r.probability, r.name))
     detailed = risks[:_DETAILED]
     if repo is not None:
         detailed = [judge.with_hunks(risk, changes[risk.name], repo) for risk in detailed]
@@ -101,46 +100,66 @@ class _Judge:
         self._measured, self._trained, self._clock = measured, trained, clock
         self._at = {sha: i for i, sha in enumerate(measured.shas)}
 
-    def risk(self, name: str, change: Change) -> Risk:
-        """Return the risk of a change; of a mined commit as it was then, not as of today."""
-        facts, files = facts_of(change, now=self._clock), touched_files(change.files)
-        measured, trained = self._measured, self._trained
-        if name in self._at:
-            facts, row = measured.facts[self._at[name]], measured.rows[self._at[name]]
-        else:
-            row = measured.state.measure(facts, files)
-        frame = frame_of([facts], [row])
-        p = float(trained.model.predict_proba(frame)[0, -1])
-        values = named(row)
+    def risks(self, changes: Mapping[str, Change]) -> list[Risk]:
+        """Return the risk of changes; of a mined commit as it was then, not as of today."""
+        measured, model = self._measured, self._trained.model
+        facts = [facts_of(change, now=self._clock) for change in changes.values()]
+        files = [touched_files(change.files) for change in changes.values()]
+        rows = [measured.state.measure(f, own) for f, own in zip(facts, files, strict=True)]
+        for i, name in enumerate(changes):
+            if name in self._at:
+                at = self._at[name]
+                facts[i], rows[i] = measured.facts[at], measured.rows[at]
+        frame = frame_of(facts, rows)
+        p = model.predict_proba(frame)[:, -1]
+        parts = model.contributions(frame)
+        shown = self._files(facts, files)
+        return [
+            self._risk(name, float(p[i]), self._parts(parts.iloc[i], rows[i]), shown[i], len(own))
+            for i, (name, own) in enumerate(zip(changes, files, strict=True))
+        ]
+
+    def _risk(
+        self,
+        name: str,
+        p: float,
+        parts: tuple[RiskPart, ...],
+        files: tuple[FileRisk, ...],
+        n_files: int,
+    ) -> Risk:
+        recent = self._trained.recent
+        below = float(np.searchsorted(recent, p)) / len(recent) if recent else None
+        return Risk(name, p, below, parts, files, n_files, budget=budget_factor(below))
+
+    def _parts(self, found: pd.Series[float], row: Sequence[float]) -> tuple[RiskPart, ...]:
+        values, typical = named(row), self._trained.typical
         parts = [
-            RiskPart(
-                str(metric), values.get(str(metric)), float(v), trained.typical.get(str(metric))
-            )
-            for metric, v in trained.model.contributions(frame).iloc[0].items()
+            RiskPart(str(name), values.get(str(name)), float(v), typical.get(str(name)))
+            for name, v in found.items()
         ]
         parts.sort(key=lambda part: (part.metric != "base", -abs(part.log_odds), part.metric))
-        recent = trained.recent
-        below = float(np.searchsorted(recent, p)) / len(recent) if recent else None
-        shown = self._files(facts, files)
-        budget = budget_factor(below)
-        return Risk(name, p, below, tuple(parts), shown, len(files), budget=budget)
+        return tuple(parts)
 
-    def _files(self, facts: CommitFacts, files: Sequence[TouchedFile]) -> tuple[FileRisk, ...]:
-        """Return the riskiest of the files with the most changed lines, each judged alone."""
-        largest = sorted(files, key=lambda f: -((f.added or 0) + (f.deleted or 0)))[:_FILES]
-        p = self._alone(facts, largest)
-        found = [
-            FileRisk(f.path, float(v), f.added, f.deleted) for f, v in zip(largest, p, strict=True)
+    def _files(
+        self, facts: Sequence[CommitFacts], files: Sequence[Sequence[TouchedFile]]
+    ) -> list[tuple[FileRisk, ...]]:
+        """Return the riskiest of each change's files with the most lines, each judged alone."""
+        largest = [
+            sorted(own, key=lambda f: -((f.added or 0) + (f.deleted or 0)))[:_FILES]
+            for own in files
         ]
-        return tuple(sorted(found, key=lambda f: (-f.probability, f.path)))
+        pairs = [(of, file) for of, own in zip(facts, largest, strict=True) for file in own]
+        p = iter(self._alone(pairs))
+        found = [[FileRisk(f.path, next(p), f.added, f.deleted) for f in own] for own in largest]
+        return [tuple(sorted(own, key=lambda f: (-f.probability, f.path))) for own in found]
 
-    def _alone(self, facts: CommitFacts, files: Sequence[TouchedFile]) -> Sequence[float]:
+    def _alone(self, pairs: Sequence[tuple[CommitFacts, TouchedFile]]) -> list[float]:
         """Return the probability of each file (or part of one) as if it had changed alone."""
-        if not files:
-            return ()
-        rows = [self._measured.state.measure(facts, [file]) for file in files]
-        p = self._trained.model.predict_proba(frame_of([facts] * len(rows), rows))
-        return [float(v) for v in p[:, -1]]
+        if not pairs:
+            return []
+        rows = [self._measured.state.measure(facts, [file]) for facts, file in pairs]
+        frame = frame_of([facts for facts, _ in pairs], rows)
+        return [float(v) for v in self._trained.model.predict_proba(frame)[:, -1]]
 
     def with_hunks(self, risk: Risk, change: Change, repo: Path) -> Risk:
         """Return a risk with the riskiest places of its files, each judged as if alone."""
@@ -151,10 +170,11 @@ class _Judge:
         files = []
         for file in risk.files:
             own = places.get(file.path, ())
-            parts = [replace(touched[file.path], added=x.added, deleted=x.deleted) for x in own]
+            whole = touched[file.path]
+            parts = [(facts, replace(whole, added=x.added, deleted=x.deleted)) for x in own]
             hunks = [
                 HunkRisk(x.first, x.last, x.name, p, x.added, x.deleted)
-                for x, p in zip(own, self._alone(facts, parts), strict=True)
+                for x, p in zip(own, self._alone(parts), strict=True)
             ]
             hunks.sort(key=lambda h: (-h.probability, h.first))
             files.append(replace(file, hunks=tuple(hunks[:_HUNKS])))

@@ -90,9 +90,9 @@ class RiskModels:
 
     def margin(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds before calibration, shape (n,)."""
-        trees = np.zeros(len(x))
+        trees = np.zeros(len(x))  # one thread: on a busy machine more would wait for each other
         for booster, columns in self.boosters:
-            trees += np.asarray(booster.predict(x[:, columns], raw_score=True))
+            trees += np.asarray(booster.predict(x[:, columns], raw_score=True, num_threads=1))
         lines = self.hinges.parts(x[:, self.timeless]).sum(axis=1) + self.hinges.intercept
         out: NDArray[np.float64] = (1.0 - _HINGES_SHARE) * trees / len(
             self.boosters
@@ -105,7 +105,7 @@ class RiskModels:
         out = np.zeros(x.shape)
         base = _HINGES_SHARE * self.hinges.intercept
         for booster, columns in self.boosters:
-            shap = np.asarray(booster.predict(x[:, columns], pred_contrib=True))
+            shap = np.asarray(booster.predict(x[:, columns], pred_contrib=True, num_threads=1))
             out[:, columns] += share * shap[:, :-1]
             base += share * float(shap[0, -1]) if len(shap) else 0.0
         out[:, self.timeless] += _HINGES_SHARE * self.hinges.parts(x[:, self.timeless])
