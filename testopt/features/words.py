@@ -97,6 +97,8 @@ def numbers_of(token: str) -> tuple[int, ...]:
 
 @lru_cache(_CACHE)
 def _part_numbers(piece: str) -> tuple[int, ...]:
+    if piece.isdecimal():
+        return (number(piece),) if len(piece) > 1 else ()
     parts = (part.lower() for part in _PART.findall(piece))
     return tuple(number(p) for p in parts if len(p) > 1 and p not in _STOP)
 

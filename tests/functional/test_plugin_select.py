@@ -151,20 +151,24 @@ def test_workers_without_anything_to_run_are_no_failure(pytester, run, monkeypat
 CASES = [f"test_it.py::test_{n}" for n in range(20)]
 
 
+def past_run(hour: int) -> RunRecord:
+    """Every second run changes a source and breaks the case of that number."""
+    bad = hour // 2 % len(CASES) if hour % 2 else -1
+    start = datetime.now(UTC).replace(minute=0) - timedelta(days=60)
+    run = Run(f"run-{hour:03}", start + timedelta(hours=hour), commit=f"{hour:040x}")
+    results = [
+        Result(case, "failed" if n == bad else "passed", 0.01) for n, case in enumerate(CASES)
+    ]
+    files = (FileChange(f"source_{bad}.py", 3, 1),) if hour % 2 else ()
+    return RunRecord(run, results, Change(files))
+
+
 @pytest.fixture(scope="session")
 def learnt(tmp_path_factory, testopt):
     """Return a store in which case n fails when source n changes, with a bundle trained on it."""
     folder = tmp_path_factory.mktemp("learnt")
     store = Store.open(str(folder / "store"), create=True)
-    start = datetime.now(UTC) - timedelta(days=60)
-    for hour in range(160):
-        bad = hour // 2 % len(CASES) if hour % 2 else -1
-        run = Run(f"run-{hour:03}", start + timedelta(hours=hour), commit=f"{hour:040x}")
-        results = [
-            Result(case, "failed" if n == bad else "passed", 0.01) for n, case in enumerate(CASES)
-        ]
-        files = (FileChange(f"source_{max(bad, 0)}.py", 3, 1),) if hour % 2 else ()
-        store.append_runs([RunRecord(run, results, Change(files))])
+    store.append_runs(past_run(hour) for hour in range(120))
     at = ("--repo", folder, "--store", folder / "store")
     assert testopt(*at, "train").code == 0
     return folder / "store"
