@@ -189,9 +189,9 @@ def repository(repo: Path, store: Store, *, candidates: bool) -> None:
                 yield f"with {name}", split(pd.concat([frame, columns], axis=1), y)
 
     rows("by time", tables())
-    for days in (90.0, 180.0, 365.0):
+    for days, windows in ((90.0, 12), (90.0, 80), (180.0, 12), (180.0, 40)):
         try:
-            report = hotspots(store=store, days=days)
+            report = hotspots(store=store, days=days, windows=windows)
         except TestoptError as error:
             print(f"hotspots, {days:g} days: {error.message}")
             continue

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 WINDOWS: Final = 12  # windows of the past that teach and test
-TESTED: Final = 4  # the last of them, each tested by what was learnt before it
+TESTED: Final = 1 / 3  # the youngest share of them tests, each by what was learnt before it
 TAUGHT: Final = 8  # windows that teach one model
 _DAY_S: Final = 86_400.0
 _MIN_FIXED: Final = 10  # fixed files in the windows that teach
@@ -102,6 +102,7 @@ def hotspots(
     by: Literal["file", "folder", "function"] = "file",
     tests: bool = False,
     repo: Path | None = None,
+    windows: int = WINDOWS,
 ) -> HotspotReport:
     """Rank files of program text by the fixes expected per line in the coming days.
 
@@ -117,6 +118,8 @@ def hotspots(
         Rank files that are tests too.
     repo : Path, optional
         Repository whose HEAD has the functions.
+    windows : int
+        Windows of the past that teach and test.
 
     Returns
     -------
@@ -133,11 +136,11 @@ def hotspots(
     if not commits.num_rows:
         raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
     history = list(entries(commits, store.read("file_changes", columns=FILE_COLUMNS)))
-    *past, now = _snapshots(history, days, tests=tests)
+    *past, now = _snapshots(history, days, windows=windows, tests=tests)
     taught = [s for s in past if len(s.paths)]
     if sum(int((s.fixes > 0).sum()) for s in taught) < _MIN_FIXED:
         raise DataError(
-            f"too few fixes in the last {days * WINDOWS:.0f} days to learn from",
+            f"too few fixes in the last {days * windows:.0f} days to learn from",
             "take a longer window (--days), mine more history, or set fix_pattern",
         )
     spots = _spots(taught, now)
@@ -149,7 +152,7 @@ def hotspots(
         spots = function_spots(repo, spots, {sha: facts.time for sha, facts, _ in history})
     spots.sort(key=lambda s: (-s.density, s.path, s.first))
     fixed = int((taught[-1].fixes > 0).sum())
-    checks = _validate(taught)
+    checks = _validate(taught, round(windows * TESTED))
     mean = {n: float(np.mean([c[n] for c in checks])) for n in checks[0]} if checks else None
     return HotspotReport(tuple(spots), days, len(now.paths), fixed, mean, len(checks))
 
@@ -162,12 +165,14 @@ def _spots(taught: Sequence[_Snapshot], now: _Snapshot) -> list[Hotspot]:
     return [Hotspot(p, float(e), float(c), int(n), before.get(p)) for p, e, c, n in rows]
 
 
-def _snapshots(history: Sequence[Entry], days: float, *, tests: bool) -> list[_Snapshot]:
+def _snapshots(
+    history: Sequence[Entry], days: float, *, windows: int, tests: bool
+) -> list[_Snapshot]:
     """Return the state before each window of the past, oldest first, and the one now."""
     state, out = AreaHistory(), []
     end = max(facts.time for _, facts, _ in history)
     start = min(facts.time for _, facts, _ in history)
-    cuts = [end - k * days * _DAY_S for k in range(WINDOWS, 0, -1)]
+    cuts = [end - k * days * _DAY_S for k in range(windows, 0, -1)]
     at = 0
     for cut in cuts:
         while at < len(history) and history[at][1].time <= cut:
@@ -212,10 +217,10 @@ def _fit(snapshots: Sequence[_Snapshot]) -> FixRate:
     return FixRate().fit(x, np.concatenate([s.fixes for s in snapshots]))
 
 
-def _validate(taught: Sequence[_Snapshot]) -> list[dict[str, float]]:
+def _validate(taught: Sequence[_Snapshot], tested: int) -> list[dict[str, float]]:
     """Test on each of the last windows what was learnt from the windows before it."""
     found = []
-    for at in range(max(len(taught) - TESTED, 1), len(taught)):
+    for at in range(max(len(taught) - tested, 1), len(taught)):
         older, last = taught[max(at - TAUGHT, 0) : at], taught[at]
         hit = last.fixes > 0
         learnt = sum(int((s.fixes > 0).sum()) for s in older)
