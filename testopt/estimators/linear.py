@@ -98,7 +98,9 @@ class Linear:
             for name, a in parts.items()
         )
         if not sound or not (parts["scale"] > 0).all():
-            raise BundleError("the linear model is damaged", "run: testopt train")
+            raise BundleError(
+                "the linear model is damaged, or of another forest", "run: testopt train"
+            )
         return cls(**parts)
 
 
