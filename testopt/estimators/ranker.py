@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHARING = 0.25
+_SMALL = 20_000  # rows; threads cost more than they gain on fewer
 _MIN_POSITIVES = 5  # fewer in the last part: no evidence to calibrate on
 
 
@@ -169,6 +170,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "max_bin": 127,
+            "num_threads": 1 if len(y) < _SMALL else 0,
             "seed": self.seed,
             "deterministic": True,
             "force_col_wise": True,
