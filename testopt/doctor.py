@@ -150,10 +150,11 @@ class _Visit:
         self, repo: Path | None, store: Store, findings: list[Finding], now: datetime
     ) -> None:
         self._repo, self._store, self._findings, self._now = repo, store, findings, now
-        columns = ["run_id", "commit", "time", "job", "cases"]
-        rows = store.read("runs", columns=columns, where=[("kind", "in", ["real", "clean"])])
+        rows = store.read("runs", columns=["run_id", "commit", "time", "job", "cases", "kind"])
+        # told apart here: Arrow's own filters would have to be imported, a tenth of a plan's time
+        happened = (r for r in rows.to_pylist() if r["kind"] in {"real", "clean"})
         self._runs: list[dict[str, Any]] = sorted(
-            rows.to_pylist(), key=lambda r: (r["time"], r["run_id"]), reverse=True
+            happened, key=lambda r: (r["time"], r["run_id"]), reverse=True
         )
 
     def report(self, most_rows: int | None, recall: float) -> Health:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,9 +20,14 @@ sys.exit(bool(status))
 
 
 def measure(command: list[str]) -> list[float]:
-    """Return wall seconds, CPU seconds and peak memory in MiB of a command."""
+    """Return wall seconds, CPU seconds and peak memory in MiB of a command.
+
+    Python may keep what it compiles, as it does where a package is installed.
+    """
+    compiled = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-S", "-c", _LAUNCHER, *command], check=True, capture_output=True
-    )
+        [sys.executable, "-S", "-c", _LAUNCHER, *command],
+        check=True, capture_output=True, env=compiled,
+    )  # fmt: skip
     values: list[float] = json.loads(done.stdout)
     return values
