@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from testopt.settings import Settings
+    from testopt.store import Store
 
 JSON_VERSION = 1  # of every --json document
 
@@ -85,6 +86,23 @@ class Context:
         if self.store is not None:
             return self.store if "://" in self.store else str(Path(self.store).absolute())
         return self.settings.store_url((self.root_or_none or Path(self.repo)).absolute())
+
+    def open_store(self, *, create: bool = False) -> Store:
+        """Open the store with the user's settings for compaction.
+
+        Raises
+        ------
+        EmptyStoreError
+            When there is none, and none is to be made.
+        """
+        from testopt.store import Store
+
+        return Store.open(
+            self.store_url,
+            create=create,
+            compact_files=self.settings.compact_files,
+            retention_days=self.settings.retention_days,
+        )
 
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""

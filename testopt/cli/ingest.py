@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from testopt.context import RunContext
     from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
-    from testopt.store import Store
 
 
 @click.command("ingest")
@@ -111,7 +110,7 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
     if kind == "table" and (said["run_id"] or said["time"]):
         raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
     context = _context(obj, kind=kind, said=said)
-    store = _store(obj)
+    store = obj.open_store(create=True)
     if kind == "table":
         return ingest_table(
             store=store, paths=paths, context=context, progress=obj.progress("changes")
@@ -126,17 +125,6 @@ def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any
     )
 
 
-def _store(obj: Context) -> Store:
-    from testopt.store import Store
-
-    return Store.open(
-        obj.store_url,
-        create=True,
-        compact_files=obj.settings.compact_files,
-        retention_days=obj.settings.retention_days,
-    )
-
-
 def _read_coverage(
     obj: Context, paths: tuple[str, ...], *, said: dict[str, Any], as_json: bool
 ) -> None:
@@ -147,7 +135,10 @@ def _read_coverage(
 
     context = _context(obj, kind="junit", said={**said, "changes": None})
     report = ingest_coverage(
-        store=_store(obj), paths=paths, context=context, progress=obj.progress("files")
+        store=obj.open_store(create=True),
+        paths=paths,
+        context=context,
+        progress=obj.progress("files"),
     )
     if as_json:
         print_json(asdict(report))

@@ -29,16 +29,10 @@ def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
       testopt --repo project.git mine --json
     """
     from testopt.mine import mine
-    from testopt.store import Store
 
     settings = ctx.settings
     repo = ctx.root
-    store = Store.open(
-        ctx.store_url,
-        create=True,
-        compact_files=settings.compact_files,
-        retention_days=settings.retention_days,
-    )
+    store = ctx.open_store(create=True)
     report = mine(
         repo=repo,
         store=store,

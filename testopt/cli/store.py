@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from testopt.cli.common import Context, print_json, printable
 from testopt.errors import UsageError
 
-if TYPE_CHECKING:
-    from testopt.store import Store
-
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def _open(context: Context) -> Store:
-    from testopt.store import Store
-
-    settings = context.settings
-    return Store.open(
-        context.store_url,
-        compact_files=settings.compact_files,
-        retention_days=settings.retention_days,
-    )
 
 
 def _size(number: int) -> str:
@@ -59,7 +44,7 @@ def info(context: Context, *, as_json: bool) -> None:
     Example:
       testopt --store s3://bucket/testopt store info
     """
-    found = _open(context).info()
+    found = context.open_store().info()
     if as_json:
         print_json(asdict(found))
         return
@@ -92,7 +77,7 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
 
     context: Context = ctx.obj
     mended = Store.mend_format(context.store_url) if repair else []
-    problems = [*mended, *_open(context).check(repair=repair)]
+    problems = [*mended, *context.open_store().check(repair=repair)]
     left = [p for p in problems if not p.mended]
     if as_json:
         print_json({"ok": not left, "problems": [asdict(p) for p in problems]})
@@ -116,7 +101,7 @@ def compact(context: Context, *, as_json: bool) -> None:
     Example:
       testopt store compact
     """
-    report = _open(context).compact()
+    report = context.open_store().compact()
     if as_json:
         print_json(asdict(report))
         return
@@ -144,7 +129,7 @@ def export(context: Context, table: str, out: str, *, as_json: bool) -> None:
     """
     if not out.endswith((".parquet", ".csv")):
         raise UsageError(f"{out} is neither .parquet nor .csv", "name the file accordingly")
-    rows = _open(context).export(table, out)
+    rows = context.open_store().export(table, out)
     if as_json:
         print_json({"table": table, "path": out, "rows": rows})
     else:

@@ -13,7 +13,6 @@ from testopt.cli.common import Context, print_json, printable
 
 if TYPE_CHECKING:
     from testopt.sources.fixlists import Issue
-    from testopt.store import Store
     from testopt.szz import Answer, SzzReport
 
 _FILE = click.Path(path_type=Path)
@@ -61,25 +60,13 @@ def command(ctx: Context, /, *, explain: str | None, as_json: bool, **options: A
         fixes=fixes,
         issues=issues,
         stated=options["stated"],
-        store=None if options["no_store"] else _store(ctx),
+        store=None if options["no_store"] else ctx.open_store(create=True),
         progress=ctx.progress("tracing"),
     )
     if options["output"]:
         _write(options["output"], report)
     _warn(ctx, report)
     _print(report, rows=options["output"] is None, as_json=as_json)
-
-
-def _store(ctx: Context) -> Store:
-    from testopt.store import Store
-
-    settings = ctx.settings
-    return Store.open(
-        ctx.store_url,
-        create=True,
-        compact_files=settings.compact_files,
-        retention_days=settings.retention_days,
-    )
 
 
 def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
