@@ -234,10 +234,11 @@ _TRX_OUTCOMES: Final[dict[str, Outcome]] = {
 }
 
 
-class _NUnit(_Dialect):
-    """NUnit 3: ``test-run``, nested suites, and ``test-case`` with a class and a name."""
+class _CaseElements(_Dialect):
+    """Formats in which a case is one element, named ``element``, with messages in it."""
 
     texts = frozenset({"message"})
+    element: ClassVar[str]
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
@@ -246,10 +247,8 @@ class _NUnit(_Dialect):
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         if depth == 1:
             self.sink.summary.is_junit = True
-        if tag == "test-case":
+        if tag == self.element:
             self._case = dict(attributes)
-        if tag in {"test-run", "test-suite"}:
-            self.sink.at(attributes.get("start-time"))
 
     def end(self, tag: str, text: str) -> None:
         case = self._case
@@ -257,16 +256,34 @@ class _NUnit(_Dialect):
             return
         if tag == "message":
             case.setdefault("text", text)
-        elif tag == "test-case":
+        elif tag == self.element:
             self._case = None
-            outcome = _NUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
-            if outcome == "failed" and case.get("label") in {"Error", "Invalid", "Cancelled"}:
-                outcome = "error"
-            name, owner = case.get("name", ""), case.get("classname", "")
-            if not owner:
-                owner = case.get("fullname", "").removesuffix(name).rstrip(".")
-            attempt = self.sink.attempt(outcome, case.get("duration"), case.get("text", ""))
-            self.sink.add({"classname": owner, "name": _without_owner(name, owner)}, [attempt])
+            self.case(case)
+
+    def case(self, case: dict[str, str]) -> None:
+        """Take in a complete case: its attributes, and its first message as ``text``."""
+        raise NotImplementedError
+
+
+class _NUnit(_CaseElements):
+    """NUnit 3: ``test-run``, nested suites, and ``test-case`` with a class and a name."""
+
+    element = "test-case"
+
+    def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
+        super().start(tag, attributes, depth)
+        if tag in {"test-run", "test-suite"}:
+            self.sink.at(attributes.get("start-time"))
+
+    def case(self, case: dict[str, str]) -> None:
+        outcome = _NUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
+        if outcome == "failed" and case.get("label") in {"Error", "Invalid", "Cancelled"}:
+            outcome = "error"
+        name, owner = case.get("name", ""), case.get("classname", "")
+        if not owner:
+            owner = case.get("fullname", "").removesuffix(name).rstrip(".")
+        attempt = self.sink.attempt(outcome, case.get("duration"), case.get("text", ""))
+        self.sink.add({"classname": owner, "name": _without_owner(name, owner)}, [attempt])
 
 
 _NUNIT_OUTCOMES: Final[dict[str, Outcome]] = {
@@ -276,39 +293,24 @@ _NUNIT_OUTCOMES: Final[dict[str, Outcome]] = {
 }
 
 
-class _XUnit(_Dialect):
+class _XUnit(_CaseElements):
     """xUnit.net v2 and v3: assemblies, collections, and ``test`` with type and full name."""
 
-    texts = frozenset({"message"})
-
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
-        self._case: dict[str, str] | None = None
+    element = "test"
 
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         if tag == "assembly":
-            self.sink.summary.is_junit = True
             date, time = attributes.get("run-date", ""), attributes.get("run-time", "")
             self.sink.at(attributes.get("start-rtf") or f"{date} {time}".strip())
-        elif depth == 1:
-            self.sink.summary.is_junit = True
-        if tag == "test":
-            self._case = dict(attributes)
+        super().start(tag, attributes, depth)
 
-    def end(self, tag: str, text: str) -> None:
-        case = self._case
-        if case is None:
-            return
-        if tag == "message":
-            case.setdefault("text", text)
-        elif tag == "test":
-            self._case = None
-            outcome = _XUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
-            owner = case.get("type", "")
-            name = _without_owner(case.get("name") or case.get("method", ""), owner)
-            attempt = self.sink.attempt(outcome, case.get("time"), case.get("text", ""))
-            file = {"file": case["source-file"]} if case.get("source-file") else {}
-            self.sink.add({"classname": owner, "name": name, **file}, [attempt])
+    def case(self, case: dict[str, str]) -> None:
+        outcome = _XUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
+        owner = case.get("type", "")
+        name = _without_owner(case.get("name") or case.get("method", ""), owner)
+        attempt = self.sink.attempt(outcome, case.get("time"), case.get("text", ""))
+        file = {"file": case["source-file"]} if case.get("source-file") else {}
+        self.sink.add({"classname": owner, "name": name, **file}, [attempt])
 
 
 _XUNIT_OUTCOMES: Final[dict[str, Outcome]] = {"Pass": "passed", "Fail": "failed"}
