@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.estimators.threshold import recall_threshold
+from testopt.features.frames import VARIANT_KINDS
 from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
@@ -152,7 +153,7 @@ class _Visit:
         self._repo, self._store, self._findings, self._now = repo, store, findings, now
         rows = store.read("runs", columns=["run_id", "commit", "time", "job", "cases", "kind"])
         # told apart here: Arrow's own filters would have to be imported, a tenth of a plan's time
-        happened = (r for r in rows.to_pylist() if r["kind"] in {"real", "clean"})
+        happened = (r for r in rows.to_pylist() if r["kind"] not in VARIANT_KINDS)
         self._runs: list[dict[str, Any]] = sorted(
             happened, key=lambda r: (r["time"], r["run_id"]), reverse=True
         )

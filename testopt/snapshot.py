@@ -288,7 +288,7 @@ def last_cases(store: Store) -> list[str]:
         When the store holds no run.
     """
     runs = store.read("runs", columns=["run_id", "time", "kind", "commit"])
-    rows = [r for r in runs.to_pylist() if r["kind"] in ("real", "clean")]
+    rows = [r for r in runs.to_pylist() if r["kind"] not in VARIANT_KINDS]
     if not rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
     latest = max(rows, key=_key)

@@ -110,7 +110,13 @@ def fit_cold(
         weight=weight * (len(y) / weight.sum()),
         init_score=blend - np.average(blend, weights=weight),
     )
-    parameters = {
+    booster = lightgbm.train(_parameters(names, seed), data, rounds)
+    forest = Forest.from_lightgbm(booster.dump_model())
+    return ColdModel(tuple(names), forest), booster.model_to_string()
+
+
+def _parameters(names: Sequence[str], seed: int) -> dict[str, Any]:
+    return {
         "objective": "binary",
         "boost_from_average": False,
         "learning_rate": 0.05,
@@ -128,9 +134,6 @@ def fit_cold(
         "num_threads": 1,
         "verbosity": -1,
     }
-    booster = lightgbm.train(parameters, data, rounds)
-    forest = Forest.from_lightgbm(booster.dump_model())
-    return ColdModel(tuple(names), forest), booster.model_to_string()
 
 
 def direction(name: str) -> int:

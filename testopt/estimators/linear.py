@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError
+from testopt.features.pipeline import thinning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,9 +56,9 @@ class Linear:
         """
         from sklearn.linear_model import LogisticRegression
 
-        keep, raise_by = _sample(y, seed)
+        keep, share = thinning(y, MAX_ROWS, seed)
         known, target = _filled(x[keep]), y[keep]
-        counts = np.asarray(weight, np.float64)[keep] * np.where(target, 1.0, raise_by)
+        counts = np.asarray(weight, np.float64)[keep] * np.where(target, 1.0, 1.0 / share)
         mean, scale = known.mean(axis=0), known.std(axis=0)
         scale[scale < _SPREAD] = np.inf  # says nothing
         z = _standard(known, mean, scale)
@@ -102,16 +103,6 @@ class Linear:
                 "the linear model is damaged, or of another forest", "run: testopt train"
             )
         return cls(**parts)
-
-
-def _sample(y: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.bool_], float]:
-    """Return which rows to keep, and how many rows each passing one stands for."""
-    passing = int((~y).sum())
-    room = max(MAX_ROWS - int(y.sum()), MAX_ROWS // 4)
-    if passing <= room:
-        return np.ones(len(y), bool), 1.0
-    share = room / passing
-    return y | (np.random.default_rng(seed).random(len(y)) < share), 1.0 / share
 
 
 def _filled(x: NDArray[Any]) -> NDArray[np.float64]:

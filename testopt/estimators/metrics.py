@@ -73,8 +73,7 @@ def expected_calibration_error(y: NDArray[Any], p: NDArray[Any], bins: int = 10)
     bins : int
         Number of bins.
     """
-    parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    gaps = (len(i) * abs(float(y[i].mean()) - float(p[i].mean())) for i in parts if len(i))
+    gaps = (rows * abs(rate - mean) for rows, mean, rate, _ in reliability(y, p, bins))
     return float(sum(gaps) / max(len(y), 1))
 
 

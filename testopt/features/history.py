@@ -13,7 +13,7 @@ import numpy as np
 from testopt.features import siblings
 from testopt.features.cases import LEVELS, CaseTable
 from testopt.features.lineage import Lineage
-from testopt.features.siblings import Siblings
+from testopt.features.siblings import Siblings, log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,6 @@ _DURATION_FLOOR_S: Final = 1e-3
 # What the failure rates after a passed and after a failed execution start from: that of all
 # cases, as so many executions.
 _PRIOR_EXECUTIONS: Final = (3.0, 2.0)
-_ODDS_FLOOR: Final = 1e-4
 
 # Per-case state: name -> (dtype, value of a stranger).
 _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
@@ -303,8 +302,8 @@ class HistoryState:
         ):
             common = (float(whole[found].sum()) + 1.0) / (float(whole[tries].sum()) + 2.0)
             rates.append((case[found] + prior * common) / (case[tries] + prior))
-        broken, failing = case["failing"], _log_odds(rates[1])
-        breaks = _log_odds(rates[0])
+        broken, failing = case["failing"], log_odds(rates[1])
+        breaks = log_odds(rates[0])
         return [breaks, np.where(broken, failing, breaks)]
 
     def _update_cases(
@@ -368,11 +367,6 @@ class HistoryState:
 def _family(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _log_odds(rate: NDArray[Any]) -> NDArray[Any]:
-    odds: NDArray[Any] = np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
-    return odds
 
 
 def _log_hours(seconds: NDArray[Any]) -> NDArray[Any]:

@@ -88,6 +88,31 @@ class FeatureState:
         return cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
 
 
+def thinning(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
+    """Choose all failing rows and a sample of the passing ones, at most about `most` rows.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        Whether each row failed.
+    most : int
+        Rows to keep; of the passing ones at least a quarter of this.
+    seed : int
+        Seed of the sample.
+
+    Returns
+    -------
+    tuple of ndarray of bool, shape (n,), and float
+        Which rows to keep, and the share of the passing rows that this is.
+    """
+    passing = int((~y).sum())
+    room = max(most - int(y.sum()), most // 4)
+    if passing <= room:
+        return np.ones(len(y), bool), 1.0
+    share = room / passing
+    return y | (np.random.default_rng(seed).random(len(y)) < share), share
+
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """Rows of many runs, oldest first.
@@ -126,13 +151,9 @@ class Matrix:
         Which rows are kept depends on the position of a row alone, so that rows added later
         change nothing but the share.
         """
-        passing = int((~self.y).sum())
-        room = max(most - int(self.y.sum()), most // 4)
-        if passing <= room:
+        keep, share = thinning(self.y, most, seed)
+        if share == 1.0:
             return self
-        share = room / passing
-        draw = np.random.default_rng(seed).random(len(self.y))
-        keep = self.y | (draw < share)
         weight = np.where(self.y, self.weight, self.weight / share).astype(np.float32)
         return Matrix(self.x[keep], self.y[keep], self.run[keep], weight[keep])
 

@@ -27,6 +27,12 @@ _NEGLIGIBLE: Final = 1e-3
 _ODDS_FLOOR: Final = 1e-4
 
 
+def log_odds(rate: NDArray[Any]) -> NDArray[Any]:
+    """Return the log-odds of rates in 0..1, finite for 0 and 1 too, shape as given."""
+    odds: NDArray[Any] = np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
+    return odds
+
+
 class Siblings:
     """The failing cases of the last runs, and which sets of cases these had.
 
@@ -37,7 +43,6 @@ class Siblings:
         self._sets: dict[int, NDArray[np.int32]] = {}
         # tick, key of the set, failing cases; oldest first
         self._runs: deque[tuple[int, int, NDArray[np.int32]]] = deque()
-        self._serial = 0
 
     def read(self, cases: NDArray[np.int32], tick: int) -> list[NDArray[Any]]:
         """Return the features of a run about to start.
@@ -111,7 +116,6 @@ class Siblings:
         sets = _split(state["sets"], state["set_ends"], n_cases)
         failing = _split(state["failing"], state["failing_ends"], n_cases)
         new._sets = dict(enumerate(sets))
-        new._serial = len(sets)
         of_run = state["run_sets"].tolist()
         if set(of_run) != set(new._sets):
             raise ValueError("the sets of cases are not those of the runs")
@@ -123,9 +127,9 @@ class Siblings:
         for key, other in reversed(self._sets.items()):
             if np.array_equal(cases, other):
                 return key
-        self._serial += 1
-        self._sets[self._serial] = cases
-        return self._serial
+        new = max(self._sets, default=0) + 1
+        self._sets[new] = cases
+        return new
 
     def _log_odds(
         self, alike: Mapping[int, float], cases: NDArray[np.int32], size: int
@@ -140,7 +144,7 @@ class Siblings:
             seen[self._sets[key]] += weight
         known = seen[cases] > _NEGLIGIBLE
         rate = np.where(known, failed[cases] / np.maximum(seen[cases], _NEGLIGIBLE), np.nan)
-        return np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
+        return log_odds(rate)
 
 
 def _likeness(mine: NDArray[np.bool_], count: int, other: NDArray[np.int32]) -> float:
