@@ -10,15 +10,13 @@ reaches with the durations alone.
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from ranking import Set, find_sets, testopt
+from ranking import Set, asked, testopt
 
 from testopt.estimators.baselines import expected_seconds
 from testopt.estimators.metrics import apfdc
@@ -81,18 +79,12 @@ def only(rows: Matrix, keep: list[int]) -> Matrix:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="*", metavar="SET", help="parts of names; default: all")
-    parser.add_argument("--replay", type=Path, help="folder of rebuilt replay projects")
-    options = parser.parse_args()
-    if not os.environ.get("TESTOPT_BENCH_DATA"):
-        raise SystemExit("name the folder of data in TESTOPT_BENCH_DATA")
-    data = Path(os.environ["TESTOPT_BENCH_DATA"])
+    _, sets = asked(__doc__)
     known = parts()
     clock = [j for j, n in enumerate(NAMES) if n.startswith("seconds_")]
     everything = set(range(len(NAMES)))
     with tempfile.TemporaryDirectory() as name:
-        for one in find_sets(data, options.replay, options.sets):
+        for one in sets:
             rows, runs = load(one, Path(name))
             whole = judge(rows, runs)
             print(f"{one.name}: {whole:.4f} with all", flush=True)

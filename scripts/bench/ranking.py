@@ -49,6 +49,18 @@ def find_sets(data: Path, replay: Path | None, wanted: list[str]) -> list[Set]:
     return [s for s in found if not wanted or any(w in s.name for w in wanted)]
 
 
+def asked(description: str) -> tuple[Path, list[Set]]:
+    """Read the command line; return the folder of data and the sets that are asked for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("sets", nargs="*", metavar="SET", help="parts of names; default: all")
+    parser.add_argument("--replay", type=Path, help="folder of rebuilt replay projects")
+    options = parser.parse_args()
+    if not os.environ.get("TESTOPT_BENCH_DATA"):
+        raise SystemExit("name the folder of data in TESTOPT_BENCH_DATA")
+    data = Path(os.environ["TESTOPT_BENCH_DATA"])
+    return data, find_sets(data, options.replay, options.sets)
+
+
 def testopt(*args: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "testopt", "-q", *args], check=True, stdout=subprocess.DEVNULL
@@ -90,16 +102,10 @@ def row(name: str, scored: dict[str, object]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="*", metavar="SET", help="parts of names; default: all")
-    parser.add_argument("--replay", type=Path, help="folder of rebuilt replay projects")
-    options = parser.parse_args()
-    if not os.environ.get("TESTOPT_BENCH_DATA"):
-        raise SystemExit("name the folder of data in TESTOPT_BENCH_DATA")
-    data = Path(os.environ["TESTOPT_BENCH_DATA"])
+    data, sets = asked(__doc__)
     print(HEAD)
     with tempfile.TemporaryDirectory() as name:
-        for one in find_sets(data, options.replay, options.sets):
+        for one in sets:
             start = time.perf_counter()
             made = predict(one, Path(name))
             seconds = time.perf_counter() - start

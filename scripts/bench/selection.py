@@ -14,15 +14,13 @@ a case that never ran before is none to it, though the judge counts it.
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from ranking import find_sets, predict, score
+from ranking import asked, predict, score
 
 if TYPE_CHECKING:
     from ranking import Set
@@ -98,21 +96,15 @@ def judge(data: Path, one: Set, predictions: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="*", metavar="SET", help="parts of names; default: all")
-    parser.add_argument("--replay", type=Path, help="folder of rebuilt replay projects")
-    options = parser.parse_args()
-    if not os.environ.get("TESTOPT_BENCH_DATA"):
-        raise SystemExit("name the folder of data in TESTOPT_BENCH_DATA")
-    data = Path(os.environ["TESTOPT_BENCH_DATA"])
-    asked = [a for r in RECALLS for a in ("--recall", str(r))]
+    data, sets = asked(__doc__)
+    recalls = [a for r in RECALLS for a in ("--recall", str(r))]
     print(HEAD)
     with tempfile.TemporaryDirectory() as name:
-        for one in find_sets(data, options.replay, options.sets):
+        for one in sets:
             if not one.truths and one.name not in TABLES:
                 continue
             begin = time.perf_counter()
-            made = predict(one, Path(name), *asked)
+            made = predict(one, Path(name), *recalls)
             print(f"{one.name}: {time.perf_counter() - begin:.0f} s")
             judge(data, one, made)
 
