@@ -16,6 +16,11 @@ from typing import NamedTuple
 import deltalake  # noqa: F401 - pytester forgets imports, and its native part has one only
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
+
+# a busy machine is slow for reasons of its own
+settings.register_profile("testopt", deadline=None)
+settings.load_profile("testopt")
 
 pytest_plugins = ["pytester"]
 
