@@ -21,10 +21,11 @@ from testopt.features.nametexts import name_texts
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from testopt.features.bags import Words
     from testopt.features.frames import Query, RunFrame
     from testopt.features.texts import ChangeText, Texts
 
@@ -45,6 +46,7 @@ PLAIN: Final = (
     "reach_rank",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
+FIRST: Final = 10  # documents nearest to the change whose words are asked for again
 _LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
     *(f"{name}_share" for name in RELATIVE),
@@ -52,7 +54,7 @@ NAMES: Final = (
     *(f"{name}_{group}_{how}" for name in SPREADING for group in ("class", "file")
       for how in ("max", "mean")),
     *PLAIN,
-    "prior",
+    "prior", "feedback", "feedback_rank",
 )  # fmt: skip
 
 # Without any training: a weighted sum of shares. Weights were set by hand on few projects and
@@ -111,7 +113,8 @@ def features(text: Texts) -> Signals:
     text : Texts
         Sources of the cases and of the change.
     """
-    raw = {**_word_signals(text), **_file_signals(text), **_together(text), **_calls(text)}
+    words = _Words(text, [text.bodies, text.titles])
+    raw = {**_word_signals(text, words), **_file_signals(text), **_together(text), **_calls(text)}
     raw["edited"] = text.edited.astype(np.float64)[text.document]
     _lift_whole_files(text, raw)
     out: Signals = {}
@@ -126,41 +129,80 @@ def features(text: Texts) -> Signals:
     out |= {name: raw[name] for name in ("words", "owner_words")}
     out |= _plain(text, raw)
     out["prior"] = _prior(out)
+    again = _feedback(text, words, out["prior"])
+    out |= {"feedback": share(again), "feedback_rank": rank(again)}
     if text.judge is not None:
         out["prior"] = text.judge.closeness(out)
     return out
 
 
-def _word_signals(text: Texts) -> Signals:
-    """Return the similarities of each case's words with those of the change."""
-    rows = len(text.bodies)
-    titles = Corpus(Bags.concat([text.titles, text.parameters]), common=rows)
-    bodies = Corpus(Bags.concat([text.bodies, text.titles, text.parameters]), common=rows)
-    queries = _queries(text.change)
+class _Words:
+    """The words of cases, each those of its document with its own parameters.
 
-    def fold(values: NDArray[np.float64], how: Any = np.add) -> NDArray[np.float64]:
+    Parameters
+    ----------
+    text : Texts
+    parts : sequence of Bags
+        Words by document, n_documents rows each; the first say how common a word is.
+    """
+
+    def __init__(self, text: Texts, parts: Sequence[Bags]) -> None:
+        self._text, self._rows = text, len(text.bodies)
+        self._corpus = Corpus(Bags.concat([*parts, text.parameters]), common=self._rows)
+        self._length = np.sqrt(np.maximum(self._fold(self._corpus.squares), _NOTHING))
+
+    def similarity(self, query: Words) -> NDArray[np.float64]:
+        """Return the cosine of each case with a query, shape (n_cases,)."""
+        return np.asarray(self._fold(self._corpus.products(query)) / self._length)
+
+    def overlap(self, query: Words) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the summed and the largest rarity of the words shared with a query, by case."""
+        rarity, rarest = self._corpus.overlap(query)
+        return self._fold(rarity), self._fold(rarest, np.maximum)
+
+    def of(self, document: int) -> Words:
+        """Return the words of one document as a query of about length one."""
+        row = {**self._text.titles.row(document), **self._text.bodies.row(document)}
+        size = max(float(np.sqrt(self._corpus.squares[document])), 1.0)
+        return {word: n / size for word, n in damped(row).items()}
+
+    def _fold(self, values: NDArray[np.float64], how: Any = np.add) -> NDArray[np.float64]:
         """Bring the rows of a case together: its document's and its own."""
-        mine = values[-len(text.document) :]
-        for start in range(0, len(values) - len(mine), rows):
-            mine = how(mine, values[start : start + rows][text.document])
-        return mine
+        mine = values[-len(self._text.document) :]
+        for start in range(0, len(values) - len(mine), self._rows):
+            mine = how(mine, values[start : start + self._rows][self._text.document])
+        return np.asarray(mine)
 
-    def similar(corpus: Corpus, query: dict[int, float]) -> NDArray[np.float64]:
-        length = np.sqrt(np.maximum(fold(corpus.squares), 1e-12))
-        return np.asarray(fold(corpus.products(query)) / length)
 
-    out = {
-        "words": similar(bodies, queries["all"]),
-        "line_words": similar(bodies, queries["lines"]),
-        "line_title": similar(titles, queries["lines"]),
-        "owner_words": similar(bodies, queries["owners"]),
-        "owner_title": similar(titles, queries["owners"]),
-        "body_words": similar(bodies, queries["around"]),
-        "body_title": similar(titles, queries["around"]),
-    }
+def _word_signals(text: Texts, bodies: _Words) -> Signals:
+    """Return the similarities of each case's words with those of the change."""
+    titles = _Words(text, [text.titles])
+    queries = _queries(text.change)
     rarity, rarest = bodies.overlap(text.change.lines)
-    out["shared_rarity"], out["rarest_word"] = fold(rarity), fold(rarest, np.maximum)
-    return out
+    return {
+        "words": bodies.similarity(queries["all"]),
+        "line_words": bodies.similarity(queries["lines"]),
+        "line_title": titles.similarity(queries["lines"]),
+        "owner_words": bodies.similarity(queries["owners"]),
+        "owner_title": titles.similarity(queries["owners"]),
+        "body_words": bodies.similarity(queries["around"]),
+        "body_title": titles.similarity(queries["around"]),
+        "shared_rarity": rarity,
+        "rarest_word": rarest,
+    }
+
+
+def _feedback(text: Texts, bodies: _Words, close: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how alike each case is to the documents nearest to the change.
+
+    What those have in common says in the words of tests what the change says in its own: relevance
+    feedback (Rocchio 1971), the first answers being taken for good ones.
+    """
+    best = np.zeros(len(text.bodies))
+    np.maximum.at(best, text.document, close)
+    first = np.argsort(-best, kind="stable")[:FIRST].tolist()
+    parts = ((float(best[i]) ** 2, bodies.of(i)) for i in first if best[i] > _NOTHING)
+    return bodies.similarity(blend(*parts))
 
 
 def _queries(change: ChangeText) -> dict[str, dict[int, float]]:
