@@ -47,6 +47,7 @@ class FeatureState:
         self.history = history or HistoryState()
         self.cofailure = cofailure or CoFailure()
         self._affinity = TextAffinity()
+        self._variants: list[RunFrame] = []  # of the last commit that had some
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start, shape (n_cases, len(NAMES))."""
@@ -61,13 +62,30 @@ class FeatureState:
         return np.hstack(parts)
 
     def update(self, frame: RunFrame) -> None:
-        """Take in a run; variants teach and are not history, disturbed runs are neither."""
-        if not (frame.is_variant or frame.is_disturbed):
+        """Take in a run; disturbed ones teach nothing.
+
+        What a variant breaks tells which cases go with a change, and nothing else: it is no
+        history. The other variants of its commit, which share its answer, do not see it.
+        """
+        if frame.is_disturbed:
+            return
+        if not frame.is_variant:
+            self._take_variants()
             self.history.update(frame)
             self.cofailure.update(frame)
+            return
+        if self._variants and self._variants[0].query.run.base != frame.query.run.base:
+            self._take_variants()
+        self._variants.append(frame)
+
+    def _take_variants(self) -> None:
+        for frame in self._variants:
+            self.cofailure.update(frame)
+        self._variants.clear()
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays, for a file without pickle."""
+        self._take_variants()
         history = {f"history.{k}": v for k, v in self.history.dump().items()}
         return history | {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
 
