@@ -155,11 +155,14 @@ class Basis:
 
 def _store(ctx: Context) -> Store | None:
     from testopt.store import Store
+    from testopt.store.light import leave_pandas_out
 
     try:
-        return Store.open(ctx.store_url)
+        store = Store.open(ctx.store_url)
     except EmptyStoreError:
-        return None
+        return None  # and then nothing needs pyarrow, which takes a fifth of a plan to import
+    leave_pandas_out()
+    return store
 
 
 def _present(store: Store | None, ctx: Context) -> Store:

@@ -33,9 +33,6 @@ def command(
       testopt rank --base origin/main --format pytest > order.txt
       pytest --collect-only -q | testopt rank --cases -
     """
-    from testopt.store.light import leave_pandas_out
-
-    leave_pandas_out()
     from testopt.plan import plan
 
     basis = Basis.find(ctx, said)

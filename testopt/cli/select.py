@@ -87,9 +87,6 @@ def command(
       testopt select --budget 10m --format pytest > selected.txt
       testopt select --shard 1/4 --format go
     """
-    from testopt.store.light import leave_pandas_out
-
-    leave_pandas_out()
     from testopt.plan import plan
     from testopt.plan.request import completed
     from testopt.plan.rows import keep_plan

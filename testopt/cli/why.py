@@ -39,9 +39,6 @@ def command(ctx: Context, /, *, case: str, as_json: bool, **said: Any) -> None:
       testopt why tests/test_login.py::test_expired
       testopt why test_expired --base origin/main --safe
     """
-    from testopt.store.light import leave_pandas_out
-
-    leave_pandas_out()
     from testopt.plan.request import completed
     from testopt.plan.why import why
     from testopt.track import rules_of
