@@ -40,16 +40,24 @@ LEAST = 5  # failing variants of a project, below which it neither teaches nor j
 TIMEOUT_S = 150.0
 WITHOUT_PLUGINS = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
+_SLOW_ATTRS = (
+    "TestAsDict", "TestAsTuple", "TestAssoc", "TestEvolve", "TestFields", "TestMetadata",
+    "Cloudpickle", "TestAttributes",
+)  # fmt: skip
+
 # What pytest is told in each project: slow files and what needs more than the suite left out.
 RECIPES = {
-    "attrs": ["tests"],
+    "attrs": [
+        "tests", "-k",
+        " and ".join(f"not {slow}" for slow in _SLOW_ATTRS),
+    ],
     "jsonschema": [
         "jsonschema/tests", "--ignore", "jsonschema/tests/test_jsonschema_test_suite.py",
     ],
     "lark": ["tests", "--ignore", "tests/test_typing.py"],
     "markdown-it-py": ["tests"],
-    "more-itertools": ["tests", "-k", "not prime and not Prime and not Fourier"],
-    "pluggy": ["testing"],
+    "more-itertools": ["tests", "-k", "not prime and not Prime and not Fourier and not concurrent"],
+    "pluggy": ["-c", os.devnull, "testing"],  # its settings ask for a newer pytest than its past
     "starlette": ["-p", "anyio.pytest_plugin", "-W", "ignore", "-k", "not trio", "tests"],
     "structlog": ["-p", "pytest_asyncio.plugin", "tests", "--ignore", "tests/test_packaging.py"],
     "tomlkit": ["tests", "--ignore", "tests/test_toml_tests.py"],

@@ -1,0 +1,39 @@
+"""Relevance feedback: what the tests nearest to a change have in common finds more of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from testopt.features.affinity import features
+from testopt.features.frames import Query
+from testopt.features.nametexts import name_texts
+from testopt.schema import FileChange, Run
+
+CASES = (
+    "tests/a.py::test_parse_table_header",  # named like the change
+    "tests/b.py::test_header_alignment",  # shares a word with the first one only
+    "tests/c.py::test_colour_of_links",
+    "tests/d.py::test_nothing_at_all",
+)
+
+
+def columns(tokens):
+    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
+    return features(name_texts(Query(run, CASES, (FileChange("src/x.py", tokens=tokens),))))
+
+
+def test_a_case_like_the_nearest_one_comes_before_strangers():
+    found = columns("parse_table")
+    assert found["words"][1] == found["words"][2] == 0.0
+    assert found["feedback"][0] == 1.0
+    assert found["feedback"][1] > found["feedback"][2] == found["feedback"][3] == 0.0
+    assert found["feedback_rank"].tolist()[:2] == sorted(found["feedback_rank"])[:2]
+
+
+def test_where_nothing_is_near_nothing_comes_back():
+    found = columns("unheard_of")
+    assert not found["prior"].any()
+    assert not found["feedback"].any()
+    assert np.unique(found["feedback_rank"]).size == 1
