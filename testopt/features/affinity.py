@@ -199,7 +199,7 @@ def _feedback(text: Texts, bodies: _Words, close: NDArray[np.float64]) -> NDArra
     feedback (Rocchio 1971), the first answers being taken for good ones.
     """
     best = np.zeros(len(text.bodies))
-    np.maximum.at(best, text.document, close)
+    np.maximum.at(best, text.document, close - close.min())
     first = np.argsort(-best, kind="stable")[:FIRST].tolist()
     parts = ((float(best[i]) ** 2, bodies.of(i)) for i in first if best[i] > _NOTHING)
     return bodies.similarity(blend(*parts))

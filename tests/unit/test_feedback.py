@@ -21,19 +21,19 @@ CASES = (
 
 def columns(tokens):
     run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    return features(name_texts(Query(run, CASES, (FileChange("src/x.py", tokens=tokens),))))
+    return features(name_texts(Query(run, CASES, (FileChange("lib/core.rs", tokens=tokens),))))
 
 
 def test_a_case_like_the_nearest_one_comes_before_strangers():
     found = columns("parse_table")
     assert found["words"][1] == found["words"][2] == 0.0
     assert found["feedback"][0] == 1.0
-    assert found["feedback"][1] > found["feedback"][2] == found["feedback"][3] == 0.0
+    assert found["feedback"][1] > 10 * max(found["feedback"][2:])
     assert found["feedback_rank"].tolist()[:2] == sorted(found["feedback_rank"])[:2]
 
 
 def test_where_nothing_is_near_nothing_comes_back():
     found = columns("unheard_of")
-    assert not found["prior"].any()
+    assert np.unique(found["prior"]).size == 1
     assert not found["feedback"].any()
     assert np.unique(found["feedback_rank"]).size == 1
