@@ -6,11 +6,15 @@ commit beneath is its doing. What is kept of one names neither project nor case.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from testopt import features, sources
 from testopt.bundle import dump_arrays, load_arrays
 from testopt.errors import BundleError
 from testopt.estimators.baselines import BASELINES, baseline_orders, expected_seconds
@@ -23,7 +27,6 @@ from testopt.snapshot import Sources, history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -164,7 +167,14 @@ def _example(
 
 def _dumped(example: Example) -> bytes:
     arrays = {f.name: getattr(example, f.name) for f in fields(Example)}
-    return dump_arrays({**arrays, "names": np.array(NAMES)})
+    return dump_arrays({**arrays, "names": np.array(NAMES), "code": np.array(_code())})
+
+
+@cache
+def _code() -> str:
+    """Return the identity of the code that reads examples: what another one read is of no use."""
+    files = (f for package in (features, sources) for f in Path(package.__path__[0]).glob("*.py"))
+    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()
 
 
 def _kept(file: Path) -> Example | None:
@@ -173,7 +183,8 @@ def _kept(file: Path) -> Example | None:
         arrays = load_arrays(file.read_bytes())
     except (OSError, BundleError):
         return None
-    if arrays.pop("names", np.zeros(0)).tolist() != list(NAMES):
+    names, code = arrays.pop("names", np.zeros(0)), arrays.pop("code", np.zeros(0))
+    if names.tolist() != list(NAMES) or code.tolist() != _code():
         return None
     return Example(**arrays)
 

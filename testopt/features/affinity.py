@@ -46,7 +46,9 @@ PLAIN: Final = (
     "reach_rank",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
-FIRST: Final = 10  # documents nearest to the change whose words are asked for again
+FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
+_EQUALS: Final = 4
+_DIGITS: Final = 9  # beyond them sums depend on the order of what is summed
 _LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
     *(f"{name}_share" for name in RELATIVE),
@@ -200,9 +202,23 @@ def _feedback(text: Texts, bodies: _Words, close: NDArray[np.float64]) -> NDArra
     """
     best = np.zeros(len(text.bodies))
     np.maximum.at(best, text.document, close - close.min())
-    first = np.argsort(-best, kind="stable")[:FIRST].tolist()
-    parts = ((float(best[i]) ** 2, bodies.of(i)) for i in first if best[i] > _NOTHING)
-    return bodies.similarity(blend(*parts))
+    weight = best**2 * _chosen(best)
+    near = np.flatnonzero(weight > _NOTHING).tolist()
+    found = bodies.similarity(blend(*((float(weight[i]), bodies.of(i)) for i in near)))
+    return np.asarray(found.round(_DIGITS))
+
+
+def _chosen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 for the ``FIRST`` largest values and 0 for others; equal ones share what is left.
+
+    Where very many are equal none of them is chosen: they tell nothing apart.
+    """
+    last = np.sort(values)[-min(FIRST, len(values))]
+    out: NDArray[np.float64] = (values > last).astype(np.float64)
+    equal = values == last
+    if equal.sum() <= _EQUALS * FIRST:
+        out[equal] = min((FIRST - out.sum()) / equal.sum(), 1.0)
+    return out
 
 
 def _queries(change: ChangeText) -> dict[str, dict[int, float]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from testopt.features.affinity import features
+from testopt.features.affinity import FIRST, features
 from testopt.features.frames import Query
 from testopt.features.nametexts import name_texts
 from testopt.schema import FileChange, Run
@@ -19,9 +19,9 @@ CASES = (
 )
 
 
-def columns(tokens):
+def columns(tokens, cases=CASES):
     run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    return features(name_texts(Query(run, CASES, (FileChange("lib/core.rs", tokens=tokens),))))
+    return features(name_texts(Query(run, cases, (FileChange("lib/core.rs", tokens=tokens),))))
 
 
 def test_a_case_like_the_nearest_one_comes_before_strangers():
@@ -37,3 +37,12 @@ def test_where_nothing_is_near_nothing_comes_back():
     assert np.unique(found["prior"]).size == 1
     assert not found["feedback"].any()
     assert np.unique(found["feedback_rank"]).size == 1
+
+
+def test_the_order_of_the_cases_decides_nothing():
+    like = [f"tests/t{i}.py::test_parse_table_{i % 7}" for i in range(3 * FIRST)]
+    cases = (*like, *CASES)
+    forth, back = columns("parse_table", cases), columns("parse_table", cases[::-1])
+    assert forth["feedback"].any()
+    for name in ("feedback", "feedback_rank"):
+        np.testing.assert_array_equal(forth[name], back[name][::-1])
