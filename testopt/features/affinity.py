@@ -47,7 +47,7 @@ PLAIN: Final = (
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
-_EQUALS: Final = 4
+_EQUALS: Final = 4  # times FIRST: more equally near documents tell nothing apart
 _DIGITS: Final = 9  # beyond them sums depend on the order of what is summed
 _LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
