@@ -12,6 +12,7 @@ from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.features.bodies import function_spans, touch_of
 from testopt.features.impact import Evidence, Impact, Touch, Trace, affected
 from testopt.features.imports import ImportGraph
+from testopt.measured import measured_as
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, digest
 from testopt.sources.blobs import read_blobs, read_disk, read_tree
 from testopt.sources.coverage import lines_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.features.impact import Place
+    from testopt.measured import Latest
     from testopt.schema import Change
     from testopt.store import Store
 
@@ -203,51 +205,6 @@ class _Gathered:
 
 def _is_python(path: str) -> bool:
     return path.endswith(".py")
-
-
-Latest = dict[str, tuple[str, Any]]  # measured id -> commit and moment of its latest links
-
-
-def measured_as(
-    store: Store, cases: Sequence[str], locator: Locator
-) -> tuple[dict[str, str], Latest]:
-    """Find the coverage of cases, however the data and the runner spell their ids.
-
-    Parameters
-    ----------
-    store : Store
-    cases : sequence of str
-        Case ids.
-    locator : Locator
-        Of the tree: ids of one function of one file mean the same.
-
-    Returns
-    -------
-    dict of str to str
-        Case -> id in the links: with its parameters, else that of its function. Cases that were
-        not measured are left out.
-    Latest
-        Of these ids.
-    """
-    keys = {case: _key(case, locator) for case in cases}
-    wanted = {key for case in cases for key in (keys[case], keys[case][:2])}
-    rows = store.read("links", columns=["case_id", "commit", "seen"], where=[("path", "=", "")])
-    found: dict[tuple[str, ...], str] = {}
-    latest: Latest = {}
-    for case, commit, seen in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
-        key = keys[case] if case in keys else _key(case, locator)
-        if key in wanted and (key not in found or seen > latest[found[key]][1]):
-            found[key] = case
-            latest[case] = commit or "", seen
-    named = {case: found.get(key) or found.get(key[:2]) for case, key in keys.items()}
-    return {case: name for case, name in named.items() if name}, latest
-
-
-def _key(case: str, locator: Locator) -> tuple[str, ...]:
-    """Return file, function and parameters of a case; without parameters file and function."""
-    place = locator.find(case)
-    inside = case.partition("[")[2]
-    return (*place, inside) if inside else place
 
 
 class _Ran:

@@ -17,6 +17,7 @@ from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
+from testopt.measured import RanLines
 from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
 
@@ -92,7 +93,7 @@ class Sources:
     repo : Path
         Top folder of the repository, or a bare one.
     store : Store, optional
-        Where the index is kept.
+        Where the index is kept, and what the cases ran when their coverage was measured.
     patience : float
         How many times longer than a plan to wait for git.
     shipped : Shipped, optional
@@ -107,7 +108,8 @@ class Sources:
         patience: float = 1.0,
         shipped: Shipped | None = None,
     ) -> None:
-        self._reader = CaseTexts(repo, patience=patience)
+        coverage = None if store is None else RanLines(repo, store)
+        self._reader = CaseTexts(repo, patience=patience, coverage=coverage)
         self.shipped = load_shipped() if shipped is None else shipped
         self._store = store
         data = store.read_blob(_SOURCES) if store is not None else None
@@ -123,7 +125,7 @@ class Sources:
         if not (run.commit and _SHA.fullmatch(run.commit)):
             return query
         base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
-        text = self._reader.read(query.cases, base=base, commit=run.commit)
+        text = self._reader.read(query.cases, base=base, commit=run.commit, time=run.time)
         return replace(query, text=self._judged(text))
 
     def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:

@@ -48,6 +48,8 @@ PLAIN: Final = (
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
 _EQUALS: Final = 4  # times FIRST: more equally near documents tell nothing apart
+_RAN: Final = 0.5  # weight of what coverage says, beside 1 for all else
+_PERHAPS: Final = 0.5  # for a case that was not measured
 _DIGITS: Final = 9  # beyond them sums depend on the order of what is summed
 _LESS_IS_NEARER: Final = ("hops", "edited")
 NAMES: Final = (
@@ -56,7 +58,7 @@ NAMES: Final = (
     *(f"{name}_{group}_{how}" for name in SPREADING for group in ("class", "file")
       for how in ("max", "mean")),
     *PLAIN,
-    "prior", "feedback", "feedback_rank",
+    "prior", "feedback", "feedback_rank", "ran_change",
 )  # fmt: skip
 
 # Without any training: a weighted sum of shares. Weights were set by hand on few projects and
@@ -135,6 +137,10 @@ def features(text: Texts) -> Signals:
     out |= {"feedback": share(again), "feedback_rank": rank(again)}
     if text.judge is not None:
         out["prior"] = text.judge.closeness(out)
+    out["ran_change"] = np.full(len(text.document), np.nan)
+    if text.ran is not None and np.nan_to_num(text.ran).any():
+        out["ran_change"] = text.ran.astype(np.float64)
+        out["prior"] = _with_coverage(out["prior"], out["ran_change"])
     return out
 
 
@@ -316,6 +322,12 @@ def _prior(columns: Signals) -> NDArray[np.float64]:
             value = columns[f"{name}_share"]
         total += weight * value
     return total / sum(PRIOR.values())
+
+
+def _with_coverage(prior: NDArray[np.float64], ran: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return closeness where it is known which cases ran the change, or ran none of it."""
+    known = np.where(np.isnan(ran), _PERHAPS, share(ran))
+    return np.asarray((prior + _RAN * known) / (1.0 + _RAN))
 
 
 def share(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,71 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query
-
-NAMES: Final = ("ran_changed_file", "ran_changed_lines")
+    Hunk = tuple[range, range]
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Coverage of cases, as far as files of a change are concerned.
-
-    Attributes
-    ----------
-    ran : mapping of str to mapping of str to set of int
-        Case -> path -> lines from 1. A case that was measured and ran none has an empty mapping.
-    changed : mapping of str to sequence of range
-        Path -> lines of the measured version that are changed; an empty range: others come in
-        before its start. Files that have changed since they were measured are left out.
-    """
-
-    ran: Mapping[str, Mapping[str, frozenset[int]]]
-    changed: Mapping[str, Sequence[range]] = field(default_factory=dict)
-
-
-def links_features(query: Query, links: Links) -> NDArray[np.float32]:
-    """Return what coverage says of each case and the change.
+def touched_lines(changed: Sequence[range]) -> list[frozenset[int]]:
+    """Return the lines that changes stand for.
 
     Parameters
     ----------
-    query : Query
-        Cases and changed files.
-    links : Links
+    changed : sequence of range
+        Lines from 1 of the version before the change; an empty range: others come in after its
+        start.
 
     Returns
     -------
-    ndarray of float32, shape (n_cases, 2)
-        1 where the case ran any line of a changed file, else 0; and the largest share of the
-        changed lines of a file that it ran. NaN where the case was not measured, the share also
-        where no changed file is as it was then.
+    list of frozenset of int
+        Of each change; of what comes in between two lines, those two.
     """
-    out = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
-    paths = {path for file in query.files for path in (file.path, file.old_path) if path}
-    lines = {path: _around(links.changed[path]) for path in paths & links.changed.keys()}
-    for i, case in enumerate(query.cases):
-        ran = links.ran.get(case)
-        if ran is None:
-            continue
-        out[i, 0] = float(not paths.isdisjoint(path for path, mine in ran.items() if mine))
-        shares = [
-            len(ran.get(path, frozenset()) & here) / len(here) for path, here in lines.items()
-        ]
-        out[i, 1] = max(shares, default=np.nan)
+    return [
+        frozenset(lines) if len(lines) else frozenset((lines.start, lines.start + 1))
+        for lines in changed
+    ]
+
+
+def lines_then(lines: frozenset[int], hunks: Sequence[Hunk]) -> frozenset[int]:
+    """Find lines of a version in an older one.
+
+    Parameters
+    ----------
+    lines : frozenset of int
+        Line numbers from 1.
+    hunks : sequence of (range, range)
+        What lies between the two versions: lines of the older and of the newer one, in order.
+
+    Returns
+    -------
+    frozenset of int
+        A line that came in since then stands for those that it took the place of, or for those
+        around it.
+    """
+    found: set[int] = set()
+    for line in lines:
+        shift = 0
+        for old, new in hunks:
+            if line in new:
+                found |= touched_lines([old])[0]
+                break
+            if line < new.stop or (not len(new) and line <= new.start):
+                found.add(line + shift)
+                break
+            shift += len(old) - len(new)
+        else:
+            found.add(line + shift)
+    return frozenset(found)
+
+
+def ran_share(ran: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how much of a change each case ran.
+
+    Parameters
+    ----------
+    ran : ndarray of bool, shape (n_regions, n_cases)
+        Whether a case ran any line of a changed region.
+    measured : ndarray of bool, shape (n_cases,)
+        Whether anything is known of a case.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_cases,)
+        Share of the regions, those that few cases run weighing more; regions that none runs tell
+        nothing. NaN where a case was not measured, everywhere where no region tells anything.
+    """
+    out = np.full(len(measured), np.nan, np.float32)
+    known = ran[:, measured]
+    runners = known.sum(axis=1)
+    weight = np.log1p(known.shape[1] / np.maximum(runners, 1)) * (runners > 0)
+    if weight.any():
+        out[measured] = weight @ known / weight.sum()
     return out
-
-
-def _around(ranges: Sequence[range]) -> frozenset[int]:
-    """Return changed lines; of what comes in between two lines, those."""
-    found = {line for lines in ranges for line in lines}
-    inserted = {lines.start for lines in ranges if not len(lines)}
-    return frozenset(found | inserted | {line - 1 for line in inserted if line > 1})

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Signals of closeness as a share of the run's largest, and what each says.
+# Signals of closeness from 0 to 1, most as a share of the run's largest, and what each says.
 _FAR: Final = "nothing it names changed"
 _CLOSENESS: Final = {
+    "ran_change": "ran the changed lines when its coverage was measured",
     "calls_share": "calls what was changed",
     "owners_together_share": "was edited together with the changed functions before",
     "lines_together_share": "was edited together with the changed lines before",

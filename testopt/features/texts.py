@@ -224,6 +224,9 @@ class Texts:
         that is no case, such as a fixture or helper.
     imports : ndarray of float32, shape (n_files,)
         1 where the test file imports a changed module.
+    ran : ndarray of float32, shape (n_cases,), optional
+        Share of the change that each case ran when its coverage was measured; NaN where it is not
+        known, None where there is no coverage that tells anything.
     judge : Judge, optional
         What weighs all this; without one hand-set weights do.
     """
@@ -245,6 +248,7 @@ class Texts:
     written_with: dict[str, NDArray[np.float32]]
     in_change: NDArray[np.float32]
     imports: NDArray[np.float32]
+    ran: NDArray[np.float32] | None = None
     judge: Judge | None = None
 
 

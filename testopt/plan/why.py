@@ -12,17 +12,15 @@ from testopt.errors import RepositoryError, StoreError, UnknownCaseError
 from testopt.estimators.contributions import contributions
 from testopt.features.families import families
 from testopt.features.frames import Query
-from testopt.features.links import Links, links_features
 from testopt.features.nearness import Nearness, nearest_files
 from testopt.features.pipeline import NAMES
-from testopt.impact import measured_as
+from testopt.measured import measured_as, regions_then
 from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
 from testopt.schema import Run
 from testopt.sources.blobs import read_tree
 from testopt.sources.coverage import lines_of
-from testopt.sources.git import run_git
-from testopt.sources.hunks import OPTIONS, patches
+from testopt.sources.hunks import patches, read_patches
 from testopt.sources.locate import Locator
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from testopt.context import Here
     from testopt.estimators.promotion import Rules
     from testopt.features.impact import Impact
+    from testopt.measured import Regions
     from testopt.schema import Plan, PlannedCase, Selection
     from testopt.snapshot import Sources
     from testopt.store import Store
@@ -45,8 +44,7 @@ _AMBIGUOUS: Final = 5
 class Covered:
     """A file of which a case ran lines when its coverage was measured.
 
-    ``share`` is that of the changed lines that it ran, None where the file is not changed or is no
-    longer as it was measured.
+    ``share`` is that of the changed lines that it ran, None where none of the file are known.
     """
 
     path: str
@@ -215,14 +213,12 @@ def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
     latest = max((row["seen"] for row in rows), default=None)
     rows = [row for row in rows if row["seen"] == latest and row["path"]]
     ran = {row["path"]: frozenset(lines_of(row["lines"])) for row in rows}
-    lines = _changed_lines(here, rows[0]["commit"]) if rows else {}
-    changed = {file.path: file for file in here.change.files}
+    then = _changed_then(here, rows[0]["commit"]) if rows else {}
+    changed = {file.path for file in here.change.files}
     found = []
     for path, mine in ran.items():
-        share = None
-        if path in changed and path in lines:
-            query = Query(Run("", here.began), [case], (changed[path],))
-            share = float(links_features(query, Links({case: ran}, lines))[0, 1])
+        lines = frozenset[int]().union(*then.get(path, ()))
+        share = len(lines & mine) / len(lines) if lines else None
         found.append(Covered(path, len(mine), path in changed, share))
     return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
 
@@ -234,15 +230,15 @@ def _locator(here: Here) -> Locator:
         return Locator(())
 
 
-def _changed_lines(here: Here, measured: str | None) -> dict[str, list[range]]:
-    """Return the changed lines of the files that are at the base as they were measured."""
+def _changed_then(here: Here, measured: str | None) -> Regions:
+    """Return the changed lines of each file, as they were when they were measured."""
     base, head = here.change.base, here.change.head
-    if here.repo is None or not here.change.known or base is None or measured is None:
+    if here.repo is None or not here.change.known or base is None:
         return {}
+    paths = sorted({file.old_path or file.path for file in here.change.files})
     try:
-        before, then = read_tree(here.repo, base), read_tree(here.repo, measured)
-        diff = run_git(here.repo, "diff", *OPTIONS, base, *([head] if head else []), "--")
+        diff = read_patches(here.repo, base=base, head=head, paths=paths)
+        changed = {patch.old: patch.old_lines for patch in patches(diff) if patch.old}
+        return regions_then(here.repo, measured=measured or "", base=base, changed=changed)
     except RepositoryError:
         return {}
-    found = {patch.old: patch.old_lines for patch in patches(diff) if patch.old}
-    return {path: lines for path, lines in found.items() if before.get(path) == then.get(path)}

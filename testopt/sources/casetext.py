@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from testopt.sources.rundocs import Documents, Places, RunSources, module_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +29,22 @@ MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
 _DIFF_S: Final = 6.0
 _TREES: Final = 8  # neighbours in time share their base
 _NOT_SOURCE: Final = ("docs/", "doc/", "examples/", "benchmarks/", "bench/", "setup.py")
+
+
+class Coverage(Protocol):
+    """Knows which lines the cases ran when that was measured."""
+
+    def shares(
+        self,
+        cases: Sequence[str],
+        *,
+        locator: Locator,
+        base: str,
+        changed: Mapping[str, Sequence[range]],
+        until: datetime | None = None,
+    ) -> NDArray[np.float32] | None:
+        """Return the share of a change that each case ran, NaN or None where not known."""
+        ...
 
 
 class CaseTexts:
@@ -39,6 +56,8 @@ class CaseTexts:
         Top folder of the repository, or a bare one.
     patience : float
         Factor on the time that git is given: what a plan does without, training waits for.
+    coverage : Coverage, optional
+        Knows which lines the cases ran.
 
     Attributes
     ----------
@@ -46,8 +65,10 @@ class CaseTexts:
         Indexed files; load it from a snapshot to be fast, and dump it afterwards.
     """
 
-    def __init__(self, repo: Path, *, patience: float = 1.0) -> None:
-        self._repo, self._patience = repo, patience
+    def __init__(
+        self, repo: Path, *, patience: float = 1.0, coverage: Coverage | None = None
+    ) -> None:
+        self._repo, self._patience, self._coverage = repo, patience, coverage
         self.index = SourceIndex(repo)
         self._together = WrittenTogether(repo, self.index, patience=patience)
         self._trees: dict[str, dict[str, str]] = {}
@@ -60,6 +81,7 @@ class CaseTexts:
         base: str | None,
         commit: str | None,
         files: Mapping[str, str] | None = None,
+        time: datetime | None = None,
     ) -> Texts | None:
         """Read what sources say of a run.
 
@@ -71,6 +93,8 @@ class CaseTexts:
             Full hashes of what the change is between; without `commit` the working tree.
         files : mapping of str to str, optional
             File of a case, where the results name it.
+        time : datetime, optional
+            What was measured at this time or later is not known yet.
 
         Returns
         -------
@@ -90,7 +114,7 @@ class CaseTexts:
             )  # fmt: skip
             if commit is None:
                 self._read_working_tree(run)
-            return self._texts(run)
+            return self._texts(run, time)
         except RepositoryError:
             return None
 
@@ -110,8 +134,9 @@ class CaseTexts:
             if text is not None and patch.new is not None:
                 run.tree[patch.new] = self.index.put(text, patch.new)
 
-    def _texts(self, run: RunSources) -> Texts:
-        documents = Documents(run, self._locator(run.tree))
+    def _texts(self, run: RunSources, time: datetime | None) -> Texts:
+        locator = self._locator(run.tree)
+        documents = Documents(run, locator)
         sources = _sources(run)
         tested = {path: run.tree[path] for path in documents.paths if path in run.tree}
         self.index.ensure(tested, words=True)
@@ -128,7 +153,10 @@ class CaseTexts:
             written_with=self._written_with(run, places, documents),
             in_change=documents.edited(places.tests),
             imports=self._imports(run, documents),
-        )
+            ran=None if self._coverage is None else self._coverage.shares(
+                run.cases, locator=locator, base=run.base, changed=places.old_lines, until=time
+            ),
+        )  # fmt: skip
 
     def _locator(self, tree: Mapping[str, str]) -> Locator:
         """Return a locator, the same one for trees with the same paths."""

@@ -210,9 +210,18 @@ def ranges(bits: bytes | bytearray) -> str:
     return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(firsts, lasts, strict=True))
 
 
-def lines_of(text: str | None) -> Iterator[int]:
-    """Yield the line numbers of what `ranges` returned; what is none is left out."""
+def lines_of(text: str | None, within: range = range(MAX_LINE + 1)) -> Iterator[int]:
+    """Yield the line numbers of what `ranges` returned; what is none is left out.
+
+    Parameters
+    ----------
+    text : str or None
+    within : range
+        Lines that are of interest.
+    """
     for part in (text or "").split(","):
         first, _, last = part.partition("-")
         if first.isdecimal() and (last or first).isdecimal() and len(part) < 20:  # noqa: PLR2004
-            yield from range(int(first), min(int(last or first), MAX_LINE) + 1)
+            yield from range(
+                max(int(first), within.start), min(int(last or first) + 1, within.stop)
+            )

@@ -1,47 +1,44 @@
-"""How much of a change a case ran, as numbers."""
-
-from datetime import UTC, datetime
+"""How much of a change a case ran, and where its lines were when that was measured."""
 
 import numpy as np
+import pytest
 
-from testopt.features.frames import Query
-from testopt.features.links import NAMES, Links, links_features
-from testopt.schema import FileChange, Run
+from testopt.features.links import lines_then, ran_share, touched_lines
 
-
-def told(ran, changed, *paths):
-    cases = [*ran, "never measured"]
-    query = Query(Run("r", datetime(2026, 1, 1, tzinfo=UTC)), cases, tuple(map(FileChange, paths)))
-    found = links_features(query, Links(ran, changed))
-    assert found.shape == (len(cases), len(NAMES))
-    assert np.isnan(found[-1]).all()
-    return found[:-1].tolist()
+INSERTED = (range(4, 4), range(5, 8))  # three lines came in after the fourth
+REMOVED = (range(10, 13), range(12, 12))  # three lines are gone; the twelfth stands before them
+REWRITTEN = (range(20, 22), range(20, 21))
+HUNKS = [INSERTED, REMOVED, REWRITTEN]
 
 
-def test_files_and_lines_that_ran():
-    ran = {
-        "all": {"a.py": frozenset({3, 4, 9})},
-        "half": {"a.py": frozenset({4, 8})},
-        "elsewhere": {"a.py": frozenset({1})},
-        "other file": {"b.py": frozenset({3})},
-        "nothing": {},
-    }
-    expected = [[1, 1], [1, 0.5], [1, 0], [0, 0], [0, 0]]
-    assert told(ran, {"a.py": [range(3, 5)]}, "a.py") == expected
+def test_what_comes_in_between_two_lines_stands_for_both():
+    assert touched_lines([range(3, 5), range(7, 7)]) == [{3, 4}, {7, 8}]
 
 
-def test_lines_that_come_in_count_for_their_neighbours():
-    ran = {"before": {"a.py": frozenset({4})}, "away": {"a.py": frozenset({6})}}
-    assert told(ran, {"a.py": [range(5, 5)]}, "a.py") == [[1, 0.5], [1, 0]]
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [(4, {4}), (5, {4, 5}), (7, {4, 5}), (8, {5}), (12, {9}), (13, {13}), (19, {19}),
+     (20, {20, 21}), (21, {22})],
+)  # fmt: skip
+def test_lines_in_an_older_version(now, then):
+    assert lines_then(frozenset({now}), HUNKS) == then
 
 
-def test_a_file_that_changed_since_has_no_lines():
-    ((file, share),) = told({"x": {"a.py": frozenset({4})}}, {}, "a.py")
-    assert file == 1.0
-    assert np.isnan(share)
+def test_a_version_that_is_the_same():
+    assert lines_then(frozenset({1, 9}), []) == {1, 9}
 
 
-def test_the_file_that_was_run_most_counts():
-    ran = {"x": {"a.py": frozenset({1}), "b.py": frozenset({1, 2})}}
-    changed = {"a.py": [range(1, 3)], "b.py": [range(1, 3)], "c.py": [range(1, 9)]}
-    assert told(ran, changed, "a.py", "b.py") == [[1, 1]]
+def test_regions_that_few_ran_tell_more():
+    ran = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 1, 0]], bool)
+    narrow, both, wide, _, unknown = ran_share(ran, np.array([1, 1, 1, 1, 0], bool))
+    assert both == 1.0
+    assert 0.0 < wide < narrow < 1.0
+    assert np.isnan(unknown)
+
+
+def test_what_nobody_ran_tells_nothing():
+    measured = np.array([True, True])
+    assert np.isnan(ran_share(np.zeros((2, 2), bool), measured)).all()
+    assert np.isnan(ran_share(np.zeros((0, 2), bool), measured)).all()
+    ran = np.array([[False, False], [False, True]])
+    assert ran_share(ran, measured).tolist() == [0.0, 1.0]
