@@ -99,25 +99,10 @@ def backfill(
 
 
 def _replay_all(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Shared) -> None:
-    """Replay the newest commit first, to try the command, then the others from the oldest."""
-    rest = list(commits)
-    for _ in range(_TRIES):
-        if not rest or shared.ledger.usable:
-            break
-        CommitReplay(rest.pop(), slots[0], shared).run()
-    unusable = shared.ledger.unusable
-    if unusable and not shared.ledger.usable:
-        said = unusable[-1].output
-        raise BackfillError(
-            f"the command gave no results at the newest commits: it {unusable[-1].why}",
-            f"its last words: {said}"
-            if said
-            else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
-        )
-    _replay_rest(rest, slots, shared)
+    """Replay the newest commit first, to try the command, then the others from the oldest.
 
-
-def _replay_rest(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Shared) -> None:
+    This thread only waits, so that a signal always finds it where everything can be stopped.
+    """
     free: SimpleQueue[Slot] = SimpleQueue()
     for slot in slots:
         free.put(slot)
@@ -129,13 +114,30 @@ def _replay_rest(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: S
         finally:
             free.put(slot)
 
+    rest = list(commits)
     pool = ThreadPoolExecutor(len(slots), thread_name_prefix="backfill")
-    futures = [pool.submit(replay, commit) for commit in commits]
     try:
-        for future in as_completed(futures):
+        for _ in range(_TRIES):
+            if not rest or shared.ledger.usable:
+                break
+            pool.submit(replay, rest.pop()).result()
+        _check_usable(shared)
+        for future in as_completed([pool.submit(replay, commit) for commit in rest]):
             future.result()
     except BaseException:
         slots[0].stop()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_usable(shared: Shared) -> None:
+    unusable = shared.ledger.unusable
+    if unusable and not shared.ledger.usable:
+        said = unusable[-1].output
+        raise BackfillError(
+            f"the command gave no results at the newest commits: it {unusable[-1].why}",
+            f"its last words: {said}"
+            if said
+            else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
+        )

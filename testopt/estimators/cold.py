@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PRIOR: Final = "prior"
 PRIOR_WEIGHT: Final = 6.0  # log-odds between an untrained blend of 0 and one of 1
-_FALLING: Final = ("hops", "hops_more", "edited")
+_FALLING: Final = ("hops", "hops_more", "import_hops", "edited")
 # Coverage comes on top of what the model says: the projects it learns on have none.
 # How large cases, files and what they reach are tells projects apart more than it tells faults:
 # with these features a model did worse on projects held out.

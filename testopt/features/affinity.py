@@ -41,9 +41,9 @@ RELATIVE: Final = (
 # Signals that also speak for the neighbours of a case: largest and mean over its class and file.
 SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_together")
 PLAIN: Final = (
-    "words", "owner_words", "hops", "hops_more", "imports", "same_name", "in_change",
-    "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
-    "reach_rank",
+    "words", "owner_words", "hops", "hops_more", "imports", "import_hops", "same_name",
+    "in_change", "file_in_change", "edited", "edited_rank", "siblings", "file_share",
+    "document_words", "reach_rank",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
@@ -291,13 +291,15 @@ def _lift_whole_files(text: Texts, raw: Signals) -> None:
 
 def _plain(text: Texts, raw: Signals) -> Signals:
     n = len(text.document)
+    imports = text.import_hops.astype(np.float64)
     paths = set(text.all_changed_paths)
     touched = np.array([float(path in paths) for path in text.paths] or [0.0])
     sizes = np.diff(text.bodies.ends)[text.document]
     return {
         "hops": raw["hops"],
         "hops_more": raw["hops"] - raw["hops"].min(),
-        "imports": text.imports.astype(np.float64)[text.file],
+        "imports": np.where(np.isnan(imports), np.nan, imports == 1.0)[text.file],
+        "import_hops": imports[text.file],
         "same_name": raw["same_name"],
         "in_change": text.in_change.astype(np.float64)[text.document],
         "file_in_change": touched[text.file],

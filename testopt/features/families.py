@@ -17,7 +17,7 @@ _BY_PATTERN: Final = (
     (re.compile(r"run_"), "how the project has been doing"),
     (re.compile(r".*_together|edited|in_change|file_in_change"), "edited together with the change"),
     (re.compile(r"ran_change"), "lines of the change that it ran before"),
-    (re.compile(r"call|hops|imports|reach"), "calls and imports of what changed"),
+    (re.compile(r"call|hops|import|reach"), "calls and imports of what changed"),
 )
 _PAST: Final = "its own failures and age"
 _CLOSE: Final = "words shared with the change"

@@ -59,7 +59,7 @@ def name_texts(query: Query) -> Texts | None:
         edited=unknown(size),
         written_with={"lines": unknown(size), "owners": unknown(size)},
         in_change=unknown(size),
-        imports=unknown(len(paths)),
+        import_hops=unknown(len(paths)),
     )
 
 

@@ -222,8 +222,8 @@ class Texts:
     in_change : ndarray of float32, shape (n_documents,)
         1 where the change edits the document itself, 0.5 where it edits a function of its file
         that is no case, such as a fixture or helper.
-    imports : ndarray of float32, shape (n_files,)
-        1 where the test file imports a changed module.
+    import_hops : ndarray of float32, shape (n_files,)
+        Imports between the test file and a changed module, 1 for its own; `FAR` for none.
     ran : ndarray of float32, shape (n_cases,), optional
         Share of the change that each case ran when its coverage was measured; NaN where it is not
         known, None where there is no coverage that tells anything.
@@ -247,7 +247,7 @@ class Texts:
     edited: NDArray[np.float32]
     written_with: dict[str, NDArray[np.float32]]
     in_change: NDArray[np.float32]
-    imports: NDArray[np.float32]
+    import_hops: NDArray[np.float32]
     ran: NDArray[np.float32] | None = None
     judge: Judge | None = None
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from testopt.errors import RepositoryError
 from testopt.features.bags import Bags
+from testopt.features.importhops import import_hops
 from testopt.features.paths import is_code, is_test_path
 from testopt.features.texts import ChangeText, Code, Texts, unknown
 from testopt.features.words import name_number, text_words
@@ -19,7 +20,7 @@ from testopt.sources.locate import Locator
 from testopt.sources.rundocs import Documents, Places, RunSources, module_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
 _DIFF_S: Final = 6.0
 _TREES: Final = 8  # neighbours in time share their base
+_SHARED: Final = ("conftest.py",)  # what the tests beside and below have without importing it
 _NOT_SOURCE: Final = ("docs/", "doc/", "examples/", "benchmarks/", "bench/", "setup.py")
 
 
@@ -152,7 +154,7 @@ class CaseTexts:
             edited=documents.spread(edits or {}, missing=old),
             written_with=self._written_with(run, places, documents),
             in_change=documents.edited(places.tests),
-            imports=self._imports(run, documents),
+            import_hops=self._import_hops(run, sources, documents),
             ran=None if self._coverage is None else self._coverage.shares(
                 run.cases, locator=locator, base=run.base, changed=places.old_lines, until=time
             ),
@@ -209,17 +211,37 @@ class CaseTexts:
             return dict.fromkeys(ranges, unknown(len(documents.keys)))
         return {part: documents.spread(found[part], missing=0.0) for part in ranges}
 
-    def _imports(self, run: RunSources, documents: Documents) -> NDArray[np.float32]:
-        """Tell which test files import a changed module."""
-        modules = module_names(patch.path for patch in run.source_patches())
-        numbers = np.array([name_number(name) for name in modules], np.uint32)
-        out = np.zeros(len(documents.paths), np.float32)
-        for i, path in enumerate(documents.paths):
-            file = self.index.get(run.tree.get(path, ""))
-            if file is not None:
-                imported = file.uses.part(len(file.names)).words
-                out[i] = float(np.isin(numbers, imported).any())
-        return out
+    def _import_hops(
+        self, run: RunSources, sources: Sequence[str], documents: Documents
+    ) -> NDArray[np.float32]:
+        """Return how many imports lie between each test file and a changed module."""
+        changed = {patch.path for patch in run.source_patches()}
+        shared = [path for path in run.tree if path.rpartition("/")[2] in _SHARED]
+        self.index.ensure({path: run.tree[path] for path in shared}, words=False)
+        paths = list(dict.fromkeys([*documents.paths, *shared, *sources, *sorted(changed)]))
+        files = [self.index.get(run.tree.get(path, "")) for path in paths]
+        empty: Bags = Bags.of([{}])
+        hops = import_hops(
+            Bags.concat([f.uses.part(len(f.names)) if f is not None else empty for f in files]),
+            np.array([name_number(name) for name in module_names(paths)], np.uint32),
+            np.array([path in changed for path in paths], bool),
+            list(_beside(paths)),
+        )
+        return hops[: len(documents.paths)].astype(np.float32)
+
+
+def _beside(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield positions of files, each with those of the shared files above it."""
+    shared: dict[str, list[int]] = {}
+    for i, path in enumerate(paths):
+        folder, _, name = path.rpartition("/")
+        if name in _SHARED:
+            shared.setdefault(folder, []).append(i)
+    for i, path in enumerate(paths):
+        folder = path
+        while folder:
+            folder = folder.rpartition("/")[0]
+            yield from ((i, other) for other in shared.get(folder, ()) if other != i)
 
 
 def _sources(run: RunSources) -> list[str]:
