@@ -248,7 +248,13 @@ def test_signal_cleans_up(calc, runner, tmp_path: Path, number: int) -> None:
     (tmp_path / "runner.py").write_text(
         f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
     )
-    process = subprocess.Popen([*_command(calc.path, tmp_path), *runner], stderr=subprocess.DEVNULL)
+    # in the background SIGINT may be ignored, and a program inherits that
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        command = [*_command(calc.path, tmp_path), *runner]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(number, before)
     _wait_for(lambda: pid.exists() and pid.read_text())
     process.send_signal(number)
     assert process.wait(30) != 0
