@@ -41,9 +41,9 @@ RELATIVE: Final = (
 # Signals that also speak for the neighbours of a case: largest and mean over its class and file.
 SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_together")
 PLAIN: Final = (
-    "words", "owner_words", "hops", "hops_more", "imports", "import_hops", "same_name",
-    "in_change", "file_in_change", "edited", "edited_rank", "siblings", "file_share",
-    "document_words", "reach_rank",
+    "words", "owner_words", "hops", "hops_more", "import_hops", "same_name", "in_change",
+    "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
+    "reach_rank",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
@@ -65,7 +65,7 @@ NAMES: Final = (
 # are round on purpose; anything finer is left to a trained model.
 PRIOR: Final = {
     "words": 1.0, "edited": 0.5, "lines_together": 0.5, "owners_together": 0.5, "calls": 0.5,
-    "imports": 0.5, "file_words": 0.5,
+    "import_hops": 0.5, "file_words": 0.5,
 }  # fmt: skip
 
 
@@ -291,15 +291,13 @@ def _lift_whole_files(text: Texts, raw: Signals) -> None:
 
 def _plain(text: Texts, raw: Signals) -> Signals:
     n = len(text.document)
-    imports = text.import_hops.astype(np.float64)
     paths = set(text.all_changed_paths)
     touched = np.array([float(path in paths) for path in text.paths] or [0.0])
     sizes = np.diff(text.bodies.ends)[text.document]
     return {
         "hops": raw["hops"],
         "hops_more": raw["hops"] - raw["hops"].min(),
-        "imports": np.where(np.isnan(imports), np.nan, imports == 1.0)[text.file],
-        "import_hops": imports[text.file],
+        "import_hops": text.import_hops.astype(np.float64)[text.file],
         "same_name": raw["same_name"],
         "in_change": text.in_change.astype(np.float64)[text.document],
         "file_in_change": touched[text.file],
@@ -318,8 +316,8 @@ def _prior(columns: Signals) -> NDArray[np.float64]:
     for name, weight in PRIOR.items():
         if name == "edited":
             value = share(1.0 / (1.0 + np.nan_to_num(columns[name], nan=1e9)))
-        elif name == "imports":
-            value = np.nan_to_num(columns[name])
+        elif name == "import_hops":
+            value = columns[name] == 1.0
         else:
             value = columns[f"{name}_share"]
         total += weight * value

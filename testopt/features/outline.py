@@ -2,7 +2,7 @@
 
 A definition reaches to the next one that is indented no deeper. That needs no parser, holds for
 broken files and for every language that people indent, and counts what stands between two
-definitions to the first of them.
+definitions to the first of them. Long strings of Python, which may hold any text, end none.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ _OTHER: Final = re.compile(
     r"|(?!(?:return|else|new|throw|if|for|while|switch|case|do)\b)"
     r"(?:[\w<>\[\],.&*:~]+[ \t]+)+[*&]?(?P<method>\w+)[ \t]*\([^;\n]*$)",
     re.MULTILINE,
+)
+# Comments and strings of Python; inside of the long ones nothing is a definition.
+_TEXTS: Final = re.compile(
+    r"""#[^\n]*|(?P<long>\"{3}(?:[^\\]|\\.)*?(?:\"{3}|\Z)|'{3}(?:[^\\]|\\.)*?(?:'{3}|\Z))"""
+    r"""|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""",
+    re.DOTALL,
 )
 _MAX_TEXT: Final = 2_000_000  # characters; a longer file is generated
 
@@ -72,6 +78,8 @@ class _Item:
 def _items(text: str, language: str) -> Iterator[_Item]:
     """Yield marks (decorators), definitions and top-level values in the order of the text."""
     pattern = _PYTHON if language == "python" else _OTHER
+    if language == "python" and ('"' * 3 in text or "'" * 3 in text):
+        text = _TEXTS.sub(_emptied, text)
     line, at = 1, 0
     for match in pattern.finditer(text):
         kind = match.lastgroup or ""
@@ -84,6 +92,11 @@ def _items(text: str, language: str) -> Iterator[_Item]:
         if kind == "name":
             kind = "class" if match["class"] else "name"
         yield _Item(indent, name, line, kind)
+
+
+def _emptied(match: re.Match[str]) -> str:
+    """Return a comment or string as it is, a long string as its bare lines."""
+    return match[0] if match["long"] is None else "\n" * match[0].count("\n")
 
 
 @lru_cache(256)

@@ -95,7 +95,7 @@ def _kind(words: str) -> str:
 def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
     """Tell which cases are known to lead to nothing that changed by any name or import."""
     near = np.nan_to_num(column["words_share"]) >= _CLOSE
-    far: NDArray[np.bool_] = (column["hops"] >= FAR) & (column["imports"] == 0.0) & ~near
+    far: NDArray[np.bool_] = (column["hops"] >= FAR) & (column["import_hops"] > 1.0) & ~near
     return far
 
 
@@ -120,6 +120,7 @@ def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:
 
 def _closeness(column: Mapping[str, NDArray[Any]]) -> list[str]:
     """Say what brings a case close to the change, for those that are close."""
+    column = {**column, "imports": (column["import_hops"] == 1.0).astype(np.float32)}
     signals = np.nan_to_num(np.column_stack([column[name] for name in _CLOSENESS]))
     if not len(signals):
         return []

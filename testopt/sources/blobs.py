@@ -168,6 +168,7 @@ class SourceIndex:
         files = [self._files[name] for name in kept]
         names = "\n".join("\t".join(file.names) for file in files)
         out: dict[str, NDArray[Any]] = {
+            "version": np.array(_VERSION),
             "objects": np.frombuffer("\n".join(kept).encode(), np.uint8),
             "names": np.frombuffer(names.encode("utf-8", "surrogatepass"), np.uint8),
             "defines": np.concatenate([f.defines for f in files] or [np.zeros(0, np.uint32)]),
@@ -184,8 +185,10 @@ class SourceIndex:
         Raises
         ------
         ValueError, KeyError
-            When the arrays do not fit together.
+            When the arrays do not fit together, or were made by another way of indexing.
         """
+        if int(arrays["version"]) != _VERSION:
+            raise ValueError("the index of sources is of another version")
         kept = _lines(arrays["objects"])
         names = [tuple(n for n in line.split("\t") if n) for line in _lines(arrays["names"])]
         names += [()] * (len(kept) - len(names))
@@ -204,6 +207,7 @@ class SourceIndex:
 
 
 _KEPT: Final = 4_000
+_VERSION: Final = 2  # of what is indexed of a file
 
 
 def _lines(data: NDArray[Any]) -> list[str]:

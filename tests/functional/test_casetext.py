@@ -124,7 +124,7 @@ def test_calls_lead_from_the_case_over_parse_to_strip(repo):
     found = features(read(repo, repo.strip))
     assert found["hops"].tolist() == [10, 10, 2, 2]
     assert found["calls_share"].argmax() == 2
-    assert found["imports"].tolist() == [0, 1, 1, 1]
+    assert found["import_hops"].tolist() == [10, 1, 1, 1]
 
 
 def test_git_knows_which_test_was_written_with_the_changed_lines(repo):

@@ -35,7 +35,7 @@ def test_identifiers_of_the_changed_lines_count():
 
 def test_what_only_git_knows_stays_unknown():
     x = read(FileChange("src/main/java/Util.java"))
-    for name in ("edited", "in_change", "imports"):
+    for name in ("edited", "in_change", "import_hops"):
         assert np.isnan(x[:, NAMES.index(name)]).all()
 
 

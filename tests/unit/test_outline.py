@@ -95,3 +95,30 @@ def test_enclosing_finds_the_innermost_definition_of_each_line():
 @pytest.mark.parametrize("text", ["", "\n", "def", "class (:\n  @\n@", "x" * 10_000])
 def test_broken_text_has_an_outline(text):
     assert all(d.first <= d.last for d in outline(text, "a.py"))
+
+
+TEXTS = '''\
+def test_parse():
+    text = """a = 1
+b = 2
+def inner(): "quoted" \\"""
+class Inner:
+    """
+    assert parse(text)  # it's "fine"
+
+
+def test_more():
+    other = \'\'\'
+# not a comment: """
+c = 3
+\'\'\'
+    assert parse(other)
+'''
+
+
+def test_long_strings_end_no_definition():
+    assert spans(TEXTS, "test_parse.py") == {"test_parse": (1, 9), "test_more": (10, 16)}
+
+
+def test_a_string_that_never_ends_hides_the_rest():
+    assert [d.name for d in outline('def a():\n    x = """\ndef b():\n', "a.py")] == ["a"]
