@@ -56,14 +56,15 @@ class Definition:
 
     @property
     def called(self) -> str:
-        """The name under which other code uses it: a constructor goes by its class."""
+        """The name under which other code uses it: what no code calls by name goes by its class.
+
+        Those are constructors, and the methods of Python that operators and built-ins call.
+        """
         owner, _, last = self.name.rpartition(".")
-        return owner.rpartition(".")[2] if owner and last in _CONSTRUCTORS else last
+        return owner.rpartition(".")[2] if owner and _UNNAMED.fullmatch(last) else last
 
 
-_CONSTRUCTORS: Final = frozenset(
-    {"__init__", "__new__", "__call__", "__post_init__", "constructor"}
-)
+_UNNAMED: Final = re.compile(r"__\w+__|constructor")
 
 
 @dataclass(slots=True)

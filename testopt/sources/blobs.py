@@ -207,7 +207,7 @@ class SourceIndex:
 
 
 _KEPT: Final = 4_000
-_VERSION: Final = 2  # of what is indexed of a file
+_VERSION: Final = 3  # of what is indexed of a file
 
 
 def _lines(data: NDArray[Any]) -> list[str]:

@@ -15,9 +15,10 @@ from testopt.features.words import name_number, text_words
 from testopt.sources.blobs import SourceIndex, read_disk, read_tree
 from testopt.sources.cochange import RECENT, WrittenTogether
 from testopt.sources.git import run_git
+from testopt.sources.homes import module_names
 from testopt.sources.hunks import OPTIONS
 from testopt.sources.locate import Locator
-from testopt.sources.rundocs import Documents, Places, RunSources, module_names
+from testopt.sources.rundocs import Documents, Places, RunSources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,10 +139,8 @@ class CaseTexts:
 
     def _texts(self, run: RunSources, time: datetime | None) -> Texts:
         locator = self._locator(run.tree)
-        documents = Documents(run, locator)
+        documents = Documents(run, locator, self.index)
         sources = _sources(run)
-        tested = {path: run.tree[path] for path in documents.paths if path in run.tree}
-        self.index.ensure(tested, words=True)
         self.index.ensure({path: run.tree[path] for path in sources}, words=False)
         places = self._places(run)
         edits = self._together.edits(run.base, documents.folders())

@@ -12,13 +12,16 @@ from testopt.features.outline import enclosing
 from testopt.features.paths import is_code, is_test_path
 from testopt.features.texts import parameter_words
 from testopt.features.words import text_words
+from testopt.sources.homes import Homes
 from testopt.sources.hunks import patches
+from testopt.sources.items import Items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from testopt.features.bags import Words
     from testopt.features.outline import Definition
     from testopt.features.texts import FileText
     from testopt.sources.blobs import SourceIndex
@@ -129,22 +132,27 @@ class Documents:
         Cases and tree.
     locator : Locator
         Finds their files.
+    index : SourceIndex
+        Has their files afterwards.
 
     Attributes
     ----------
     keys : list of (path, dotted name)
         Path is empty where the source was not found.
+    homes : list of (path, dotted name)
+        Where they are defined: elsewhere, when a file collects what another holds.
     paths : list of str
-        Files of the documents, each once.
+        Files of the definitions, each once.
     """
 
-    def __init__(self, run: RunSources, locator: Locator) -> None:
+    def __init__(self, run: RunSources, locator: Locator, index: SourceIndex) -> None:
         self._run = run
         found = [locator.find(case, run.files.get(case)) for case in run.cases]
         self.keys: list[Document] = list(dict.fromkeys(found))
         position = {key: i for i, key in enumerate(self.keys)}
         self.document = np.fromiter((position[key] for key in found), np.int32, len(found))
-        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.keys))
+        self.homes = Homes(run.tree, index).find(self.keys)
+        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.homes))
         self._file_of = {path: i for i, path in enumerate(self.paths)}
 
     def folders(self) -> list[str]:
@@ -155,7 +163,7 @@ class Documents:
     def arrays(self, index: SourceIndex) -> dict[str, Any]:
         """Return the fields of `Texts` that describe the cases."""
         files = {path: index.get(self._run.tree.get(path, "")) for path in self.paths}
-        file = np.array([self._file_of[path] for path, _ in self.keys], np.int32)
+        file = np.array([self._file_of[path] for path, _ in self.homes], np.int32)
         groups: dict[Document, int] = {}
         group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
         whole = np.array([not name for _, name in self.keys], bool)
@@ -169,10 +177,18 @@ class Documents:
             "titles": Bags.of(text_words(name) for _, name in self.keys),
             "group": np.array(group, np.int32),
             "whole": whole[self.document],
-            "parameters": Bags.of(parameter_words(case) for case in self._run.cases),
+            "parameters": Bags.of(self._parameters(index)),
             "files": Bags.concat([_last_row(f.bodies) if f else empty for f in files.values()]),
             "paths": tuple(self.paths),
         }
+
+    def _parameters(self, index: SourceIndex) -> Iterator[Words]:
+        """Yield the words between the brackets of each case, or of the item that they number."""
+        homes = [self.homes[document] for document in self.document]
+        items = Items(self._run.tree, index).words(self._run.cases, homes)
+        for position, case in enumerate(self._run.cases):
+            found = items.get(position)
+            yield parameter_words(case) if found is None else found
 
     def _bodies(self, files: Mapping[str, FileText | None]) -> tuple[Bags, Bags]:
         """Return the words and the names used of each document."""
@@ -181,7 +197,7 @@ class Documents:
         rows, strangers = np.zeros(len(self.keys), np.int64), 0
         end = sum(len(file.bodies) for file in known.values())
         names = []
-        for i, (path, name) in enumerate(self.keys):
+        for i, (path, name) in enumerate(self.homes):
             file = known.get(path)
             row = -1 if file is None else file.find(name) if name else len(file.names)
             if row >= 0:
@@ -199,10 +215,10 @@ class Documents:
     ) -> NDArray[np.float32]:
         """Return one value per document; that of its class serves where it has none."""
         out = np.full(len(self.keys), missing, np.float32)
-        for i, (path, name) in enumerate(self.keys):
-            found = values.get((path, name))
-            if found is None and "." in name:
-                found = values.get((path, name.rpartition(".")[0]))
+        for i, (key, home) in enumerate(zip(self.keys, self.homes, strict=True)):
+            both = (key, home) if home != key else (key,)
+            classes = ((path, name.rpartition(".")[0]) for path, name in both if "." in name)
+            found = next((values[one] for one in (*both, *classes) if one in values), None)
             if found is not None:
                 out[i] = found
         return out
@@ -217,13 +233,13 @@ class Documents:
         """
         changed = set(tests)
         out = self.spread(dict.fromkeys(changed, 1.0), missing=0.0)
-        cases = set(self.keys) | {(path, o) for path, name in self.keys for o in _owners(name)}
+        cases = set(self.homes) | {(path, o) for path, name in self.homes for o in _owners(name)}
         helpers = {
             (path, name.rpartition(".")[0])
             for path, name in changed - cases
             if not name.rpartition(".")[2].lower().startswith("test")  # a case, not planned here
         }
-        for i, (path, name) in enumerate(self.keys if helpers else ()):
+        for i, (path, name) in enumerate(self.homes if helpers else ()):
             if not out[i] and any((path, owner) in helpers for owner in (*_owners(name), "")):
                 out[i] = HELPER
         return out
@@ -242,11 +258,3 @@ def _starts(files: list[FileText]) -> list[int]:
 
 def _last_row(bags: Bags) -> Bags:
     return bags.part(len(bags) - 1)
-
-
-def module_names(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the names under which other files import some files."""
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        stem = name.partition(".")[0]
-        yield folder.rpartition("/")[2] if stem in ("__init__", "index", "mod") else stem

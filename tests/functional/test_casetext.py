@@ -241,3 +241,56 @@ def test_links_out_of_the_repository_are_not_followed(tmp_path):
     assert read_disk(inside, "../secret") is None
     (inside / "a.py").write_text("y")
     assert read_disk(inside, "a.py") == "y"
+
+
+BASE_CLASS = """\
+class Shared:
+    def test_lower(self):
+        assert core.colour("Red") == "red"
+
+    def test_upper(self):
+        assert core.strip(" a ") == "a"
+"""
+COLLECTS = """\
+from test_shared import Shared
+from test_one import TestOne
+
+
+class TestBlue(Shared):
+    blue = True
+"""
+
+
+@pytest.fixture(scope="module")
+def collected_elsewhere(tmp_path_factory):
+    repo = Repo(tmp_path_factory.mktemp("c") / "repo")
+    one = BASE_CLASS.replace("Shared", "TestOne")
+    start = {
+        "pkg__core_py": CORE, "tests__test_other_py": OTHER, "tests__test_shared_py": BASE_CLASS,
+        "tests__test_one_py": one, "tests__test_all_py": COLLECTS,
+    }  # fmt: skip
+    repo.base = repo.commit(**start)
+    repo.colour = repo.commit(pkg__core_py=CORE.replace("name.lower()", "name.upper()"))
+    repo.git("checkout", "-q", repo.base)
+    repo.tests = repo.commit(tests__test_shared_py=BASE_CLASS.replace('"Red"', '"RED"'))
+    return repo
+
+
+@pytest.mark.parametrize("owner", ["TestBlue", "TestOne"])
+def test_a_case_is_read_where_it_is_defined(collected_elsewhere, owner):
+    repo = collected_elsewhere
+    cases = [CASES[0], *(f"tests/test_all.py::{owner}::test_{end}" for end in ("upper", "lower"))]
+    text = read(repo, repo.colour, cases)
+    found = features(text)
+    assert best(text, cases) == cases[2]
+    assert found["words_share"].tolist()[2] == 1.0
+    assert found["hops"].tolist() == [10, 10, 1]
+    home = "tests/test_shared.py" if owner == "TestBlue" else "tests/test_one.py"
+    assert [text.paths[i] for i in text.file] == [CASES[0].partition("::")[0], home, home]
+
+
+def test_an_edit_of_a_base_class_is_one_of_the_cases_that_inherit(collected_elsewhere):
+    repo = collected_elsewhere
+    inherits = [f"tests/test_all.py::TestBlue::test_{end}" for end in ("upper", "lower")]
+    text = read(repo, repo.tests, [*inherits, "tests/test_all.py::TestOne::test_lower"])
+    assert text.in_change[text.document].tolist() == [0, 1, 0]
