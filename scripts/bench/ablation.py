@@ -32,7 +32,6 @@ PAST = {
     "rates": r"executions|failure_rate.*|flip_rate|rate_rank|run_.*",
     "recency": r"failing_last|streak|.*_since_.*|hours_.*|age_.*|newness_rank",
     "ancestry": r"failing_in_parent|ticks_since_parent|parent_.*",
-    "transitions": r"(break|next)_log_odds",
     "like runs": r".*sibling.*",
     "groups": r"(function|class|file)_(rate|ticks.*)",
     "neighbours": r"neighbours_.*",

@@ -1,4 +1,4 @@
-"""What the past says of a case: rates, recency, streaks, transitions, durations.
+"""What the past says of a case: rates, recency, streaks, durations.
 
 State is read before it is updated, run by run in time order, so that a feature cannot see its
 own answer. A tick is one run of history; an execution is one run in which the case took part.
@@ -13,7 +13,7 @@ import numpy as np
 from testopt.features import siblings
 from testopt.features.cases import LEVELS, CaseTable
 from testopt.features.lineage import Lineage
-from testopt.features.siblings import Siblings, log_odds
+from testopt.features.siblings import Siblings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +28,6 @@ COST_ALPHA: Final = 0.3
 REACH: Final = (1, 3, 8)  # neighbours to either side
 NEVER: Final = -1
 _DURATION_FLOOR_S: Final = 1e-3
-# What the failure rates after a passed and after a failed execution start from: that of all
-# cases, as so many executions.
-_PRIOR_EXECUTIONS: Final = (3.0, 2.0)
 
 # Per-case state: name -> (dtype, value of a stranger).
 _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
@@ -47,10 +44,6 @@ _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
     "failing": (np.bool_, False),
     "streak": (np.int32, 0),
     "flips": (np.int32, 0),
-    "after_pass": (np.int32, 0),  # executions after a passed one, and how many of these failed
-    "breaks": (np.int32, 0),
-    "after_fail": (np.int32, 0),
-    "stays": (np.int32, 0),
     "seconds": (np.float32, np.nan),  # decayed geometric mean duration
     "seconds_last": (np.float32, np.nan),
 }
@@ -70,7 +63,7 @@ NAMES: Final = (
     "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
     "neighbours_rate_1", "neighbours_rate_3", "neighbours_rate_8",
     "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
-    "break_log_odds", "next_log_odds", *siblings.NAMES,
+    *siblings.NAMES,
 )  # fmt: skip
 
 
@@ -152,7 +145,6 @@ class HistoryState:
             _rank(case["rate_1"]),
             *_neighbours(case, index),
             *self._context(case),
-            *self._transitions(case),
             *self._siblings.read(index, self.tick),
         ]
         out = np.empty((len(index), len(NAMES)), np.float32)
@@ -292,20 +284,6 @@ class HistoryState:
         values = (*self._recent.tolist(), float(np.log2(1.0 + size)), new)
         return [np.full(size, value) for value in values]
 
-    def _transitions(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return the log-odds of a failure after a pass, and of the next execution, by case."""
-        whole = self._case.arrays
-        rates = []
-        for tries, found, prior in (
-            ("after_pass", "breaks", _PRIOR_EXECUTIONS[0]),
-            ("after_fail", "stays", _PRIOR_EXECUTIONS[1]),
-        ):
-            common = (float(whole[found].sum()) + 1.0) / (float(whole[tries].sum()) + 2.0)
-            rates.append((case[found] + prior * common) / (case[tries] + prior))
-        broken, failing = case["failing"], log_odds(rates[1])
-        breaks = log_odds(rates[0])
-        return [breaks, np.where(broken, failing, breaks)]
-
     def _update_cases(
         self, index: NDArray[np.int32], failed: NDArray[np.bool_], now: float
     ) -> None:
@@ -314,7 +292,6 @@ class HistoryState:
         state["first_tick"][strangers], state["first_time"][strangers] = self.tick, now
         flipped = (state["failing"][case] != failed) & (state["runs"][case] > 0)
         state["flips"][case] += flipped
-        self._update_transitions(case, failed)
         sign = np.where(failed, 1, -1)
         streak = state["streak"][case]
         state["streak"][case] = np.where(np.sign(streak) == sign, streak + sign, sign)
@@ -329,15 +306,6 @@ class HistoryState:
         bad = case[failed]
         state["last_fail_tick"][bad], state["last_fail_time"][bad] = self.tick, now
         state["last_fail_run"][bad] = state["runs"][bad] - 1
-
-    def _update_transitions(self, case: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
-        state = self._case
-        was = state["failing"][case]
-        passed = ~was & (state["runs"][case] > 0)
-        state["after_pass"][case] += passed
-        state["breaks"][case] += passed & failed
-        state["after_fail"][case] += was
-        state["stays"][case] += was & failed
 
     def _update_costs(self, index: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
         timed = ~np.isnan(seconds) & (seconds >= 0)

@@ -27,12 +27,6 @@ _NEGLIGIBLE: Final = 1e-3
 _ODDS_FLOOR: Final = 1e-4
 
 
-def log_odds(rate: NDArray[Any]) -> NDArray[Any]:
-    """Return the log-odds of rates in 0..1, finite for 0 and 1 too, shape as given."""
-    odds: NDArray[Any] = np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
-    return odds
-
-
 class Siblings:
     """The failing cases of the last runs, and which sets of cases these had.
 
@@ -144,7 +138,8 @@ class Siblings:
             seen[self._sets[key]] += weight
         known = seen[cases] > _NEGLIGIBLE
         rate = np.where(known, failed[cases] / np.maximum(seen[cases], _NEGLIGIBLE), np.nan)
-        return log_odds(rate)
+        odds: NDArray[np.float64] = np.log((rate + _ODDS_FLOOR) / (1.0 - rate + _ODDS_FLOOR))
+        return odds
 
 
 def _likeness(mine: NDArray[np.bool_], count: int, other: NDArray[np.int32]) -> float:

@@ -170,17 +170,6 @@ def test_a_case_alone_has_no_neighbours():
     assert state.read(query(2, [])).shape == (0, len(NAMES))
 
 
-def test_failures_after_a_pass_and_after_a_failure_are_told_apart():
-    state = HistoryState()
-    for i in range(40):
-        state.update(frame(i, {"rare": i % 20 == 19, "broken": i > 3, "sound": False}))
-    rare, broken, sound = read(state, 40, ["rare", "broken", "sound"])
-    assert sound["break_log_odds"] < rare["break_log_odds"] < 0
-    assert broken["next_log_odds"] > 2 > rare["break_log_odds"]
-    assert rare["next_log_odds"] > rare["break_log_odds"]  # it failed a moment ago
-    assert sound["next_log_odds"] == sound["break_log_odds"]
-
-
 def test_one_hanging_execution_does_not_make_a_case_expensive():
     state = HistoryState()
     for i, seconds in enumerate([1.0, 1.0, 300.0]):
