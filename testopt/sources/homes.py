@@ -6,6 +6,7 @@ base class: pytest names such cases after the file that collects them.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from testopt.features.paths import is_code, is_test_path
@@ -71,24 +72,26 @@ class Homes:
             self._with_imports[path] = _Scope([(path, file), *self._imported(path, file)])
         return self._with_imports[path].find(name)[0] or key
 
+    @cached_property
+    def _tests(self) -> dict[tuple[int, str], list[str]]:
+        """Test files by the number of the name they are imported under, and their ending."""
+        tests = [path for path in self._tree if is_code(path) and is_test_path(path)]
+        found: dict[tuple[int, str], list[str]] = {}
+        for path, name in zip(tests, module_names(tests), strict=True):
+            found.setdefault((name_number(name), path.rpartition(".")[2]), []).append(path)
+        return found
+
     def _imported(self, path: str, file: FileText) -> Iterator[tuple[str, FileText]]:
         """Yield the test files that a file imports, by name."""
-        names = set(file.uses.part(len(file.names)).words.tolist())
+        names = file.uses.part(len(file.names)).words.tolist()
         ending = path.rpartition(".")[2]
-        paths = [
-            other
-            for other, name in zip(self._tree, module_names(self._tree), strict=True)
-            if other != path
-            and other.rpartition(".")[2] == ending
-            and is_code(other)
-            and is_test_path(other)
-            and name_number(name) in names
-        ]
+        found = (other for name in names for other in self._tests.get((name, ending), ()))
+        paths = sorted(set(found) - {path})
         self._ensure(paths)
         for other in paths:
-            found = self._index.get(self._tree[other])
-            if found is not None:
-                yield other, found
+            text = self._index.get(self._tree[other])
+            if text is not None:
+                yield other, text
 
 
 class _Scope:

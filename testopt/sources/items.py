@@ -11,14 +11,14 @@ import csv
 import io
 import json
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.features.modules import functions_of, parse
+from testopt.features.modules import Function, functions_of, parse
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from testopt.features.bags import Words
     from testopt.sources.blobs import SourceIndex
@@ -78,19 +78,30 @@ class Items:
         text = self._text(home[0])
         if text is None:
             return ()
-        sources = (lambda: _listed(text, home[1], name), *self._files(home[0], text))
-        return next((found for read in sources if len(found := read()) > last), ())
+        listed = _listed(text, home[1], name)
+        if len(listed) > last:
+            return listed
+        files = (_read(self._text(path) or "", path) for path in self._files(home[0], text))
+        return next((found for found in files if len(found) > last), ())
 
-    def _files(self, path: str, text: str) -> Iterator[Callable[[], Sequence[Words]]]:
-        """Yield readers of the files of data that a test module names, those beside it first."""
+    def _files(self, path: str, text: str) -> Iterator[str]:
+        """Yield the files of data that a test module names, of several those beside it."""
         folder = path.rpartition("/")[0]
         for name in list(dict.fromkeys(_DATA_FILE.findall(text)))[:_FILES]:
             beside = f"{folder}/{name}".lstrip("/")
             ending = "/" + name.lstrip("./")
-            paths = [beside] if beside in self._tree else []
-            paths += [p for p in self._tree if f"/{p}".endswith(ending)][:1]
-            for found in paths[:1]:
-                yield lambda found=found: _read(self._text(found) or "", found)  # type: ignore[misc]
+            alike = self._by_name.get(name.rpartition("/")[2], ())
+            elsewhere = (p for p in alike if f"/{p}".endswith(ending))
+            found = beside if beside in self._tree else next(elsewhere, "")
+            if found:
+                yield found
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._tree:
+            found.setdefault(path.rpartition("/")[2], []).append(path)
+        return found
 
     def _text(self, path: str) -> str | None:
         known = self._tree.get(path)
@@ -118,8 +129,8 @@ def _parts(case: str) -> Sequence[str]:
 @lru_cache(32)
 def _listed(text: str, function: str, name: str) -> tuple[Words, ...]:
     """Return the items of a list that a function's ``parametrize`` holds or names."""
-    tree = parse(text) or ast.Module([], [])
-    node = next((n for one, n in functions_of(tree) if one == function), None)
+    tree, functions = _module(text)
+    node = functions.get(function)
     for call in node.decorator_list if node else ():
         if not isinstance(call, ast.Call) or len(call.args) < 2:  # noqa: PLR2004 - names, values
             continue
@@ -129,6 +140,12 @@ def _listed(text: str, function: str, name: str) -> tuple[Words, ...]:
             items = (_part(item, names.index(name), len(names)) for item in values[:_MOST])
             return tuple(text_words(ast.unparse(item)[:_LONGEST]) for item in items)
     return ()
+
+
+@lru_cache(2)
+def _module(text: str) -> tuple[ast.Module, dict[str, Function]]:
+    tree = parse(text) or ast.Module([], [])
+    return tree, dict(functions_of(tree))
 
 
 def _names(node: ast.expr) -> list[str]:
