@@ -146,7 +146,10 @@ def test_the_store_holds_the_run_and_what_was_predicted(pytester, with_plugin, g
     pytester.makepyfile(source="x = 1")
     folder = pytester.mkdir("sub")
     (folder / "pytest.ini").write_text("[pytest]")
-    (folder / "test_it.py").write_text("def test_1(): pass\ndef test_2(): assert 0, 'boom'\n")
+    # what fails is the faster one, however busy the machine is: a slow failure may come later
+    (folder / "test_it.py").write_text(
+        "import time\ndef test_1(): time.sleep(0.2)\ndef test_2(): assert 0, 'boom'\n"
+    )
     commit = git_here(pytester.path)
     args = [*with_plugin, "--rootdir=sub", "-c", "sub/pytest.ini", "--testopt-engine-timeout-s=60"]
     first = pytester.runpytest_subprocess(*args, "--testopt=record", "sub")
