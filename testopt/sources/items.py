@@ -138,7 +138,10 @@ def _listed(text: str, function: str, name: str) -> tuple[Words, ...]:
         if name in names:
             values = _value(call.args[1], tree)
             items = (_part(item, names.index(name), len(names)) for item in values[:_MOST])
-            return tuple(text_words(ast.unparse(item)[:_LONGEST]) for item in items)
+            try:
+                return tuple(text_words(ast.unparse(item)[:_LONGEST]) for item in items)
+            except RecursionError:  # nested deeper than Python writes it out
+                return ()
     return ()
 
 
@@ -178,10 +181,10 @@ def _read(text: str, path: str) -> tuple[Words, ...]:
     """Return the items of a file of data; none where it cannot be read."""
     try:
         items = _rows(text, path.rpartition(".")[2])
+        found = (item if isinstance(item, str) else json.dumps(item) for item in items[:_MOST])
+        return tuple(text_words(item[:_LONGEST]) for item in found)
     except (ValueError, RecursionError, csv.Error):
         return ()
-    found = (item if isinstance(item, str) else json.dumps(item) for item in items[:_MOST])
-    return tuple(text_words(item[:_LONGEST]) for item in found)
 
 
 def _rows(text: str, kind: str) -> Sequence[Any]:

@@ -106,6 +106,12 @@ def test_a_number_means_an_item_of_the_list_in_the_source(tmp_path):
     assert [i for i in range(5) if text_words("blue").keys() <= written[i].keys()] == [4]
 
 
+def test_an_item_nested_too_deep_says_nothing(tmp_path):
+    deep = "{}, " + "+".join(["1"] * 700)
+    files = {"tests/test_a.py": TEST.replace("{}, {}", deep)}
+    assert items(tmp_path, files, "TestLists::test_written", "item", 5) == {}
+
+
 def test_a_few_cases_are_not_looked_into(tmp_path):
     files = {"tests/test_a.py": TEST}
     assert items(tmp_path, files, "TestLists::test_written", "item", FEWEST - 1) == {}
