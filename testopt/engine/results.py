@@ -42,6 +42,13 @@ def results_of(rows: Sequence[Sequence[Any]], names: Names, *, each: bool = Fals
     return [result for attempts in found.values() for result in attempts[:_MAX_ATTEMPT]]
 
 
+def texts_of(rows: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """Return the messages of rows that the plugin sent, by their digest."""
+    from testopt.schema import digest
+
+    return {digest(text): text for text in {row[3] for row in rows if row[3] is not None}}
+
+
 def _as_first(result: Result) -> Result:
     from dataclasses import replace
 

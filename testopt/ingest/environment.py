@@ -2,22 +2,24 @@
 
 Such a run says nothing of its change, so it is marked in ``runs.environment_failure`` and can be
 kept out of training. It is marked where at least half of twenty or more executed cases fail, nine
-in ten of these with one message, nothing that changed is named by that message, and either the
-message speaks of the environment or no program and no configuration changed. Where only the last
-of these is open, the answer is unknown (null).
+in ten of these with one message, no configuration changed, nothing that changed is named by that
+message, and it speaks of the environment. Where it does not, the answer is unknown (null), and the
+run is learnt from: to drop a real failure costs more.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from testopt.features.paths import is_code, is_test_path, language_of
+from testopt.features.paths import is_test_path, language_of
+from testopt.schema import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testopt.schema import Change, FileChange
+    from testopt.schema import Change, FileChange, Result
 
 _MIN_EXECUTED: Final = 20
 _FAILING: Final = 0.5
@@ -36,6 +38,7 @@ _ENVIRONMENT: Final = re.compile(
     r"|license (?:server|has expired)",
     re.IGNORECASE,
 )
+_READ: Final = 20_000  # characters of a message
 _QUOTED: Final = re.compile(r"['\"`‘“]([A-Za-z_][\w.]*)['\"`’”]")  # noqa: RUF001 - quotes of messages
 
 
@@ -67,15 +70,31 @@ def environment_failure(
     message = _common_message(executed, failing)
     if message is None:
         return False
-    text = samples.get(message, "")
-    speaks = bool(_ENVIRONMENT.search(text))
-    if not change.known:
-        return True if speaks else None
-    if any(_named(file, text) or _configures(file) for file in change.files):
+    text = samples.get(message, "")[:_READ]
+    if change.known and any(_named(file, text) or _configures(file) for file in change.files):
         return False
-    if speaks or not any(is_code(file.path) for file in change.files):
-        return True
-    return None
+    # an import that was broken before fails alike, whatever was changed since
+    return True if _ENVIRONMENT.search(text) else None
+
+
+def results_failure(
+    results: Sequence[Result], texts: Mapping[str, str], change: Change
+) -> bool | None:
+    """Tell of a run's results whether its environment failed it; see `environment_failure`.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Attempts of one case in their order: the last one counts.
+    texts : mapping of str to str
+        Text of each digest of a message.
+    change : Change
+        What differs from the run before.
+    """
+    last = {result.case_id: result for result in results}.values()
+    failing = Counter(result.message for result in last if result.outcome in FAILING)
+    executed = sum(result.outcome != "skipped" for result in last)
+    return environment_failure(executed=executed, failing=failing, samples=texts, change=change)
 
 
 def _common_message(executed: int, failing: Mapping[str | None, int]) -> str | None:
@@ -93,12 +112,17 @@ def _configures(file: FileChange) -> bool:
 
 def _named(file: FileChange, text: str) -> bool:
     """Tell whether a message names a changed file, its module, or an identifier of the change."""
-    stem = file.path.rpartition(".")[0] or file.path
-    names = {file.path.rpartition("/")[2], stem.replace("/", ".")}
+    names = {name for path in (file.path, file.old_path) if path for name in _names(path)}
     if any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names):
         return True
     tokens = set((file.tokens or "").split())
     return any(tokens.intersection(quoted.split(".")) for quoted in _QUOTED.findall(text))
+
+
+def _names(path: str) -> tuple[str, str]:
+    """Return the name of a file, and that of its module as imports write it."""
+    stem = path.rpartition(".")[0] or path
+    return path.rpartition("/")[2], stem.replace("/", ".").removeprefix("src.")
 
 
 def sampled(files: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 import pytest
 
-from testopt.ingest.environment import environment_failure
-from testopt.schema import Change, FileChange
+from testopt.ingest.environment import environment_failure, results_failure
+from testopt.schema import Change, FileChange, Result
 
 REFUSED = "psycopg.OperationalError: connection refused (localhost:5432)"
 CODE = FileChange("shop/cart.py", 3, 1, tokens="total price")
@@ -49,9 +49,29 @@ def test_a_changed_configuration_may_explain_anything(path):
     assert judge(files=[FileChange(path)]) is False
 
 
-def test_what_no_program_changed_is_the_environments():
-    assert judge("it is dark", files=[FileChange("README.md")]) is True
-    assert judge("it is dark", files=[]) is True
+@pytest.mark.parametrize(
+    "files",
+    [[], [FileChange("README.md")], [FileChange("t/page.html")], [FileChange("tests/a.yaml")]],
+)
+def test_a_message_that_does_not_speak_of_the_environment_is_never_its_fault(files):
+    assert judge("ModuleNotFoundError: No module named 'shop.cart'", files=files) is None
+
+
+@pytest.mark.parametrize(
+    "file",
+    [FileChange("src/shop/cart.py"), FileChange("shop/basket.py", old_path="shop/cart.py")],
+    ids=["src layout", "renamed"],
+)
+def test_modules_are_known_by_their_imported_and_their_old_name(file):
+    assert judge("connection refused in shop.cart.Cart", files=[file]) is False
+
+
+def test_results_are_judged_by_their_last_attempts():
+    gone = [Result(f"t::{i}", "error", message="d") for i in range(40)]
+    change = Change(files=(CODE,), known=True)
+    assert results_failure(gone, {"d": REFUSED}, change) is True
+    again = [Result(f"t::{i}", "passed", attempt=2) for i in range(40)]
+    assert results_failure([*gone, *again], {"d": REFUSED}, change) is False
 
 
 def test_what_cannot_be_told_is_unknown():
