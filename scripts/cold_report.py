@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt.estimators.baselines import BASELINES
+from testopt.estimators.experts import DEFAULT, EXPERTS, FLOOR
 from testopt.features.affinity import NAMES
+from testopt.features.effort import relative_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,9 +85,16 @@ def judge_project(
 
 def _orders(example: Example, model: ColdModel, seed: int) -> list[list[NDArray[Any]]]:
     columns = {name: example.x[:, j] for j, name in enumerate(NAMES)}
-    scores = (model.closeness(columns), columns["prior"], np.nan_to_num(columns["words"]))
+    planned = (as_planned(close, columns) for close in (model.closeness(columns), columns["prior"]))
+    scores = (*planned, np.nan_to_num(columns["words"]))
     mine = [[example.by_score(s, TIES * seed + k) for k in range(TIES)] for s in scores]
     return [*mine, *([order] for order in example.simple)]
+
+
+def as_planned(close: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return what a plan without any history orders by: closeness, less where much work is seen."""
+    cost = relative_seconds(columns["effort"]) ** EXPERTS[DEFAULT].cost
+    return np.asarray((np.nan_to_num(close) + FLOOR) / cost)
 
 
 def interval(judged: Sequence[Judged], truth: str) -> tuple[float, float, float]:

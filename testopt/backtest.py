@@ -258,6 +258,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
         features.append(state.read(frame.query))
         seconds.append(state.history.seconds(frame.query))
         state.update(frame)
+    state.finish()
     sizes = [int((~r.skipped).sum()) for r in runs]
     ends = np.cumsum([0, *sizes]).tolist()
     empty = np.zeros((0, len(NAMES)), np.float32)
@@ -328,6 +329,8 @@ def _orders(
 ) -> Mapping[str, NDArray[Any]]:
     ran = ~past.runs[i].skipped
     orders = baseline_orders(past.features[i][ran], NAMES, past.seconds[i][ran], seed=seed + i)
+    ids = np.array(past.runs[i].query.cases, object)[ran]
+    orders["by case id"] = np.argsort(ids, kind="stable")
     return {**orders, "testopt": np.argsort(rank), "optimal": np.lexsort((took, ~failed))}
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
+_READ_RUNS: Final = 3  # of these, whose sources are read
 _CATCH_UP_RESULTS: Final = 50_000  # more would cost an ingestion time and memory
 PATIENCE: Final = 20.0  # of training and backtest, which nobody waits for at a prompt
 _CURRENT: Final = "models/current.json"
@@ -53,11 +54,14 @@ class Current:
         Why the state is not the whole truth; empty when it is.
     version : int
         Version of the table ``runs`` that it is caught up with.
+    behind : bool
+        Whether more runs are new than were read.
     """
 
     state: FeatureState
     stale: str = ""
     version: int = -1
+    behind: bool = False
 
 
 def _state_name() -> str:
@@ -163,7 +167,13 @@ def save_state(store: Store, state: FeatureState, *, version: int) -> None:
     store.write_blob(_state_name(), dump_arrays({**state.dump(), _VERSION: np.array(version)}))
 
 
-def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None = None) -> Current:
+def current(
+    store: Store,
+    bundle: Bundle | None = None,
+    *,
+    now: datetime | None = None,
+    sources: Sources | None = None,
+) -> Current:
     """Return the feature state, caught up with the runs that came since it was kept.
 
     Parameters
@@ -173,6 +183,8 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
         Its state serves where the store keeps none that is newer.
     now : datetime, optional
         Runs at or after this time are left out.
+    sources : Sources, optional
+        Tells which functions the last few of the new runs changed; that takes time.
     """
     version = store.version("runs")
     state, kept_version = _kept(store, bundle)
@@ -180,22 +192,26 @@ def current(store: Store, bundle: Bundle | None = None, *, now: datetime | None 
         return Current(state, version=version)
     runs = store.read("runs", columns=["run_id", "time", "kind", "environment_failure"])
     rows = [r for r in runs.to_pylist() if _is_history(r)]
-    last = (state.history.last_time, state.history.last_run)
-    old = sum(_key(r) <= last for r in rows) if state.history.tick else 0
-    new = sorted((r for r in rows if not state.history.tick or _key(r) > last), key=_key)
+    known = state.known(map(_key, rows))
+    new = sorted((r for r in rows if r["run_id"] not in known), key=_key)
     if now is not None:
         new = [r for r in new if r["time"] < now]
     notes = []
-    if old != state.history.tick:
+    if len(known) != state.history.tick:
         notes.append("older runs have arrived since the last training")
     if len(new) > CATCH_UP_RUNS:
         notes.append(f"only the last {CATCH_UP_RUNS} of {len(new)} new runs were read")
+    read = {r["run_id"] for r in new[-_READ_RUNS:]} if sources is not None else ()
     for frame in _chosen(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
-        state.update(frame)
-    return Current(state, "; ".join(notes), version)
+        if sources is not None and frame.query.run.run_id in read:
+            state.update(replace(frame, query=sources.add(frame.query)))
+        else:
+            state.update(frame)
+    state.finish()  # what is in the store is over, whatever its clock said
+    return Current(state, "; ".join(notes), version, behind=len(new) > CATCH_UP_RUNS)
 
 
-def keep_up(store: Store, *, runs: int, results: int) -> None:
+def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
     """Bring the kept state up to date with a few new runs; larger gaps wait for training.
 
     The state is a cache of the tables: when it cannot be made or written, nothing is lost, and
@@ -206,12 +222,14 @@ def keep_up(store: Store, *, runs: int, results: int) -> None:
     store : Store
     runs, results : int
         How many were appended just now.
+    sources : Sources, optional
+        See `current`.
     """
     if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
         return
     with suppress(StoreError):
-        found = current(store)
-        if not found.stale:
+        found = current(store, sources=sources)
+        if not found.behind:
             save_state(store, found.state, version=found.version)
 
 

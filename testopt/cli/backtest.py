@@ -130,17 +130,18 @@ def _show(report: BacktestReport) -> None:
         wait = report.seconds_to_first[name]
         line = f"{q.apfdc:8.3f}{q.apfd:8.3f}{q.napfd:8.3f}{q.first:8.3f}{wait:20.2f} s"
         click.secho(f"  {name:28}{line}", bold=name == "testopt")
-    ours, plain = report.seconds_to_first["testopt"], report.seconds_to_first["as run"]
+    ours, plain = report.seconds_to_first["testopt"], report.seconds_to_first["by case id"]
     click.echo(
-        f"the first failure would have come after {ours:.2f} s instead of {plain:.2f} s "
-        f"(the whole suite takes {report.suite_seconds:.2f} s)"
+        f"the first failure would have come after {ours:.2f} s, in the order of the case ids "
+        f"after {plain:.2f} s (the whole suite takes {report.suite_seconds:.2f} s)"
     )
     for caught, share in report.courses["testopt"].enough:
         saved = (1.0 - share) * report.suite_seconds
-        plain_share = dict(report.courses["as run"].enough)[caught]
+        plain_share = dict(report.courses["by case id"].enough)[caught]
         click.echo(
             f"{caught:.0%} of the failing runs would have shown a failure within {share:.1%} of "
-            f"the time (as run: {plain_share:.1%}): stopping there saves {readable(saved)} a run"
+            f"the time (by case id: {plain_share:.1%}): "
+            f"stopping there saves {readable(saved)} a run"
         )
 
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from testopt.engine.asked import Asked
-from testopt.engine.results import results_of
+from testopt.engine.results import results_of, texts_of
 from testopt.engine.workplace import Workplace, find_workplace, known_cases
 from testopt.errors import TestoptError, UsageError
 
@@ -141,7 +141,7 @@ class Engine:
         from testopt.ingest import keep_up
 
         store, runs, results = self._recorded
-        keep_up(store, runs=runs, results=results)
+        keep_up(store, runs=runs, results=results, sources=self._sources)
         if self._sources is not None:
             self._sources.keep()
 
@@ -251,13 +251,18 @@ class Engine:
         store = place.open_store()
         made = self._record(place, request)
         self._recorded = store, store.append_runs([made]), len(made.results)
-        return {"note": f"{len(made.results)} results recorded in {self._short(place)}"}
+        note = f"{len(made.results)} results recorded in {self._short(place)}"
+        if made.run.environment_failure:
+            note += "; they look like a failure of the environment: nothing is learnt from them"
+        return {"note": note}
 
     def _record(self, place: Workplace, request: Mapping[str, Any]) -> RunRecord:
+        from testopt.ingest.environment import results_failure
         from testopt.schema import Run, RunRecord
 
         # Several runs of pytest share one job of CI, so its number alone is no identity.
         results = results_of(self._rows, place.names, each=self._each)
+        disturbed = results_failure(results, texts_of(self._rows), place.here.change)
         run = Run(
             run_id=f"{place.here.ci_run}/{self._name[:12]}" if place.here.ci_run else self._name,
             time=place.here.began,
@@ -268,6 +273,7 @@ class Engine:
             source="pytest",
             duration_s=(datetime.now(UTC) - place.here.began).total_seconds(),
             complete=bool(request.get("complete")),
+            environment_failure=disturbed,
         )
         ran = list(dict.fromkeys(result.case_id for result in results))
         predictions = self._predictions(ran, request)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.features.effort import relative_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 BASELINES: Final = (
-    "as run",
+    "by case id",
     "random",
     "fast first",
     "newest case first",
@@ -23,7 +25,7 @@ BASELINES: Final = (
 )
 
 _STRANGER_RATE: Final = 0.1
-_STRANGER_SINCE: Final = 0.5
+_STRANGER_SINCE: Final = 1.2
 _STRANGER_SECONDS_LOG: Final = -3.0
 _NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the change
 
@@ -54,16 +56,20 @@ def untrained_score(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.
     Returns
     -------
     ndarray of float64, shape (n,)
-        The recency of failures. With sources it is joined with the untrained affinity; where
-        names alone are compared, which says less, it is weighed with the failure rate and then
-        with the affinity.
+        The recency of failures. With sources it is joined with the untrained affinity, which
+        alone speaks of cases that never failed; where names alone are compared, which says less,
+        it is weighed with the failure rate and then with the affinity.
     """
     columns = {name: x[:, j] for j, name in enumerate(names)}
     recent = recency(columns)
     close = np.nan_to_num(columns["prior"].astype(np.float64)).clip(0.0, 1.0)
     if reads_sources(x, names):
-        return 1.0 - (1.0 - recent) * (1.0 - close)
-    past = np.sqrt(recent * pooled_rate(columns))
+        failed = np.where(np.isnan(columns["runs_since_failure"]), 0.0, recent)
+        return 1.0 - (1.0 - failed) * (1.0 - close)
+    rate = pooled_rate(columns)
+    # a few runs without a failure say little; else slow cases that failed would come behind them
+    never = np.isnan(columns["runs_since_failure"]) & (columns["executions"] > 0)
+    past = np.sqrt(np.where(never, np.minimum(recent, rate), recent) * rate)
     return past * (_NAMES_FLOOR + close) / (_NAMES_FLOOR + 1.0) if close.any() else past
 
 
@@ -110,12 +116,14 @@ def pooled_rate(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
 def expected_seconds(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
     """Return the expected durations that the features hold, shape (n,).
 
-    A case of unknown duration takes as long as the median of the others.
+    A case of unknown duration takes as long as the median of the others, more where its text
+    tells of long work.
     """
     logs = x[:, list(names).index("seconds_log")].astype(np.float64)
     known = np.sort(logs[~np.isnan(logs)])
     middle = float(known[len(known) // 2]) if len(known) else _STRANGER_SECONDS_LOG
-    return np.exp2(np.where(np.isnan(logs), middle, logs))
+    times = relative_seconds(x[:, list(names).index("effort")])
+    return np.where(np.isnan(logs), np.exp2(middle) * times, np.exp2(logs))
 
 
 def baseline_orders(
@@ -126,7 +134,7 @@ def baseline_orders(
     Parameters
     ----------
     x : ndarray of float32, shape (n, n_features)
-        Features of the run's cases, in the order in which they ran.
+        Features of the run's cases, in the order of their ids: that in which they ran is not kept.
     names : sequence of str
         Names of the columns.
     seconds : ndarray, shape (n,)
@@ -150,4 +158,4 @@ def baseline_orders(
         "failed recently per second": (since + 1.0) * cost,
     }
     orders = {name: np.lexsort((tie, key)) for name, key in keys.items()}
-    return {"as run": np.arange(len(x)), **orders}
+    return {"by case id": np.arange(len(x)), **orders}

@@ -27,7 +27,7 @@ _FALLING: Final = ("hops", "hops_more", "import_hops", "edited")
 # How large cases, files and what they reach are tells projects apart more than it tells faults:
 # with these features a model did worse on projects held out.
 LEFT_OUT: Final = frozenset(
-    {"siblings", "file_share", "document_words", "reach_rank", "ran_change"}
+    {"siblings", "file_share", "document_words", "reach_rank", "effort", "ran_change"}
 )
 
 

@@ -83,7 +83,7 @@ DEFAULT: Final = 0
 HEAD_START: Final = 1.0
 HEAD_START_SOURCES: Final = 3.0
 EAGERNESS: Final = 3.0  # how fast weight moves to those that gain
-_FLOOR: Final = 1e-3
+FLOOR: Final = 1e-3  # what a case is worth of which nothing is known
 
 
 class Standing:
@@ -205,11 +205,11 @@ def evidence_of(
         P(case fails); without a model the untrained score stands in.
     """
     columns = {name: x[:, j] for j, name in enumerate(names)}
-    untrained = untrained_score(x, names) + _FLOOR
+    untrained = untrained_score(x, names) + FLOOR
     return {
-        "model": untrained if p is None else p + _FLOOR,
+        "model": untrained if p is None else p + FLOOR,
         "untrained": untrained,
-        "rate": pooled_rate(columns) + _FLOOR,
+        "rate": pooled_rate(columns) + FLOOR,
         "recent": recency(columns),
     }
 

@@ -145,7 +145,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cut: int,
     ) -> tuple[float, float]:
         young = y[cut:]
-        if not len(young) or min(young.sum(), (~young).sum(), y[:cut].sum()) < _MIN_POSITIVES:
+        parts = (young, ~young, y[:cut], ~y[:cut])
+        if not len(young) or min(int(part.sum()) for part in parts) < _MIN_POSITIVES:
             return (0.0, 1.0)
         margin = _margin(*self._parts(x[:cut], y[:cut], shared[:cut]), x[cut:])
         return fit_logit(margin, young, None if weight is None else weight[cut:])

@@ -18,6 +18,7 @@ import numpy as np
 from testopt.features.bags import Bags, Corpus, blend, damped
 from testopt.features.calls import call_signals
 from testopt.features.nametexts import name_texts
+from testopt.features.texts import WRITTEN
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 # Signals whose size means something within the run only: taken as share of the maximum and rank.
 RELATIVE: Final = (
     "words", "line_words", "line_title", "owner_words", "owner_title", "body_words", "body_title",
-    "shared_rarity", "rarest_word", "file_words", "path_words",
+    "shared_rarity", "rarest_word", "callers", "callers_title", "lines_said", "owners_said",
+    "file_words", "path_words",
     "calls", "call_peak", "called_by_name", "lines_together", "owners_together",
     "lines_together_file", "owners_together_file",
 )  # fmt: skip
@@ -43,7 +45,7 @@ SPREADING: Final = ("words", "owner_words", "body_words", "calls", "owners_toget
 PLAIN: Final = (
     "words", "owner_words", "hops", "hops_more", "import_hops", "same_name", "in_change",
     "file_in_change", "edited", "edited_rank", "siblings", "file_share", "document_words",
-    "reach_rank",
+    "reach_rank", "effort",
 )  # fmt: skip
 _NOTHING: Final = 1e-12  # below it a signal is rounding
 FIRST: Final = 10  # documents nearest to the change whose words are asked for again, at most
@@ -65,7 +67,8 @@ NAMES: Final = (
 # are round on purpose; anything finer is left to a trained model.
 PRIOR: Final = {
     "words": 1.0, "edited": 0.5, "lines_together": 0.5, "owners_together": 0.5, "calls": 0.5,
-    "import_hops": 0.5, "file_words": 0.5,
+    "import_hops": 0.5, "file_words": 0.5, "lines_said": 0.5, "owners_said": 0.5,
+    "owner_title": 0.5, "callers_title": 0.25,
 }  # fmt: skip
 
 
@@ -120,6 +123,8 @@ def features(text: Texts) -> Signals:
     words = _Words(text, [text.bodies, text.titles])
     raw = {**_word_signals(text, words), **_file_signals(text), **_together(text), **_calls(text)}
     raw["edited"] = text.edited.astype(np.float64)[text.document]
+    # what is equal must stay equal, in whatever order cases and words come
+    raw = {name: values.round(_DIGITS) for name, values in raw.items()}
     _lift_whole_files(text, raw)
     out: Signals = {}
     for name in RELATIVE:
@@ -197,6 +202,9 @@ def _word_signals(text: Texts, bodies: _Words) -> Signals:
         "body_title": titles.similarity(queries["around"]),
         "shared_rarity": rarity,
         "rarest_word": rarest,
+        "callers": bodies.similarity(text.change.callers),
+        "callers_title": titles.similarity(text.change.callers),
+        **{f"{part}_said": bodies.similarity(text.change.said.get(part, {})) for part in WRITTEN},
     }
 
 
@@ -265,7 +273,7 @@ def _stem(path: str) -> str:
 def _together(text: Texts) -> Signals:
     """Return what git says was written together with the changed lines and functions."""
     out: Signals = {}
-    for part in ("lines", "owners"):
+    for part in WRITTEN:
         by_document = np.nan_to_num(text.written_with[part].astype(np.float64))
         mine = by_document[text.document]
         out[f"{part}_together"] = mine
@@ -307,6 +315,7 @@ def _plain(text: Texts, raw: Signals) -> Signals:
         "file_share": np.bincount(text.file)[text.file] / n,
         "document_words": np.log1p(sizes),
         "reach_rank": rank(raw["reach"]),
+        "effort": text.effort.astype(np.float64)[text.document],
     }
 
 
@@ -352,4 +361,4 @@ def _over_groups(
     most = np.full(int(codes.max(initial=0)) + 1, -np.inf)
     np.maximum.at(most, codes, values)
     mean = np.bincount(codes, values) / np.maximum(np.bincount(codes), 1)
-    return most[codes], mean[codes]
+    return most[codes], mean.round(_DIGITS)[codes]

@@ -93,16 +93,18 @@ class Bags:
         return np.repeat(np.arange(len(self)), np.diff(self.ends))
 
     def sums(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the sum of one value per entry over each row."""
-        total = np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
-        return np.asarray(total[self.ends[1:]] - total[self.ends[:-1]])
+        """Return the sum of one value per entry over each row, whatever rows stand beside it."""
+        return self._reduced(np.add, np.asarray(values, np.float64))
 
     def maxima(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the largest of one non-negative value per entry over each row; 0 for none."""
+        return self._reduced(np.maximum, values)
+
+    def _reduced(self, how: np.ufunc, values: NDArray[Any]) -> NDArray[np.float64]:
         out = np.zeros(len(self))
         full = np.flatnonzero(np.diff(self.ends))
         if len(full):
-            out[full] = np.maximum.reduceat(values, self.ends[full])
+            out[full] = how.reduceat(values, self.ends[full])
         return out
 
 

@@ -63,6 +63,27 @@ def call_signals(uses: Bags, code: Code | None) -> dict[str, NDArray[np.float64]
     }
 
 
+def callers(code: Code) -> NDArray[np.float64]:
+    """Return how much each definition tells of the change because it uses a changed one.
+
+    Parameters
+    ----------
+    code : Code
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        1 / log2(1 + users) of the changed name that the fewest others use; 0 for what uses none,
+        and for changed definitions themselves.
+    """
+    graph = _Graph(code)
+    changed = np.zeros(len(graph.names), bool)
+    changed[graph.of[code.changed]] = True
+    rarity = 1.0 / np.log2(1.0 + np.maximum(graph.inner.spread(len(graph.names)), 1.0))
+    found = graph.inner.most((rarity * changed)[graph.inner.name])
+    return np.where(code.changed, 0.0, found)
+
+
 class _Links:
     """Which texts use which of the defined names."""
 

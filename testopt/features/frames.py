@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from testopt.features.texts import Texts
 
 VARIANT_KINDS = frozenset({"reverse", "mutant"})
+_AT_ONCE = frozenset({"table", "backfill"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ class RunFrame:
         return self.query.run.kind in VARIANT_KINDS
 
     @property
+    def known_at(self) -> float:
+        """When its outcome was known, in seconds since 1970.
+
+        The time of a table's run is taken to be that moment, and so is that of a replayed one:
+        what it really was when the commit was young nobody knows.
+        """
+        run = self.query.run
+        took = 0.0 if run.source in _AT_ONCE else max(run.duration_s or 0.0, 0.0)
+        return run.time.timestamp() + took
+
+    @property
     def is_disturbed(self) -> bool:
         """Whether its environment failed it: such a run teaches nothing and is no history."""
         return self.query.run.environment_failure is True
@@ -107,7 +119,7 @@ def frames(
 def _run(row: dict[str, Any]) -> Run:
     names = ("run_id", "time", "job", "commit", "base", "branch", "kind", "parent_run", "source")
     optional = {"complete": row.get("complete", True)}
-    optional["environment_failure"] = row.get("environment_failure")
+    optional |= {name: row.get(name) for name in ("environment_failure", "duration_s")}
     return Run(**{name: row[name] for name in names}, **optional)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from testopt.features import siblings
 from testopt.features.cases import LEVELS, CaseTable
+from testopt.features.effort import relative_seconds
 from testopt.features.lineage import Lineage
 from testopt.features.siblings import Siblings
 
@@ -155,20 +156,25 @@ class HistoryState:
     def seconds(self, query: Query) -> NDArray[np.float32]:
         """Return the expected duration of each case, shape (n_cases,).
 
-        A stranger costs what its function, class or file costs, else the median of the others.
+        A stranger costs what its function, class or file costs, else the median of the others,
+        more where its text tells of long work.
         """
         index = self._admit(query)
         cost = self._case["seconds"][index].copy()
         for level in LEVELS:
             group = self._group[level]["seconds"][self.table.groups(level)[index]]
             cost = np.where(np.isnan(cost), group, cost)
-        known = cost[~np.isnan(cost)]
+        strange = np.isnan(cost)
         # not np.median: it imports numpy.ma, which takes as long as the whole of this
-        cost[np.isnan(cost)] = np.sort(known)[len(known) // 2] if len(known) else 0.1
+        known = np.sort(cost[~strange])
+        cost[strange] = known[len(known) // 2] if len(known) else 0.1
+        if query.text is not None and strange.any():
+            times = relative_seconds(query.text.effort[query.text.document])
+            cost[strange] *= times[strange]
         return cost
 
     def update(self, frame: RunFrame) -> None:
-        """Take in the outcome of a run; runs must come in time order."""
+        """Take in the outcome of a run, in the order in which runs ended."""
         query = frame.query
         index = self._admit(query)[~frame.skipped]
         failed = frame.failed[~frame.skipped]
@@ -182,7 +188,8 @@ class HistoryState:
         share = float(failed.mean()) if len(failed) else 0.0
         self._recent += 0.1 * (np.array([share > 0, share]) - self._recent)
         self.tick += 1
-        self.last_time, self.last_run = now, query.run.run_id
+        if not (self.last_time, self.last_run) > (now, query.run.run_id):
+            self.last_time, self.last_run = now, query.run.run_id
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the whole state as arrays, for a file without pickle."""
@@ -257,7 +264,8 @@ class HistoryState:
         tick, failing = parent
         fails = np.isin(index, failing)
         since = np.full(len(index), np.log2(1.0 + self.tick - tick))
-        return [fails, since, np.full(len(index), len(failing) / max(len(index), 1))]
+        # of the cases asked for: one that is gone would stay in the list for ever
+        return [fails, since, np.full(len(index), fails.sum() / max(len(index), 1))]
 
     def _groups(self, index: NDArray[np.int32]) -> list[NDArray[Any]]:
         members = {level: self.table.groups(level)[index] for level in LEVELS}
@@ -324,11 +332,14 @@ class HistoryState:
             count = np.bincount(member)
             touched = np.flatnonzero(count)
             share = np.bincount(member, failed)[touched] / count[touched]
-            cost = np.bincount(member, np.nan_to_num(self._case["seconds"][index]))[touched]
+            cost = self._case["seconds"][index]
+            timed = ~np.isnan(cost)
+            total = np.bincount(member[timed], cost[timed], len(count))[touched]
+            many = np.bincount(member[timed], minlength=len(count))[touched]
             old = group["rate"][touched]
             step = old + GROUP_ALPHA * (share - old)
             group["rate"][touched] = np.where(np.isnan(old), share, step)
-            group["seconds"][touched] = cost / count[touched]
+            group["seconds"][touched[many > 0]] = total[many > 0] / many[many > 0]
             group["last_fail_tick"][touched[share > 0]] = self.tick
 
 

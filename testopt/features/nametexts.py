@@ -48,6 +48,7 @@ def name_texts(query: Query) -> Texts | None:
         bodies=titles,
         titles=titles,
         uses=Bags.counted([()] * size),
+        effort=unknown(size),
         group=np.array([owners[owner_of[function]] for function in functions], np.int32),
         whole=np.zeros(len(split), bool),
         parameters=Bags.counted(token_numbers(case.partition("[")[2]) for case in query.cases),

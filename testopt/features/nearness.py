@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from testopt.features.nametexts import name_texts
-from testopt.features.words import number, words_of
+from testopt.features.words import word_number, words_of
 
 if TYPE_CHECKING:
     from testopt.features.frames import Query
@@ -48,7 +48,7 @@ def nearest_files(query: Query, position: int, *, most: int = 3) -> list[Nearnes
     found = []
     for file in query.files:
         tokens = f"{file.tokens or ''} {file.path.replace('/', ' ').replace('.', ' ')}".split()
-        words = {word: number(word) for token in tokens for word in words_of(token)}
+        words = {word: word_number(word) for token in tokens for word in words_of(token)}
         shared = sorted(word for word, key in words.items() if key in mine)
         weights = {word: _rarity(text, words[word]) for word in shared}
         ranked = sorted(shared, key=lambda word: (-weights[word], word))

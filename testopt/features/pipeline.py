@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from testopt.features.frames import Query, RunFrame
 
+_TAKEN: Final = 512  # runs remembered by id
+_LATE_S: Final = 86_400.0
 NAMES: Final = (*HistoryState.names, *change.NAMES, *affinity.NAMES, *cofailure.NAMES)
 
 
@@ -48,9 +51,37 @@ class FeatureState:
         self.cofailure = cofailure or CoFailure()
         self._affinity = TextAffinity()
         self._variants: list[RunFrame] = []  # of the last commit that had some
+        self._running: list[RunFrame] = []  # had begun, and were not over, at the last run
+        self._taken: dict[str, float] = {}  # when each of the last runs began, by id
+
+    def known(self, runs: Iterable[tuple[float, str]]) -> set[str]:
+        """Return the ids of the runs that have been taken in, as far as can be told.
+
+        Runs come late: a long job that began before a short one ends after it. Which of the last
+        runs were taken in is remembered; of those that began more than a day before the last one
+        it is believed.
+
+        Parameters
+        ----------
+        runs : iterable of (float, str)
+            When each began, in seconds since 1970, and its id.
+        """
+        if not self.history.tick:
+            return set()
+        last = (self.history.last_time, self.history.last_run)
+        if not self._taken:  # kept by an earlier version
+            return {name for began, name in runs if (began, name) <= last}
+        since = last[0] - _LATE_S
+        if self.history.tick > len(self._taken):  # some are forgotten
+            since = max(since, min(self._taken.values()))
+        return {name for began, name in runs if name in self._taken or began < since}
 
     def read(self, query: Query) -> NDArray[np.float32]:
-        """Return the features of a run about to start, shape (n_cases, len(NAMES))."""
+        """Return the features of a run about to start, shape (n_cases, len(NAMES)).
+
+        Runs that are not over by then say nothing yet.
+        """
+        self._finish(query.run.time.timestamp())
         past = self.history.read(query)
         whole = np.asarray(change.change_features(query.files), np.float32)
         parts = [
@@ -71,12 +102,30 @@ class FeatureState:
             return
         if not frame.is_variant:
             self._take_variants()
-            self.history.update(frame)
-            self.cofailure.update(frame)
+            self._running.append(frame)
+            self._finish(frame.query.run.time.timestamp())
             return
         if self._variants and self._variants[0].query.run.base != frame.query.run.base:
             self._take_variants()
         self._variants.append(frame)
+
+    def _finish(self, now: float = np.inf) -> None:
+        """Take in the runs that were over at a time, in the order in which they ended."""
+        over = [frame for frame in self._running if frame.known_at <= now]
+        if not over:
+            return
+        self._running = [frame for frame in self._running if frame.known_at > now]
+        for frame in sorted(over, key=lambda frame: frame.known_at):
+            self.history.update(frame)
+            self.cofailure.update(frame)
+            self._taken[frame.query.run.run_id] = frame.query.run.time.timestamp()
+        for run_id in list(self._taken)[:-_TAKEN]:
+            del self._taken[run_id]
+
+    def finish(self) -> None:
+        """Take in all that is waiting: every run is over."""
+        self._finish()
+        self._take_variants()
 
     def _take_variants(self) -> None:
         for frame in self._variants:
@@ -85,9 +134,11 @@ class FeatureState:
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays, for a file without pickle."""
-        self._take_variants()
+        self.finish()
         history = {f"history.{k}": v for k, v in self.history.dump().items()}
-        return history | {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
+        taken = np.frombuffer(json.dumps(self._taken).encode(), np.uint8)
+        cofailure = {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
+        return {**history, **cofailure, "taken.runs": taken}
 
     @staticmethod
     def age(arrays: Mapping[str, NDArray[Any]]) -> float:
@@ -99,11 +150,15 @@ class FeatureState:
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
         """Rebuild from what `dump` returned."""
-        parts: dict[str, dict[str, NDArray[Any]]] = {"history": {}, "cofailure": {}}
+        parts: dict[str, dict[str, NDArray[Any]]] = {"history": {}, "cofailure": {}, "taken": {}}
         for name, array in arrays.items():
             family, _, rest = name.partition(".")
             parts[family][rest] = array
-        return cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
+        state = cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
+        if "runs" in parts["taken"]:
+            taken = json.loads(parts["taken"]["runs"].tobytes())
+            state._taken = {str(name): float(began) for name, began in taken.items()}
+        return state
 
 
 def thinning(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
@@ -205,6 +260,7 @@ def matrix(
             rows &= frame.failed | (random.random(len(rows)) < share)
         parts.append((state.read(frame.query)[rows], frame.failed[rows], position))
         state.update(frame)
+    state.finish()
     if not parts:
         empty = np.zeros((0, len(NAMES)), np.float32)
         return Matrix(empty, np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32))

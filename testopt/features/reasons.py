@@ -23,6 +23,7 @@ _CLOSENESS: Final = {
     "owners_together_share": "was edited together with the changed functions before",
     "lines_together_share": "was edited together with the changed lines before",
     "words_share": "shares words with the change",
+    "owners_said_share": "shares words with the messages of those who wrote the changed code",
     "imports": "imports a changed file",
 }
 _CLOSE: Final = 0.5  # of the run's largest: what counts as close

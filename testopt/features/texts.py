@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from testopt.features.bags import Bags, Words
+from testopt.features.effort import effort
 from testopt.features.outline import outline
 from testopt.features.words import count_words, name_number, text_words, tokens
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from testopt.features.outline import Definition
 
 HELPER_WEIGHT: Final = 0.5
+WRITTEN: Final = ("lines", "owners")  # the changed lines, and all of the functions around them
 MAX_FILE: Final = 1_000_000  # characters; of a longer file only the beginning is read
 _IMPORT: Final = re.compile(
     r"^[ \t]*(?:(?:from[ \t]+[.\w]+[ \t]+)?import\b[ \t]*(?:\([^)]*\)|[^\n]*)"
@@ -48,12 +50,15 @@ class FileText:
         Exact names used in each definition; the last row holds those of its import statements.
     defines : ndarray of uint32
         Number of the name under which each definition is used.
+    efforts : ndarray of float32
+        How long each row of ``bodies`` may take to run, see `effort`; NaN for the file.
     """
 
     names: tuple[str, ...]
     bodies: Bags
     uses: Bags
     defines: NDArray[np.uint32]
+    efforts: NDArray[np.float32]
 
     def find(self, name: str) -> int:
         """Return the position of a definition by its dotted name, else by its end; -1: none."""
@@ -79,8 +84,10 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
     text = text[:MAX_FILE]
     definitions = outline(text, path)
     lines = text.split("\n")
-    found = [tokens(part) for part in _parts(lines, definitions)]
+    parts = list(_parts(lines, definitions))
+    found = [tokens(part) for part in parts]
     rows = [count_words(each.items()) if words else {} for each in found]
+    guesses = [effort(*each) for each in zip(parts, rows, found, strict=True)] if words else []
     rows.append(text_words(text) if words else {})
     imported = tokens("\n".join(_IMPORT.findall(text)))
     used = [
@@ -94,7 +101,10 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
             for name in list(used[helper]):
                 used[row].setdefault(name, HELPER_WEIGHT)
     defines = np.array([name_number(d.called) for d in definitions], np.uint32)
-    return FileText(tuple(d.name for d in definitions), Bags.of(rows), Bags.of(used), defines)
+    efforts = np.full(len(rows), np.nan, np.float32)
+    efforts[: len(guesses)] = guesses
+    names = tuple(d.name for d in definitions)
+    return FileText(names, Bags.of(rows), Bags.of(used), defines, efforts)
 
 
 def _parts(lines: list[str], definitions: tuple[Definition, ...]) -> Iterator[str]:
@@ -150,6 +160,10 @@ class ChangeText:
         The paths themselves.
     owner_names : tuple of str
         Path and dotted name of each function or class around the changed lines.
+    callers : Words
+        Of the names of what uses those, weighing less where many do.
+    said : dict of str to Words
+        For each of ``WRITTEN``: of the messages of the commits that last wrote it.
     """
 
     lines: Words = field(default_factory=dict)
@@ -158,6 +172,8 @@ class ChangeText:
     paths: Words = field(default_factory=dict)
     paths_changed: tuple[str, ...] = ()
     owner_names: tuple[str, ...] = ()
+    callers: Words = field(default_factory=dict)
+    said: Mapping[str, Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +215,8 @@ class Texts:
         Rows of each case in the arrays below.
     bodies, titles, uses : Bags
         Words of the body, words of the name, and names used, by document.
+    effort : ndarray of float32, shape (n_documents,)
+        How long each may take to run, guessed from its text.
     group : ndarray of int32, shape (n_documents,)
         Class (or file) that a document belongs to.
     whole : ndarray of bool, shape (n_cases,)
@@ -217,7 +235,7 @@ class Texts:
         How many commits that touched tests lie between its last edit and the base; as many as
         were looked at for one that is older.
     written_with : dict of str to ndarray of float32, shape (n_documents,)
-        ``lines``, ``owners``: share of the changed lines (of the functions around them) that were
+        For each of ``WRITTEN``: share of the changed lines (of the functions around them) that were
         last written in a commit which also edited the document, less for commits of many tests.
     in_change : ndarray of float32, shape (n_documents,)
         1 where the change edits the document itself, 0.5 where it edits a function of its file
@@ -236,6 +254,7 @@ class Texts:
     bodies: Bags
     titles: Bags
     uses: Bags
+    effort: NDArray[np.float32]
     group: NDArray[np.int32]
     whole: NDArray[np.bool_]
     parameters: Bags

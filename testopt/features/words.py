@@ -20,6 +20,7 @@ _TOKEN: Final = re.compile(r"[^\W\d]\w*|\d+")
 # parts of camelCase, PascalCase, HTTPServer and snake_case; other scripts stay whole
 _PART: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
 _CACHE: Final = 1 << 17
+_SHORT: Final = 3  # letters of a word that is not made shorter
 
 # Words of the common languages that every text has; what else is common, its frequency tells.
 _STOP: Final = frozenset(
@@ -54,6 +55,30 @@ def number(word: str) -> int:
     return zlib.crc32(word.encode("utf-8", "surrogatepass"))
 
 
+def stem(word: str) -> str:
+    """Return an English word in lower case without plural and final e; others as they are.
+
+    After the "S" stemmer of Harman (1991), "How effective is suffixing?". Without its e ``case``
+    stays one with ``cases``, whatever those should lose.
+
+    Parameters
+    ----------
+    word : str
+        In lower case.
+    """
+    if len(word) <= _SHORT:
+        return word
+    if word[-1] == "s" and word[-2] not in "sui":
+        word = word[:-3] + "y" if word.endswith("ies") else word[:-1]
+    return word.removesuffix("e") if len(word) > _SHORT else word
+
+
+@lru_cache(_CACHE)
+def word_number(word: str) -> int:
+    """Return the number of a word of a text, the same for all forms with one `stem`."""
+    return number(stem(word))
+
+
 @lru_cache(_CACHE)
 def name_number(name: str) -> int:
     """Return the number of an exact name, apart from the numbers of words."""
@@ -86,10 +111,10 @@ def words_of(token: str) -> tuple[str, ...]:
 def numbers_of(token: str) -> tuple[int, ...]:
     """Return the numbers of the `words_of` a token."""
     if "_" not in token:
-        return tuple(number(word) for word in words_of(token))
+        return tuple(word_number(word) for word in words_of(token))
     # pieces of snake_case are few and come again and again, their combinations do not
     whole = token.lower()
-    numbers = [] if whole in _STOP else [number(whole)]
+    numbers = [] if whole in _STOP else [word_number(whole)]
     for piece in token.split("_"):
         numbers += _part_numbers(piece)
     return tuple(numbers)
@@ -100,7 +125,7 @@ def _part_numbers(piece: str) -> tuple[int, ...]:
     if piece.isdecimal():
         return (number(piece),) if len(piece) > 1 else ()
     parts = (part.lower() for part in _PART.findall(piece))
-    return tuple(number(p) for p in parts if len(p) > 1 and p not in _STOP)
+    return tuple(word_number(p) for p in parts if len(p) > 1 and p not in _STOP)
 
 
 def token_numbers(text: str) -> list[int]:

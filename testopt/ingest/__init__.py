@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testopt.schema import RunRecord
+    from testopt.snapshot import Sources
     from testopt.store import Store
 
 __all__ = ["keep_up", "record"]
@@ -36,7 +37,7 @@ def record(*, store: Store, record: RunRecord) -> bool:
     return new > 0
 
 
-def keep_up(store: Store, *, runs: int, results: int) -> None:
+def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
     """Bring up to date what plans read, after some new runs: feature state and track record.
 
     Parameters
@@ -44,9 +45,11 @@ def keep_up(store: Store, *, runs: int, results: int) -> None:
     store : Store
     runs, results : int
         How many were appended just now.
+    sources : Sources, optional
+        Tells which functions the runs changed.
     """
     from testopt import snapshot, track
 
-    snapshot.keep_up(store, runs=runs, results=results)
+    snapshot.keep_up(store, runs=runs, results=results, sources=sources)
     if runs:
         track.keep_up(store)

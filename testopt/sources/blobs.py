@@ -172,6 +172,7 @@ class SourceIndex:
             "objects": np.frombuffer("\n".join(kept).encode(), np.uint8),
             "names": np.frombuffer(names.encode("utf-8", "surrogatepass"), np.uint8),
             "defines": np.concatenate([f.defines for f in files] or [np.zeros(0, np.uint32)]),
+            "efforts": np.concatenate([f.efforts for f in files] or [np.zeros(0, np.float32)]),
         }
         for part in ("bodies", "uses"):
             bags = Bags.concat([getattr(file, part) for file in files])
@@ -198,16 +199,19 @@ class SourceIndex:
             Bags(*(arrays[f"{part}.{field}"] for field in ("ends", "words", "counts")))
             for part in ("bodies", "uses")
         ]
-        if len(names) != len(kept) or any(len(bags) != rows[-1] for bags in both):
+        efforts = arrays["efforts"]
+        sizes = {len(efforts), *map(len, both)}
+        if len(names) != len(kept) or sizes != {int(rows[-1])}:
             raise ValueError("the index of sources does not fit together")
         for i, name in enumerate(kept):
-            bodies, uses = (bags.part(int(rows[i]), int(rows[i + 1])) for bags in both)
+            here = slice(int(rows[i]), int(rows[i + 1]))
+            bodies, uses = (bags.part(here.start, here.stop) for bags in both)
             mine = arrays["defines"][defined[i] : defined[i + 1]]
-            self._files.setdefault(name, FileText(names[i], bodies, uses, mine))
+            self._files.setdefault(name, FileText(names[i], bodies, uses, mine, efforts[here]))
 
 
 _KEPT: Final = 4_000
-_VERSION: Final = 3  # of what is indexed of a file
+_VERSION: Final = 4  # of what is indexed of a file
 
 
 def _lines(data: NDArray[Any]) -> list[str]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from testopt.errors import RepositoryError
-from testopt.features.bags import Bags
+from testopt.features.bags import Bags, blend
+from testopt.features.calls import callers
 from testopt.features.importhops import import_hops
 from testopt.features.paths import is_code, is_test_path
-from testopt.features.texts import ChangeText, Code, Texts, unknown
+from testopt.features.texts import WRITTEN, ChangeText, Code, Texts, unknown
 from testopt.features.words import name_number, text_words
 from testopt.sources.blobs import SourceIndex, read_disk, read_tree
 from testopt.sources.cochange import RECENT, WrittenTogether
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from testopt.features.bags import Words
+    from testopt.sources.cochange import Written
 
 MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
 _DIFF_S: Final = 6.0
@@ -145,13 +149,21 @@ class CaseTexts:
         places = self._places(run)
         edits = self._together.edits(run.base, documents.folders())
         old = np.nan if edits is None else float(RECENT)
+        written = self._together.written_with(
+            run.base, {"lines": places.old_lines, "owners": places.old_owners}
+        )
+        code, names = self._code(run, sources, places)
         return Texts(
             **documents.arrays(self.index),
-            change=_change_text(run, places),
+            change=_change_text(run, places, written or {}, _callers(code, names)),
             all_changed_paths=tuple(patch.path for patch in run.patches),
-            code=self._code(run, sources, places),
+            code=code,
             edited=documents.spread(edits or {}, missing=old),
-            written_with=self._written_with(run, places, documents),
+            written_with={
+                part: documents.spread(written[part].tests, missing=0.0)
+                if written is not None else unknown(len(documents.keys))
+                for part in WRITTEN
+            },
             in_change=documents.edited(places.tests),
             import_hops=self._import_hops(run, sources, documents),
             ran=None if self._coverage is None else self._coverage.shares(
@@ -184,12 +196,14 @@ class CaseTexts:
                 places.add(patch, texts.get(old, ""), texts.get(new, ""))
         return places
 
-    def _code(self, run: RunSources, sources: Sequence[str], places: Places) -> Code | None:
-        """Return the definitions of the tree, with those that the change took away."""
+    def _code(
+        self, run: RunSources, sources: Sequence[str], places: Places
+    ) -> tuple[Code | None, list[str]]:
+        """Return the definitions of the tree and of what the change took away, and their names."""
         found = [(path, self.index.get(run.tree[path])) for path in sources]
         files = [(path, file) for path, file in found if file is not None]
         if not files:
-            return None
+            return None, []
         here = [(path, name) for path, file in files for name in file.names]
         gone = [key for key in places.owners if key not in set(here)]
         lost = [name_number(name.rpartition(".")[2]) for _, name in gone]
@@ -199,16 +213,8 @@ class CaseTexts:
             Bags.of([{}] * len(gone)),
         ]
         changed = [*(key in places.owners for key in here), *(True for _ in gone)]
-        return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool))
-
-    def _written_with(
-        self, run: RunSources, places: Places, documents: Documents
-    ) -> dict[str, NDArray[np.float32]]:
-        ranges = {"lines": places.old_lines, "owners": places.old_owners}
-        found = self._together.written_with(run.base, ranges)
-        if found is None:
-            return dict.fromkeys(ranges, unknown(len(documents.keys)))
-        return {part: documents.spread(found[part], missing=0.0) for part in ranges}
+        names = [name for _, name in (*here, *gone)]
+        return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool)), names
 
     def _import_hops(
         self, run: RunSources, sources: Sequence[str], documents: Documents
@@ -256,7 +262,18 @@ def _sources(run: RunSources) -> list[str]:
     return found if len(found) <= MAX_SOURCES else []
 
 
-def _change_text(run: RunSources, places: Places) -> ChangeText:
+def _callers(code: Code | None, names: Sequence[str]) -> Words:
+    """Return the words of the names of what uses a changed definition, the rarest use first."""
+    if code is None:
+        return {}
+    weight = callers(code)
+    found = np.flatnonzero(weight).tolist()
+    return blend(*((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in found))
+
+
+def _change_text(
+    run: RunSources, places: Places, written: Mapping[str, Written], used_by: Words
+) -> ChangeText:
     sources = run.source_patches()
     names = " ".join(name for _, name in places.owners)
     return ChangeText(
@@ -266,4 +283,6 @@ def _change_text(run: RunSources, places: Places) -> ChangeText:
         paths=text_words(" ".join(patch.path for patch in sources)),
         paths_changed=tuple(patch.path for patch in sources),
         owner_names=tuple(f"{path}::{name}" for path, name in places.owners),
+        callers=used_by,
+        said={part: one.words for part, one in written.items()},
     )

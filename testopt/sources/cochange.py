@@ -1,19 +1,23 @@
 """What git wrote together: the tests that the authors of the changed lines edited with them.
 
-Who last wrote a changed line (``git blame``) knew which test guards it, and edited that test in
-the same commit. Only ancestors of the base are asked, so nothing of the change itself is seen.
+Who last wrote a changed line (``git blame``) knew which test guards it, edited that test in the
+same commit, and said in its message what it is about. Only ancestors of the base are asked, so
+nothing of the change itself is seen.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from math import log2
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError
+from testopt.features.bags import blend, damped
 from testopt.features.outline import enclosing
 from testopt.features.paths import is_code, is_test_path
+from testopt.features.words import text_words
 from testopt.sources.git import run_git
 from testopt.sources.hunks import OPTIONS, patches
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from testopt.features.bags import Words
     from testopt.sources.blobs import SourceIndex
 
 Document = tuple[str, str]  # path and dotted name of a test function; no name: the file
@@ -40,6 +45,25 @@ _RANGES: Final = 60
 _BLAME_S: Final = 1.5
 _LOG_S: Final = 6.0
 _KEPT: Final = 20_000  # commits remembered
+_MESSAGE: Final = 10_000  # characters of a message that are read
+_TRAILER: Final = re.compile(r"^[A-Za-z-]+-by:.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is known of the commits that last wrote some lines.
+
+    Attributes
+    ----------
+    tests : dict of Document to float
+        Share of the lines, divided by log2(1 + tests edited in the commit that wrote them), by
+        test.
+    words : Words
+        Words of the messages of these commits, each weighing as many of the lines as it wrote.
+    """
+
+    tests: dict[Document, float]
+    words: Words
 
 
 class WrittenTogether:
@@ -58,6 +82,7 @@ class WrittenTogether:
     def __init__(self, repo: Path, index: SourceIndex, *, patience: float = 1.0) -> None:
         self._repo, self._index, self._patience = repo, index, patience
         self._touched: dict[str, frozenset[Document]] = {}
+        self._said: dict[str, Words] = {}
 
     def edits(self, base: str, folders: Sequence[str]) -> dict[Document, int] | None:
         """Return how many commits lie between the last edit of each test and the base.
@@ -130,8 +155,8 @@ class WrittenTogether:
 
     def written_with(
         self, base: str, parts: Mapping[str, Mapping[str, Sequence[range]]]
-    ) -> dict[str, dict[Document, float]] | None:
-        """Return how much of some lines was last written together with each test.
+    ) -> dict[str, Written] | None:
+        """Return what was last written together with some lines.
 
         Parameters
         ----------
@@ -142,9 +167,8 @@ class WrittenTogether:
 
         Returns
         -------
-        dict or None
-            For each part, the share of its lines, divided by log2(1 + tests edited in the commit
-            that wrote them), by test; None where git does not answer in time.
+        dict of str to Written, or None
+            By part; None where git does not answer in time.
         """
         wanted: dict[str, set[range]] = {}
         for ranges in parts.values():
@@ -156,8 +180,8 @@ class WrittenTogether:
             if found is None:
                 return None
             writers[path] = found
-        return {
-            part: self._shares(
+        shares = {
+            part: _shares(
                 Counter(
                     writers[path][line]
                     for path, lines in ranges.items()
@@ -168,19 +192,37 @@ class WrittenTogether:
             )
             for part, ranges in parts.items()
         }
+        commits = list(dict.fromkeys(commit for one in shares.values() for commit in one))
+        touched, said = self.touched(commits), self._messages(commits)
+        return {part: _written(one, touched, said) for part, one in shares.items()}
 
-    def _shares(self, writers: Counter[str]) -> dict[Document, float]:
-        """Return what part of some lines came with each test."""
-        total = sum(writers.values())
-        chosen = writers.most_common(WRITERS)
-        touched = self.touched(commit for commit, _ in chosen)
-        weights: dict[Document, float] = {}
-        for commit, lines_written in chosen:
-            tests = touched[commit]
-            for document in tests:
-                gain = lines_written / total / log2(1 + len(tests))
-                weights[document] = weights.get(document, 0.0) + gain
-        return weights
+    def _messages(self, commits: Iterable[str]) -> dict[str, Words]:
+        """Return the words that each commit says of itself."""
+        wanted = list(commits)
+        missing = [commit for commit in wanted if commit not in self._said]
+        if len(self._said) + len(missing) > _KEPT:
+            self._said.clear()
+            missing = wanted
+        if missing:
+            self._said |= {commit: {} for commit in missing}
+            self._said |= self._read_messages(missing)
+        return {commit: self._said[commit] for commit in wanted}
+
+    def _read_messages(self, commits: list[str]) -> dict[str, Words]:
+        wanted = "\n".join(commits).encode() + b"\n"
+        try:
+            out = run_git(
+                self._repo, "log", "--no-walk=unsorted", "-s", "--no-show-signature",
+                "--encoding=UTF-8", "--format=%x00%H%n%B", "--stdin", stdin=wanted,
+                timeout=_LOG_S * self._patience,
+            )  # fmt: skip
+        except RepositoryError:
+            return {}
+        found = (part.decode("utf-8", "replace").partition("\n") for part in out.split(b"\0")[1:])
+        return {
+            commit: damped(text_words(_TRAILER.sub("", said[:_MESSAGE])))
+            for commit, _, said in found
+        }
 
     def _blame(self, base: str, path: str, lines: Iterable[range]) -> dict[int, str] | None:
         """Return the commit that wrote each of some lines; None where git does not answer."""
@@ -198,6 +240,26 @@ class WrittenTogether:
             for found in map(_BLAMED.match, out.splitlines())
             if found
         }
+
+
+def _shares(writers: Counter[str]) -> dict[str, float]:
+    """Return the share of some lines that each of the main writers wrote."""
+    total = sum(writers.values())
+    return {commit: lines / total for commit, lines in writers.most_common(WRITERS)}
+
+
+def _written(
+    shares: Mapping[str, float],
+    touched: Mapping[str, frozenset[Document]],
+    said: Mapping[str, Words],
+) -> Written:
+    weights: dict[Document, float] = {}
+    for commit, share in shares.items():
+        tests = touched[commit]
+        for document in tests:
+            gain = share / log2(1 + len(tests))
+            weights[document] = weights.get(document, 0.0) + gain
+    return Written(weights, blend(*((share, said[commit]) for commit, share in shares.items())))
 
 
 def _filled(lines: range) -> range:

@@ -10,7 +10,7 @@ import numpy as np
 from testopt.features.bags import Bags
 from testopt.features.outline import enclosing
 from testopt.features.paths import is_code, is_test_path
-from testopt.features.texts import parameter_words
+from testopt.features.texts import parameter_words, unknown
 from testopt.features.words import text_words
 from testopt.sources.homes import Homes
 from testopt.sources.hunks import patches
@@ -167,13 +167,14 @@ class Documents:
         groups: dict[Document, int] = {}
         group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
         whole = np.array([not name for _, name in self.keys], bool)
-        bodies, uses = self._bodies(files)
+        bodies, uses, efforts = self._bodies(files)
         empty: Bags = Bags.of([{}])
         return {
             "document": self.document,
             "file": file[self.document],
             "bodies": bodies,
             "uses": uses,
+            "effort": efforts,
             "titles": Bags.of(text_words(name) for _, name in self.keys),
             "group": np.array(group, np.int32),
             "whole": whole[self.document],
@@ -190,8 +191,10 @@ class Documents:
             found = items.get(position)
             yield parameter_words(case) if found is None else found
 
-    def _bodies(self, files: Mapping[str, FileText | None]) -> tuple[Bags, Bags]:
-        """Return the words and the names used of each document."""
+    def _bodies(
+        self, files: Mapping[str, FileText | None]
+    ) -> tuple[Bags, Bags, NDArray[np.float32]]:
+        """Return the words, the names used and the effort of each document."""
         known = {path: file for path, file in files.items() if file is not None}
         starts = dict(zip(known, _starts(list(known.values())), strict=True))
         rows, strangers = np.zeros(len(self.keys), np.int64), 0
@@ -208,7 +211,8 @@ class Documents:
                 names.append(text_words(name))
         bodies = Bags.concat([*(file.bodies for file in known.values()), Bags.of(names)])
         uses = Bags.concat([*(f.uses for f in known.values()), Bags.of([{}] * len(names))])
-        return bodies.take(rows), uses.take(rows)
+        efforts = np.concatenate([*(f.efforts for f in known.values()), unknown(len(names))])
+        return bodies.take(rows), uses.take(rows), efforts[rows]
 
     def spread(
         self, values: Mapping[Document, float], missing: float = np.nan

@@ -11,6 +11,7 @@ import pytest
 from testopt.bundle import dump_arrays, load_arrays
 from testopt.features.affinity import NAMES, TextAffinity, features
 from testopt.features.frames import Query
+from testopt.features.words import text_words
 from testopt.schema import Run
 from testopt.sources.blobs import SourceIndex, read_disk
 from testopt.sources.casetext import CaseTexts
@@ -67,13 +68,13 @@ class Repo:
         )  # fmt: skip
         return done.stdout.strip()
 
-    def commit(self, **files):
+    def commit(self, *, message="change", **files):
         for name, text in files.items():
             target = self.path / name.replace("__", "/").replace("_py", ".py")
             target.parent.mkdir(exist_ok=True)
             target.write_text(text)
             self.git("add", str(target))
-        self.git("commit", "-q", "-m", "change")
+        self.git("commit", "-q", "-m", message)
         return self.git("rev-parse", "HEAD")
 
 
@@ -137,6 +138,54 @@ def test_git_knows_which_test_was_written_with_the_changed_lines(repo):
     assert edited[2] == edited[0] == 1
     later = read(repo, repo.colour, base=repo.first)
     assert later.edited[later.document].tolist() == [0, 40, 0, 0]
+
+
+def test_the_messages_of_the_commits_that_wrote_the_changed_lines_find_cases(tmp_path):
+    repo = Repo(tmp_path / "repo")
+    core = "def parse(text):\n    return text\n\n\ndef strip(text):\n    return text.strip()\n"
+    tests = "def test_one():\n    assert 1\n\n\ndef test_issue_318():\n    assert 1\n"
+    repo.commit(tests__test_core_py=tests, other_py="a = 1\n", message="Add tests for parsing")
+    said = "Keep blanks in quotes (fixes #318)\n\nSigned-off-by: One <one@example.org>"
+    base = repo.commit(pkg__core_py=core, message=said)
+    commit = repo.commit(pkg__core_py=core.replace(".strip", ".rstrip"), message="issue 7")
+    cases = ["tests/test_core.py::test_one", "tests/test_core.py::test_issue_318"]
+    text = read(repo, commit, cases, base)
+    assert text.change.said["lines"].keys() == text_words("Keep blanks in quotes fixes 318").keys()
+    assert features(text)["lines_said_share"].tolist() == [0.0, 1.0]
+    before = read(repo, base, cases, repo.git("rev-parse", "HEAD~2"))
+    assert not before.change.said["lines"]  # nobody wrote what was not there
+
+
+def test_the_order_in_which_cases_are_asked_for_changes_nothing(tmp_path):
+    repo = Repo(tmp_path / "repo")
+    test = "def test_price_{0}():\n    items = [1, {0}]\n    assert total_price(items, 2) == {0}\n"
+    tests = {
+        f"tests__test_{i}_py": "from tax import total_price\n" + "".join(map(test.format, range(4)))
+        for i in range(30)
+    }
+    tax = "def price_with_tax(price, rate):\n    return price\n"
+    base = repo.commit(tax_py=tax, **tests)
+    commit = repo.commit(tax_py=tax.replace("return price", "return total_price(price, rate)"))
+    cases = [f"tests/test_{i}.py::test_price_{k}" for i in range(30) for k in range(4)]
+    found = features(read(repo, commit, cases, base))
+    assert found["words_share"].max() > 0
+    for seed in range(3):
+        places = np.random.default_rng(seed).permutation(len(cases))
+        other = features(read(repo, commit, [cases[i] for i in places], base))
+        for name in NAMES:
+            np.testing.assert_array_equal(other[name], found[name][places], err_msg=name)
+
+
+def test_the_names_of_what_uses_a_changed_function_find_cases(tmp_path):
+    repo = Repo(tmp_path / "repo")
+    core = "def narrow(x):\n    return x\n\n\ndef render_table(x):\n    return narrow(x)\n"
+    tests = "def test_chart():\n    assert 1\n\n\ndef test_tables():\n    assert 1\n"
+    base = repo.commit(tests__test_core_py=tests, pkg__core_py=core)
+    commit = repo.commit(pkg__core_py=core.replace("return x", "return -x"))
+    cases = ["tests/test_core.py::test_chart", "tests/test_core.py::test_tables"]
+    text = read(repo, commit, cases, base)
+    assert text.change.callers.keys() == text_words("render_table").keys()
+    assert features(text)["callers_share"].tolist() == [0.0, 1.0]
 
 
 def test_lines_that_come_in_count_as_the_one_they_stand_at(repo):

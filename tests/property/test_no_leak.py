@@ -1,10 +1,10 @@
-"""Predictions for a run are the same when all that came after it is deleted or scrambled."""
+"""Predictions for a run are the same whatever it, or a run that was not over, came to."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from testopt.estimators.experts import evidence_of, rolling_speakers, worth
@@ -15,9 +15,11 @@ from testopt.schema import arrow_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 OUTCOMES = ["passed", "failed", "error", "skipped"]
+TURNED = {"passed": "failed", "failed": "passed", "error": "passed", "skipped": "skipped"}
+MIXED = ({name: name for name in OUTCOMES}, TURNED)
 
 
-def tables(seed, runs, cases=8):
+def tables(seed, runs, cases=8, *, seconds=1.0, source="table"):
     """A history in which earlier runs do not depend on how many come later."""
     rows, results, changes = [], [], []
     for i in range(runs):
@@ -25,8 +27,8 @@ def tables(seed, runs, cases=8):
         rows.append(
             {"run_id": f"r{i}", "time": START + timedelta(hours=i), "job": random.choice(["", "x"]),
              "branch": random.choice(["main", "topic"]), "commit": f"c{i}", "base": f"c{i - 1}",
-             "kind": random.choice(["real"] * 4 + ["mutant"]), "source": "table", "cases": cases,
-             "seen": START, "failed": 0, "error": 0, "skipped": 0, "duration_s": 1.0,
+             "kind": random.choice(["real"] * 4 + ["mutant"]), "source": source, "cases": cases,
+             "seen": START, "failed": 0, "error": 0, "skipped": 0, "duration_s": seconds,
              "complete": True}
         )  # fmt: skip
         changes.append({"run_id": f"r{i}", "path": f"src/{random.integers(3)}.py", "added": 3})
@@ -59,14 +61,20 @@ def ordered(whole, p, speaker, i):
 
 
 def scrambled(rows, results, after, seed):
+    """Change what came of all runs from one on, and after that one the cases as well."""
     random = np.random.default_rng(seed)
-    late = {r["run_id"] for r in rows[after:]}
+    at = {r["run_id"]: i for i, r in enumerate(rows)}
+    mixed = []
     for result in results:
-        if result["run_id"] in late:
-            result["outcome"] = str(random.choice(OUTCOMES))
-            result["duration_s"] = float(random.random() * 100)
-            result["case_id"] = f"t/{random.integers(9)}.py::g{random.integers(10**9)}"
-    return results
+        one, position = dict(result), at[result["run_id"]]
+        if position >= after:
+            # skipped is left as it is: such a case has no row
+            one["outcome"] = MIXED[int(random.integers(2))][result["outcome"]]
+            one["duration_s"] = float(random.random() * 100)
+        if position > after:
+            one["case_id"] = f"t/{random.integers(9)}.py::g{random.integers(10**9)}"
+        mixed.append(one)
+    return mixed
 
 
 @settings(max_examples=2, deadline=None)
@@ -75,12 +83,44 @@ def test_the_future_does_not_reach_the_past(seed, at):
     rows, results, changes = tables(seed, 90)
     whole = predict(rows, results, changes)
     cut = predict(*tables(seed, at + 1))
-    mixed = predict(rows, scrambled(rows, results, at + 1, seed), changes)
+    mixed = predict(rows, scrambled(rows, results, at, seed), changes)
     assert not np.isnan(whole[at][1]).any()
     for i in range(at + 1):
         for other in (cut, mixed):
-            for mine, theirs in zip(whole[i], other[i], strict=True):
-                assert mine.tobytes() == theirs.tobytes()
+            same(whole[i], other[i])
+
+
+def same(mine, theirs):
+    for one, other in zip(mine, theirs, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def features_of(rows, results, changes):
+    made = (
+        pa.Table.from_pylist(part, schema=arrow_schema(name))
+        for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
+    )
+    whole = matrix(frames(*made), FeatureState())
+    return [whole.x[whole.run == i] for i in range(len(rows))]
+
+
+@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(seed=st.integers(0, 10**6), at=st.integers(5, 25), hours=st.integers(2, 4))
+def test_runs_that_are_not_over_do_not_reach_those_beside_them(seed, at, hours):
+    rows, results, changes = tables(seed, 30, seconds=hours * 3600.0, source="pytest")
+    rows = [row | {"kind": "real"} for row in rows]
+    whole = features_of(rows, results, changes)
+    first = at - hours + 1  # they began before run `at`, and were not over
+    mixed = features_of(rows, scrambled(rows, results, first, seed), changes)
+    for i in range(first + 1):
+        same([whole[i]], [mixed[i]])
+    turned = [
+        r | {"outcome": TURNED[r["outcome"]]} if r["run_id"] in {f"r{i}" for i in range(first, at)}
+        else r for r in results
+    ]  # fmt: skip
+    beside = features_of(rows, turned, changes)
+    for i in range(at + 1):
+        same([whole[i]], [beside[i]])
 
 
 @given(runs=st.integers(0, 3000), more=st.integers(0, 3000))

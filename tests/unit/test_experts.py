@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from testopt.estimators.baselines import pooled_rate, recency, untrained_score
+from testopt.estimators.baselines import (
+    expected_seconds,
+    pooled_rate,
+    recency,
+    untrained_score,
+)
 from testopt.estimators.experts import (
     DEFAULT,
     EXPERTS,
@@ -148,10 +153,33 @@ def test_names_weigh_less_than_sources():
 
 def test_recency_counts_executions():
     columns = {
-        "executions": np.log2(1.0 + np.array([9.0, 9.0, 0.0])),
-        "runs_since_failure": np.array([1.0, np.nan, np.nan]),
+        "executions": np.log2(1.0 + np.array([9.0, 9.0, 9.0, 0.0])),
+        "runs_since_failure": np.array([0.0, 1.0, np.nan, np.nan]),
     }
-    failed_last_but_one, never, stranger = recency(columns)
+    failed_last, failed_last_but_one, never, stranger = recency(columns)
+    assert failed_last == pytest.approx(1 / 2)
     assert failed_last_but_one == pytest.approx(1 / 3)
     assert never == pytest.approx(1 / 11)
-    assert stranger == pytest.approx(2 / 3)
+    assert failed_last > stranger > failed_last_but_one
+
+
+@pytest.mark.parametrize("sources", [False, True])
+@pytest.mark.parametrize("runs", [1, 2, 5])
+def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(runs, sources):
+    x = np.full((200, len(NAMES)), np.nan, np.float32)
+    column = NAMES.index
+    x[:, column("executions")] = np.log2(1.0 + runs)
+    x[:, column("failure_rate")] = 0.5 / (runs + 2.0)
+    x[:, column("prior")] = np.linspace(0.0, 0.02, len(x))
+    x[:, column("seconds_log")] = np.log2(0.01)
+    if sources:
+        x[:, column("in_change")] = 0.0
+    x[7, column("failure_rate")] = 1.5 / (runs + 2.0)
+    x[7, column("runs_since_failure")] = 0.0
+    x[7, column("seconds_log")] = np.log2(60.0)
+    speaker = Standing().speaker(sources=sources)
+    value = worth(speaker, evidence_of(x, NAMES, None))
+    order = run_order(
+        value, expected_seconds(x, NAMES), [str(i) for i in range(len(x))], exponent=speaker.cost
+    )
+    assert order[0] == 7

@@ -178,6 +178,35 @@ def test_one_hanging_execution_does_not_make_a_case_expensive():
     assert 1 < cost < 10
 
 
+def test_cases_without_a_duration_cost_what_the_others_do():
+    state = HistoryState()
+    one = frame(0, {"a.py::x": False, "a.py::y": False, "b.py::z": False})
+    one.seconds[:] = [np.nan, 4.0, np.nan]
+    state.update(one)
+    asked = query(1, ["a.py::x", "a.py::new", "b.py::z", "c.py::new"])
+    np.testing.assert_allclose(state.seconds(asked), 4.0, rtol=0.01)
+
+
+def test_a_case_that_is_gone_is_no_failure_of_the_ancestor():
+    state = HistoryState()
+    state.update(frame(0, {"t::gone": True, "t::a": True, "t::b": False}, branch="main"))
+    one, _ = read(state, 1, ["t::a", "t::b"], branch="main")
+    assert one["parent_failing_share"] == 0.5
+
+
+def test_a_run_that_is_not_over_says_nothing_yet():
+    state = FeatureState()
+    slow = frame(0, {"t::a": True}, source="pytest", duration_s=7200.0)
+    state.update(slow)
+    early, late = query(1, ["t::a"]), query(9, ["t::a"])
+    assert np.isnan(state.read(early)[0, NAMES.index("failure_rate")])
+    assert state.read(late)[0, NAMES.index("failure_rate")] == 0.5
+    state = FeatureState()
+    state.update(slow)
+    state.finish()
+    assert state.read(early)[0, NAMES.index("failure_rate")] == 0.5
+
+
 def test_a_run_failed_by_its_environment_teaches_nothing():
     state = FeatureState()
     state.update(frame(0, {"a": False, "b": True}))

@@ -63,6 +63,13 @@ def test_no_evidence_no_calibration():
     assert FailureRanker(rounds=5).fit(x, y).calibration_ == (0.0, 1.0)
 
 
+def test_older_rows_that_all_fail_are_no_trouble():
+    x, y, _ = data(1000)
+    y[:800], y[800:] = True, np.arange(200) % 2
+    ranker = FailureRanker(rounds=5).fit(x, y)
+    assert ranker.calibration_ == (0.0, 1.0)
+
+
 def test_logit_recovers_a_known_line_and_never_turns_round():
     random = np.random.default_rng(0)
     margin = random.normal(size=50_000)
@@ -86,7 +93,7 @@ def test_baselines_are_orders_and_mean_what_they_say():
     orders = baseline_orders(x, NAMES, np.array([3.0, 2.0, 1.0]), seed=0)
     assert tuple(orders) == BASELINES
     assert all(sorted(o.tolist()) == [0, 1, 2] for o in orders.values())
-    assert orders["as run"].tolist() == [0, 1, 2]
+    assert orders["by case id"].tolist() == [0, 1, 2]
     assert orders["fast first"].tolist() == [2, 1, 0]
     assert orders["newest case first"][0] == 2
     assert orders["failed recently first"].tolist() == [1, 2, 0]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from testopt.features.words import identifiers, name_number, number, text_words, words_of
+from testopt.features.words import (
+    identifiers,
+    name_number,
+    stem,
+    text_words,
+    word_number,
+    words_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +40,33 @@ def test_identifiers_keep_order_and_repeats():
 
 def test_words_of_a_text_are_counted_with_those_inside_strings():
     found = text_words("lexer.add_keyword('SELECT', select)")
-    assert found[number("select")] == 2
-    assert found[number("keyword")] == 1
-    assert number("add") in found
+    assert found[word_number("select")] == 2
+    assert found[word_number("keyword")] == 1
+    assert word_number("add") in found
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("token", "tokens"),
+        ("case", "cases"),
+        ("class", "classes"),
+        ("match", "matches"),
+        ("entry", "entries"),
+        ("parse", "parses"),
+    ],
+)
+def test_a_word_and_its_plural_are_one(one, many):
+    assert stem(one) == stem(many)
+    assert word_number(one) == word_number(many)
+
+
+@pytest.mark.parametrize("word", ["as", "bus", "class", "axis", "status", "this", "is", "1000"])
+def test_what_is_no_plural_stays(word):
+    assert stem(word) == word
 
 
 def test_exact_names_and_words_have_different_numbers():
-    assert name_number("parse") != number("parse")
+    assert name_number("parse") != word_number("parse")
+    assert name_number("tokens") != name_number("token")
     assert name_number("Parse") != name_number("parse")

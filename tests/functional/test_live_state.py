@@ -1,0 +1,120 @@
+"""The state that plans read, kept up with runs as they are recorded."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from testopt.bundle import load_arrays
+from testopt.context import Here
+from testopt.features.pipeline import FeatureState, matrix
+from testopt.ingest import record
+from testopt.plan import plan
+from testopt.schema import Change, Result, Run, RunRecord
+from testopt.snapshot import Sources, current, history, keep_up
+from testopt.store import Store
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CASES = [f"t/test_{i}.py::a" for i in range(6)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(str(tmp_path / "store"), create=True)
+
+
+def add(store, name, minutes, failing=(), **run):
+    results = [Result(case, "failed" if case in failing else "passed", 1.0) for case in CASES]
+    began = START + timedelta(minutes=minutes)
+    record(store=store, record=RunRecord(Run(name, began, **run), results, Change()))
+
+
+def first(store, minutes=1000):
+    here = Here(Change(known=True), began=START + timedelta(minutes=minutes))
+    return plan(cases=CASES, here=here, store=store).cases[0].case_id
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_run_that_began_earlier_and_ended_later_is_not_lost(store, late):
+    add(store, "r0", 0)
+    add(store, "r1", 70 if late else 50)
+    add(store, "r2", 60, [CASES[4]])
+    assert first(store) == CASES[4]
+    for i in range(3, 60):
+        add(store, f"r{i}", 100 + i)
+    found = current(store)
+    assert found.state.history.tick == 60
+    assert not found.stale
+
+
+def test_jobs_that_begin_together_are_all_taken_in(store):
+    add(store, "b", 0, job="linux")
+    add(store, "a", 0, [CASES[2]], job="windows")
+    assert first(store) == CASES[2]
+    assert current(store).state.history.tick == 2
+
+
+def test_runs_out_of_order_end_where_those_in_order_do(store, tmp_path):
+    other = Store.open(str(tmp_path / "other"), create=True)
+    minutes = [0, 30, 10, 20, 50, 40]
+    for i, at in enumerate(minutes):
+        add(store, f"r{at}", at, [CASES[i]])
+    for i, at in sorted(enumerate(minutes), key=lambda pair: pair[1]):
+        add(other, f"r{at}", at, [CASES[i]])
+    assert current(store).state.history.last_run == current(other).state.history.last_run == "r50"
+    assert current(store).state.history.tick == 6
+
+
+def test_a_state_kept_by_an_earlier_version_still_serves(store):
+    for i in range(5):
+        add(store, f"r{i}", i)
+    arrays = current(store).state.dump()
+    del arrays["taken.runs"]
+    old = FeatureState.load(arrays)
+    runs = [((START + timedelta(minutes=i)).timestamp(), f"r{i}") for i in range(7)]
+    assert old.known(runs) == {f"r{i}" for i in range(5)}
+
+
+def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repository):
+    repo, base, commit = repository
+    failed = [Result("tests/test_core.py::test_one", "failed", 1.0)]
+    run = Run("r0", START, commit=commit, base=base)
+    store.append_runs([RunRecord(run, failed, Change(base=base, head=commit, known=True))])
+    keep_up(store, runs=1, results=1, sources=Sources(repo, store))
+    state, trained = current(store).state, FeatureState()
+    matrix(history(store, sources=Sources(repo, store)), trained)
+    kept, whole = (
+        {k: v.tolist() for k, v in one.cofailure.dump().items()} for one in (state, trained)
+    )
+    assert kept == whole
+    assert len(kept["things"]) >= 3  # function, file and folder
+    np.testing.assert_array_equal(
+        load_arrays(store.read_blob(_kept(store)))["cofailure.things"], kept["things"]
+    )
+
+
+def _kept(store):
+    from testopt.features.pipeline import feature_hash
+
+    return f"state/features-{feature_hash()}.npz"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    import subprocess
+
+    repo = tmp_path / "repo"
+    (repo / "tests").mkdir(parents=True)
+    core, test = repo / "core.py", repo / "tests" / "test_core.py"
+    test.write_text("from core import one\n\n\ndef test_one():\n    assert one() == 1\n")
+
+    def commit(text):
+        core.write_text(text)
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        for words in (("add", "."), ("commit", "-q", "-m", "change")):
+            subprocess.run(["git", "-C", repo, *who, *words], check=True)
+        head = ["git", "-C", repo, "rev-parse", "HEAD"]
+        return subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run(["git", "-C", repo, "init", "-q"], check=True)
+    return repo, commit("def one():\n    return 1\n"), commit("def one():\n    return 2\n")
