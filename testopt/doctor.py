@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.estimators.threshold import recall_threshold
-from testopt.features.frames import VARIANT_KINDS
+from testopt.recent import real_runs, recent
 from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
@@ -151,15 +151,14 @@ class _Visit:
         self, repo: Path | None, store: Store, findings: list[Finding], now: datetime
     ) -> None:
         self._repo, self._store, self._findings, self._now = repo, store, findings, now
-        rows = store.read("runs", columns=["run_id", "commit", "time", "job", "cases", "kind"])
-        # told apart here: Arrow's own filters would have to be imported, a tenth of a plan's time
-        happened = (r for r in rows.to_pylist() if r["kind"] not in VARIANT_KINDS)
-        self._runs: list[dict[str, Any]] = sorted(
-            happened, key=lambda r: (r["time"], r["run_id"]), reverse=True
-        )
+        self._runs: list[dict[str, Any]] = []  # the last one first
 
     def report(self, most_rows: int | None, recall: float) -> Health:
         """Return what is found, the last run first in every list."""
+        known = None if most_rows is None else recent(self._store)
+        if known is not None and most_rows is not None and known.results <= most_rows:
+            known = None  # all of it can be read
+        self._runs = real_runs(self._store) if known is None else known.last
         if not self._runs:
             fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
             self._add("no-results", "the store holds no runs", fix)
@@ -168,8 +167,8 @@ class _Visit:
         self._commits()
         bundle = self._bundle()
         self._selection()
-        if most_rows is not None and sum(run["cases"] for run in self._runs) > most_rows:
-            return Health(tuple(self._findings), len(self._runs))
+        if known is not None:
+            return Health(tuple(self._findings), known.runs)
         self._cases()
         self._regressions()
         self._promise(bundle, recall)

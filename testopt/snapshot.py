@@ -18,6 +18,7 @@ from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.measured import RanLines
+from testopt.recent import recent
 from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
 
@@ -225,6 +226,8 @@ def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = 
     sources : Sources, optional
         See `current`.
     """
+    with suppress(StoreError):
+        recent(store)
     if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
         return
     with suppress(StoreError):

@@ -262,12 +262,13 @@ def _numbers(thing: str, names: Iterable[str]) -> list[int]:
 def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
     """Return the number of each case, and of its function and file."""
     split = [split_case(case) for case in cases]
-    names = {
-        "case": (f"c:{case}" for case in cases),
-        "function": (f"f:{function}" for function, _, _ in split),
-        "file": (f"m:{file}" for _, _, file in split),
-    }
     return {
-        level: np.fromiter((number(name) for name in each), np.uint32, len(cases))
-        for level, each in names.items()
+        "case": _each("c", cases),
+        "function": _each("f", [function for function, _, _ in split]),
+        "file": _each("m", [file for _, _, file in split]),
     }
+
+
+def _each(mark: str, names: Sequence[str]) -> NDArray[np.uint32]:
+    known = {name: number(f"{mark}:{name}") for name in set(names)}
+    return np.array([known[name] for name in names], np.uint32)

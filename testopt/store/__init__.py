@@ -26,7 +26,7 @@ from testopt.store.delta import Log
 from testopt.store.export import write_out
 from testopt.store.format import is_unreadable, lock, open_format, write_format
 from testopt.store.location import Location, blob_name, explain
-from testopt.store.parquet import Filter, mask, may_hold, read_file, typed
+from testopt.store.parquet import Filter, conforming, mask, may_hold, read_file, typed
 from testopt.store.records import tables_of
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Store:
         encoded = [*dictionary, "run_id"]
         for rows in self._scan(table, columns, where=where, dictionary=encoded):
             kept = rows.filter(mask(rows["run_id"], "in", committed))
-            yield kept.select(wanted).cast(typed(table, wanted, dictionary))
+            yield conforming(kept.select(wanted), typed(table, wanted, dictionary))
 
     def _scan(
         self,

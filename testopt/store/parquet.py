@@ -213,7 +213,12 @@ def read_file(
                 rows = _with_columns(rows, schema)
                 rows = matching(rows, where)
                 if rows.num_rows:
-                    yield rows.cast(schema)
+                    yield conforming(rows, schema)
+
+
+def conforming(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the rows with exactly these types; a cast that is not needed costs an import."""
+    return rows if rows.schema.equals(schema) else rows.cast(schema)
 
 
 def _with_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,0 +1,91 @@
+"""The last runs of a store, kept beside its tables for what must not take long to see."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.errors import StoreError
+from testopt.features.frames import VARIANT_KINDS
+
+if TYPE_CHECKING:
+    from testopt.store import Store
+
+LAST: Final = 200
+_NAME: Final = "state/recent.json"
+_COLUMNS: Final = ("run_id", "commit", "time", "job", "cases", "kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What can be known of the runs that really happened without reading a table.
+
+    Attributes
+    ----------
+    runs, results : int
+        How many there are.
+    last : list of dict
+        Columns of the last ``LAST`` runs, the last one first.
+    """
+
+    runs: int
+    results: int
+    last: list[dict[str, Any]]
+
+
+def real_runs(store: Store) -> list[dict[str, Any]]:
+    """Read the runs that really happened, the last one first.
+
+    Raises
+    ------
+    StoreError
+        When the table is damaged.
+    """
+    rows = store.read("runs", columns=_COLUMNS).to_pylist()
+    happened = (row for row in rows if row["kind"] not in VARIANT_KINDS)
+    return sorted(happened, key=lambda row: (row["time"], row["run_id"]), reverse=True)
+
+
+def recent(store: Store) -> Recent:
+    """Return what is kept of the last runs, made anew where runs have come since.
+
+    Raises
+    ------
+    StoreError
+        When the table is damaged.
+    """
+    version = store.version("runs")
+    kept = _kept(store, version)
+    if kept is None:
+        runs = real_runs(store)
+        kept = Recent(len(runs), sum(run["cases"] for run in runs), runs[:LAST])
+        with suppress(StoreError):  # a cache: the next one reads the table again
+            store.write_blob(_NAME, _dump(kept, version))
+    return kept
+
+
+def _dump(made: Recent, version: int) -> bytes:
+    last = [run | {"time": run["time"].timestamp()} for run in made.last]
+    document = {"version": version, "runs": made.runs, "results": made.results, "last": last}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _kept(store: Store, version: int) -> Recent | None:
+    data = store.read_blob(_NAME)
+    if data is None:
+        return None
+    try:
+        document = json.loads(data)
+        if document["version"] != version:
+            return None
+        last = [
+            {name: run[name] for name in _COLUMNS}
+            | {"time": datetime.fromtimestamp(run["time"], UTC)}
+            for run in document["last"]
+        ]
+        return Recent(int(document["runs"]), int(document["results"]), last)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
