@@ -267,6 +267,8 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
         np.concatenate([np.zeros(0, bool), *(r.failed[~r.skipped] for r in runs)]),
         np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
         np.repeat([0.0 if r.is_disturbed else 1.0 for r in runs], sizes).astype(np.float32),
+        np.repeat(np.array([r.is_variant for r in runs], bool), sizes),
+        np.repeat(np.array([not r.query.run.complete for r in runs], bool), sizes),
     )
     rows = [slice(a, b) for a, b in pairwise(ends)]
     return _Past(runs, matrix, rows, seconds, features, len(state.history.table))
@@ -290,7 +292,7 @@ def _judge(
         scores.append(score)
         ran = ~frame.skipped
         failed = frame.failed[ran]
-        if i < first or frame.is_disturbed or not failed.any() or failed.all():
+        if i < first or not _is_judged(frame) or not failed.any() or failed.all():
             continue
         took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
         for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
@@ -305,6 +307,11 @@ def _judge(
         {k: course(v) for k, v in found.items() if v},
     )  # fmt: skip
     return report, ranks, scores
+
+
+def _is_judged(frame: RunFrame) -> bool:
+    """Tell whether orders can be judged by a run: not by what its environment failed or cut."""
+    return not frame.is_disturbed and frame.query.run.complete
 
 
 def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:

@@ -102,7 +102,7 @@ def train(
     if sources is not None:
         sources.keep()
     _check(rows, seen)
-    ranker = FailureRanker(seed=seed).fit(rows.x, rows.y, sample_weight=rows.weight, runs=rows.run)
+    ranker = _fit(FailureRanker(seed=seed), rows)
     validation = _validated(rows, seen, seed)
     files = _files(ranker, state, seen, _evidence(store, rows, seen, late.owners, seed))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
@@ -168,14 +168,20 @@ def _check(rows: Matrix, seen: _Seen) -> None:
         )
 
 
+def _fit(ranker: FailureRanker, rows: Matrix) -> FailureRanker:
+    return ranker.fit(
+        rows.x, rows.y, sample_weight=rows.weight, runs=rows.run, calibrates=~rows.made
+    )
+
+
 def _validated(rows: Matrix, seen: _Seen, seed: int) -> Validation | None:
     cut = int(len(seen.ids) * (1 - _VALIDATION_SHARE))
     older, at = rows.before(cut), int(np.searchsorted(rows.run, cut, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
         return None
     ranker = FailureRanker(seed=seed)
-    ranker.fit(older.x, older.y, sample_weight=older.weight, runs=older.run)
-    young = Matrix(rows.x[at:], rows.y[at:], rows.run[at:], rows.weight[at:])
+    _fit(ranker, older)
+    young = rows.at(slice(at, None))
     return validate(ranker.predict_proba(young.x)[:, -1], young, NAMES)
 
 

@@ -246,7 +246,7 @@ def rolling_speakers(
     for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         x, failed, own = matrix.x[first:last], matrix.y[first:last], p[first:last]
         speakers.append(standing.speaker(sources=reads_sources(x, names)))
-        if failed.any() and matrix.weight[first] > 0:
+        if failed.any() and matrix.weight[first] > 0 and not matrix.cut[first]:
             known = None if np.isnan(own).any() else own
             standing.learn(evidence_of(x, names, known), failed, expected_seconds(x, names))
     return speakers, standing

@@ -61,7 +61,9 @@ def recall_at(failed: NDArray[np.bool_], seconds: NDArray[Any], budget: float) -
     return float((failed & inside).sum() / failed.sum())
 
 
-def expected_calibration_error(y: NDArray[Any], p: NDArray[Any], bins: int = 10) -> float:
+def expected_calibration_error(
+    y: NDArray[Any], p: NDArray[Any], bins: int = 10, *, weight: NDArray[Any] | None = None
+) -> float:
     """Mean distance of predicted and observed rates over bins of equal count (Naeini et al. 2015).
 
     Parameters
@@ -72,9 +74,23 @@ def expected_calibration_error(y: NDArray[Any], p: NDArray[Any], bins: int = 10)
         Predicted probabilities.
     bins : int
         Number of bins.
+    weight : ndarray, shape (n,), optional
+        How many rows each one stands for, where a part was sampled.
     """
-    gaps = (rows * abs(rate - mean) for rows, mean, rate, _ in reliability(y, p, bins))
-    return float(sum(gaps) / max(len(y), 1))
+    p, y = np.asarray(p, float), np.asarray(y, float)
+    w = np.ones(len(y)) if weight is None else np.asarray(weight, float)
+    gap = 0.0
+    for part in _bins(p, w, bins):
+        gap += abs(float((w[part] * (y[part] - p[part])).sum()))
+    return gap / max(float(w.sum()), 1.0)
+
+
+def _bins(p: NDArray[Any], weight: NDArray[Any], bins: int) -> list[NDArray[np.int64]]:
+    """Return the rows of each bin, by rising prediction; the bins weigh about the same."""
+    order = np.argsort(p, kind="stable")
+    done = np.cumsum(weight[order])
+    edges = np.searchsorted(done, float(weight.sum()) / bins * np.arange(1, bins) + 1e-9, "right")
+    return [part for part in np.split(order, edges) if len(part)]
 
 
 def brier_score(y: NDArray[Any], p: NDArray[Any]) -> float:
@@ -105,7 +121,6 @@ def reliability(
         by rising prediction.
     """
     p, y = np.asarray(p, float), np.asarray(y, float)
-    parts = np.array_split(np.argsort(p, kind="stable"), bins)
     return [
         (
             len(part),
@@ -113,6 +128,5 @@ def reliability(
             float(y[part].mean()),
             float(np.sqrt((p[part] * (1.0 - p[part])).sum()) / len(part)),
         )
-        for part in parts
-        if len(part)
+        for part in _bins(p, np.ones(len(p)), bins)
     ]

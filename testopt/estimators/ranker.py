@@ -76,7 +76,15 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.calibration_share = calibration_share
         self.seed = seed
 
-    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, runs: Any = None) -> Self:  # noqa: N803
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        runs: Any = None,
+        calibrates: Any = None,
+    ) -> Self:
         """Fit on rows that are oldest first.
 
         Parameters
@@ -89,6 +97,9 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Weights of the rows.
         runs : array-like of int, shape (n,), optional
             Run of each row, not decreasing: rows of one run are never split for calibration.
+        calibrates : array-like of bool, shape (n,), optional
+            Rows that say how often cases fail: not those of faults that were made, where enough
+            others fail.
 
         Returns
         -------
@@ -100,7 +111,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         cut = self._cut(len(failed), runs)
         shared = shared_weight(failed, runs) * (1.0 if weight is None else weight)
-        self.calibration_ = self._calibrate(x, failed, weight, shared, cut)
+        level = np.ones(len(failed), bool) if calibrates is None else np.asarray(calibrates, bool)
+        self.calibration_ = self._calibrate(x, failed, weight, shared, cut, level)
         self.booster_, self.linear_ = self._parts(x, failed, shared)
         self.forest_ = Forest.from_lightgbm(self.booster_.dump_model())
         return self
@@ -143,13 +155,15 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight: NDArray[Any] | None,
         shared: NDArray[Any],
         cut: int,
+        level: NDArray[np.bool_],
     ) -> tuple[float, float]:
         young = y[cut:]
         parts = (young, ~young, y[:cut], ~y[:cut])
         if not len(young) or min(int(part.sum()) for part in parts) < _MIN_POSITIVES:
             return (0.0, 1.0)
         margin = _margin(*self._parts(x[:cut], y[:cut], shared[:cut]), x[cut:])
-        return fit_logit(margin, young, None if weight is None else weight[cut:])
+        keep = level_rows(young, level[cut:])
+        return fit_logit(margin[keep], young[keep], None if weight is None else weight[cut:][keep])
 
     def _parts(
         self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]
@@ -179,6 +193,12 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         data = lightgbm.Dataset(x, y.astype(np.float32), weight=weight, free_raw_data=True)
         return lightgbm.train(parameters, data, self.rounds)
+
+
+def level_rows(y: NDArray[np.bool_], level: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows set the level of the probabilities: all, where too few of `level` fail."""
+    enough = min(int((y & level).sum()), int((~y & level).sum())) >= _MIN_POSITIVES
+    return level if enough else np.ones(len(y), bool)
 
 
 def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.estimators.calibration import fit_logit, sigmoid
-from testopt.estimators.ranker import FailureRanker
+from testopt.estimators.ranker import FailureRanker, level_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,9 @@ def rolling_probabilities(
         ranker = FailureRanker(calibration_share=0.0, seed=seed)
         ranker.fit(part.x, part.y, sample_weight=part.weight, runs=part.run)
         learnt = matrix.weight[:begin] > 0
-        line = _recent_line(margin[:begin][learnt], matrix.y[:begin][learnt])
+        line = _recent_line(
+            margin[:begin][learnt], matrix.y[:begin][learnt], matrix.made[:begin][learnt]
+        )
         if begin < end:
             margin[begin:end] = ranker.margin(matrix.x[begin:end])
             p[begin:end] = sigmoid(line[0] + line[1] * margin[begin:end])
@@ -97,8 +99,11 @@ def rolling_probabilities(
     return p
 
 
-def _recent_line(margin: NDArray[np.float64], y: NDArray[np.bool_]) -> tuple[float, float]:
+def _recent_line(
+    margin: NDArray[np.float64], y: NDArray[np.bool_], made: NDArray[np.bool_]
+) -> tuple[float, float]:
     recent = np.flatnonzero(~np.isnan(margin))[-_CALIBRATION_ROWS:]
     if y[recent].sum() < FIRST_FAILING:
         return (0.0, 1.0)
+    recent = recent[level_rows(y[recent], ~made[recent])]
     return fit_logit(margin[recent], y[recent])

@@ -143,10 +143,13 @@ def regressing(
     -------
     ndarray of bool, shape (n,)
         Failed here and not in the nearest ancestor run. Where no such run is known, and for a
-        case that never ran, the label is missing: it does not count.
+        case that never ran, the label is missing: it does not count; nor does a case that failed
+        when it last ran, if that was before the ancestor.
     """
     columns = {name: x[:, j] for j, name in enumerate(names)}
     known = np.nan_to_num(columns["executions"]) > 0
+    earlier = columns["ticks_since_run"] > columns["ticks_since_parent"]
+    known &= ~(earlier & (columns["failing_last"] == 1.0))
     return np.asarray(failed & known & (columns["failing_in_parent"] == 0.0), bool)
 
 

@@ -23,6 +23,7 @@ from testopt.estimators.metrics import (
     napfd,
 )
 from testopt.estimators.ordering import run_order
+from testopt.estimators.ranker import level_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,7 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
     seconds = expected_seconds(matrix.x, names)
     scores: dict[str, list[Quality]] = {}
     speakers, standing = rolling_speakers(matrix, p, names, int(matrix.run.max(initial=-1)) + 1)
-    for run in np.unique(matrix.run[matrix.y]).tolist():
+    for run in np.unique(matrix.run[matrix.y & ~matrix.cut]).tolist():
         part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
         failed = matrix.y[part]
         if failed.all():
@@ -106,7 +107,8 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
         return None
-    error = expected_calibration_error(matrix.y, p)
+    level = level_rows(matrix.y, ~matrix.made)
+    error = expected_calibration_error(matrix.y[level], p[level], weight=matrix.weight[level])
     return Validation(
         len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}, standing
     )

@@ -2,12 +2,17 @@
 
 For each changed thing the state keeps, as shares of its recent changes, what failed with it.
 Recent changes weigh more: every further change of the thing takes a tenth off the earlier ones.
+Shards, jobs and repeated runs of one commit are one change, and a change at which a case did not
+run says nothing of it.
 The idea of associating changed files with failing tests is that of Machalica et al. (2019),
 "Predictive test selection".
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +21,7 @@ from testopt.features.cases import split_case
 from testopt.features.words import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,10 +38,61 @@ NAMES: Final = (
 )  # fmt: skip
 
 KEEP: Final = 0.9  # of the weight of earlier changes of a thing, at each further one
+KEEP_UNSEEN: Final = 0.98  # of a share, at each change without a run of the target
 FORGET: Final = 0.02
 MAX_THINGS: Final = 50_000
 MAX_OF_RUN: Final = 200  # things of one change that are looked at
 MAX_FAILED: Final = 500  # failing cases of one run that are taken in; more is no news on a file
+
+
+@dataclass(slots=True)
+class _Past:
+    """What a target has done at the changes of a thing.
+
+    ``weight`` is that of the changes it failed at, ``hits`` their number and ``tag`` the last of
+    them; ``ran`` counts those it ran at, of which ``seen`` is the last.
+    """
+
+    weight: float
+    hits: int = 1
+    tag: int = 0
+    ran: int = 0
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class _Thing:
+    """A function, file or folder: weight and number of its changes, and the last of them."""
+
+    changes: float = 0.0
+    count: int = 0
+    last: int = 0
+    failed: dict[int, _Past] = field(default_factory=dict)
+
+    def take(self, ran: Collection[int], failed: set[int], change: int, tag: int) -> None:
+        """Take in a run at a change; runs of one change (0: unlike any other) are one."""
+        same = change != 0 and change == self.last
+        before = (self.changes - 1.0) / KEEP if same else self.changes
+        if not same:
+            self.changes, self.count, self.last = before * KEEP + 1.0, self.count + 1, change
+        unseen = KEEP_UNSEEN * (self.changes + 1.0) / (before + 1.0)
+        for target, past in self.failed.items():
+            if not same:
+                past.weight *= unseen
+            if target in ran and not (same and past.seen == change):
+                past.weight *= KEEP / unseen
+                past.ran, past.seen = past.ran + 1, change
+        self._fail(failed, tag, same=same)
+        if not same:
+            self.failed = {t: past for t, past in self.failed.items() if past.weight > FORGET}
+
+    def _fail(self, failed: set[int], tag: int, *, same: bool) -> None:
+        for target in sorted(failed):
+            past = self.failed.get(target)
+            if past is None:
+                self.failed[target] = _Past(1.0, 1, tag, self.count, self.last)
+            elif not (same and past.tag == tag):
+                past.weight, past.hits, past.tag = past.weight + 1.0, past.hits + 1, tag
 
 
 class CoFailure:
@@ -49,12 +105,7 @@ class CoFailure:
     names: tuple[str, ...] = NAMES
 
     def __init__(self) -> None:
-        self._changes: dict[int, float] = {}
-        self._failed: dict[int, dict[int, float]] = {}
-        # what no feature reads, for words: how often each thing was changed, how often each
-        # target failed with it, and at which commit last (the first 28 bits of its hash)
-        self._counts: dict[int, int] = {}
-        self._hits: dict[int, dict[int, tuple[int, int]]] = {}
+        self._things: dict[int, _Thing] = {}
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start.
@@ -72,7 +123,7 @@ class CoFailure:
         n = len(query.cases)
         out = np.full((n, len(NAMES)), np.nan, np.float32)
         changed = {
-            thing: [key for key in numbers if key in self._changes]
+            thing: [key for key in numbers if key in self._things]
             for thing, numbers in _things(query).items()
         }
         targets = _targets(query.cases) if any(changed.values()) and n else {}
@@ -92,14 +143,14 @@ class CoFailure:
         unique, code = np.unique(targets, return_inverse=True)
         best = np.zeros(len(unique))
         for thing in things:
-            failed = self._failed.get(thing)
-            if not failed:
+            known = self._things[thing]
+            if not known.failed:
                 continue
-            keys = np.fromiter(failed, np.uint32, len(failed))
-            values = np.fromiter(failed.values(), np.float64, len(failed))
+            keys = np.fromiter(known.failed, np.uint32, len(known.failed))
+            values = np.array([past.weight for past in known.failed.values()])
             at = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
             here = unique[at] == keys
-            np.maximum.at(best, at[here], values[here] / (self._changes[thing] + 1.0))
+            np.maximum.at(best, at[here], values[here] / (known.changes + 1.0))
         return best[code]
 
     def told(self, query: Query) -> dict[int, str]:
@@ -117,108 +168,91 @@ class CoFailure:
             3f2a91c"; cases that failed with none of the things are left out.
         """
         known = [
-            (thing, key, name)
+            (thing, name, self._things[key])
             for thing, names in _named(query).items()
             for name, key in zip(names, _numbers(thing, names), strict=False)
-            if self._hits.get(key)
+            if key in self._things and self._things[key].failed
         ]
         if not known:
             return {}
         position = {number(f"c:{case}"): i for i, case in enumerate(query.cases)}
-        best: dict[int, tuple[float, int, int, int]] = {}
-        for which, (_, key, _) in enumerate(known):
-            whole = self._counts[key] + 1.0
-            of_thing = self._hits[key]
-            for target in of_thing.keys() & position.keys():
-                at, (hits, last) = position[target], of_thing[target]
-                if at not in best or hits / whole > best[at][0]:
-                    best[at] = hits / whole, which, hits, last
-        return {
-            at: _words(known[which][0], known[which][2], hits, self._counts[known[which][1]], last)
-            for at, (_, which, hits, last) in best.items()
-        }
+        best: dict[int, tuple[float, str, str, _Past]] = {}
+        for kind, name, thing in known:
+            for target in thing.failed.keys() & position.keys():
+                at, past = position[target], thing.failed[target]
+                share = past.hits / (past.ran + 1.0)
+                if past.hits and (at not in best or share > best[at][0]):
+                    best[at] = share, kind, name, past
+        return {at: _words(kind, name, past) for at, (_, kind, name, past) in best.items()}
 
     def update(self, frame: RunFrame) -> None:
         """Take in what failed in a run."""
-        cases = [c for c, bad in zip(frame.query.cases, frame.failed.tolist(), strict=True) if bad]
-        failed: set[int] = set()
-        if len(cases) <= MAX_FAILED:
-            failed = {int(t) for numbers in _targets(cases).values() for t in numbers}
-        for numbers in _things(frame.query).values():
-            for thing in numbers:
-                self._take(thing, failed)
-                self._count(thing, failed, _tag(frame.query.run.commit))
-        for thing in list(self._changes)[: max(len(self._changes) - MAX_THINGS, 0)]:
-            del self._changes[thing]
-            for state in (self._failed, self._counts, self._hits):
-                state.pop(thing, None)
+        query = frame.query
+        keys = chain.from_iterable(_things(query).values())
+        things = [self._touched(key) for key in keys]
+        if not things:
+            return
+        bad = [case for case, bad in zip(query.cases, frame.failed.tolist(), strict=True) if bad]
+        hit = _all_targets(bad) if len(bad) <= MAX_FAILED else set()
+        ran: set[int] = set()
+        if any(thing.failed for thing in things):
+            skipped = zip(query.cases, frame.skipped.tolist(), strict=True)
+            ran = _all_targets(case for case, out in skipped if not out)
+        tag = _tag(query.run.commit)
+        for thing in things:
+            thing.take(ran, hit, 0 if frame.is_variant else tag, tag)
+        for key in list(self._things)[: max(len(self._things) - MAX_THINGS, 0)]:
+            del self._things[key]
 
-    def _count(self, thing: int, failed: set[int], tag: int) -> None:
-        self._counts[thing] = self._counts.get(thing, 0) + 1
-        hits = self._hits.setdefault(thing, {})
-        for target in failed:
-            hits[target] = hits.get(target, (0, 0))[0] + 1, tag
-        self._hits[thing] = {t: hits[t] for t in self._failed.get(thing, ()) if t in hits}
-
-    def _take(self, thing: int, failed: set[int]) -> None:
-        self._changes[thing] = self._changes.pop(thing, 0.0) * KEEP + 1.0
-        kept = {
-            target: weight * KEEP
-            for target, weight in self._failed.pop(thing, {}).items()
-            if weight * KEEP > FORGET or target in failed
-        }
-        for target in sorted(failed):
-            kept[target] = kept.get(target, 0.0) + 1.0
-        if kept:
-            self._failed[thing] = kept
+    def _touched(self, key: int) -> _Thing:
+        """Return a thing, as the last that was changed."""
+        thing = self._things.pop(key, None) or _Thing()
+        self._things[key] = thing
+        return thing
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays."""
-        rows = [self._failed.get(thing, {}) for thing in self._changes]
-        sizes = [len(row) for row in rows]
-        hits = [
-            self._hits.get(thing, {}).get(target, (0, 0))
-            for thing, row in zip(self._changes, rows, strict=True)
-            for target in row
-        ]
+        things = list(self._things.values())
+        rows = [past for thing in things for past in thing.failed.values()]
+        hits = [(past.hits, past.tag, past.ran, past.seen) for past in rows]
         return {
-            "things": np.array(list(self._changes), np.uint32),
-            "changes": np.array(list(self._changes.values()), np.float64),
-            "sizes": np.array(sizes, np.int64),
-            "targets": np.fromiter((t for row in rows for t in row), np.uint32, sum(sizes)),
-            "weights": np.fromiter((w for r in rows for w in r.values()), np.float64, sum(sizes)),
-            "counts": np.array([self._counts.get(thing, 0) for thing in self._changes], np.int32),
-            "hits": np.array(hits, np.uint32).reshape(-1, 2),
+            "things": np.array(list(self._things), np.uint32),
+            "changes": np.array([thing.changes for thing in things], np.float64),
+            "sizes": np.array([len(thing.failed) for thing in things], np.int64),
+            "targets": np.array([t for thing in things for t in thing.failed], np.uint32),
+            "weights": np.array([past.weight for past in rows], np.float64),
+            "counts": np.array([thing.count for thing in things], np.int32),
+            "last": np.array([thing.last for thing in things], np.uint32),
+            "hits": np.array(hits, np.uint32).reshape(-1, 4),
         }
 
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> CoFailure:
-        """Rebuild from what `dump` returned."""
+        """Rebuild from what `dump` returned; an earlier version counted less."""
         state = cls()
-        things = arrays["things"].tolist()
-        state._changes = dict(zip(things, arrays["changes"].tolist(), strict=True))
+        things, sizes = arrays["things"].tolist(), arrays["sizes"].tolist()
+        counts = _column(arrays, "counts", len(things))
+        last = _column(arrays, "last", len(things))
         targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
-        at = 0
-        for thing, size in zip(things, arrays["sizes"].tolist(), strict=True):
-            if size:
-                part = slice(at, at + size)
-                state._failed[thing] = dict(zip(targets[part], weights[part], strict=True))
-            at += size
-        state._load_counts(arrays)
+        known = np.zeros((len(targets), 4), np.int64)
+        told = arrays.get("hits", known[:, :0])
+        known[:, : told.shape[1]] = told
+        if told.shape[1] < known.shape[1]:
+            known[:, 2] = np.repeat(counts, sizes)  # it was run at every change, as far as known
+        past = [_Past(w, *row) for w, row in zip(weights, known.tolist(), strict=True)]
+        ends = np.cumsum([0, *sizes]).tolist()
+        for i, (key, changes) in enumerate(zip(things, arrays["changes"].tolist(), strict=True)):
+            part = slice(ends[i], ends[i + 1])
+            failed = dict(zip(targets[part], past[part], strict=True))
+            state._things[key] = _Thing(changes, counts[i], last[i], failed)
         return state
 
-    def _load_counts(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take in the counts; a state of before there were any begins to count."""
-        if "counts" not in arrays:
-            return
-        hits = [(hits, last) for hits, last in arrays["hits"].tolist()]
-        self._counts = dict(zip(self._changes, arrays["counts"].tolist(), strict=True))
-        at = 0
-        for thing in self._changes:
-            row = self._failed.get(thing, {})
-            part = zip(row, hits[at : at + len(row)], strict=True)
-            self._hits[thing] = {target: pair for target, pair in part if pair[0]}
-            at += len(row)
+
+def _column(arrays: Mapping[str, NDArray[Any]], name: str, size: int) -> list[int]:
+    found: list[int] = arrays[name].tolist() if name in arrays else [0] * size
+    if len(found) != size:
+        raise ValueError(f"{name} has {len(found)} entries, not {size}")
+    return found
 
 
 def _tag(commit: str | None) -> int:
@@ -229,13 +263,13 @@ def _tag(commit: str | None) -> int:
         return 0
 
 
-def _words(thing: str, name: str, hits: int, count: int, last: int) -> str:
+def _words(thing: str, name: str, past: _Past) -> str:
     if thing == "owner":
         name = name.rpartition("::")[2]
     elif thing == "folder":
         name = f"{name}/" if name else "./"
-    at = f", last at {last:0{_TAG_DIGITS}x}" if last else ""
-    return f"failed in {hits} of {count} changes to `{name}`{at}"
+    at = f", last at {past.tag:0{_TAG_DIGITS}x}" if past.tag else ""
+    return f"failed in {past.hits} of {past.ran} changes to `{name}`{at}"
 
 
 def _things(query: Query) -> dict[str, list[int]]:
@@ -272,3 +306,14 @@ def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
 def _each(mark: str, names: Sequence[str]) -> NDArray[np.uint32]:
     known = {name: number(f"{mark}:{name}") for name in set(names)}
     return np.array([known[name] for name in names], np.uint32)
+
+
+def _all_targets(cases: Iterable[str]) -> set[int]:
+    """Return the numbers of cases, and of their functions and files."""
+    return set(chain.from_iterable(map(_targets_of, cases)))
+
+
+@lru_cache(1 << 17)
+def _targets_of(case: str) -> tuple[int, int, int]:
+    function, _, file = split_case(case)
+    return number(f"c:{case}"), number(f"f:{function}"), number(f"m:{file}")

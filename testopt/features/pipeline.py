@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -199,24 +199,36 @@ class Matrix:
         Position of the run of each row, not decreasing.
     weight : ndarray of float32, shape (n,)
         How many rows each one stands for; 0: predicted, and not learnt from.
+    made : ndarray of bool, shape (n,)
+        Whether the fault of its run was made: how many cases fail there says nothing of how
+        many fail otherwise.
+    cut : ndarray of bool, shape (n,)
+        Whether its run stopped early: what fails there is what stopped it, so that the order it
+        ran in looks bad, and no order can be judged by it.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.bool_]
     run: NDArray[np.int32]
     weight: NDArray[np.float32]
+    made: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+
+    def at(self, rows: slice | NDArray[Any]) -> Matrix:
+        """Return some of the rows."""
+        return Matrix(
+            self.x[rows], self.y[rows], self.run[rows], self.weight[rows], self.made[rows],
+            self.cut[rows],
+        )  # fmt: skip
 
     def before(self, run: int) -> Matrix:
         """Return the rows of runs earlier than the one at position `run`."""
-        end = int(np.searchsorted(self.run, run, side="left"))
-        return Matrix(self.x[:end], self.y[:end], self.run[:end], self.weight[:end])
+        return self.at(slice(0, int(np.searchsorted(self.run, run, side="left"))))
 
     def learnable(self) -> Matrix:
         """Return the rows that are learnt from."""
         keep = self.weight > 0
-        if keep.all():
-            return self
-        return Matrix(self.x[keep], self.y[keep], self.run[keep], self.weight[keep])
+        return self if keep.all() else self.at(keep)
 
     def thinned(self, most: int, seed: int = 0) -> Matrix:
         """Return all failing rows and a sample of the passing ones, at most about `most` rows.
@@ -228,7 +240,7 @@ class Matrix:
         if share == 1.0:
             return self
         weight = np.where(self.y, self.weight, self.weight / share).astype(np.float32)
-        return Matrix(self.x[keep], self.y[keep], self.run[keep], weight[keep])
+        return replace(self, weight=weight).at(keep)
 
 
 def matrix(
@@ -253,20 +265,18 @@ def matrix(
         Skipped cases have no row, nor have the cases of runs that their environment failed.
     """
     random = np.random.default_rng(seed)
-    parts: list[tuple[NDArray[Any], NDArray[np.bool_], int]] = []
-    for position, frame in enumerate(frames):
+    parts: list[tuple[NDArray[Any], NDArray[np.bool_]]] = []
+    flags: list[tuple[bool, bool]] = []
+    for frame in frames:
         rows = ~frame.skipped & (not frame.is_disturbed)
         if share < 1.0:
             rows &= frame.failed | (random.random(len(rows)) < share)
-        parts.append((state.read(frame.query)[rows], frame.failed[rows], position))
+        parts.append((state.read(frame.query)[rows], frame.failed[rows]))
+        flags.append((frame.is_variant, not frame.query.run.complete))
         state.update(frame)
     state.finish()
-    if not parts:
-        empty = np.zeros((0, len(NAMES)), np.float32)
-        return Matrix(empty, np.zeros(0, bool), np.zeros(0, np.int32), np.zeros(0, np.float32))
-    run = np.repeat(
-        np.array([p for *_, p in parts], np.int32), np.array([len(y) for _, y, _ in parts])
-    )
-    x = np.concatenate([x for x, *_ in parts])
-    y = np.concatenate([y for _, y, _ in parts])
-    return Matrix(x, y, run, np.where(y, 1.0, 1.0 / share).astype(np.float32))
+    x = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *(x for x, _ in parts)])
+    y = np.concatenate([np.zeros(0, bool), *(y for _, y in parts)])
+    run = np.repeat(np.arange(len(parts), dtype=np.int32), [len(y) for _, y in parts])
+    made, cut = np.array(flags, bool).reshape(-1, 2)[run].T
+    return Matrix(x, y, run, np.where(y, 1.0, 1.0 / share).astype(np.float32), made, cut)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from testopt.bundle import dump_arrays, load_arrays
-from testopt.features.cofailure import KEEP, NAMES, CoFailure
+from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
 from testopt.features.frames import Query, RunFrame
 from testopt.schema import FileChange, Run
 
@@ -106,3 +106,62 @@ def test_a_state_without_counts_begins_to_count():
     assert told(state, "x.py") == {}
     state.update(frame(["x.py"], CASES[3:]))
     assert told(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
+
+
+def of_commit(number, failed, ran=CASES, kind="real"):
+    run = Run(f"r{number}", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{number:07x}", kind=kind)
+    bad = np.array([case in failed for case in ran])
+    files = (FileChange("src/x.py"),)
+    return RunFrame(Query(run, ran, files), bad, np.zeros(len(ran), bool), np.ones(len(ran)))
+
+
+def after(*frames):
+    state = CoFailure()
+    for one in frames:
+        state.update(one)
+    return state
+
+
+def test_shards_jobs_and_repeated_runs_of_a_commit_are_one_change():
+    whole = after(of_commit(1, CASES[:1]), of_commit(2, CASES[3:]), of_commit(3, ()))
+    parts = after(
+        of_commit(1, CASES[:1], CASES[:2]),
+        of_commit(1, (), CASES[2:]),
+        of_commit(2, (), CASES[:2]),
+        of_commit(2, CASES[3:], CASES[2:]),
+        of_commit(2, CASES[3:], CASES[2:]),
+        of_commit(3, (), CASES[:2]),
+        of_commit(3, (), CASES[2:]),
+    )
+    np.testing.assert_allclose(
+        parts.read(query("src/x.py")), whole.read(query("src/x.py")), rtol=1e-6
+    )
+    assert told(parts, "src/x.py") == told(whole, "src/x.py")
+
+
+def test_variants_of_a_commit_are_changes_of_their_own():
+    state = after(*(of_commit(1, CASES[:1], kind="mutant") for _ in range(3)))
+    assert told(state, "src/x.py") == {0: "failed in 3 of 3 changes to `src/x.py`, last at 0000001"}
+
+
+def test_a_change_without_a_run_of_a_case_says_nothing_of_it():
+    before = after(of_commit(1, CASES[:1]), of_commit(2, ()))
+    left_out = after(
+        of_commit(1, CASES[:1]), of_commit(2, ()), of_commit(3, (), CASES[2:]), of_commit(4, ())
+    )
+    (share,) = column(before, "failed_with_path_case", "src/x.py")[:1]
+    run_again = after(of_commit(1, CASES[:1]), of_commit(2, ()), of_commit(3, (), CASES[2:]))
+    assert column(run_again, "failed_with_path_case", "src/x.py")[0] == pytest.approx(
+        share * KEEP_UNSEEN
+    )
+    assert told(left_out, "src/x.py")[0].startswith("failed in 1 of 3 changes")
+
+
+def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
+    state = after(of_commit(1, CASES[:1]), of_commit(2, ()))
+    arrays = state.dump()
+    del arrays["last"]
+    arrays["hits"] = arrays["hits"][:, :2]
+    old = CoFailure.load(arrays)
+    np.testing.assert_array_equal(old.read(query("src/x.py")), state.read(query("src/x.py")))
+    assert told(old, "src/x.py") == told(state, "src/x.py")

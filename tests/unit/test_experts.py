@@ -42,7 +42,7 @@ def history(runs, cases=12):
     failed = np.arange(cases) < 2
     return Matrix(
         np.tile(one, (runs, 1)), np.tile(failed, runs), np.repeat(np.arange(runs), cases),
-        np.ones(runs * cases, np.float32),
+        np.ones(runs * cases, np.float32), *np.zeros((2, runs * cases), bool),
     )  # fmt: skip
 
 
