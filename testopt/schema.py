@@ -347,7 +347,8 @@ class Plan:
     why when the order is the original one (``degraded``). ``promise`` is given where cases may
     be left out (``mode`` is then ``select``); ``explored`` where the draw fell on this change,
     so that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
-    ``steps`` are the ranks between which cases are worth about the same.
+    ``steps`` are the ranks between which cases are worth about the same. ``calibrated`` says
+    whether the ``probability`` of its cases is one; without a model it is what orders them.
     """
 
     cases: tuple[PlannedCase, ...]
@@ -360,6 +361,7 @@ class Plan:
     explored: bool = False
     shadow: str = ""
     steps: tuple[int, ...] = ()
+    calibrated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

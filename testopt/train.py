@@ -105,7 +105,9 @@ def train(
     ranker = _fit(FailureRanker(seed=seed), rows)
     validation = _validated(rows, seen, seed)
     files = _files(ranker, state, seen, _evidence(store, rows, seen, late.owners, seed))
+    failing = len(np.unique(rows.run[rows.y]))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
+        "failing_runs": failing,
         "experts": _standing(rows, seen, validation).as_dict(),
         "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
     }
@@ -113,7 +115,7 @@ def train(
     if as_of is None:
         save_state(store, state, version=at)
     return TrainReport(
-        name, len(seen.ids), len(np.unique(rows.run[rows.y])), len(state.history.table),
+        name, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
     )  # fmt: skip
 

@@ -251,12 +251,19 @@ def _document(
         "policy": made.policy,
         "note": made.note,
         "degraded": made.degraded,
+        "calibrated": made.calibrated,
         "promise": None if made.promise is None else asdict(made.promise),
         "explored": made.explored,
         "shard": None if part is None else f"{part[0]}/{part[1]}",
         "change": change,
-        "cases": [asdict(case) for case in cases],
+        "cases": [case_fields(case, made) for case in cases],
     }
+
+
+def case_fields(case: PlannedCase, made: Plan) -> dict[str, Any]:
+    """Return a case as JSON values; without a model nothing is known of its probability."""
+    fields = asdict(case)
+    return fields if made.calibrated else fields | {"probability": None}
 
 
 def _show_text(
@@ -272,10 +279,11 @@ def _show_text(
         seconds = readable(sum(case.cost_s for case in running))
         click.echo(f"part {part[0]} of {part[1]}: {len(running):,} cases, {seconds}")
     shown = running if everything else running[:_SHOWN]
-    click.echo(f"{'rank':>6}  {'P(fail)':>8}  {'seconds':>8}  case")
+    head = f"{'P(fail)':>8}  " if made.calibrated else ""
+    click.echo(f"{'rank':>6}  {head}{'seconds':>8}  case")
     for case in shown:
-        name = printable(case.case_id)
-        click.echo(f"{case.rank:6d}  {case.probability:8.4f}  {case.cost_s:8.3f}  {name}")
-        click.secho(f"{'':28}{printable(case.reason)}", dim=True)
+        p = f"{case.probability:8.4f}  " if made.calibrated else ""
+        click.echo(f"{case.rank:6d}  {p}{case.cost_s:8.3f}  {printable(case.case_id)}")
+        click.secho(f"{'':{18 + len(head)}}{printable(case.reason)}", dim=True)
     if len(running) > len(shown):
         click.echo(f"and {len(running) - len(shown)} more (--all)")

@@ -58,12 +58,19 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
 
 
 def _show(report: TrainReport) -> None:
+    from testopt.estimators.experts import FIRST_FAILING
+
     click.echo(
         f"bundle {report.bundle_id}: {report.runs} runs ({report.failing_runs} failing), "
         f"{report.cases} cases, {report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
     if report.disturbed_runs:
         click.echo(f"{report.disturbed_runs} runs that their environment failed taught nothing")
+    if report.failing_runs < FIRST_FAILING:
+        click.echo(
+            f"its model has no say in the order before {FIRST_FAILING} failing runs: recent "
+            "failures and closeness to the change decide until then"
+        )
     checked = report.validation
     if checked is None:
         click.echo("too few failing runs to validate by time; the order is a first guess")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from testopt.cli.common import print_json, printable
-from testopt.cli.planning import Basis, change_options
+from testopt.cli.planning import Basis, case_fields, change_options
 from testopt.cli.select import asked_of, select_options
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def command(ctx: Context, /, *, case: str, as_json: bool, **said: Any) -> None:
 def _document(found: Why) -> dict[str, Any]:
     whole = asdict(found)
     plan = whole.pop("plan")
+    del whole["planned"]
     return {
-        **whole.pop("planned"),
+        **case_fields(found.planned, found.plan),
         **whole,
         "nearest": [near._asdict() for near in found.nearest],
         "of": len(found.plan.cases),
@@ -86,7 +87,8 @@ def _lines(found: Why) -> Iterator[str]:
     yield case.case_id
     yield f"  {_answer(found)}"
     yield f"  rank {case.rank} of {len(plan.cases):,}; {case.reason}"
-    yield f"  probability of a failure {case.probability:.4f}, expected {case.cost_s:.3f} s"
+    p = f"probability of a failure {case.probability:.4f}, " if plan.calibrated else ""
+    yield f"  {p}expected {case.cost_s:.3f} s"
     yield from _impact(found)
     yield from _history(found.past)
     if found.nearest:

@@ -76,6 +76,7 @@ EXPERTS: Final = (
     *UNTRAINED,  # what served before the project had a model of its own
 )
 DEFAULT: Final = 0
+FIRST_FAILING: Final = 10  # runs with a failure, at least, before a model has a say
 
 # What another expert must have gained over the default to weigh as much, in APFDc summed over
 # runs. Where the sources are read the default knows what no plain order knows, and the first

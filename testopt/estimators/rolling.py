@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.estimators.calibration import fit_logit, sigmoid
+from testopt.estimators.experts import FIRST_FAILING
 from testopt.estimators.ranker import FailureRanker, level_rows
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from testopt.features.pipeline import Matrix
 
 FIRST_RUNS: Final = 30
-FIRST_FAILING: Final = 10  # runs with a failure, at least, before there is a model
 GROWTH: Final = 1.15  # the next model is fitted when there are this many times as many runs
 MAX_ROWS: Final = 1_000_000
 _CALIBRATION_ROWS: Final = 200_000

@@ -92,7 +92,8 @@ def plan(
     run = Run("", here.began, here.job, change.head, change.base, here.branch)
     view = _view(known, Query(run, unique, change.files, text))
     note = _note(known, view, sources, change)
-    made = Plan((), change, _policy(known), note, steps=view.steps)
+    calibrated = known.model is not None
+    made = Plan((), change, _policy(known), note, steps=view.steps, calibrated=calibrated)
     if selection is None:
         return replace(made, cases=_planned(view))
     return _selecting(known, view, made, selection=selection, store=store, rules=rules)
@@ -135,6 +136,11 @@ class _Known:
     stale: str = ""
     trouble: str = ""
 
+    @property
+    def model(self) -> Bundle | None:
+        """The bundle, where its model has a say in the order."""
+        return None if self.bundle is None or self.bundle.too_young else self.bundle
+
 
 def _known(store: Store | None, now: datetime | None) -> _Known:
     if store is None:
@@ -166,7 +172,8 @@ def _view(known: _Known, query: Query) -> _View:
     state = known.state
     x = state.read(query)
     seconds = state.history.seconds(query)
-    p = untrained_score(x, NAMES) if known.bundle is None else known.bundle.probability(x)
+    model = known.model
+    p = untrained_score(x, NAMES) if model is None else model.probability(x)
     standing = Standing() if known.bundle is None else known.bundle.standing
     sources = reads_sources(x, NAMES)
     expert = standing.speaker(sources=sources)
@@ -182,7 +189,7 @@ def _view(known: _Known, query: Query) -> _View:
         order=order,
         steps=tuple(at + 1 for at in steps(falling)),
         reasons=reasons(x, NAMES, told=state.cofailure.told(query)),
-        way="" if known.bundle is None else standing.note(sources=sources),
+        way="" if model is None else standing.note(sources=sources),
     )
 
 
@@ -239,7 +246,8 @@ def original(
         PlannedCase(case, rank, 0.0, 0.0, selected=True, reason="original order")
         for rank, case in enumerate(cases, 1)
     )
-    made = Plan(tuple(rows), change, "none", f"original order: {why}", degraded=True)
+    note = f"original order: {why}"
+    made = Plan(tuple(rows), change, "none", note, degraded=True, calibrated=False)
     if selection is None:
         return made
     promise = everything(cases, selection, why).promise
@@ -260,18 +268,19 @@ def _note(known: _Known, view: _View, sources: Sources | None, change: Change) -
 
 
 def _policy(known: _Known) -> str:
-    return "untrained" if known.bundle is None else f"bundle {known.bundle.bundle_id}"
+    return "untrained" if known.model is None else f"bundle {known.model.bundle_id}"
 
 
 def _source(known: _Known, text: Texts | None) -> str:
-    if known.bundle is not None:
-        return f"ordered by bundle {known.bundle.bundle_id}"
+    if known.model is not None:
+        return f"ordered by bundle {known.model.bundle_id}"
     evidence = [
         *(["recent failures"] if known.state.history.tick else []),
         *(["closeness to the change"] if text is not None else []),
     ]
     return f"ordered by {' and '.join(evidence)}: " + (
-        known.trouble or "no trained model yet (testopt train)"
+        known.trouble
+        or (known.bundle.too_young if known.bundle else "no trained model yet (testopt train)")
     )
 
 

@@ -188,14 +188,14 @@ def _contributions(
         known = _known(store, here.began)
     except StoreError:
         return None, ()
-    if known.bundle is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
+    if known.model is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
         return None, ()
     x = known.state.read(query)
     others = np.delete(np.arange(len(x)), position)
     step = max(len(others) // _BACKGROUND, 1)
     groups = families(NAMES)
     base, values = contributions(
-        known.bundle.log_odds,
+        known.model.log_odds,
         x[position],
         x[others[::step][:_BACKGROUND]],
         list(groups.values()),
