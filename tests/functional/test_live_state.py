@@ -13,6 +13,7 @@ from testopt.plan import plan
 from testopt.schema import Change, Result, Run, RunRecord
 from testopt.snapshot import Sources, current, history, keep_up
 from testopt.store import Store
+from testopt.train import train
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CASES = [f"t/test_{i}.py::a" for i in range(6)]
@@ -118,3 +119,18 @@ def repository(tmp_path):
 
     subprocess.run(["git", "-C", repo, "init", "-q"], check=True)
     return repo, commit("def one():\n    return 1\n"), commit("def one():\n    return 2\n")
+
+
+@pytest.mark.parametrize("failing", [9, 10])
+def test_a_model_of_few_failures_has_no_say(store, failing):
+    for i in range(30):
+        add(store, f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ())
+    train(store=store)
+    made = plan(
+        cases=CASES, here=Here(Change(known=True), began=START + timedelta(days=1)), store=store
+    )
+    young = failing < 10
+    assert made.calibrated is not young
+    assert made.policy == "untrained" if young else made.policy.startswith("bundle ")
+    assert ("no say before 10 failing runs (9 so far)" in made.note) is young
+    assert ("of 20 ways" in made.note) is not young

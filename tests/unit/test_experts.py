@@ -1,5 +1,7 @@
 """Who orders the next run: credit for earlier runs, and a head start."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -183,3 +185,12 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
         value, expected_seconds(x, NAMES), [str(i) for i in range(len(x))], exponent=speaker.cost
     )
     assert order[0] == 7
+
+
+def test_a_run_that_was_cut_short_credits_no_order():
+    whole = history(9)
+    cut = replace(whole, cut=whole.run >= 4)
+    _, standing = rolling_speakers(cut, np.full(108, np.nan), NAMES, 9)
+    assert standing.runs == 4
+    before = rolling_speakers(whole.before(4), np.full(48, np.nan), NAMES, 4)[1]
+    assert standing.as_dict() == before.as_dict()

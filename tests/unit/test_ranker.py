@@ -7,7 +7,7 @@ from testopt.estimators.baselines import BASELINES, baseline_orders
 from testopt.estimators.calibration import fit_logit, sigmoid
 from testopt.estimators.metrics import expected_calibration_error
 from testopt.estimators.ordering import run_order
-from testopt.estimators.ranker import FailureRanker, shared_weight
+from testopt.estimators.ranker import FailureRanker, level_rows, shared_weight
 from testopt.features.pipeline import NAMES
 
 
@@ -98,3 +98,26 @@ def test_baselines_are_orders_and_mean_what_they_say():
     assert orders["newest case first"][0] == 2
     assert orders["failed recently first"].tolist() == [1, 2, 0]
     assert orders["failure rate"].tolist() == [0, 1, 2]
+
+
+def test_made_faults_do_not_set_the_level():
+    x, y, _ = data()
+    made = np.arange(len(y)) % 2 == 1
+    random = np.random.default_rng(1)
+    y = y | (made & (random.random(len(y)) < 0.4))  # where faults are made far more fail
+    ranker = FailureRanker(rounds=60)
+    whole, level = (
+        ranker.fit(x[:4000], y[:4000], calibrates=rows).predict_proba(x[4000:])[:, 1]
+        for rows in (None, ~made[:4000])
+    )
+    real = ~made[4000:]
+    rate = y[4000:][real].mean()
+    assert level[real].mean() == pytest.approx(rate, rel=0.15)
+    assert whole[real].mean() > 1.5 * rate
+
+
+def test_made_faults_set_the_level_where_there_is_nothing_else():
+    y = np.arange(100) < 50
+    nothing = np.zeros(100, bool)
+    assert level_rows(y, nothing).all()
+    assert level_rows(y, np.arange(100) % 2 == 0).sum() == 50
