@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 CATCH_UP_RUNS: Final = 50
+_COMMITS: Final = 5  # whose cases are planned where none are named
 _READ_RUNS: Final = 3  # of these, whose sources are read
 _CATCH_UP_RESULTS: Final = 50_000  # more would cost an ingestion time and memory
 PATIENCE: Final = 20.0  # of training and backtest, which nobody waits for at a prompt
@@ -302,8 +303,22 @@ def current_bundle(store: Store) -> Bundle | None:
     return bundle
 
 
-def last_cases(store: Store) -> list[str]:
-    """Return the case ids of the latest run that really happened, sorted; see `cases_of`.
+def recent_cases(store: Store, root: Path | None = None) -> tuple[list[str], int]:
+    """Return the case ids of the last runs that really happened, and how many the last run had.
+
+    A run may be of a part of the suite only: so the cases are those of the last ``_COMMITS``
+    commits, with all their jobs and shards.
+
+    Parameters
+    ----------
+    store : Store
+    root : Path, optional
+        Top folder of the repository: cases whose file is gone from there are left out.
+
+    Returns
+    -------
+    tuple of list of str and int
+        Sorted ids, with those that plans left out; the number of those at the last commit.
 
     Raises
     ------
@@ -314,10 +329,22 @@ def last_cases(store: Store) -> list[str]:
     rows = [r for r in runs.to_pylist() if r["kind"] not in VARIANT_KINDS]
     if not rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    latest = max(rows, key=_key)
-    # Shards and jobs of one commit are one suite.
-    same = [r["run_id"] for r in rows if r["commit"] and r["commit"] == latest["commit"]]
-    return cases_of(store, [latest["run_id"], *same])
+    groups: dict[str, list[str]] = {}
+    for row in sorted(rows, key=_key, reverse=True):
+        group = row["commit"] or row["run_id"]
+        if group in groups or len(groups) < _COMMITS:
+            groups.setdefault(group, []).append(row["run_id"])
+    last, *others = groups.values()
+    known = cases_of(store, last)
+    earlier = set(cases_of(store, [run for group in others for run in group])) - set(known)
+    return sorted({*known, *(case for case in earlier if _is_there(case, root))}), len(known)
+
+
+def _is_there(case: str, root: Path | None) -> bool:
+    """Tell whether the file of a case is still there, as far as its id names one."""
+    file, colons, _ = case.partition("::")
+    named = colons and file.endswith(".py") and ".." not in file
+    return not (named and root is not None) or (root / file).is_file()
 
 
 def cases_of(store: Store, run_ids: Sequence[str]) -> list[str]:

@@ -85,7 +85,7 @@ _CHANGE: Final = (
     click.option(
         "--cases",
         metavar="FILE",
-        help="Case ids, one a line or a JSON list; - is stdin (default: those of the last run).",
+        help="Case ids, one a line or a JSON list; - is stdin (default: those of the last runs).",
     ),
     click.option(
         "--job", metavar="NAME", help="Job whose last outcomes count (default: found from CI)."
@@ -115,18 +115,22 @@ _FORM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a plan is made from: the run at hand, its cases, history and sources."""
+    """What a plan is made from: the run at hand, its cases, history and sources.
+
+    ``note`` says where the cases come from, where that is not plain.
+    """
 
     here: Here
     cases: list[str]
     store: Store | None
     sources: Sources | None
+    note: str = ""
 
     @classmethod
     def find(cls, ctx: Context, said: dict[str, Any]) -> Self:
         """Look for all of it, as the options of `plan_options` say."""
         from testopt.context import RunOptions, find_here
-        from testopt.snapshot import Sources, last_cases
+        from testopt.snapshot import Sources
 
         base, head, diff = said["base"], said["head"], said["diff"]
         if diff and (base or head):
@@ -138,8 +142,10 @@ class Basis:
         known = repo is not None and here.change.known and not diff
         sources = Sources(ctx.root, store) if known else None
         cases = said["cases"]
-        ids = _read_cases(cases) if cases else last_cases(_present(store, ctx))
-        return cls(here, ids, store, sources)
+        if cases:
+            return cls(here, _read_cases(cases), store, sources)
+        known_ids, note = _recent(_present(store, ctx), ctx.root_or_none)
+        return cls(here, known_ids, store, sources, note)
 
     def finish(self, ctx: Context, *notes: str) -> None:
         """Keep what was read of the sources; say what there is to say of the plan."""
@@ -150,7 +156,7 @@ class Basis:
         health = ""
         if not ctx.quiet:
             health = examine(repo=self.here.repo, store=self.store, most_rows=0).line
-        ctx.note(printable("; ".join(filter(None, [*notes, health]))))
+        ctx.note(printable("; ".join(filter(None, [*notes, self.note, health]))))
 
 
 def _store(ctx: Context) -> Store | None:
@@ -172,6 +178,16 @@ def _present(store: Store | None, ctx: Context) -> Store:
             "name them with --cases, or read results first: testopt ingest PATH",
         )
     return store
+
+
+def _recent(store: Store, root: Path | None) -> tuple[list[str], str]:
+    """Return the cases of the last runs, and a note where the last run had fewer."""
+    from testopt.snapshot import recent_cases
+
+    ids, last = recent_cases(store, root)
+    if last == len(ids):
+        return ids, ""
+    return ids, f"{len(ids):,} cases of the last runs, of which the last had {last:,} (see --cases)"
 
 
 def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:

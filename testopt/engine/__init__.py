@@ -194,8 +194,9 @@ class Engine:
         runs, part = self._asked.running(made), self._asked.part
         said: dict[str, Any] = {"lines": summary(made)} if made.promise is not None else {}
         if part is not None:
-            line = f"part {part[0]} of {part[1]}: {len(runs):,} cases"
+            line = f"part {part[0]} of {part[1]}: {len(runs):,} of {len(made.cases):,} cases"
             said["lines"] = [*said.get("lines", []), line]
+            said["part"] = list(part)
         if len(runs) < len(made.cases):
             said["run"] = [int(i in runs) for i in ids]
         return said

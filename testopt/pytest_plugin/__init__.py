@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NOTES: pytest.StashKey[list[tuple[str, bool]]] = pytest.StashKey()
 _MORE: pytest.StashKey[list[str]] = pytest.StashKey()
+_LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
 ALWAYS = "testopt_always"  # mark of a case that is never left out
 
 # Options of pytest that end before any test runs.
@@ -83,18 +84,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was done, and below why; in a quiet run what could not be done."""
+    """Say in one line what was done, and below why.
+
+    In a quiet run only what could not be done; but what is left out is never left out silently.
+    """
+    config = terminalreporter.config
     quiet = terminalreporter.verbosity < 0
-    lines = [text for text, bad in notes(terminalreporter.config) if text and (bad or not quiet)]
+    silent = quiet and not config.stash.get(_LEFT_OUT, 0)
+    lines = [text for text, bad in notes(config) if text and (bad or not silent)]
     if lines:
         terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
-    for line in () if quiet else terminalreporter.config.stash.get(_MORE, []):
+    for line in () if quiet else config.stash.get(_MORE, []):
         terminalreporter.write_line(f"testopt: {line}")
 
 
 def note_more(config: pytest.Config, lines: list[str]) -> None:
     """Keep lines that stand below the one line; a quiet run leaves them out."""
     config.stash[_MORE] = lines
+
+
+def note_left_out(config: pytest.Config, count: int) -> None:
+    """Keep how many cases a selection or a part leaves out."""
+    config.stash[_LEFT_OUT] = count
 
 
 def note(config: pytest.Config, text: str, *, trouble: bool = False) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.pytest_plugin import fail_open, note, note_more, notes
+from testopt.counted import counted
+from testopt.pytest_plugin import fail_open, note, note_left_out, note_more, notes
 from testopt.pytest_plugin.apply import (
     Order,
     check_permutation,
@@ -176,6 +177,7 @@ class Planner:
         order = Order.of(rank, answer)
         planned = order_items(items, order, options.granularity, options.order_marks)
         self._run.left_out = put(items, planned)
+        note_left_out(self._config, self._run.left_out)
 
 
 class Distributor:
@@ -186,6 +188,7 @@ class Distributor:
         self._payload: dict[str, Any] | None = None
         self._asked = False
         self._failures: set[str] = set()
+        self._new = 0
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -201,6 +204,11 @@ class Distributor:
         """Repeat what a worker says that could not order its cases."""
         output = getattr(node, "workeroutput", None) or {}
         self._run.left_out = max(self._run.left_out, output.get("testopt_left_out") or 0)
+        note_left_out(self._config, self._run.left_out)
+        new = output.get("testopt_new") or 0
+        if new > self._new:
+            self._new = new
+            note(self._config, f"{counted(new, 'new case')}, run first")
         why = output.get("testopt")
         if isinstance(why, str) and why not in self._failures:
             self._failures.add(why)

@@ -30,11 +30,13 @@ class WorkerOrder:
         """Order what the other plugins have selected and ordered, and leave out some of it."""
         result = yield
         output = getattr(self._config, "workeroutput", {})
-        left = fail_open(self._config, "original order", self._order, items)
-        output["testopt_left_out"] = left
-        if left is None:
+        done = fail_open(self._config, "original order", self._order, items)
+        if done is None:
             output["testopt"] = "original order: a worker could not apply the order"
+        else:
+            output["testopt_left_out"], output["testopt_new"] = done
         return result
 
-    def _order(self, items: list[pytest.Item]) -> int:
-        return put(items, order_known(items, self._sent))
+    def _order(self, items: list[pytest.Item]) -> tuple[int, int]:
+        staying, left, new = order_known(items, self._sent)
+        return put(items, (staying, left)), new
