@@ -44,10 +44,11 @@ class Bags:
     def of(cls, rows: Iterable[Mapping[int, float]]) -> Bags:
         """Build from one mapping of word numbers to counts per row."""
         kept = list(rows)
-        sizes = np.fromiter((len(row) for row in kept), np.int64, len(kept))
+        sizes = np.fromiter(map(len, kept), np.int64, len(kept))
         total = int(sizes.sum())
-        words = np.fromiter((word for row in kept for word in row), np.uint32, total)
-        counts = np.fromiter((n for row in kept for n in row.values()), np.float32, total)
+        words = np.fromiter(chain.from_iterable(kept), np.uint32, total)
+        values = chain.from_iterable(row.values() for row in kept)
+        counts = np.fromiter(values, np.float32, total)
         return cls(_ends(sizes), words, counts)
 
     @classmethod

@@ -40,6 +40,7 @@ _REPEATED: Final = re.compile(
     r"\*\s*\(?(?P<right>\d[\d_]{2,})|(?<!\w)(?P<left>\d[\d_]{2,})\s*\*"
     r"|(?<!\w)(?P<base>\d+)\s*\*\*\s*(?P<power>\d+)|(?<!\w)\de(?P<tens>\d)\b"
 )
+_MAYBE_REPEATED: Final = re.compile(r"\*|\de\d")  # what all of the above hold, found faster
 _INTEGER: Final = re.compile(r"(?<![\w.])\d[\d_]*(?![\w.])")
 _DIGITS: Final = 9  # of a number that counts; more are data
 _MOST: Final = 6.0  # doublings away from an ordinary case that are believed
@@ -66,7 +67,8 @@ def effort(text: str, words: Mapping[int, float], tokens: Mapping[str, int]) -> 
     found += _LOOP * min(tokens.get("for", 0) + tokens.get("while", 0), _LOOPS)
     if "range" in tokens:
         found += _ROUNDS * max(_rounds(text), default=0.0)
-    found += _REPEATS * max(_repeats(text), default=0.0)
+    if _MAYBE_REPEATED.search(text):
+        found += _REPEATS * max(_repeats(text), default=0.0)
     return found + sum(weight for weight, costly in _NUMBERS if not costly.isdisjoint(words))
 
 
