@@ -84,7 +84,7 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
     else:
         for p in problems:
             place = printable("/".join(filter(None, (p.table, p.file))))
-            end = " (mended)" if p.mended else ""
+            end = f" ({printable(p.done) or 'mended'})" if p.mended else ""
             click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{end}")
         click.echo("the store is whole" if not left else f"{len(left)} problems")
     if left:

@@ -95,7 +95,10 @@ class Store:
         if not is_unreadable(location):
             return []
         for table, columns in TABLES.items():
-            handle = Log(location, table).refresh()
+            try:
+                handle = Log(location, table).refresh()
+            except StoreError:
+                continue  # of a broken log: `check` sees to it
             if handle is not None and {f.name for f in handle.schema().fields} != set(columns):
                 return []
         write_format(location)

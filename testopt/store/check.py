@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from testopt.counted import counted
 from testopt.errors import StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
@@ -18,10 +20,10 @@ from testopt.store.compact import (
     small_files,
 )
 from testopt.store.parquet import is_as_written, read_file, runs_of
+from testopt.store.rebuild import ASIDE, keep_file, keep_rows, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from deltalake import DeltaTable
 
@@ -57,13 +59,17 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a store: what kind, in which table and file, in words."""
+    """Something wrong with a store: what kind, in which table and file, in words.
+
+    ``done`` says what was done about it.
+    """
 
     kind: str
     table: str
     message: str
     file: str = ""
     mended: bool = False
+    done: str = ""
 
 
 def describe(location: Location, logs: Mapping[str, Log]) -> StoreInfo:
@@ -119,13 +125,10 @@ def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False
     problems: list[Problem] = []
     rows: Counter[str] = Counter()
     for table, log in logs.items():
-        gaps = _gaps(location, table)
-        problems += gaps
-        try:
-            handle = None if gaps else log.refresh()
-        except StoreError as error:
-            problems.append(Problem("log", table, error.message))
-            continue
+        broken = _broken_log(location, log)
+        done = rebuild(log) if broken and repair else ""
+        problems += [replace(p, mended=bool(done), done=done) for p in broken]
+        handle = log.refresh() if done or not broken else None
         if handle is None:
             continue
         problems += [
@@ -134,9 +137,20 @@ def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False
         ]
         damaged = list(_damaged_files(log, handle, rows))
         problems += _report(log, handle, damaged, repair=repair)
-    if not any(p.kind == "log" for p in problems):
+    if not any(p.kind == "log" and not p.mended for p in problems):
         problems += _check_runs(logs, rows, repair=repair)
     return problems
+
+
+def _broken_log(location: Location, log: Log) -> list[Problem]:
+    """Find what makes a table's log unusable."""
+    gaps = _gaps(location, log.table)
+    try:
+        if not gaps:
+            log.refresh()
+    except StoreError as error:
+        return [Problem("log", log.table, error.message)]
+    return gaps
 
 
 def _gaps(location: Location, table: str) -> list[Problem]:
@@ -196,10 +210,18 @@ def _report(
     files = [file for file, _ in damaged]
     problems = [problem for _, problem in damaged]
     if repair and damaged and log.table in {*RUN_TABLES, "runs"}:
-        lost = {r for f in files for r in _runs_if_known(log, f)}
-        mended = log.rewrite(handle, add=[], remove=files, keys=log.written(handle, lost))
-        problems = [replace(p, mended=mended) for p in problems]
+        lost = [_runs_if_known(log, file) for file in files]
+        kept = [keep_file(log.location, log.table, file) for file in files]
+        keys = log.written(handle, set().union(*lost))
+        mended = log.rewrite(handle, add=[], remove=files, keys=keys)
+        done = [_dropped(runs, name) for runs, name in zip(lost, kept, strict=True)]
+        problems = [replace(p, mended=mended, done=d) for p, d in zip(problems, done, strict=True)]
     return problems
+
+
+def _dropped(runs: set[str], kept: str) -> str:
+    of = f"those of {counted(len(runs), 'run')}" if runs else "of which runs it does not say"
+    return f"its rows were dropped, {of}" + (f"; it is kept in {kept}" if kept else "")
 
 
 def _runs_if_known(log: Log, file: DataFile) -> set[str]:
@@ -226,21 +248,24 @@ def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) ->
         if rows[f"runs/{run}"] > 1
     ]
     short = {run for run, n in cases.items() if rows[f"results/{run}"] < n}
-    mended = bool(repair and short and _forget(logs, short))
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    mended = bool(repair and short and _forget(logs, short, moment=moment))
+    done = f"the run was dropped: ingest it again; its rows are kept in {ASIDE}/runs-{moment}"
     problems += [
-        Problem("incomplete", "results", f"run {run!r} lacks results", mended=mended)
+        Problem("incomplete", "results", f"run {run!r} lacks results", "", mended, done)
         for run in sorted(short)
     ]
     return problems + _orphans(logs, set(cases), repair=repair)
 
 
-def _forget(logs: Mapping[str, Log], runs: set[str]) -> bool:
-    """Remove runs from all tables, their commit mark first."""
+def _forget(logs: Mapping[str, Log], runs: set[str], *, moment: str) -> bool:
+    """Remove runs from all tables, their commit mark first; what there is of them is kept."""
     done = True
     for table in ("runs", *RUN_TABLES):
         handle = logs[table].refresh()
         if handle is not None:
             files = [f for f in logs[table].files(handle) if runs & _runs_if_known(logs[table], f)]
+            keep_rows(logs[table], files, runs, moment=moment)
             done = drop_runs(logs[table], handle, files=files, runs=runs) and done
     return done
 

@@ -67,7 +67,7 @@ def merge(log: Log) -> bool:
         return True
     for group in _groups(small_files(log.files(handle))):
         merged = write_files(
-            log.location, log.table, _rows(log, group), modified=max(f.modified for f in group)
+            log.location, log.table, rows_of(log, group), modified=max(f.modified for f in group)
         )
         if not log.rewrite(handle, add=merged, remove=group):
             return False
@@ -114,7 +114,8 @@ def _groups(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
         yield group
 
 
-def _rows(log: Log, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
+def rows_of(log: Log, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
+    """Return the rows of some files, but those of the runs `without`."""
     import pyarrow as pa
 
     columns = TABLES[log.table]
@@ -162,7 +163,7 @@ def drop_runs(
     gone = pa.array(sorted(runs), pa.string())
     added: list[DataFile] = []
     for file in files:
-        kept = _rows(log, [file], without=gone)
+        kept = rows_of(log, [file], without=gone)
         added += write_files(log.location, log.table, kept, modified=file.modified)
     keys = [k for run in sorted(runs) for k in _parts(log, handle, run)]
     return not (files or keys) or log.rewrite(handle, add=added, remove=files, keys=keys)

@@ -62,9 +62,22 @@ class Log:
                 self._handle.update_incremental()
         except TableNotFoundError:
             self._handle = None
+            self._check_absent()
         except (DeltaError, OSError, ValueError) as error:
             raise explain(error, f"table {self.table} of {self.location.url}") from error
         return self._handle
+
+    def _check_absent(self) -> None:
+        """Make sure that a table without a log has no rows either: they must not be lost."""
+        if any("/part-" in name for name in self.location.list(f"{self.table}/")):
+            raise StoreError(
+                f"table {self.table} of {self.location.url} has files but its log is gone",
+                "`testopt store check --repair` makes the table anew from them",
+            )
+
+    def reopen(self) -> None:
+        """Forget the version that was seen: the table was replaced."""
+        self._handle = None
 
     def create(self) -> DeltaTable:
         """Return a handle on the newest version; create the table when there is none."""

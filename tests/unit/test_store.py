@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -334,6 +335,11 @@ class TestLocalFolder(StoreContract):
         assert store.check() == []
 
 
+def rows_of(store, table):
+    """Rows as a set: each once."""
+    return {tuple(str(v) for v in row.values()) for row in store.read(table).to_pylist()}
+
+
 class TestDamage:
     @pytest.fixture
     def store(self, tmp_path):
@@ -363,6 +369,47 @@ class TestDamage:
         assert again.read("results").num_rows == 6000
         assert again.run_ids() == {"run-0", "run-1", "run-2"}
         assert again.check() == []
+
+    @pytest.mark.parametrize("table", ["results", "runs", "run_changes"])
+    @pytest.mark.parametrize("how", ["gone", "truncated", "gap"])
+    def test_a_table_is_made_anew_where_its_log_is_broken(self, store, how, table):
+        log = Path(store.url) / table / "_delta_log"
+        whole = {t: rows_of(store, t) for t in ("runs", "results", "run_changes")}
+        store.compact()  # replaced files are still there, and count once
+        store.append_runs([record(3, cases=10)])
+        entries = sorted(log.glob("*.json"))
+        if how == "gone":
+            shutil.rmtree(log)
+        elif how == "truncated":
+            entries[-1].write_bytes(entries[-1].read_bytes()[:40])
+        else:
+            for path in log.glob("*.checkpoint.parquet"):
+                path.unlink()
+            (log / "_last_checkpoint").unlink(missing_ok=True)
+            entries[-2].unlink()
+        again = Store.open(store.url)
+        assert ("log", table) in {(p.kind, p.table) for p in again.check()}
+        with pytest.raises(StoreError):
+            again.append_runs([record(4)])
+        found = again.check(repair=True)
+        assert all(p.mended for p in found)
+        assert any("kept in damaged/" in p.done for p in found)
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert whole["results"] <= rows_of(again, "results")
+        assert whole["runs"] <= rows_of(again, "runs")
+        assert again.run_ids() == {f"run-{i}" for i in range(4)}
+        assert again.append_runs([record(3, cases=10), record(4)]) == 1
+        assert len(rows_of(again, "results")) == again.read("results").num_rows
+
+    def test_what_is_dropped_is_kept_aside(self, store):
+        file = min((Path(store.url) / "results").glob("*.parquet"))
+        content = file.read_bytes()[:-9]
+        file.write_bytes(content)
+        done = [p.done for p in store.check(repair=True)]
+        assert any("the run was dropped: ingest it again" in d for d in done)
+        assert (Path(store.url) / "damaged" / "results" / file.name).read_bytes() == content
+        assert [p.name for p in (Path(store.url) / "damaged").glob("runs-*/*")] != []
 
     def test_compaction_of_damaged_files_stops_no_append(self, tmp_path):
         store = Store.open(str(tmp_path / "t"), create=True, compact_files=4)

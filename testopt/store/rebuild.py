@@ -1,0 +1,168 @@
+"""A table whose log is gone or broken, made anew from the files that are whole.
+
+Files that were replaced or never committed may be among them: of rows with one key the newest
+counts, and rows whose run was removed belong to no run, so no reader sees them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import StoreError
+from testopt.schema import KEYS, arrow_schema
+from testopt.store.compact import RUN_TABLES, rows_of
+from testopt.store.delta import Log
+from testopt.store.location import Location
+from testopt.store.parquet import DataFile, is_as_written, mask
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+ASIDE: Final = "damaged"  # where what cannot be used is kept
+_BUILDING: Final = "rebuilding"
+_AT_ONCE: Final = 500_000
+_AGAIN: Final = {
+    "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
+    "links": "testopt ingest --coverage",
+}  # fmt: skip
+
+
+def rebuild(log: Log) -> str:
+    """Make a table of a local store anew; the broken one is kept under ``damaged``.
+
+    The caller makes sure that nothing is appended meanwhile.
+
+    Parameters
+    ----------
+    log : Log
+        Of the table; opened anew.
+
+    Returns
+    -------
+    str
+        What was done; empty where the store is not local and nothing was.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written; the broken table then stays where it is.
+    """
+    root = log.location.local
+    if root is None:
+        return ""
+    aside = _free(root / ASIDE / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    if log.table not in {*RUN_TABLES, "runs"}:
+        _move(root / log.table, aside)
+        log.reopen()
+        return f"moved to {ASIDE}/{aside.name}; make it again: {_AGAIN[log.table]}"
+    files, lost = _files(log, root / log.table)
+    fresh = Log(Location(str(root / _BUILDING)), log.table)
+    shutil.rmtree(root / _BUILDING, ignore_errors=True)  # of an interrupted one
+    rows = 0
+    for parts in _batches(_distinct(log, files)):
+        fresh.append(parts)
+        rows += sum(part.num_rows for part in parts.values())
+    _move(root / log.table, aside)
+    if rows:
+        _move(root / _BUILDING / log.table, root / log.table)
+    log.reopen()
+    damaged = f", {lost} damaged ones left out" if lost else ""
+    return (
+        f"made anew with {rows} rows from {len(files)} files{damaged}; "
+        f"the broken one is kept in {ASIDE}/{aside.name}"
+    )
+
+
+def keep_file(location: Location, table: str, file: DataFile) -> str:
+    """Keep a damaged file under ``damaged``, as far as it can be read; return where."""
+    try:
+        with location.open_input(f"{table}/{file.path}") as stream:
+            content = stream.read()
+    except OSError:
+        return ""
+    name = f"{ASIDE}/{table}/{file.path}"
+    location.write(name, lambda stream: stream.write(content))
+    return name
+
+
+def keep_rows(log: Log, files: Sequence[DataFile], runs: Collection[str], *, moment: str) -> None:
+    """Keep the rows of some runs under ``damaged``, before they are dropped."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not files:
+        return
+    rows = rows_of(log, files)
+    gone = rows.filter(mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string())))
+    if gone.num_rows:
+        name = f"{ASIDE}/runs-{moment}/{log.table}.parquet"
+        log.location.write(name, lambda stream: pq.write_table(gone, stream))
+
+
+def _free(path: Path) -> Path:
+    """Return a path that is not taken."""
+    taken = (path.with_name(f"{path.name}-{n}") for n in range(2, 1000))
+    return next(one for one in (path, *taken) if not one.exists())
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+    except OSError as error:
+        raise StoreError(f"{source} cannot be moved: {error.strerror}") from error
+
+
+def _files(log: Log, folder: Path) -> tuple[list[DataFile], int]:
+    """Return the whole files of a folder, newest first, and how many are damaged."""
+    found, lost = [], 0
+    for path in folder.glob("part-*.parquet"):
+        stat = path.stat()
+        file = DataFile(path.name, stat.st_size, int(stat.st_mtime * 1000), 0, {})
+        try:
+            whole = is_as_written(log.location, log.table, file)
+        except OSError:
+            whole = False
+        found += [file] if whole else []
+        lost += not whole
+    return sorted(found, key=lambda f: (f.modified, f.path), reverse=True), lost
+
+
+def _distinct(log: Log, files: Sequence[DataFile]) -> pa.Table:
+    """Return the rows of the files, of each key the first."""
+    import pyarrow as pa
+
+    if not files:
+        return arrow_schema(log.table).empty_table()
+    rows = rows_of(log, files).unify_dictionaries()
+    keys = list(KEYS[log.table])
+    numbered = rows.select(keys).append_column("at", pa.array(range(rows.num_rows), pa.int64()))
+    first = numbered.group_by(keys, use_threads=False).aggregate([("at", "min")])
+    return rows.take(first["at_min"].sort())
+
+
+def _batches(rows: pa.Table) -> Iterator[dict[str, pa.Table]]:
+    """Yield the rows of each run, many runs at a time."""
+    import numpy as np
+
+    ids = rows["run_id"].combine_chunks()
+    ids = ids if hasattr(ids, "dictionary") else ids.dictionary_encode()
+    code = ids.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    names = ids.dictionary.to_pylist()
+    batch: dict[str, pa.Table] = {}
+    size = 0
+    for part in np.split(order, starts[1:]) if len(order) else ():
+        batch[names[code[part[0]]]] = rows.take(part)
+        size += len(part)
+        if size >= _AT_ONCE:
+            yield batch
+            batch, size = {}, 0
+    if batch:
+        yield batch
