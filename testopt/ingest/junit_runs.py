@@ -120,10 +120,16 @@ def ingest_junit(
             run_id=context.options.run_id,
             key=context.key(),
         )
-        groups = [group for group in groups if any(f.summary.is_junit for f in group.files)]
+        groups = [group for group in groups if _says_something(group)]
         new = _append_groups(store, groups, context)
         keep_up(store, runs=new, results=sum(file.rows for file in files))
     return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
+
+
+def _says_something(group: Group) -> bool:
+    """Tell whether a group is a run: files that hold no case because they are broken are none."""
+    junit = [file for file in group.files if file.summary.is_junit]
+    return any(file.rows or not file.rejected for file in junit)
 
 
 def resolver_of(context: RunContext) -> Resolver:

@@ -199,6 +199,14 @@ def test_bad_files_are_rejected_one_by_one(tmp_path, ingest, store):
     assert [run["complete"] for run in rows(store, "runs")] == [False]
 
 
+def test_a_broken_file_alone_is_no_run(tmp_path, ingest, store):
+    (tmp_path / "cut.xml").write_text('<testsuite name="s"><testc')
+    assert ingest(tmp_path / "cut.xml", exit_code=3)["new_runs"] == 0
+    assert rows(store, "runs") == []
+    (tmp_path / "none.xml").write_text(junit())
+    assert ingest(tmp_path / "none.xml")["new_runs"] == 1
+
+
 def test_where_nothing_is_found_is_said(tmp_path, ingest):
     (tmp_path / "none").mkdir()
     (tmp_path / "empty").write_text("")

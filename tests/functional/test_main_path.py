@@ -252,3 +252,16 @@ def test_without_a_repository_history_alone_gives_the_order(trained, tmp_path, t
     assert not done.document["change"]["known"]
     assert "is not in a git repository; see --diff" in done.document["note"]
     assert order(done)[0] == FLAKY
+
+
+def test_a_partial_run_does_not_hide_the_other_cases(place, tmp_path, testopt, empty_diff):
+    results = tmp_path / "part.xml"
+    file, _, name = Suite.cases[3].partition("::")
+    results.write_text(
+        f'<testsuite><testcase file="{file}" classname="x" name="{name}"/></testsuite>'
+    )
+    more = ("--commit", "f" * 40, "--time", "2026-06-01T00:00:00Z")
+    assert testopt(*place, "ingest", results, *more).code == 0
+    done = testopt(*place, "rank", "--diff", empty_diff, "--json")
+    assert set(order(done)) >= CASES
+    assert "cases of the last runs, of which the last had 1" in done.err

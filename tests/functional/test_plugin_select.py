@@ -151,6 +151,9 @@ def test_workers_without_anything_to_run_are_no_failure(pytester, run, monkeypat
 CASES = [f"test_it.py::test_{n}" for n in range(20)]
 
 
+OLD_RUNS = [f"run-{hour:03}" for hour in range(120)]
+
+
 def past_run(hour: int) -> RunRecord:
     """Every second run changes a source and breaks the case of that number."""
     bad = hour // 2 % len(CASES) if hour % 2 else -1
@@ -266,6 +269,29 @@ def test_parts_are_together_the_whole(project):
         assert f"testopt: part {part} of 3: " in done.stdout, done.stdout + done.stderr
         found += [x.split(" ")[0] for x in done.stdout.splitlines() if "%]" in x]
     assert sorted(found) == sorted(CASES)
+
+
+def test_parts_share_the_new_cases_also_with_workers(project):
+    pytest.importorskip("xdist")
+    more = "".join(f"def test_new_{n}(): pass\n" for n in range(12))
+    (project.path / "test_more.py").write_text(more)
+    found: list[str] = []
+    store = project.path / ".testopt"
+    for part in (1, 2):
+        copy = shutil.copytree(store, project.path.parent / f"part-{part}")
+        args = ("--testopt=rank", f"--testopt-shard={part}/2", f"--testopt-store={copy}")
+        done = project.run(*args, "-n", "2")
+        assert "12 new cases, run first" in done.stdout, done.stdout + done.stderr
+        rows = Store.open(str(copy)).read("results", where=[("run_id", "not in", OLD_RUNS)])
+        assert 0 < rows.num_rows < 32
+        found += rows["case_id"].to_pylist()
+    assert sorted(found) == sorted([*CASES, *(f"test_more.py::test_new_{n}" for n in range(12))])
+
+
+def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    assert "testopt: fake order" in run("-qq").stdout.str()
+    assert "testopt: " not in run("-qq", mode="rank", how="reverse").stdout.str()
 
 
 @pytest.mark.parametrize(
