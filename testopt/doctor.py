@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.estimators.threshold import recall_threshold
+from testopt.features.frames import VARIANT_KINDS
 from testopt.recent import real_runs, recent
 from testopt.schema import FAILING, Policy
 from testopt.snapshot import CATCH_UP_RUNS, current_bundle
@@ -260,6 +261,9 @@ class _Visit:
             )
 
     def _regressions(self) -> None:
+        made = [("kind", "in", sorted(VARIANT_KINDS))]
+        if self._store.read("runs", columns=["run_id"], where=made).num_rows:
+            return  # there is something to learn from
         if not regressions(self._store, self._runs):
             self._add(
                 "no-regressions",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.bundle import EVIDENCE, dump_arrays, pack
+from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
 from testopt.estimators.experts import Standing, rolling_speakers
 from testopt.estimators.ranker import FailureRanker
@@ -165,7 +166,7 @@ def _check(rows: Matrix, seen: _Seen) -> None:
     if not rows.y.any() or rows.y.all():
         what = "no case ever failed" if not rows.y.any() else "every case failed in every run"
         raise DataError(
-            f"{what} in {len(seen.ids)} runs: there is nothing to learn yet",
+            f"{what} in {counted(len(seen.ids), 'run')}: there is nothing to learn yet",
             "ingest more runs, or make some from past commits: testopt backfill",
         )
 

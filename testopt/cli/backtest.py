@@ -9,6 +9,7 @@ import click
 
 from testopt.cli.common import Context, print_json, write_table
 from testopt.cli.planning import Duration
+from testopt.counted import counted
 from testopt.durations import readable
 
 if TYPE_CHECKING:
@@ -116,11 +117,13 @@ def command(
 
 def _show(report: BacktestReport) -> None:
     click.echo(
-        f"{report.runs} runs ({report.failing_runs} failing, {report.modelled_runs} ordered by a "
-        f"model), {report.cases} cases"
+        f"{counted(report.runs, 'run')} ({report.failing_runs} failing, "
+        f"{report.modelled_runs} ordered by a model), {counted(report.cases, 'case')}"
     )
     if report.disturbed_runs:
-        click.echo(f"{report.disturbed_runs} runs that their environment failed are not judged")
+        click.echo(
+            f"{counted(report.disturbed_runs, 'run')} that their environment failed are not judged"
+        )
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
         return
@@ -157,7 +160,9 @@ def _show_selections(report: BacktestReport) -> None:
         click.echo(_line(f"{what} {promise.recall:g}", promise.every))
         if promise.runs_without:
             click.echo(_line("  in runs with a promise", promise.promised))
-            click.echo(f"    {promise.runs_without} runs had no promise yet and ran everything")
+            click.echo(
+                f"    {counted(promise.runs_without, 'run')} had no promise yet and ran everything"
+            )
         click.echo(f"    now: {promise.last.why}")
     for point in report.curve:
         name = f"{point.fraction:.0%} of the time" if point.fraction is not None else ""

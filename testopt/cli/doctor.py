@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable
+from testopt.counted import counted
 from testopt.errors import EmptyStoreError, RepositoryError, StoreError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _print(health: Health) -> None:
         click.secho(f"{word}: ", fg=color, nl=False)
         click.echo(f"{finding.slug}: {printable(finding.message)}")
         click.echo(f"  fix: {printable(finding.fix)}")
-    click.echo(f"{health.runs} runs; {health.plans} plans looked at")
+    click.echo(f"{counted(health.runs, 'run')}; {counted(health.plans, 'plan')} looked at")
     for why, count in health.fallbacks:
         click.echo(f"  {count} fell back: {printable(why)}")
     if not health.degraded:

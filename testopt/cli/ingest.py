@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, printable
+from testopt.counted import counted
 from testopt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -161,8 +162,9 @@ def _print_coverage(obj: Context, report: CoverageReport) -> None:
     there = f", {known} known already" if known else ""
     at = f" at {report.commit[:12]}" if report.commit else ""
     click.echo(
-        f"{len(read)} files{at}: {sum(file.cases for file in read):,} cases ran lines of "
-        f"the repository, {sum(file.links for file in read):,} pairs of case and file{there}"
+        f"{counted(len(read), 'file')}{at}: {counted(sum(file.cases for file in read), 'case')} "
+        f"ran lines of the repository, "
+        f"{sum(file.links for file in read):,} pairs of case and file{there}"
     )
 
 
@@ -214,8 +216,8 @@ def _print(obj: Context, report: IngestReport) -> None:
     known = len(report.run_ids) - report.new_runs
     there = f", {known} known already" if known else ""
     click.echo(
-        f"{len(read)} files, {cases:,} cases, {len(report.run_ids)} runs: "
-        f"{report.new_runs} new{there}"
+        f"{counted(len(read), 'file')}, {counted(cases, 'case')}, "
+        f"{counted(len(report.run_ids), 'run')}: {report.new_runs} new{there}"
     )
     if report.unresolved:
         obj.note(

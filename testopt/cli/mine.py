@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from testopt.cli.common import Context, print_json
+from testopt.counted import counted
 
 
 @click.command("mine")
@@ -42,9 +43,9 @@ def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
     )
     if report.shallow:
         ctx.warn(
-            f"this clone is shallow: history ends at {report.shallow} commits, and what lies "
-            "before is unknown.\n  hint: git fetch --unshallow (in CI: fetch depth 0), "
-            "then mine again"
+            f"this clone is shallow: history ends at {counted(report.shallow, 'commit')}, "
+            "and what lies before is unknown.\n  hint: git fetch --unshallow (in CI: depth 0),"
+            " then mine again"
         )
     if report.other_key:
         ctx.warn(
@@ -56,5 +57,5 @@ def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
     else:
         click.echo(
             f"{report.commits} new commits with {report.files} file changes "
-            f"({report.known} commits were known)"
+            f"({counted(report.known, 'commit')} were known)"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable, time_option
+from testopt.counted import counted
 from testopt.errors import GateError
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def _show(report: Monitor) -> None:
     stands = {"select": "green", "shadow": "blue"}.get(report.trust.state, "yellow")
     click.secho(f"{report.trust.state}: ", fg=stands, nl=False)
     click.echo(printable(report.trust.why))
-    click.echo(f"{report.runs} runs, {report.plans} with a plan that could leave cases out")
+    click.echo(
+        f"{counted(report.runs, 'run')}, {report.plans} with a plan that could leave cases out"
+    )
     if report.shadow:
         click.echo("\nwhere every case ran")
         for group in report.shadow:
@@ -109,7 +112,7 @@ def _name(group: PlanGroup) -> str:
 
 
 def _show_group(group: PlanGroup, name: str) -> None:
-    click.echo(f"  {printable(name)}: {group.runs} runs")
+    click.echo(f"  {printable(name)}: {counted(group.runs, 'run')}")
     click.echo(f"    regressions caught  {_share(group.caught)}")
     click.echo(f"    regressing cases    {_share(group.cases)}")
     click.echo(f"    false greens        {_share(group.false_greens, 'green-looking runs')}")
@@ -129,7 +132,8 @@ def _share(share: Share, of: str = "") -> str:
 
 def _show_select(select: SelectReport) -> None:
     click.echo(
-        f"\nwhere cases were left out: {select.runs} runs, {select.explored} drawn to run all"
+        f"\nwhere cases were left out: {counted(select.runs, 'run')}, "
+        f"{select.explored} drawn to run all"
     )
     whole = select.seconds + select.saved_s
     saved = select.saved_s / whole if whole else 0.0
@@ -172,7 +176,7 @@ def _show_miss(miss: Miss) -> None:
 
 
 def _show_calibration(found: Calibration) -> None:
-    click.echo(f"\nprobabilities of {found.cases} cases in {found.runs} runs")
+    click.echo(f"\nprobabilities of {found.cases} cases in {counted(found.runs, 'run')}")
     click.echo(
         f"    failed              {found.failed} of {found.expected:.1f} expected "
         f"({found.low:.2f} to {found.high:.2f} times as many)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 
 from testopt.cli.common import print_json, printable
+from testopt.counted import counted
 from testopt.durations import parse_duration
 from testopt.errors import EmptyStoreError, InputFileError
 
@@ -187,7 +188,8 @@ def _recent(store: Store, root: Path | None) -> tuple[list[str], str]:
     ids, last = recent_cases(store, root)
     if last == len(ids):
         return ids, ""
-    return ids, f"{len(ids):,} cases of the last runs, of which the last had {last:,} (see --cases)"
+    many = counted(len(ids), "case")
+    return ids, f"{many} of the last runs, of which the last had {last:,} (see --cases)"
 
 
 def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
@@ -293,7 +295,7 @@ def _show_text(
             click.echo(printable(line))
     if part is not None:
         seconds = readable(sum(case.cost_s for case in running))
-        click.echo(f"part {part[0]} of {part[1]}: {len(running):,} cases, {seconds}")
+        click.echo(f"part {part[0]} of {part[1]}: {counted(len(running), 'case')}, {seconds}")
     shown = running if everything else running[:_SHOWN]
     head = f"{'P(fail)':>8}  " if made.calibrated else ""
     click.echo(f"{'rank':>6}  {head}{'seconds':>8}  case")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from testopt.features.impact import Impact
     from testopt.schema import Selection
 
-_SHARE = click.FloatRange(0.0, 1.0)
+_SHARE = click.FloatRange(0.0, 1.0, min_open=True)
 
 
 _OPTIONS: Final = (

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from testopt.cli.common import Context, print_json, printable
+from testopt.counted import counted
 from testopt.errors import UsageError
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -50,7 +51,7 @@ def info(context: Context, *, as_json: bool) -> None:
         return
     click.echo(f"{printable(found.url)}  format {found.schema_version}")
     when = f", {found.first_run:%Y-%m-%d} to {found.last_run:%Y-%m-%d}" if found.last_run else ""
-    click.echo(f"{found.runs} runs{when}")
+    click.echo(f"{counted(found.runs, 'run')}{when}")
     if found.disk_bytes is not None:
         click.echo(f"{_size(found.disk_bytes)} on disk")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
@@ -86,7 +87,7 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
             place = printable("/".join(filter(None, (p.table, p.file))))
             end = f" ({printable(p.done) or 'mended'})" if p.mended else ""
             click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{end}")
-        click.echo("the store is whole" if not left else f"{len(left)} problems")
+        click.echo("the store is whole" if not left else f"{counted(len(left), 'problem')}")
     if left:
         ctx.exit(3)
 
@@ -133,4 +134,4 @@ def export(context: Context, table: str, out: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"table": table, "path": out, "rows": rows})
     else:
-        click.echo(f"{rows} rows of {printable(table)} written to {printable(out)}")
+        click.echo(f"{counted(rows, 'row')} of {printable(table)} written to {printable(out)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, time_option
+from testopt.counted import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,11 +62,14 @@ def _show(report: TrainReport) -> None:
     from testopt.estimators.experts import FIRST_FAILING
 
     click.echo(
-        f"bundle {report.bundle_id}: {report.runs} runs ({report.failing_runs} failing), "
-        f"{report.cases} cases, {report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
+        f"bundle {report.bundle_id}: {counted(report.runs, 'run')} "
+        f"({report.failing_runs} failing), {counted(report.cases, 'case')}, "
+        f"{report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
     if report.disturbed_runs:
-        click.echo(f"{report.disturbed_runs} runs that their environment failed taught nothing")
+        click.echo(
+            f"{counted(report.disturbed_runs, 'run')} that their environment failed taught nothing"
+        )
     if report.failing_runs < FIRST_FAILING:
         click.echo(
             f"its model has no say in the order before {FIRST_FAILING} failing runs: recent "

@@ -10,6 +10,7 @@ import click
 from testopt.cli.common import print_json, printable
 from testopt.cli.planning import Basis, case_fields, change_options
 from testopt.cli.select import asked_of, select_options
+from testopt.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +141,7 @@ def _history(past: CasePast) -> Iterator[str]:
         return
     last = past.last_failure
     when = f"last run {past.last_run:%Y-%m-%d}" if past.last_run else ""
-    yield f"history: {past.runs:,} runs, {past.failures:,} failures, {when}"
+    yield f"history: {counted(past.runs, 'run')}, {counted(past.failures, 'failure')}, {when}"
     if last is not None:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
@@ -148,6 +149,7 @@ def _history(past: CasePast) -> Iterator[str]:
         at = f", last at {thing.last_commit[:_SHA]}" if thing.last_commit else ""
         yield f"  failed in {thing.failures} of {thing.changes} changes to `{thing.name}`{at}"
     if past.passed_again:
-        yield f"  perhaps flaky: in {past.passed_again} runs it failed and passed when run again"
+        runs = counted(past.passed_again, "run")
+        yield f"  perhaps flaky: in {runs} it failed and passed when run again"
     if past.both_at:
-        yield f"  perhaps flaky: at {past.both_at} commits it has both passed and failed"
+        yield f"  perhaps flaky: at {counted(past.both_at, 'commit')} it has both passed and failed"

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from testopt.counted import counted
 from testopt.engine.asked import Asked
 from testopt.engine.results import results_of, texts_of
 from testopt.engine.workplace import Workplace, find_workplace, known_cases
@@ -252,7 +253,7 @@ class Engine:
         store = place.open_store()
         made = self._record(place, request)
         self._recorded = store, store.append_runs([made]), len(made.results)
-        note = f"{len(made.results)} results recorded in {self._short(place)}"
+        note = f"{counted(len(made.results), 'result')} recorded in {self._short(place)}"
         if made.run.environment_failure:
             note += "; they look like a failure of the environment: nothing is learnt from them"
         return {"note": note}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,10 +100,13 @@ class Asked:
 def _share(words: Mapping[str, Any], name: str) -> float | None:
     text = str(words.get(name) or "")
     try:
-        return float(text) if text else None
+        share = float(text) if text else None
     except ValueError:
-        message = f"{name.replace('_', ' ')} is {text!r}"
-        raise UsageError(message, "it takes a share from 0 to 1, such as 0.95") from None
+        share = math.nan
+    if share is None or 0.0 < share <= 1.0:
+        return share
+    message = f"{name.replace('_', ' ')} is {text!r}"
+    raise UsageError(message, "it takes a share above 0 and up to 1, such as 0.95")
 
 
 def _seconds(text: Any) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.counted import counted
 from testopt.features.calls import FAR
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:
         elif fresh[i]:
             words.append("failed in the previous run")
         elif np.isnan(since[i]):
-            words.append(f"never failed in {runs:.0f} runs")
+            words.append(f"never failed in {counted(int(runs), 'run')}")
         else:
             words.append(f"failed in {fails[i]:.0f} of {runs:.0f} runs, last {_ago(since[i])}")
     return words

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from testopt.counted import counted
 from testopt.errors import InputFileError
 from testopt.ingest import keep_up
 from testopt.ingest.grouping import number_attempts
@@ -306,5 +307,5 @@ def read_run_changes(path: Path) -> tuple[dict[str, list[FileChange]], str | Non
     for row in table.rows.to_pylist():
         file = FileChange(row["path"], row["added"], row["deleted"])
         changes.setdefault(row["run_id"], {}).setdefault(row["path"], file)
-    left = f"{path}: {table.bad_rows} rows left out" if table.bad_rows else None
+    left = f"{path}: {counted(table.bad_rows, 'row')} left out" if table.bad_rows else None
     return {run_id: list(files.values()) for run_id, files in changes.items()}, left

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from testopt.schema import Policy
 
 _DRAWS: Final = 1000
+LEAST_RUNS: Final = 10  # fewer say nothing of the level
 _FACTOR: Final = 2.0  # by which observed failures may differ from predicted ones
 
 
@@ -54,6 +55,8 @@ class Calibration:
     @property
     def trouble(self) -> str:
         """Say that too many or too few cases failed; empty where it may be chance."""
+        if self.runs < LEAST_RUNS:
+            return ""  # resampling a few runs gives no interval
         if self.low <= _FACTOR and self.high >= 1.0 / _FACTOR:
             return ""
         return (

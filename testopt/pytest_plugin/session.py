@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.counted import counted
 from testopt.pytest_plugin import fail_open, note, note_left_out, note_more, notes
 from testopt.pytest_plugin.apply import (
     Order,
@@ -208,7 +207,7 @@ class Distributor:
         new = output.get("testopt_new") or 0
         if new > self._new:
             self._new = new
-            note(self._config, f"{counted(new, 'new case')}, run first")
+            note(self._config, f"{new} new case{'s' if new > 1 else ''}, run first")
         why = output.get("testopt")
         if isinstance(why, str) and why not in self._failures:
             self._failures.add(why)

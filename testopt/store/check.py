@@ -184,7 +184,7 @@ def _damaged_files(
             yield file, Problem("damaged", log.table, f"the file is damaged: {words}", file.path)
         else:
             if found != file.rows:
-                message = f"the file holds {found} rows, the log says {file.rows}"
+                message = f"the file holds {counted(found, 'row')}, the log says {file.rows}"
                 yield file, Problem("damaged", log.table, message, file.path)
 
 

@@ -297,7 +297,8 @@ def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("--testopt-recall=95", "recall is 95"),
+        ("--testopt-recall=95", "recall is '95'"),
+        ("--testopt-fraction=0", "fraction is '0'"),
         ("--testopt-recall=much", "recall is 'much'"),
         ("--testopt-budget=soon", "cannot use the budget: 'soon' is no duration"),
         ("--testopt-shard=3/2", "cannot use the shard: '3/2' is no part such as 2/5"),

@@ -367,7 +367,7 @@ def test_runners_are_given_their_own_words(project):
 
 def test_nothing_to_run_is_no_error_and_is_said(project, monkeypatch):
     monkeypatch.setenv("TESTOPT_EXPLORE", "0.000001")
-    done = project.run("select", "--fraction", "0", "--format", "pytest")
+    done = project.run("select", "--fraction", "0.000001", "--format", "pytest")
     assert (done.code, done.out) == (0, "")
     assert "no case is selected" in done.err
 
@@ -375,7 +375,8 @@ def test_nothing_to_run_is_no_error_and_is_said(project, monkeypatch):
 @pytest.mark.parametrize(
     "args",
     [("--budget", "soon"), ("--budget", "0s"), ("--recall", "1.5"), ("--shard", "0/2"),
-     ("--fraction", "-1"), ("--diff", "x", "--base", "HEAD")],
+     ("--fraction", "-1"), ("--fraction", "0"), ("--recall", "0"),
+     ("--diff", "x", "--base", "HEAD")],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(project, args):
     assert project.run("select", *args).code == 2
