@@ -24,10 +24,14 @@ def store(tmp_path):
     return Store.open(str(tmp_path / "store"), create=True)
 
 
-def add(store, name, minutes, failing=(), **run):
+def made(name, minutes, failing=(), **run):
     results = [Result(case, "failed" if case in failing else "passed", 1.0) for case in CASES]
     began = START + timedelta(minutes=minutes)
-    record(store=store, record=RunRecord(Run(name, began, **run), results, Change()))
+    return RunRecord(Run(name, began, **run), results, Change())
+
+
+def add(store, name, minutes, failing=(), **run):
+    record(store=store, record=made(name, minutes, failing, **run))
 
 
 def first(store, minutes=1000):
@@ -41,8 +45,10 @@ def test_a_run_that_began_earlier_and_ended_later_is_not_lost(store, late):
     add(store, "r1", 70 if late else 50)
     add(store, "r2", 60, [CASES[4]])
     assert first(store) == CASES[4]
-    for i in range(3, 60):
-        add(store, f"r{i}", 100 + i)
+    for first_of in (3, 22, 41):  # more than one plan catches up with
+        runs = [made(f"r{i}", 100 + i) for i in range(first_of, first_of + 19)]
+        store.append_runs(runs)
+        keep_up(store, runs=len(runs), results=len(runs) * len(CASES))
     found = current(store)
     assert found.state.history.tick == 60
     assert not found.stale
@@ -123,14 +129,14 @@ def repository(tmp_path):
 
 @pytest.mark.parametrize("failing", [9, 10])
 def test_a_model_of_few_failures_has_no_say(store, failing):
-    for i in range(30):
-        add(store, f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ())
-    train(store=store)
-    made = plan(
-        cases=CASES, here=Here(Change(known=True), began=START + timedelta(days=1)), store=store
+    store.append_runs(
+        made(f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ()) for i in range(30)
     )
+    train(store=store)
+    here = Here(Change(known=True), began=START + timedelta(days=1))
+    found = plan(cases=CASES, here=here, store=store)
     young = failing < 10
-    assert made.calibrated is not young
-    assert made.policy == "untrained" if young else made.policy.startswith("bundle ")
-    assert ("no say before 10 failing runs (9 so far)" in made.note) is young
-    assert ("of 20 ways" in made.note) is not young
+    assert found.calibrated is not young
+    assert found.policy == "untrained" if young else found.policy.startswith("bundle ")
+    assert ("no say before 10 failing runs (9 so far)" in found.note) is young
+    assert ("of 20 ways" in found.note) is not young

@@ -104,7 +104,7 @@ def features_of(rows, results, changes):
     return [whole.x[whole.run == i] for i in range(len(rows))]
 
 
-@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(seed=st.integers(0, 10**6), at=st.integers(5, 25), hours=st.integers(2, 4))
 def test_runs_that_are_not_over_do_not_reach_those_beside_them(seed, at, hours):
     rows, results, changes = tables(seed, 30, seconds=hours * 3600.0, source="pytest")

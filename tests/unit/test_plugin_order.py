@@ -120,7 +120,7 @@ def suites(draw):
     return cases
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(suites(), st.randoms(use_true_random=False), st.booleans(), st.sets(st.integers(0, 13)))
 def test_no_fixture_is_set_up_more_often(cases, random, valued, pinned):
     count = len(cases)
