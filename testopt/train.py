@@ -16,7 +16,7 @@ from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
 from testopt.estimators.experts import Standing, rolling_speakers
 from testopt.estimators.ranker import FailureRanker
-from testopt.estimators.rolling import MAX_ROWS
+from testopt.estimators.rolling import FIT_ROWS
 from testopt.estimators.selection import rolling_evidence
 from testopt.estimators.threshold import KEPT, Evidence, Regression
 from testopt.estimators.validation import Validation, validate
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")
 _VALIDATION_SHARE: Final = 0.2
+_MAX_ROWS: Final = 1_000_000  # whose features are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def train(
     runs = store.read("runs", columns=["run_id", "time", "cases"])
     if not runs.num_rows:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    share = min(1.0, MAX_ROWS / max(int(np.sum(runs["cases"].to_numpy())), 1))
+    share = min(1.0, _MAX_ROWS / max(int(np.sum(runs["cases"].to_numpy())), 1))
     late = late_misses(store, until=as_of)
     state, seen = FeatureState(), _Seen(late.found)
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
@@ -172,8 +173,9 @@ def _check(rows: Matrix, seen: _Seen) -> None:
 
 
 def _fit(ranker: FailureRanker, rows: Matrix) -> FailureRanker:
+    part = rows.thinned(FIT_ROWS, ranker.seed)
     return ranker.fit(
-        rows.x, rows.y, sample_weight=rows.weight, runs=rows.run, calibrates=~rows.made
+        part.x, part.y, sample_weight=part.weight, runs=part.run, calibrates=~part.made
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STRENGTH: Final = 1e-3  # inverse of the ridge
-MAX_ROWS: Final = 200_000
+MAX_ROWS: Final = 60_000
 _LIMIT: Final = 6.0  # standard deviations: what is farther out counts as this far
 _SPREAD: Final = 1e-6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHARING = 0.25
-_SMALL = 20_000  # rows; threads cost more than they gain on fewer
 _MIN_POSITIVES = 5  # fewer in the last part: no evidence to calibrate on
 
 
@@ -168,11 +167,11 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _parts(
         self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]
     ) -> tuple[Any, Linear]:
-        return self._boost(x, y, weight), Linear.fit(x, y, weight, seed=self.seed)
+        with ThreadPoolExecutor(1) as pool:  # each on a core
+            linear = pool.submit(Linear.fit, x, y, weight, seed=self.seed)
+            return self._boost(x, y, weight), linear.result()
 
     def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]) -> Any:
-        # On a shared machine threads that spin while they wait cost more than they gain.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import lightgbm
 
         parameters = {
@@ -185,7 +184,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "max_bin": 127,
-            "num_threads": 1 if len(y) < _SMALL else 0,
+            "num_threads": 1,  # more gain nothing on as few rows as there are
             "seed": self.seed,
             "deterministic": True,
             "force_col_wise": True,
