@@ -64,6 +64,9 @@ class BacktestReport:
         Mean seconds of these runs.
     courses : dict of str to Course
         What each share of the time shows, by method.
+    judged_runs, fresh_runs : int
+        Failing runs that were judged, and those of them in which a case fails that passed when it
+        last ran, or is new.
     promises : tuple of PromiseReport
         How each promise that was asked for was kept, after the warm-up.
     curve : tuple of CurvePoint
@@ -79,6 +82,8 @@ class BacktestReport:
     suite_seconds: float
     disturbed_runs: int = 0
     courses: dict[str, Course] = field(default_factory=dict)
+    fresh_runs: int = 0
+    judged_runs: int = 0
     promises: tuple[PromiseReport, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
 
@@ -279,7 +284,7 @@ def _judge(
 ) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
     ranks, scores = [], []
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
-    modelled = 0
+    modelled = fresh = 0
     for i, frame in enumerate(past.runs):
         score, known = _score(past, p, i)
         modelled += known
@@ -294,6 +299,8 @@ def _judge(
         failed = frame.failed[ran]
         if i < first or not _is_judged(frame) or not failed.any() or failed.all():
             continue
+        last = past.features[i][ran, NAMES.index("failing_last")]
+        fresh += bool((failed & (last != 1.0)).any())
         took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
         for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
             found[name].append((failed[o], took[o]))
@@ -305,6 +312,7 @@ def _judge(
         float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
         sum(r.is_disturbed for r in past.runs),
         {k: course(v) for k, v in found.items() if v},
+        fresh, len(found["testopt"]),
     )  # fmt: skip
     return report, ranks, scores
 

@@ -77,7 +77,7 @@ def assess(
     """
     for name, change in changes.items():
         if not change.known:
-            raise DataError(f"the change {name} is not known: {change.why}")
+            raise DataError(f"{name}: what changed is not known: {change.why}")
     measured = measure_history(store, changes)
     trained = model_of(
         store, measured, judged=list(changes), author_features=author_features, seed=seed

@@ -133,6 +133,11 @@ def _show(report: BacktestReport) -> None:
         wait = report.seconds_to_first[name]
         line = f"{q.apfdc:8.3f}{q.apfd:8.3f}{q.napfd:8.3f}{q.first:8.3f}{wait:20.2f} s"
         click.secho(f"  {name:28}{line}", bold=name == "testopt")
+    if report.fresh_runs < report.judged_runs:
+        click.echo(
+            f"in {report.fresh_runs} of these {report.judged_runs} failing runs a case fails that "
+            "passed when it last ran, or is new; an order by recent failures finds the others"
+        )
     ours, plain = report.seconds_to_first["testopt"], report.seconds_to_first["by case id"]
     click.echo(
         f"the first failure would have come after {ours:.2f} s, in the order of the case ids "

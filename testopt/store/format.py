@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
 
 FORMAT: Final = "format.json"
+_FOLDERS: Final = ("state", "models", "damaged", "rebuilding")
 # Version -> what makes the next one of it. A migration may be repeated after an interruption.
 MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {}
 
@@ -92,6 +93,7 @@ def _has_tables(location: Location) -> bool:
 
 
 def _create(location: Location, version: int) -> None:
+    _check_free(location)
     try:
         if location.local:
             location.local.mkdir(parents=True, exist_ok=True)
@@ -99,6 +101,20 @@ def _create(location: Location, version: int) -> None:
     except OSError as error:
         raise explain(error, f"{location.url} cannot be created") from error
     _write_version(location, version, keep=True)
+
+
+def _check_free(location: Location) -> None:
+    """Make sure that a folder holds nothing of somebody else: git is told to ignore all of it."""
+    if location.local is None or not location.local.is_dir():
+        return
+    own = {FORMAT, ".gitignore", *TABLES, *_FOLDERS}  # another process may be creating it
+    others = (path.name for path in sorted(location.local.iterdir()) if path.name not in own)
+    other = next((name for name in others if not name.startswith((".tmp-", ".lock-"))), "")
+    if other:
+        raise StoreError(
+            f"{location.url} is no store: it holds other files, such as {other}",
+            "name a folder that is new or empty",
+        )
 
 
 def _write_version(location: Location, version: int, *, keep: bool = False) -> None:

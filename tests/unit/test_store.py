@@ -340,6 +340,13 @@ def rows_of(store, table):
     return {tuple(str(v) for v in row.values()) for row in store.read(table).to_pylist()}
 
 
+def test_a_folder_of_something_else_becomes_no_store(tmp_path):
+    (tmp_path / "main.py").touch()
+    with pytest.raises(StoreError, match=r"it holds other files, such as main\.py"):
+        Store.open(str(tmp_path), create=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["main.py"]
+
+
 class TestDamage:
     @pytest.fixture
     def store(self, tmp_path):
