@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 import click
@@ -10,10 +9,6 @@ import click
 from testopt import __version__
 from testopt.cli.common import Context, LazyGroup, report_error
 from testopt.errors import TestoptError
-
-# Objects between two looks for cycles: a command makes many that live to its end, and hardly any
-# cycles; looking as often as Python does takes a tenth of a plan.
-_GARBAGE = 100_000
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
@@ -80,7 +75,6 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 done, 1 a gate was not met, 2 usage, 3 data."""
     args = sys.argv[1:] if argv is None else argv
     debug = "--debug" in args
-    gc.set_threshold(_GARBAGE)
     try:
         cli.main(args=args, prog_name="testopt", standalone_mode=True)
     except TestoptError as error:

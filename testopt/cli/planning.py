@@ -162,14 +162,13 @@ class Basis:
 
 def _store(ctx: Context) -> Store | None:
     from testopt.store import Store
-    from testopt.store.light import leave_pandas_out
+    from testopt.store.light import collect_rarely
 
+    collect_rarely()
     try:
-        store = Store.open(ctx.store_url)
+        return Store.open(ctx.store_url, light=True)
     except EmptyStoreError:
-        return None  # and then nothing needs pyarrow, which takes a fifth of a plan to import
-    leave_pandas_out()
-    return store
+        return None
 
 
 def _present(store: Store | None, ctx: Context) -> Store:

@@ -25,6 +25,7 @@ from testopt.store.compact import (
 from testopt.store.delta import Log
 from testopt.store.export import write_out
 from testopt.store.format import is_unreadable, lock, open_format, write_format
+from testopt.store.light import leave_pandas_out
 from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import Filter, conforming, mask, may_hold, read_file, typed
 from testopt.store.records import tables_of
@@ -44,8 +45,15 @@ _RESULTS_PER_COMMIT: Final = 500_000
 class Store:
     """Tables under one URL; make one with `Store.open`."""
 
-    def __init__(self, location: Location, *, compact_files: int, retention_days: float) -> None:
-        self._location = location
+    def __init__(
+        self,
+        location: Location,
+        *,
+        compact_files: int,
+        retention_days: float,
+        light: bool = False,
+    ) -> None:
+        self._location, self._light = location, light
         self._compact_files, self._retention_days = compact_files, retention_days
         self._logs = {table: Log(location, table) for table in TABLES}
 
@@ -57,6 +65,7 @@ class Store:
         create: bool = False,
         compact_files: int = 64,
         retention_days: float = 7.0,
+        light: bool = False,
     ) -> Store:
         """Open the store at a folder or URL.
 
@@ -70,6 +79,9 @@ class Store:
             Small files in a table that start a compaction.
         retention_days : float
             Days before replaced files are removed.
+        light : bool
+            For a process of our own that may not read a table at all: pyarrow is imported when one
+            is read, without pandas.
 
         Raises
         ------
@@ -80,7 +92,9 @@ class Store:
         """
         location = Location(os.fspath(url))
         open_format(location, create=create)
-        return cls(location, compact_files=compact_files, retention_days=retention_days)
+        return cls(
+            location, compact_files=compact_files, retention_days=retention_days, light=light
+        )
 
     @classmethod
     def mend_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
@@ -313,6 +327,9 @@ class Store:
 
     def version(self, table: str) -> int:
         """Return the version of a table: it grows with each commit; -1 when there is none."""
+        newest = self._logs[table].newest()
+        if newest is not None:
+            return newest
         handle = self._log(table).refresh()
         return -1 if handle is None else int(handle.version())
 
@@ -388,6 +405,9 @@ class Store:
         self._location.delete(blob_name(name))
 
     def _log(self, table: str) -> Log:
+        if self._light:
+            self._light = False
+            leave_pandas_out()
         try:
             return self._logs[table]
         except KeyError:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
+_ENTRIES: Final = (".json", ".checkpoint.parquet")
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
 # Old log entries are removed by compaction alone, never in the middle of an append.
@@ -66,6 +67,25 @@ class Log:
         except (DeltaError, OSError, ValueError) as error:
             raise explain(error, f"table {self.table} of {self.location.url}") from error
         return self._handle
+
+    def newest(self) -> int | None:
+        """Return the number of the newest entry of a local log, without reading it.
+
+        Returns
+        -------
+        int or None
+            The version of the table; -1 without a log, None where the store is not local.
+        """
+        root = self.location.local
+        if root is None:
+            return None
+        folder = root / self.table / "_delta_log"
+        try:
+            names = [path.name for path in folder.iterdir()]
+        except OSError:
+            return -1
+        numbers = (name.partition(".")[0] for name in names if name.endswith(_ENTRIES))
+        return max((int(n) for n in numbers if n.isdecimal()), default=-1)
 
     def _check_absent(self) -> None:
         """Make sure that a table without a log has no rows either: they must not be lost."""
