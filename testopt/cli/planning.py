@@ -144,7 +144,8 @@ class Basis:
         sources = Sources(ctx.root, store) if known else None
         cases = said["cases"]
         if cases:
-            return cls(here, _read_cases(cases), store, sources)
+            ids = _read_cases(cases)
+            return cls(here, ids, store, sources, "" if ids else f"{cases} names no case")
         known_ids, note = _recent(_present(store, ctx), ctx.root_or_none)
         return cls(here, known_ids, store, sources, note)
 
@@ -226,6 +227,13 @@ def _listed_cases(text: str, place: str) -> list[str]:
     if not all(isinstance(i, str) for i in ids):
         raise InputFileError(f"{place} holds something other than text", "check --cases")
     return [i.encode("utf-8", "backslashreplace").decode() for i in ids]  # lone surrogates
+
+
+def form_of(form: str, *, as_json: bool) -> str:
+    """Return the format that is asked for."""
+    if as_json and form not in {"text", "json"}:
+        raise click.UsageError(f"--json excludes --format {form}")
+    return "json" if as_json else form
 
 
 def show(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.planning import Basis, plan_options, show
+from testopt.cli.planning import Basis, form_of, plan_options, show
 
 if TYPE_CHECKING:
     from testopt.cli.common import Context
@@ -35,7 +35,8 @@ def command(
     """
     from testopt.plan import plan
 
+    form = form_of(form, as_json=as_json)
     basis = Basis.find(ctx, said)
     made = plan(cases=basis.cases, here=basis.here, store=basis.store, sources=basis.sources)
     basis.finish(ctx, made.note)
-    show(made, "json" if as_json else form, part=shard, everything=everything)
+    show(made, form, part=shard, everything=everything)

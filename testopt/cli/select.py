@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from testopt.cli.planning import Basis, Duration, plan_options, show
+from testopt.cli.planning import Basis, Duration, form_of, plan_options, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def command(
     notes = [made.note]
     if run_id:
         notes.append(keep_plan(made, basis.store, run_id))
-    form = "json" if as_json else form
+    form = form_of(form, as_json=as_json)
     basis.finish(ctx, *notes, "" if form == "text" else promise_line(made))
     if not any(case.runs for case in made.cases):
         ctx.warn("no case is selected: nothing needs to run")

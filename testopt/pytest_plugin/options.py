@@ -71,11 +71,16 @@ def read_options(config: pytest.Config, mode: str) -> Options:
     if granularity not in GRANULARITIES:
         known = ", ".join(GRANULARITIES)
         raise OptionError(f"unknown granularity {granularity!r}; known: {known}")
+    seconds = values.get("engine_timeout_s")
     try:
-        timeout = float(values.get("engine_timeout_s") or TIMEOUT_S)
+        timeout = float(seconds or TIMEOUT_S)
+    except ValueError:
+        why = f"engine_timeout_s is {seconds!r}; it takes seconds, such as 10"
+        raise OptionError(f"cannot use a setting: {why}") from None
+    try:
         command = tuple(shlex.split(values.get("command")))
     except ValueError as error:
-        raise OptionError(f"cannot use a setting: {error}") from None
+        raise OptionError(f"cannot use a setting: command: {error}") from None
     return Options(
         mode=mode,
         base=values.get("base"),

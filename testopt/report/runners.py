@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _VARIANT: Final = re.compile(r"\[[^\]]*\]\Z|\(.*\)(?:\[[^\]]*\])?\Z", re.DOTALL)
+_BREAK: Final = re.compile(r"[\r\n]")
 _GO_META: Final = re.compile(r"([\\.+*?()|\[\]{}^$/])")
 _SUREFIRE_UNSAFE: Final = re.compile(r"[^\w.$*-]")
 
 
 def pytest_ids(cases: Sequence[str]) -> list[str]:
-    """Return node ids, one an argument."""
-    return list(cases)
+    """Return node ids, one an argument; the function, where parameters hold a line break."""
+    return _unique(case if not _BREAK.search(case) else case.partition("[")[0] for case in cases)
 
 
 def unittest_names(cases: Sequence[str]) -> list[str]:
@@ -105,7 +106,7 @@ def runner_lines(form: str, cases: Sequence[str]) -> bytes:
         When a name holds a line break.
     """
     lines = RUNNERS[form](cases)
-    broken = next((line for line in lines if "\n" in line or "\r" in line), None)
+    broken = next((line for line in lines if _BREAK.search(line)), None)
     if broken is not None:
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")

@@ -83,3 +83,8 @@ def test_no_case_is_no_argument(form):
 def test_a_line_break_is_refused(form):
     with pytest.raises(UsageError, match="line break"):
         runner_lines(form, ["a::b\nc"])
+
+
+def test_parameters_with_a_line_break_stand_for_their_function():
+    cases = ["a.py::t[1]", "a.py::u[x\ny]", "a.py::u[x\rz]"]
+    assert runner_lines("pytest", cases) == b"a.py::t[1]\na.py::u\n"
