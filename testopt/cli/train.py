@@ -77,7 +77,8 @@ def _show(report: TrainReport) -> None:
         )
     checked = report.validation
     if checked is None:
-        click.echo("too few failing runs to validate by time; the order is a first guess")
+        if report.failing_runs >= FIRST_FAILING:
+            click.echo("too few failing runs to validate by time; the order is a first guess")
         return
     click.echo(
         f"on the last {checked.failing_runs} failing runs, not seen in training "
