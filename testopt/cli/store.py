@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from testopt.cli.common import Context, print_json, printable
 from testopt.counted import counted
 from testopt.errors import UsageError
+
+if TYPE_CHECKING:
+    from testopt.store import Problem, Store
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -78,7 +82,8 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
 
     context: Context = ctx.obj
     mended = Store.mend_format(context.store_url) if repair else []
-    problems = [*mended, *context.open_store().check(repair=repair)]
+    store = context.open_store()
+    problems = [*mended, *store.check(repair=repair), *_damaged_model(store)]
     left = [p for p in problems if not p.mended]
     if as_json:
         print_json({"ok": not left, "problems": [asdict(p) for p in problems]})
@@ -90,6 +95,18 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
         click.echo("the store is whole" if not left else f"{counted(len(left), 'problem')}")
     if left:
         ctx.exit(3)
+
+
+def _damaged_model(store: Store) -> list[Problem]:
+    from testopt.errors import BundleError
+    from testopt.snapshot import current_bundle
+    from testopt.store import Problem
+
+    try:
+        current_bundle(store)
+    except BundleError as error:
+        return [Problem("model", "models", f"{error.message}; {error.hint}")]
+    return []
 
 
 @command.command()

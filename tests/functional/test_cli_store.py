@@ -149,3 +149,11 @@ def test_repair_leaves_the_format_of_a_newer_version(command, filled):
     path.write_text('{"format": "testopt store", "schema_version": 99}')
     assert "upgrade testopt" in command(filled, "check", "--repair").stderr
     assert "99" in path.read_text()
+
+
+def test_check_names_a_damaged_model(command, filled):
+    (filled / "models").mkdir()
+    (filled / "models" / "current.json").write_text("{")
+    done = command(filled, "check")
+    assert done.returncode == 3
+    assert "current.json is damaged; run: testopt train" in done.stdout
