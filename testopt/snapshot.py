@@ -15,6 +15,7 @@ import numpy as np
 
 from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays, unpack
 from testopt.errors import BundleError, EmptyStoreError, StoreError
+from testopt.features.cases import split_case
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.measured import RanLines
@@ -313,7 +314,8 @@ def recent_cases(store: Store, root: Path | None = None) -> tuple[list[str], int
     ----------
     store : Store
     root : Path, optional
-        Top folder of the repository: cases whose file is gone from there are left out.
+        Top folder of the repository: cases of earlier commits whose file or function is gone from
+        there are left out; so are those of a file that has been run since, where it is not known.
 
     Returns
     -------
@@ -334,17 +336,40 @@ def recent_cases(store: Store, root: Path | None = None) -> tuple[list[str], int
         group = row["commit"] or row["run_id"]
         if group in groups or len(groups) < _COMMITS:
             groups.setdefault(group, []).append(row["run_id"])
-    last, *others = groups.values()
-    known = cases_of(store, last)
-    earlier = set(cases_of(store, [run for group in others for run in group])) - set(known)
-    return sorted({*known, *(case for case in earlier if _is_there(case, root))}), len(known)
+    commits = [cases_of(store, group) for group in groups.values()]
+    found = dict.fromkeys(commits[0])
+    for cases in commits[1:]:
+        files = {_file_of(case) for case in found}
+        functions = {split_case(case)[0] for case in found}
+        found |= {
+            case: None
+            for case in cases
+            if "::" in case  # else the error of a file that could not be collected
+            and split_case(case)[0] not in functions
+            and _is_there(case, root, seen=_file_of(case) in files)
+        }
+    return sorted(found), len(commits[0])
 
 
-def _is_there(case: str, root: Path | None) -> bool:
-    """Tell whether the file of a case is still there, as far as its id names one."""
-    file, colons, _ = case.partition("::")
-    named = colons and file.endswith(".py") and ".." not in file
-    return not (named and root is not None) or (root / file).is_file()
+def _file_of(case: str) -> str:
+    """Return what stands before the first colons of an id: its file or class."""
+    return case.partition("::")[0]
+
+
+def _is_there(case: str, root: Path | None, *, seen: bool) -> bool:
+    """Tell whether a case of an earlier commit is still there, as far as can be known.
+
+    Where its file has been run since, its function must stand in the file.
+    """
+    file = _file_of(case)
+    if root is None or not file.endswith(".py") or ".." in file:
+        return not seen
+    try:
+        text = (root / file).read_text("utf-8", "replace")
+    except OSError:
+        return False
+    name = split_case(case)[0].rpartition("::")[2]
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def cases_of(store: Store, run_ids: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ The idea of associating changed files with failing tests is that of Machalica et
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.frames import Query, RunFrame
+    from testopt.schema import Run
 
 THINGS: Final = ("owner", "path", "folder")
 _MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}
 _TAG_DIGITS: Final = 7
+_HASH: Final = re.compile(r"[0-9a-f]{7,64}")
 LEVELS: Final = ("case", "function", "file")
 PAIRS: Final = tuple((thing, level) for thing in THINGS for level in LEVELS)
 NAMES: Final = (
@@ -49,8 +52,9 @@ MAX_FAILED: Final = 500  # failing cases of one run that are taken in; more is n
 class _Past:
     """What a target has done at the changes of a thing.
 
-    ``weight`` is that of the changes it failed at, ``hits`` their number and ``tag`` the last of
-    them; ``ran`` counts those it ran at, of which ``seen`` is the last.
+    ``weight`` is that of the changes it failed at, ``hits`` their number, ``hit`` the last of
+    them and ``tag`` the beginning of its commit; ``ran`` counts those it ran at, of which ``seen``
+    is the last.
     """
 
     weight: float
@@ -58,6 +62,7 @@ class _Past:
     tag: int = 0
     ran: int = 0
     seen: int = 0
+    hit: int = 0
 
 
 @dataclass(slots=True)
@@ -90,9 +95,10 @@ class _Thing:
         for target in sorted(failed):
             past = self.failed.get(target)
             if past is None:
-                self.failed[target] = _Past(1.0, 1, tag, self.count, self.last)
-            elif not (same and past.tag == tag):
-                past.weight, past.hits, past.tag = past.weight + 1.0, past.hits + 1, tag
+                self.failed[target] = _Past(1.0, 1, tag, self.count, self.last, self.last)
+            elif not (same and past.hit == self.last):
+                past.weight, past.hits = past.weight + 1.0, past.hits + 1
+                past.tag, past.hit = tag, self.last
 
 
 class CoFailure:
@@ -199,8 +205,9 @@ class CoFailure:
             skipped = zip(query.cases, frame.skipped.tolist(), strict=True)
             ran = _all_targets(case for case, out in skipped if not out)
         tag = _tag(query.run.commit)
+        change = 0 if frame.is_variant else _change(query.run)
         for thing in things:
-            thing.take(ran, hit, 0 if frame.is_variant else tag, tag)
+            thing.take(ran, hit, change, tag)
         for key in list(self._things)[: max(len(self._things) - MAX_THINGS, 0)]:
             del self._things[key]
 
@@ -214,7 +221,7 @@ class CoFailure:
         """Return the state as arrays."""
         things = list(self._things.values())
         rows = [past for thing in things for past in thing.failed.values()]
-        hits = [(past.hits, past.tag, past.ran, past.seen) for past in rows]
+        hits = [(past.hits, past.tag, past.ran, past.seen, past.hit) for past in rows]
         return {
             "things": np.array(list(self._things), np.uint32),
             "changes": np.array([thing.changes for thing in things], np.float64),
@@ -223,7 +230,7 @@ class CoFailure:
             "weights": np.array([past.weight for past in rows], np.float64),
             "counts": np.array([thing.count for thing in things], np.int32),
             "last": np.array([thing.last for thing in things], np.uint32),
-            "hits": np.array(hits, np.uint32).reshape(-1, 4),
+            "hits": np.array(hits, np.uint32).reshape(-1, 5),
         }
 
     @classmethod
@@ -234,10 +241,10 @@ class CoFailure:
         counts = _column(arrays, "counts", len(things))
         last = _column(arrays, "last", len(things))
         targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
-        known = np.zeros((len(targets), 4), np.int64)
+        known = np.zeros((len(targets), 5), np.int64)
         told = arrays.get("hits", known[:, :0])
         known[:, : told.shape[1]] = told
-        if told.shape[1] < known.shape[1]:
+        if told.shape[1] < 3:  # noqa: PLR2004 - hits and the last of them
             known[:, 2] = np.repeat(counts, sizes)  # it was run at every change, as far as known
         past = [_Past(w, *row) for w, row in zip(weights, known.tolist(), strict=True)]
         ends = np.cumsum([0, *sizes]).tolist()
@@ -255,12 +262,17 @@ def _column(arrays: Mapping[str, NDArray[Any]], name: str, size: int) -> list[in
     return found
 
 
+def _change(run: Run) -> int:
+    """Return what the runs of one change share; 0: this one is a change of its own.
+
+    What is not committed yet differs from run to run, though the commit it stands on does not.
+    """
+    return 0 if not run.commit or run.commit == run.base else number(run.commit)
+
+
 def _tag(commit: str | None) -> int:
-    """Return the beginning of a hash as a number; 0: no commit."""
-    try:
-        return int((commit or "0")[:_TAG_DIGITS], 16)
-    except ValueError:  # a commit in the words of somebody without git
-        return 0
+    """Return the beginning of a hash as a number; 0: no hash."""
+    return int(commit[:_TAG_DIGITS], 16) if commit and _HASH.fullmatch(commit) else 0
 
 
 def _words(thing: str, name: str, past: _Past) -> str:

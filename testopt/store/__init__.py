@@ -375,6 +375,8 @@ class Store:
         with lock(self._location, "runs", wait=False) as free:  # not while runs are appended
             if free:
                 committed = self.run_ids()
+                if not committed:
+                    return found  # rather a table that is gone than runs that never ended
                 found |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
         return found
 

@@ -255,7 +255,7 @@ def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) ->
         Problem("incomplete", "results", f"run {run!r} lacks results", "", mended, done)
         for run in sorted(short)
     ]
-    return problems + _orphans(logs, set(cases), repair=repair)
+    return problems + _orphans(logs, set(cases), moment=moment, repair=repair)
 
 
 def _forget(logs: Mapping[str, Log], runs: set[str], *, moment: str) -> bool:
@@ -270,18 +270,23 @@ def _forget(logs: Mapping[str, Log], runs: set[str], *, moment: str) -> bool:
     return done
 
 
-def _orphans(logs: Mapping[str, Log], committed: set[str], *, repair: bool) -> list[Problem]:
+def _orphans(
+    logs: Mapping[str, Log], committed: set[str], *, moment: str, repair: bool
+) -> list[Problem]:
     problems = []
+    done = f"dropped; kept in {ASIDE}/runs-{moment}"
     for table in RUN_TABLES:
         handle = logs[table].refresh()
         if handle is None:
             continue
         try:
-            _, orphans = orphan_runs(logs[table], logs[table].files(handle), committed)
+            files, orphans = orphan_runs(logs[table], logs[table].files(handle), committed)
+            if repair and orphans:
+                keep_rows(logs[table], files, orphans, moment=moment)
             mended = bool(repair and orphans and drop_orphans(logs[table], committed))
         except (OSError, ValueError):
             continue  # reported as a damaged file
         if orphans:
             message = f"rows of {len(orphans)} runs that were never finished"
-            problems.append(Problem("orphan", table, message, mended=mended))
+            problems.append(Problem("orphan", table, message, "", mended, done))
     return problems

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
+READY: Final = "rebuilt"  # where a repair keeps a table until it takes the place of another
 _ENTRIES: Final = (".json", ".checkpoint.parquet")
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
@@ -89,6 +90,13 @@ class Log:
 
     def _check_absent(self) -> None:
         """Make sure that a table without a log has no rows either: they must not be lost."""
+        if self.location.list(f"{READY}/{self.table}/"):
+            raise StoreError(
+                f"a repair of table {self.table} of {self.location.url} was interrupted",
+                "`testopt store check --repair` finishes it",
+            )
+        if self.location.list(f"{self.table}/_delta_log/"):
+            return  # another process has just made it
         if any("/part-" in name for name in self.location.list(f"{self.table}/")):
             raise StoreError(
                 f"table {self.table} of {self.location.url} has files but its log is gone",

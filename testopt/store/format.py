@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
 
 FORMAT: Final = "format.json"
-_FOLDERS: Final = ("state", "models", "damaged", "rebuilding")
+_FOLDERS: Final = ("state", "models", "damaged", "rebuilding", "rebuilt", "lost+found")
 # Version -> what makes the next one of it. A migration may be repeated after an interruption.
 MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {}
 
@@ -108,8 +108,12 @@ def _check_free(location: Location) -> None:
     if location.local is None or not location.local.is_dir():
         return
     own = {FORMAT, ".gitignore", *TABLES, *_FOLDERS}  # another process may be creating it
-    others = (path.name for path in sorted(location.local.iterdir()) if path.name not in own)
-    other = next((name for name in others if not name.startswith((".tmp-", ".lock-"))), "")
+    try:
+        names = sorted(path.name for path in location.local.iterdir())
+    except OSError as error:
+        raise explain(error, f"{location.url} cannot be read") from error
+    hidden = (".tmp-", ".lock-", ".nfs", ".gitkeep", ".DS_Store")
+    other = next((n for n in names if n not in own and not n.startswith(hidden)), "")
     if other:
         raise StoreError(
             f"{location.url} is no store: it holds other files, such as {other}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import StoreError
 from testopt.schema import KEYS, arrow_schema
 from testopt.store.compact import RUN_TABLES, rows_of
-from testopt.store.delta import Log
+from testopt.store.delta import READY, Log
 from testopt.store.location import Location
 from testopt.store.parquet import DataFile, is_as_written, mask
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ASIDE: Final = "damaged"  # where what cannot be used is kept
 _BUILDING: Final = "rebuilding"
+_CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
 _AT_ONCE: Final = 500_000
 _AGAIN: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
@@ -55,27 +56,48 @@ def rebuild(log: Log) -> str:
     root = log.location.local
     if root is None:
         return ""
+    ready, place = root / READY / log.table, root / log.table
+    if ready.exists() and not place.exists():  # killed between the two moves
+        _move(ready, place)
+        log.reopen()
+        return "an interrupted repair was finished"
     aside = _free(root / ASIDE / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     if log.table not in {*RUN_TABLES, "runs"}:
-        _move(root / log.table, aside)
+        _move(place, aside)
+        _forget_caches(log.location)
         log.reopen()
         return f"moved to {ASIDE}/{aside.name}; make it again: {_AGAIN[log.table]}"
-    files, lost = _files(log, root / log.table)
+    files, lost = _files(log, place)
     fresh = Log(Location(str(root / _BUILDING)), log.table)
     shutil.rmtree(root / _BUILDING, ignore_errors=True)  # of an interrupted one
     rows = 0
     for parts in _batches(_distinct(log, files)):
         fresh.append(parts)
         rows += sum(part.num_rows for part in parts.values())
-    _move(root / log.table, aside)
+    shutil.rmtree(ready, ignore_errors=True)
     if rows:
-        _move(root / _BUILDING / log.table, root / log.table)
+        _move(root / _BUILDING / log.table, ready)  # whole from here on
+    _forget_caches(log.location)
+    _move(place, aside)
+    if rows:
+        try:
+            _move(ready, place)
+        except StoreError:
+            aside.rename(place)
+            raise
     log.reopen()
     damaged = f", {lost} damaged ones left out" if lost else ""
     return (
         f"made anew with {rows} rows from {len(files)} files{damaged}; "
         f"the broken one is kept in {ASIDE}/{aside.name}"
     )
+
+
+def _forget_caches(location: Location) -> None:
+    """Remove what is kept by version of a table: the new table counts from the beginning."""
+    for name in location.list("state/"):
+        if name.startswith(_CACHES):
+            location.delete(name)
 
 
 def keep_file(location: Location, table: str, file: DataFile) -> str:

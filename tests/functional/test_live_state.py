@@ -1,6 +1,8 @@
 """The state that plans read, kept up with runs as they are recorded."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,14 @@ from testopt.features.pipeline import FeatureState, matrix
 from testopt.ingest import record
 from testopt.plan import plan
 from testopt.schema import Change, Result, Run, RunRecord
-from testopt.snapshot import Sources, current, history, keep_up
+from testopt.snapshot import (
+    CATCH_UP_RUNS,
+    Sources,
+    current,
+    history,
+    keep_up,
+    recent_cases,
+)
 from testopt.store import Store
 from testopt.train import train
 
@@ -140,3 +149,33 @@ def test_a_model_of_few_failures_has_no_say(store, failing):
     assert found.policy == "untrained" if young else found.policy.startswith("bundle ")
     assert ("no say before 10 failing runs (9 so far)" in found.note) is young
     assert ("of 20 ways" in found.note) is not young
+
+
+def test_a_table_made_anew_does_not_pass_for_what_was_kept(store):
+    for i in range(3):
+        add(store, f"r{i}", i)
+    store.append_runs(made(f"r{i}", i) for i in range(3, 70))
+    shutil.rmtree(Path(store.url) / "runs" / "_delta_log")
+    store = Store.open(store.url)
+    assert all(p.mended for p in store.check(repair=True))
+    store = Store.open(store.url)
+    found = current(store)
+    assert found.state.history.tick == CATCH_UP_RUNS
+    assert found.stale
+
+
+def test_cases_that_were_renamed_or_removed_are_not_planned(store, tmp_path):
+    def run(name, minutes, *cases):
+        began = START + timedelta(minutes=minutes)
+        results = [Result(case, "passed", 1.0) for case in cases]
+        record(store=store, record=RunRecord(Run(name, began, commit=name * 40), results, Change()))
+
+    (tmp_path / "test_a.py").write_text("def test_one(): pass\ndef test_deux(): pass\n")
+    (tmp_path / "test_b.py").write_text("def test_b(p): pass\n")
+    one, two, deux = (f"test_a.py::test_{name}" for name in ("one", "two", "deux"))
+    run("1", 0, one, two, "test_b.py", "test_b.py::test_b[old]", "gone.py::t", "k.C::x")
+    run("2", 1, one, deux, "test_b.py::test_b[new]", "k.C::y")
+    run("3", 2, deux)
+    found, last = recent_cases(store, tmp_path)
+    assert found == sorted([one, deux, "test_b.py::test_b[new]", "k.C::y"])
+    assert last == 1

@@ -108,8 +108,9 @@ def test_a_state_without_counts_begins_to_count():
     assert told(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
 
 
-def of_commit(number, failed, ran=CASES, kind="real"):
-    run = Run(f"r{number}", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{number:07x}", kind=kind)
+def of_commit(number, failed, ran=CASES, kind="real", **run):
+    run = {"commit": f"{number:07x}", "kind": kind, **run}
+    run = Run(f"r{number}", datetime(2024, 1, 1, tzinfo=UTC), **run)
     bad = np.array([case in failed for case in ran])
     files = (FileChange("src/x.py"),)
     return RunFrame(Query(run, ran, files), bad, np.zeros(len(ran), bool), np.ones(len(ran)))
@@ -165,3 +166,18 @@ def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
     old = CoFailure.load(arrays)
     np.testing.assert_array_equal(old.read(query("src/x.py")), state.read(query("src/x.py")))
     assert told(old, "src/x.py") == told(state, "src/x.py")
+
+
+def test_edits_that_are_not_committed_are_changes_of_their_own():
+    same = {"commit": "a" * 40, "base": "a" * 40}
+    state = after(*(of_commit(n, CASES[:1] if n % 2 else (), **same) for n in range(1, 7)))
+    assert told(state, "src/x.py") == {0: "failed in 3 of 6 changes to `src/x.py`, last at aaaaaaa"}
+
+
+@pytest.mark.parametrize("name", ["1234567{}", "2026010{}-3", "-{}"])
+def test_other_names_of_commits_are_told_apart(name):
+    state = after(
+        *(of_commit(n, CASES[:1] if n % 2 else (), commit=name.format(n)) for n in range(1, 7))
+    )
+    assert told(state, "src/x.py")[0].startswith("failed in 3 of 6 changes")
+    CoFailure.load(load_arrays(dump_arrays(state.dump())))

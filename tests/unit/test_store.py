@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from testopt.errors import EmptyStoreError, StoreError, UsageError
 from testopt.schema import TABLES, Change, FileChange, Result, Run, RunRecord, arrow_schema
-from testopt.store import Store
+from testopt.store import Store, compact
+from testopt.store import rebuild as rebuilding
 from testopt.store.format import FORMAT, open_format
 from testopt.store.location import Location
 
@@ -408,6 +410,59 @@ class TestDamage:
         assert again.run_ids() == {f"run-{i}" for i in range(4)}
         assert again.append_runs([record(3, cases=10), record(4)]) == 1
         assert len(rows_of(again, "results")) == again.read("results").num_rows
+
+    def test_an_interrupted_rebuild_is_finished(self, store, monkeypatch):
+        shutil.rmtree(Path(store.url) / "runs" / "_delta_log")
+        move = rebuilding._move
+
+        def killed(source, target):
+            if source.parent.name == "rebuilt":
+                raise KeyboardInterrupt
+            move(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rebuilding, "_move", killed)
+            with pytest.raises(KeyboardInterrupt):
+                Store.open(store.url).check(repair=True)
+        with pytest.raises(StoreError, match="interrupted"):
+            Store.open(store.url).read("results")
+        assert all(p.mended for p in Store.open(store.url).check(repair=True))
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert again.read("results").num_rows == 6000
+
+    def test_a_rebuild_that_cannot_move_changes_nothing(self, store, monkeypatch):
+        shutil.rmtree(Path(store.url) / "runs" / "_delta_log")
+        before = sorted((Path(store.url) / "runs").iterdir())
+        move = rebuilding._move
+
+        def refused(source, target):
+            if source.parent.name == "rebuilt":
+                raise StoreError("refused")
+            move(source, target)
+
+        monkeypatch.setattr(rebuilding, "_move", refused)
+        with pytest.raises(StoreError, match="refused"):
+            Store.open(store.url).check(repair=True)
+        assert sorted((Path(store.url) / "runs").iterdir()) == before
+
+    def test_results_of_lost_runs_are_kept_aside(self, store, monkeypatch):
+        store.compact()
+        monkeypatch.setattr(compact, "DAY_S", -1.0)
+        (file,) = [f.path for f in store._logs["runs"].files(store._logs["runs"].refresh())]
+        (Path(store.url) / "runs" / file).write_bytes(b"PAR1")
+        done = [p for p in store.check(repair=True) if p.kind == "orphan"]
+        assert all(p.done.startswith("dropped; kept in damaged/runs-") for p in done)
+        (kept,) = (Path(store.url) / "damaged").glob("runs-*/results.parquet")
+        assert pq.read_table(kept).num_rows == 6000
+
+    def test_compaction_drops_nothing_where_no_run_is_known(self, store, monkeypatch):
+        monkeypatch.setattr(compact, "DAY_S", -1.0)
+        shutil.rmtree(Path(store.url) / "runs")
+        again = Store.open(store.url)
+        again.compact()
+        log = again._logs["results"]
+        assert sum(f.rows for f in log.files(log.refresh())) == 6000
 
     def test_what_is_dropped_is_kept_aside(self, store):
         file = min((Path(store.url) / "results").glob("*.parquet"))
