@@ -273,7 +273,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
         np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
         np.repeat([0.0 if r.is_disturbed else 1.0 for r in runs], sizes).astype(np.float32),
         np.repeat(np.array([r.is_variant for r in runs], bool), sizes),
-        np.repeat(np.array([not r.query.run.complete for r in runs], bool), sizes),
+        np.repeat(np.array([r.is_cut for r in runs], bool), sizes),
     )
     rows = [slice(a, b) for a, b in pairwise(ends)]
     return _Past(runs, matrix, rows, seconds, features, len(state.history.table))
@@ -297,7 +297,8 @@ def _judge(
         scores.append(score)
         ran = ~frame.skipped
         failed = frame.failed[ran]
-        if i < first or not _is_judged(frame) or not failed.any() or failed.all():
+        judged = i >= first and not (frame.is_disturbed or frame.is_cut)
+        if not judged or not failed.any() or failed.all():
             continue
         last = past.features[i][ran, NAMES.index("failing_last")]
         fresh += bool((failed & (last != 1.0)).any())
@@ -315,11 +316,6 @@ def _judge(
         fresh, len(found["testopt"]),
     )  # fmt: skip
     return report, ranks, scores
-
-
-def _is_judged(frame: RunFrame) -> bool:
-    """Tell whether orders can be judged by a run: not by what its environment failed or cut."""
-    return not frame.is_disturbed and frame.query.run.complete
 
 
 def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:

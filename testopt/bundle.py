@@ -19,7 +19,7 @@ import numpy as np
 
 from testopt.errors import BundleError
 from testopt.estimators.calibration import sigmoid
-from testopt.estimators.experts import FIRST_FAILING, Standing
+from testopt.estimators.experts import FIRST_FAILING, Standing, too_young
 from testopt.estimators.forest import Forest
 from testopt.estimators.linear import Linear
 from testopt.estimators.threshold import Evidence
@@ -81,12 +81,7 @@ class Bundle:
     @property
     def too_young(self) -> str:
         """Why its model has no say yet; empty where it has one."""
-        failing = self.manifest.get("failing_runs", FIRST_FAILING)
-        if failing >= FIRST_FAILING:
-            return ""
-        return (
-            f"a model of its own has no say before {FIRST_FAILING} failing runs ({failing} so far)"
-        )
+        return too_young(self.manifest.get("failing_runs", FIRST_FAILING))
 
     def probability(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return P(case fails) for rows of features, shape (n,)."""

@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from testopt.features.cases import split_case
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.measured import RanLines
-from testopt.recent import recent
+from testopt.recent import real_runs, recent
 from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
 
@@ -327,28 +328,37 @@ def recent_cases(store: Store, root: Path | None = None) -> tuple[list[str], int
     EmptyStoreError
         When the store holds no run.
     """
-    runs = store.read("runs", columns=["run_id", "time", "kind", "commit"])
-    rows = [r for r in runs.to_pylist() if r["kind"] not in VARIANT_KINDS]
-    if not rows:
-        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    groups: dict[str, list[str]] = {}
-    for row in sorted(rows, key=_key, reverse=True):
-        group = row["commit"] or row["run_id"]
-        if group in groups or len(groups) < _COMMITS:
-            groups.setdefault(group, []).append(row["run_id"])
-    commits = [cases_of(store, group) for group in groups.values()]
-    found = dict.fromkeys(commits[0])
+    commits = _cases_by_commit(store)
+    found = set(commits[0])
+    words = lru_cache(None)(lambda file: _words_of(root, file))
     for cases in commits[1:]:
         files = {_file_of(case) for case in found}
         functions = {split_case(case)[0] for case in found}
-        found |= {
-            case: None
-            for case in cases
-            if "::" in case  # else the error of a file that could not be collected
-            and split_case(case)[0] not in functions
-            and _is_there(case, root, seen=_file_of(case) in files)
-        }
+        for case in cases:
+            function, file = split_case(case)[0], _file_of(case)
+            if "::" not in case or function in functions:
+                continue  # a file that could not be collected, or other parameters now
+            known = words(file)
+            there = file not in files if known is None else function.rpartition("::")[2] in known
+            if there:
+                found.add(case)
     return sorted(found), len(commits[0])
+
+
+def _cases_by_commit(store: Store) -> list[set[str]]:
+    """Return the cases of the last ``_COMMITS`` commits, the last one first."""
+    commit_of: dict[str, str] = {}
+    groups: dict[str, set[str]] = {}
+    for run in real_runs(store):
+        group = run["commit"] or run["run_id"]
+        if group in groups or len(groups) < _COMMITS:
+            commit_of[run["run_id"]] = group
+            groups.setdefault(group, set())
+    if not groups:
+        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    for run_id, case in _planned_or_run(store, list(commit_of)):
+        groups[commit_of[run_id]].add(case)
+    return list(groups.values())
 
 
 def _file_of(case: str) -> str:
@@ -356,27 +366,25 @@ def _file_of(case: str) -> str:
     return case.partition("::")[0]
 
 
-def _is_there(case: str, root: Path | None, *, seen: bool) -> bool:
-    """Tell whether a case of an earlier commit is still there, as far as can be known.
-
-    Where its file has been run since, its function must stand in the file.
-    """
-    file = _file_of(case)
+def _words_of(root: Path | None, file: str) -> frozenset[str] | None:
+    """Return the words of a file, none where it is gone; None where there is no looking into it."""
     if root is None or not file.endswith(".py") or ".." in file:
-        return not seen
+        return None
     try:
-        text = (root / file).read_text("utf-8", "replace")
+        return frozenset(re.findall(r"\w+", (root / file).read_text("utf-8", "replace")))
     except OSError:
-        return False
-    name = split_case(case)[0].rpartition("::")[2]
-    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+        return frozenset()
 
 
 def cases_of(store: Store, run_ids: Sequence[str]) -> list[str]:
     """Return the case ids of some runs, sorted, with those that their plans left out."""
-    where = [("run_id", "in", list(run_ids))]
-    found: set[str] = set()
+    return sorted({case for _, case in _planned_or_run(store, run_ids)})
+
+
+def _planned_or_run(store: Store, run_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield run and case of all results and predictions of some runs."""
+    names = ["run_id", "case_id"]
     for table in ("results", "predictions"):
-        rows = store.read(table, columns=["case_id"], where=where, dictionary=["case_id"])
-        found.update(rows["case_id"].unique().to_pylist())
-    return sorted(found)
+        where = [("run_id", "in", list(run_ids))]
+        rows = store.read(table, columns=names, where=where, dictionary=names)
+        yield from zip(*(rows[name].to_pylist() for name in names), strict=True)

@@ -59,7 +59,7 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
 
 
 def _show(report: TrainReport) -> None:
-    from testopt.estimators.experts import FIRST_FAILING
+    from testopt.estimators.experts import too_young
 
     click.echo(
         f"bundle {report.bundle_id}: {counted(report.runs, 'run')} "
@@ -70,14 +70,12 @@ def _show(report: TrainReport) -> None:
         click.echo(
             f"{counted(report.disturbed_runs, 'run')} that their environment failed taught nothing"
         )
-    if report.failing_runs < FIRST_FAILING:
-        click.echo(
-            f"its model has no say in the order before {FIRST_FAILING} failing runs: recent "
-            "failures and closeness to the change decide until then"
-        )
+    young = too_young(report.failing_runs)
+    if young:
+        click.echo(f"{young}: recent failures and closeness to the change decide until then")
     checked = report.validation
     if checked is None:
-        if report.failing_runs >= FIRST_FAILING:
+        if not young:
             click.echo("too few failing runs to validate by time; the order is a first guess")
         return
     click.echo(

@@ -7,7 +7,6 @@ a signal round: what is nearer to the change never becomes less likely to fail b
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,8 +101,6 @@ def fit_cold(
     tuple of ColdModel and str
         The model, and its trees as LightGBM's own text.
     """
-    # On a shared machine threads that spin while they wait cost more than they gain.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import lightgbm
 
     blend = PRIOR_WEIGHT * np.nan_to_num(x[:, list(names).index(PRIOR)].astype(np.float64))

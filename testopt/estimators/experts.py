@@ -78,6 +78,14 @@ EXPERTS: Final = (
 DEFAULT: Final = 0
 FIRST_FAILING: Final = 10  # runs with a failure, at least, before a model has a say
 
+
+def too_young(failing: int) -> str:
+    """Say why a model of so many failing runs has no say; empty where it has one."""
+    if failing >= FIRST_FAILING:
+        return ""
+    return f"a model of its own has no say before {FIRST_FAILING} failing runs ({failing} so far)"
+
+
 # What another expert must have gained over the default to weigh as much, in APFDc summed over
 # runs. Where the sources are read the default knows what no plain order knows, and the first
 # failures of a project are mostly old ones, which any order finds: so it takes more.

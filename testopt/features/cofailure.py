@@ -181,7 +181,7 @@ class CoFailure:
         ]
         if not known:
             return {}
-        position = {number(f"c:{case}"): i for i, case in enumerate(query.cases)}
+        position = {_targets_of(case)[0]: i for i, case in enumerate(query.cases)}
         best: dict[int, tuple[float, str, str, _Past]] = {}
         for kind, name, thing in known:
             for target in thing.failed.keys() & position.keys():
@@ -307,17 +307,8 @@ def _numbers(thing: str, names: Iterable[str]) -> list[int]:
 
 def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
     """Return the number of each case, and of its function and file."""
-    split = [split_case(case) for case in cases]
-    return {
-        "case": _each("c", cases),
-        "function": _each("f", [function for function, _, _ in split]),
-        "file": _each("m", [file for _, _, file in split]),
-    }
-
-
-def _each(mark: str, names: Sequence[str]) -> NDArray[np.uint32]:
-    known = {name: number(f"{mark}:{name}") for name in set(names)}
-    return np.array([known[name] for name in names], np.uint32)
+    numbers = np.array([_targets_of(case) for case in cases], np.uint32).reshape(-1, len(LEVELS))
+    return dict(zip(LEVELS, numbers.T, strict=True))
 
 
 def _all_targets(cases: Iterable[str]) -> set[int]:
@@ -327,5 +318,6 @@ def _all_targets(cases: Iterable[str]) -> set[int]:
 
 @lru_cache(1 << 17)
 def _targets_of(case: str) -> tuple[int, int, int]:
+    """Return the numbers of a case, its function and its file: one for each of ``LEVELS``."""
     function, _, file = split_case(case)
     return number(f"c:{case}"), number(f"f:{function}"), number(f"m:{file}")

@@ -79,6 +79,11 @@ class RunFrame:
         return run.time.timestamp() + took
 
     @property
+    def is_cut(self) -> bool:
+        """Whether it stopped early."""
+        return not self.query.run.complete
+
+    @property
     def is_disturbed(self) -> bool:
         """Whether its environment failed it: such a run teaches nothing and is no history."""
         return self.query.run.environment_failure is True

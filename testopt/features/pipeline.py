@@ -272,7 +272,7 @@ def matrix(
         if share < 1.0:
             rows &= frame.failed | (random.random(len(rows)) < share)
         parts.append((state.read(frame.query)[rows], frame.failed[rows]))
-        flags.append((frame.is_variant, not frame.query.run.complete))
+        flags.append((frame.is_variant, frame.is_cut))
         state.update(frame)
     state.finish()
     x = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *(x for x, _ in parts)])

@@ -327,7 +327,7 @@ class Store:
 
     def version(self, table: str) -> int:
         """Return the version of a table: it grows with each commit; -1 when there is none."""
-        newest = self._logs[table].newest()
+        newest = self._known(table).newest()
         if newest is not None:
             return newest
         handle = self._log(table).refresh()
@@ -410,6 +410,9 @@ class Store:
         if self._light:
             self._light = False
             leave_pandas_out()
+        return self._known(table)
+
+    def _known(self, table: str) -> Log:
         try:
             return self._logs[table]
         except KeyError:

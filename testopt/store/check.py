@@ -13,14 +13,14 @@ from testopt.errors import StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
     RUN_TABLES,
-    drop_orphans,
     drop_runs,
     leftovers,
     orphan_runs,
     small_files,
 )
+from testopt.store.location import DAMAGED
 from testopt.store.parquet import is_as_written, read_file, runs_of
-from testopt.store.rebuild import ASIDE, keep_file, keep_rows, rebuild
+from testopt.store.rebuild import keep_file, keep_rows, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -214,7 +214,7 @@ def _report(
         kept = [keep_file(log.location, log.table, file) for file in files]
         keys = log.written(handle, set().union(*lost))
         mended = log.rewrite(handle, add=[], remove=files, keys=keys)
-        done = [_dropped(runs, name) for runs, name in zip(lost, kept, strict=True)]
+        done = [_dropped(*of) if mended else "" for of in zip(lost, kept, strict=True)]
         problems = [replace(p, mended=mended, done=d) for p, d in zip(problems, done, strict=True)]
     return problems
 
@@ -250,9 +250,10 @@ def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) ->
     short = {run for run, n in cases.items() if rows[f"results/{run}"] < n}
     moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     mended = bool(repair and short and _forget(logs, short, moment=moment))
-    done = f"the run was dropped: ingest it again; its rows are kept in {ASIDE}/runs-{moment}"
+    kept = f"the run was dropped: ingest it again; its rows are kept in {DAMAGED}/runs-{moment}"
+    done = kept if mended else ""
     problems += [
-        Problem("incomplete", "results", f"run {run!r} lacks results", "", mended, done)
+        Problem("incomplete", "results", f"run {run!r} lacks results", mended=mended, done=done)
         for run in sorted(short)
     ]
     return problems + _orphans(logs, set(cases), moment=moment, repair=repair)
@@ -274,19 +275,20 @@ def _orphans(
     logs: Mapping[str, Log], committed: set[str], *, moment: str, repair: bool
 ) -> list[Problem]:
     problems = []
-    done = f"dropped; kept in {ASIDE}/runs-{moment}"
     for table in RUN_TABLES:
-        handle = logs[table].refresh()
+        log, mended = logs[table], False
+        handle = log.refresh()
         if handle is None:
             continue
         try:
-            files, orphans = orphan_runs(logs[table], logs[table].files(handle), committed)
+            files, orphans = orphan_runs(log, log.files(handle), committed)
             if repair and orphans:
-                keep_rows(logs[table], files, orphans, moment=moment)
-            mended = bool(repair and orphans and drop_orphans(logs[table], committed))
+                keep_rows(log, files, orphans, moment=moment)
+                mended = drop_runs(log, handle, files=files, runs=orphans)
         except (OSError, ValueError):
             continue  # reported as a damaged file
         if orphans:
             message = f"rows of {len(orphans)} runs that were never finished"
-            problems.append(Problem("orphan", table, message, "", mended, done))
+            done = f"dropped; kept in {DAMAGED}/runs-{moment}" if mended else ""
+            problems.append(Problem("orphan", table, message, mended=mended, done=done))
     return problems

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from testopt.errors import StoreError
 from testopt.schema import TABLES, arrow_schema, digest
-from testopt.store.location import explain, is_refused
+from testopt.store.location import REBUILT, explain, is_refused
 from testopt.store.parquet import DataFile, write_files
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
-READY: Final = "rebuilt"  # where a repair keeps a table until it takes the place of another
 _ENTRIES: Final = (".json", ".checkpoint.parquet")
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
@@ -90,7 +89,7 @@ class Log:
 
     def _check_absent(self) -> None:
         """Make sure that a table without a log has no rows either: they must not be lost."""
-        if self.location.list(f"{READY}/{self.table}/"):
+        if self.location.list(f"{REBUILT}/{self.table}/"):
             raise StoreError(
                 f"a repair of table {self.table} of {self.location.url} was interrupted",
                 "`testopt store check --repair` finishes it",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import EmptyStoreError, StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.store.location import explain
+from testopt.store.location import DAMAGED, REBUILDING, REBUILT, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
 
 FORMAT: Final = "format.json"
-_FOLDERS: Final = ("state", "models", "damaged", "rebuilding", "rebuilt", "lost+found")
+_FOLDERS: Final = ("state", "models", DAMAGED, REBUILDING, REBUILT, "lost+found")
 # Version -> what makes the next one of it. A migration may be repeated after an interruption.
 MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {}
 

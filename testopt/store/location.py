@@ -18,6 +18,10 @@ from testopt.schema import TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Folders beside the tables.
+DAMAGED = "damaged"  # what cannot be used is kept there
+REBUILDING, REBUILT = "rebuilding", "rebuilt"  # a table in the making, and one that is whole
+
 _NAME = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*)*")
 _ROOM = 1 << 18  # bytes; a run of 10,000 cases takes about as many
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}

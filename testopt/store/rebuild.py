@@ -1,7 +1,8 @@
 """A table whose log is gone or broken, made anew from the files that are whole.
 
 Files that were replaced or never committed may be among them: of rows with one key the newest
-counts, and rows whose run was removed belong to no run, so no reader sees them.
+counts. Rows whose run was removed belong to no run, so that no reader sees them, unless the table
+of runs is made anew as well.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import StoreError
 from testopt.schema import KEYS, arrow_schema
 from testopt.store.compact import RUN_TABLES, rows_of
-from testopt.store.delta import READY, Log
-from testopt.store.location import Location
+from testopt.store.delta import Log
+from testopt.store.location import DAMAGED, REBUILDING, REBUILT, Location
 from testopt.store.parquet import DataFile, is_as_written, mask
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-ASIDE: Final = "damaged"  # where what cannot be used is kept
-_BUILDING: Final = "rebuilding"
 _CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
 _AT_ONCE: Final = 500_000
 _AGAIN: Final = {
@@ -56,27 +55,27 @@ def rebuild(log: Log) -> str:
     root = log.location.local
     if root is None:
         return ""
-    ready, place = root / READY / log.table, root / log.table
+    ready, place = root / REBUILT / log.table, root / log.table
     if ready.exists() and not place.exists():  # killed between the two moves
         _move(ready, place)
         log.reopen()
         return "an interrupted repair was finished"
-    aside = _free(root / ASIDE / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    aside = _free(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     if log.table not in {*RUN_TABLES, "runs"}:
         _move(place, aside)
         _forget_caches(log.location)
         log.reopen()
-        return f"moved to {ASIDE}/{aside.name}; make it again: {_AGAIN[log.table]}"
+        return f"moved to {DAMAGED}/{aside.name}; make it again: {_AGAIN[log.table]}"
     files, lost = _files(log, place)
-    fresh = Log(Location(str(root / _BUILDING)), log.table)
-    shutil.rmtree(root / _BUILDING, ignore_errors=True)  # of an interrupted one
+    fresh = Log(Location(str(root / REBUILDING)), log.table)
+    shutil.rmtree(root / REBUILDING, ignore_errors=True)  # of an interrupted one
     rows = 0
     for parts in _batches(_distinct(log, files)):
         fresh.append(parts)
         rows += sum(part.num_rows for part in parts.values())
     shutil.rmtree(ready, ignore_errors=True)
     if rows:
-        _move(root / _BUILDING / log.table, ready)  # whole from here on
+        _move(root / REBUILDING / log.table, ready)  # whole from here on
     _forget_caches(log.location)
     _move(place, aside)
     if rows:
@@ -89,7 +88,7 @@ def rebuild(log: Log) -> str:
     damaged = f", {lost} damaged ones left out" if lost else ""
     return (
         f"made anew with {rows} rows from {len(files)} files{damaged}; "
-        f"the broken one is kept in {ASIDE}/{aside.name}"
+        f"the broken one is kept in {DAMAGED}/{aside.name}"
     )
 
 
@@ -107,7 +106,7 @@ def keep_file(location: Location, table: str, file: DataFile) -> str:
             content = stream.read()
     except OSError:
         return ""
-    name = f"{ASIDE}/{table}/{file.path}"
+    name = f"{DAMAGED}/{table}/{file.path}"
     location.write(name, lambda stream: stream.write(content))
     return name
 
@@ -122,7 +121,7 @@ def keep_rows(log: Log, files: Sequence[DataFile], runs: Collection[str], *, mom
     rows = rows_of(log, files)
     gone = rows.filter(mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string())))
     if gone.num_rows:
-        name = f"{ASIDE}/runs-{moment}/{log.table}.parquet"
+        name = f"{DAMAGED}/runs-{moment}/{log.table}.parquet"
         log.location.write(name, lambda stream: pq.write_table(gone, stream))
 
 

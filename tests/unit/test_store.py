@@ -468,6 +468,7 @@ class TestDamage:
         file = min((Path(store.url) / "results").glob("*.parquet"))
         content = file.read_bytes()[:-9]
         file.write_bytes(content)
+        assert not any(p.done for p in store.check())
         done = [p.done for p in store.check(repair=True)]
         assert any("the run was dropped: ingest it again" in d for d in done)
         assert (Path(store.url) / "damaged" / "results" / file.name).read_bytes() == content
