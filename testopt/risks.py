@@ -70,8 +70,7 @@ class Risk:
     ``percentile`` is the share of the last changes that are less risky, in 0..1, None where there
     are too few. ``parts`` add up to the log-odds of ``probability``; ``base`` is among them.
     ``files`` are the riskiest of the ``n_files``; ``uncaught`` are changed files of the program
-    that no known test covers or ever caught. ``budget`` is what to multiply the usual test budget
-    with, where it shall follow risk.
+    that no known test covers or ever caught.
     """
 
     name: str  # full hash, or what else the change is
@@ -81,7 +80,6 @@ class Risk:
     files: tuple[FileRisk, ...] = ()
     n_files: int = 0
     uncaught: tuple[str, ...] = ()
-    budget: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from testopt.assess.catchers import find_catchers
 from testopt.assess.model import defects, frame_of, measure_history, model_of
 from testopt.assess.places import find_places
 from testopt.errors import DataError
-from testopt.estimators.budget import budget_factor
 from testopt.features.paths import is_code
 from testopt.features.replay import facts_of, named, touched_files
 from testopt.risks import FileRisk, HunkRisk, Risk, RiskPart, RiskReport
@@ -129,7 +128,7 @@ class _Judge:
     ) -> Risk:
         recent = self._trained.recent
         below = float(np.searchsorted(recent, p)) / len(recent) if recent else None
-        return Risk(name, p, below, parts, files, n_files, budget=budget_factor(below))
+        return Risk(name, p, below, parts, files, n_files)
 
     def _parts(self, found: pd.Series[float], row: Sequence[float]) -> tuple[RiskPart, ...]:
         values, typical = named(row), self._trained.typical

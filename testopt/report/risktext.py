@@ -43,8 +43,6 @@ def risk_lines(
             yield from _reasons(risk)
             yield from _files(risk, people)
             yield ""
-            if risk.percentile is not None:
-                yield f"a test budget that follows risk: {risk.budget:.2f} times the usual one"
     if len(report.risks) > most:
         yield f"and {len(report.risks) - most} less risky changes (--json lists all)"
     yield basis_text(report)

@@ -78,7 +78,6 @@ def test_text_names_places_tests_and_people():
     ) in lines
     assert "who knows it: Ann, Bob" in lines
     assert "no test is known to catch a defect in: core/b.py" in lines
-    assert "a test budget that follows risk: 1.00 times the usual one" in lines
 
 
 def test_many_changes_take_a_line_each():
