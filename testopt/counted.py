@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
+def counted(number: int, noun: str) -> str:
     """Return such as "1 run" or "1,200 runs".
 
     Parameters
     ----------
     number : int
     noun : str
-        For one.
-    plural : str
-        For any other number; default: with an s.
+        For one; any other number adds an s.
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -37,7 +37,6 @@ class Settings:
     granularity: str = _setting("auto", "what stays together in pytest: case, module or auto")
     engine_timeout_s: float = _setting(10.0, "seconds after which pytest stops waiting for a plan")
     seed: int = _setting(0, "seed of everything random")
-    test_patterns: tuple[str, ...] = _setting((), "globs of test files beside the usual ones")
     fix_pattern: str = _setting(
         "", "regular expression of subjects of fixing commits; empty: built in"
     )

@@ -48,13 +48,11 @@ COMMANDS = {
     default=None,
     help="Store: folder or URL (default: .testopt of the repository).",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @click.option("-v", "--verbose", count=True, help="Say more.")
 @click.pass_context
-def cli(
-    ctx: click.Context, repo: str, store: str | None, *, debug: bool, quiet: bool, verbose: int
-) -> None:
+def cli(ctx: click.Context, repo: str, store: str | None, *, quiet: bool, verbose: int) -> None:
     """Order and select tests for each change, and point at risky changes.
 
     \b
@@ -68,7 +66,7 @@ def cli(
     Shell completion: eval "$(_TESTOPT_COMPLETE=bash_source testopt)"
     (zsh_source and fish_source for the other shells).
     """
-    ctx.obj = Context(repo=repo, store=store, debug=debug, quiet=quiet, verbose=verbose)
+    ctx.obj = Context(repo=repo, store=store, quiet=quiet, verbose=verbose)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -50,7 +50,6 @@ class Context:
 
     repo: str = "."
     store: str | None = None
-    debug: bool = False
     quiet: bool = False
     verbose: int = 0
     overrides: dict[str, Any] = field(default_factory=dict)

@@ -41,7 +41,7 @@ from testopt.features.jit import METRICS
 from testopt.features.paths import is_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 RICHER: Final = (
     "new_files", "test_share", "fixes", "ownership", "src_share", "src_la", "src_ld",
@@ -184,30 +184,6 @@ class ChangeHistory:
         times = self._times.get(commit.author, [])
         known = [self._areas.get((commit.author, area), []) for area in areas]
         return float(len(times)), _recent(times, commit.time), float(len(_union(known)))
-
-
-def measure_all(
-    history: Iterable[tuple[CommitFacts, Sequence[TouchedFile]]],
-    state: ChangeHistory | None = None,
-) -> Iterator[list[float]]:
-    """Yield the metrics of each commit, as they were when it was made.
-
-    Parameters
-    ----------
-    history : iterable of (CommitFacts, sequence of TouchedFile)
-        Oldest first, parents before children.
-    state : ChangeHistory, optional
-        What is known already; it is updated.
-
-    Yields
-    ------
-    list of float
-        In the order of ``NAMES``.
-    """
-    state = ChangeHistory() if state is None else state
-    for commit, files in history:
-        yield state.measure(commit, files)
-        state.update(commit, files)
 
 
 def _union(parts: Iterable[Iterable[int]]) -> set[int]:

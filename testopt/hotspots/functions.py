@@ -27,10 +27,8 @@ def function_spots(
     repo: Path,
     spots: Sequence[Hotspot],
     times: Mapping[str, float],
-    *,
-    revision: str = "HEAD",
 ) -> list[Hotspot]:
-    """Return the functions of the likeliest files.
+    """Return the functions of the likeliest files, as they are at ``HEAD``.
 
     A line weighs more the later it was written (Graves et al. 2000); a function has the share of
     its file's fixes that its lines have of the weight. Whether a fix wrote them made no difference
@@ -44,8 +42,6 @@ def function_spots(
         Files.
     times : mapping of str to float
         Seconds since 1970, by commit.
-    revision : str
-        Commit whose functions they are.
 
     Returns
     -------
@@ -58,7 +54,7 @@ def function_spots(
     RevisionError
         When there is no such commit.
     """
-    commit = resolve(repo, revision)
+    commit = resolve(repo, "HEAD")
     now = max(times.values(), default=0.0)
     likely = sorted(spots, key=lambda s: (-s.chance, s.path))[:FILES]
     tree = read_tree(repo, commit)

@@ -126,11 +126,10 @@ _CI: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a commit fixes a defect, the reason in words, and a commit that it copies."""
+    """Whether a commit fixes a defect, and the reason in words."""
 
     is_fix: bool
     reason: str
-    copy_of: str = ""
 
 
 def classify(
@@ -256,7 +255,7 @@ def _with_origin(verdict: Verdict, message: str) -> Verdict:
         if match := pattern.search(message):
             origin = match[1] if pattern.groups else ""
             reason = f"{verdict.reason}; {words} {origin}".rstrip()
-            return Verdict(is_fix=True, reason=reason, copy_of=origin)
+            return Verdict(is_fix=True, reason=reason)
     return verdict
 
 

@@ -89,11 +89,6 @@ class RegressedCase:
     candidates: tuple[tuple[int, float], ...]
 
     @property
-    def certain(self) -> bool:
-        """Whether one change is singled out."""
-        return len(self.candidates) == 1
-
-    @property
     def late(self) -> bool:
         """Whether another run than the one that caused it had to find it."""
         return self.found != self.cause

@@ -26,14 +26,12 @@ class CiContext:
     without shard or attempt, ``run`` an identifier of the pipeline with its attempt.
     """
 
-    provider: str
     commit: str | None = None
     branch: str | None = None
     target: str | None = None
     base: str | None = None
     job: str = ""
     run: str | None = None
-    is_pull_request: bool = False
     is_fork: bool = False
 
 
@@ -93,18 +91,15 @@ def _github(env: _Env) -> CiContext:
     event = _github_event(env.get("GITHUB_EVENT_PATH"))
     pull = _dict(event.get("pull_request"))
     head, base = _dict(pull.get("head")), _dict(pull.get("base"))
-    is_pull = bool(pull) or (env.get("GITHUB_EVENT_NAME") or "").startswith("pull_request")
     ref = env.get("GITHUB_REF") or ""
     pushed = ref if ref.startswith("refs/heads/") else None
     return CiContext(
-        provider="github",
         commit=env.sha("GITHUB_SHA"),
         branch=env.get("GITHUB_HEAD_REF") or _branch(pushed),
         target=env.get("GITHUB_BASE_REF"),
         base=_sha(base.get("sha")) or _sha(event.get("before")),
         job=env.get("GITHUB_JOB") or "",
         run=_joined(env.get("GITHUB_RUN_ID"), env.get("GITHUB_RUN_ATTEMPT")),
-        is_pull_request=is_pull,
         is_fork=bool(pull) and _repository_id(head) != _repository_id(base),
     )
 
@@ -137,14 +132,12 @@ def _gitlab(env: _Env) -> CiContext:
     # With `parallel: N` the name of a job carries its shard: "test 1/4".
     job = re.sub(r" \d+/\d+\Z", "", env.get("CI_JOB_NAME") or "")
     return CiContext(
-        provider="gitlab",
         commit=env.sha("CI_COMMIT_SHA"),
         branch=source or env.get("CI_COMMIT_BRANCH"),
         target=env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
         base=env.sha("CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA"),
         job=job,
         run=env.get("CI_PIPELINE_ID"),
-        is_pull_request=source is not None or env.get("CI_MERGE_REQUEST_IID") is not None,
         is_fork=None not in projects and projects[0] != projects[1],
     )
 
@@ -159,27 +152,22 @@ def _jenkins(env: _Env) -> CiContext:
             job = job[: -len(suffix) - 1]
             break
     return CiContext(
-        provider="jenkins",
         commit=env.sha("GIT_COMMIT"),
         branch=_branch(branch),
         target=env.get("CHANGE_TARGET"),
         base=env.sha("GIT_PREVIOUS_COMMIT"),
         job=job,
         run=env.get("BUILD_TAG", "BUILD_NUMBER"),
-        is_pull_request=change is not None,
         is_fork=env.get("CHANGE_FORK") is not None,
     )
 
 
 def _circleci(env: _Env) -> CiContext:
-    pull = env.get("CIRCLE_PULL_REQUEST", "CIRCLE_PR_NUMBER")
     return CiContext(
-        provider="circleci",
         commit=env.sha("CIRCLE_SHA1"),
         branch=env.get("CIRCLE_BRANCH"),
         job=env.get("CIRCLE_JOB") or "",
         run=env.get("CIRCLE_WORKFLOW_ID", "CIRCLE_BUILD_NUM"),
-        is_pull_request=pull is not None,
         is_fork=env.get("CIRCLE_PR_NUMBER") is not None,  # set for forked pull requests only
     )
 
@@ -189,13 +177,11 @@ def _buildkite(env: _Env) -> CiContext:
     is_pull = pull is not None and pull != "false"
     repos = env.get("BUILDKITE_REPO"), env.get("BUILDKITE_PULL_REQUEST_REPO")
     return CiContext(
-        provider="buildkite",
         commit=env.sha("BUILDKITE_COMMIT"),  # may say HEAD
         branch=env.get("BUILDKITE_BRANCH"),
         target=env.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH") if is_pull else None,
         job=env.get("BUILDKITE_STEP_KEY", "BUILDKITE_LABEL", "BUILDKITE_PIPELINE_SLUG") or "",
         run=env.get("BUILDKITE_BUILD_ID"),
-        is_pull_request=is_pull,
         is_fork=is_pull and None not in repos and _bare_url(repos[0]) != _bare_url(repos[1]),
     )
 
@@ -209,15 +195,12 @@ def _bare_url(url: str | None) -> str:
 def _azure(env: _Env) -> CiContext:
     target = env.get("SYSTEM_PULLREQUEST_TARGETBRANCH")
     source = env.get("SYSTEM_PULLREQUEST_SOURCEBRANCH", "BUILD_SOURCEBRANCH")
-    is_pull = env.get("SYSTEM_PULLREQUEST_PULLREQUESTID") is not None or target is not None
     return CiContext(
-        provider="azure",
         commit=env.sha("BUILD_SOURCEVERSION"),
         branch=_branch(source),
         target=_branch(target),
         job=env.get("SYSTEM_JOBNAME", "AGENT_JOBNAME") or "",
         run=_joined(env.get("BUILD_BUILDID"), env.get("SYSTEM_JOBATTEMPT")),
-        is_pull_request=is_pull,
         is_fork=(env.get("SYSTEM_PULLREQUEST_ISFORK") or "").lower() == "true",
     )
 

@@ -398,14 +398,6 @@ class Store:
         """
         self._location.write(blob_name(name), lambda stream: stream.write(data))
 
-    def list_blobs(self, prefix: str) -> list[str]:
-        """Return the names of plain files that begin with `prefix`, sorted."""
-        return self._location.list(prefix)
-
-    def delete_blob(self, name: str) -> None:
-        """Remove a plain file; one that is not there is fine."""
-        self._location.delete(blob_name(name))
-
     def _log(self, table: str) -> Log:
         if self._light:
             self._light = False

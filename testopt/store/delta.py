@@ -311,11 +311,11 @@ class Log:
             return False
         return {f.path for f in files} <= {f.path for f in self.files(handle)}
 
-    def checkpoint(self, handle: DeltaTable, *, every: int = CHECKPOINT_EVERY) -> None:
+    def checkpoint(self, handle: DeltaTable) -> None:
         """Write a checkpoint now and then; it only saves time, so a failure is no error."""
         from deltalake.exceptions import DeltaError
 
-        if handle.version() and handle.version() % every == 0:
+        if handle.version() and handle.version() % CHECKPOINT_EVERY == 0:
             with suppress(DeltaError, OSError):
                 handle.create_checkpoint()
 

@@ -38,7 +38,6 @@ TROUBLES = {
     "different PYTHONHASHSEED",
 }
 RANKED = ["test_2", "test_1", "test_3"]
-ORIGINAL = ["test_1", "test_2", "test_3"]
 
 
 def test_the_table_names_a_test_for_each_trouble():

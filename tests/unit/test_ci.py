@@ -33,14 +33,13 @@ def test_github_pull_request(tmp_path, head_repo, fork):
             "GITHUB_RUN_ATTEMPT": "2",
         }
     )
-    assert (ci.provider, ci.commit, ci.base, ci.branch, ci.target) == (
-        "github",
+    assert (ci.commit, ci.base, ci.branch, ci.target) == (
         SHA,
         BASE,
         "topic",
         "main",
     )
-    assert (ci.job, ci.run, ci.is_pull_request, ci.is_fork) == ("unit", "12-2", True, fork)
+    assert (ci.job, ci.run, ci.is_fork) == ("unit", "12-2", fork)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
             "GITHUB_REF": "refs/heads/main",
         }
     )
-    assert (ci.branch, ci.base, ci.is_pull_request, ci.is_fork) == ("main", None, False, False)
+    assert (ci.branch, ci.base, ci.is_fork) == ("main", None, False)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
                 "CI_JOB_NAME": "test 2/5",
                 "CI_PIPELINE_ID": "9",
             },
-            ("gitlab", "topic", "main", BASE, "test", "9", True, True),
+            ("topic", "main", BASE, "test", "9", True),
         ),
         (
             {
@@ -86,7 +85,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
                 "JOB_NAME": "team/app/feature%2Fx",
                 "BUILD_TAG": "jenkins-4",
             },
-            ("jenkins", "feature/x", None, None, "team/app", "jenkins-4", False, False),
+            ("feature/x", None, None, "team/app", "jenkins-4", False),
         ),
         (
             {
@@ -97,7 +96,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
                 "CIRCLE_JOB": "build",
                 "CIRCLE_WORKFLOW_ID": "w",
             },
-            ("circleci", "pull/4", None, None, "build", "w", True, True),
+            ("pull/4", None, None, "build", "w", True),
         ),
         (
             {
@@ -111,7 +110,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
                 "BUILDKITE_LABEL": "tests",
                 "BUILDKITE_BUILD_ID": "b",
             },
-            ("buildkite", "topic", "main", None, "tests", "b", True, False),
+            ("topic", "main", None, "tests", "b", False),
         ),
         (
             {
@@ -124,22 +123,20 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
                 "BUILD_BUILDID": "8",
                 "SYSTEM_JOBATTEMPT": "1",
             },
-            ("azure", "topic", "main", None, "linux", "8-1", True, True),
+            ("topic", "main", None, "linux", "8-1", True),
         ),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    ids=("gitlab", "jenkins", "circleci", "buildkite", "azure"),
 )
 def test_other_providers(env, expected):
     ci = ci_context(env)
     assert ci.commit == SHA
     assert expected == (
-        ci.provider,
         ci.branch,
         ci.target,
         ci.base,
         ci.job,
         ci.run,
-        ci.is_pull_request,
         ci.is_fork,
     )
 

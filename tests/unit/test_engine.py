@@ -173,6 +173,6 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     store = started._recorded[0]
     assert store.read("predictions").num_rows == 0
     # what the next plan reads is made when nobody waits
-    assert not [name for name in store.list_blobs("state/") if "features" in name]
+    assert not [name for name in store._location.list("state/") if "features" in name]
     started.tidy()
-    assert any(name.startswith("state/features-") for name in store.list_blobs("state/"))
+    assert any(name.startswith("state/features-") for name in store._location.list("state/"))

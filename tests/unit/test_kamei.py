@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from testopt.features.kamei import NAMES, ChangeHistory, CommitFacts, TouchedFile, measure_all
+from testopt.features.kamei import NAMES, ChangeHistory, CommitFacts, TouchedFile
 
 DAY = 86_400.0
 YEAR = 365.25 * DAY
@@ -22,6 +22,14 @@ def touched(path, added=0, deleted=0, **rest):
 
 def named(row):
     return dict(zip(NAMES, row, strict=True))
+
+
+def measured(history):
+    """Yield the metrics of each commit, as they were when it was made."""
+    state = ChangeHistory()
+    for facts, files in history:
+        yield state.measure(facts, files)
+        state.update(facts, files)
 
 
 # Four commits of two people:
@@ -48,7 +56,7 @@ HISTORY = [
 
 
 def test_the_worked_example():
-    rows = [named(row) for row in measure_all(HISTORY)]
+    rows = [named(row) for row in measured(HISTORY)]
     assert rows[3] == pytest.approx(
         {
             "ns": 2,  # core, web
@@ -140,14 +148,14 @@ def random_history(n=120, seed=3):
 
 def test_a_metric_never_sees_what_comes_later():
     history = list(random_history())
-    whole = list(measure_all(history))
-    assert list(measure_all(history[:60])) == whole[:60]
+    whole = list(measured(history))
+    assert list(measured(history[:60])) == whole[:60]
     scrambled = [(replace(c, author="x", is_fix=True), f[::-1]) for c, f in history[60:]]
-    assert list(measure_all(history[:60] + scrambled))[:60] == whole[:60]
+    assert list(measured(history[:60] + scrambled))[:60] == whole[:60]
 
 
 def test_all_numbers_are_finite_and_not_negative():
-    rows = [value for row in measure_all(random_history(seed=4)) for value in row]
+    rows = [value for row in measured(random_history(seed=4)) for value in row]
     assert all(math.isfinite(v) and v >= 0 for v in rows)
 
 
