@@ -74,7 +74,6 @@ def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **
       testopt backfill --mutants 0 --setup "npm ci" -- npx jest-junit-runner {junit}
     """
     from testopt.backfill import BackfillOptions, backfill
-    from testopt.store import Store
 
     if given["seed"] is None:
         given["seed"] = ctx.settings.seed
@@ -82,7 +81,7 @@ def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **
         command=command_line, setup=tuple(_split(given.pop("setup"))), **given
     )
     repo = ctx.root
-    store = Store.open(ctx.store_url, create=True)
+    store = ctx.open_store(create=True)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         report = backfill(repo=repo, store=store, options=options, progress=_progress(ctx))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -387,3 +388,13 @@ def _wait_for(condition, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_user_says_when_the_store_is_compacted(backfill, runner, tmp_path: Path):
+    files = {}
+    for name, settings in (("usual", {}), ("often", {"TESTOPT_COMPACT_FILES": "2"})):
+        backfill("--job", name, "--mutants", "0", *runner, env=settings)
+        tables = Store.open(str(tmp_path / "store")).info().tables
+        files[name] = next(table.files for table in tables if table.table == "results")
+        shutil.rmtree(tmp_path / "store")
+    assert files["often"] <= 2 < files["usual"]
