@@ -1,8 +1,7 @@
-"""Hunks of a diff: reading them, and which lines of a fix say where the defect was."""
+"""Hunks of a diff: which lines of a fix say where the defect was."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Final
 from testopt.labels.source import code_mask, only_reformatted, same_program, squeezed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONTEXT: Final = 5  # lines on either side of a hunk that may hold the cause
 MAX_HUNKS: Final = 200  # per file; the rest of a mechanical change says no more
 MAX_LINES: Final = 2_000  # deleted lines per file that are traced
 _MOVED: Final = 10  # characters, without spaces, from which a line can be recognised elsewhere
-_HEADER: Final = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +45,6 @@ class FileDiff:
     hunks: tuple[Hunk, ...]
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-
-
-def parse_hunks(patch: str) -> list[Hunk]:
-    """Read the hunks of one file from a patch without context lines (``-U0``).
-
-    Parameters
-    ----------
-    patch : str
-        From the first ``@@`` on; what stands before is passed over.
-
-    Returns
-    -------
-    list of Hunk
-        In order; a line's carriage return is dropped.
-    """
-    return list(_hunks(iter(patch.split("\n"))))
-
-
-def _hunks(lines: Iterator[str]) -> Iterator[Hunk]:
-    for line in lines:
-        if not (match := _HEADER.match(line)):
-            continue
-        old_start, old_count, new_start, new_count = (
-            1 if group is None else int(group) for group in match.groups()
-        )
-        old: list[str] = []
-        new: list[str] = []
-        # the counts say where the hunk ends, so that content is never taken for a header
-        while len(old) < old_count or len(new) < new_count:
-            text = next(lines, None)
-            if text is None:
-                break
-            if text.startswith("-"):
-                old.append(text[1:].removesuffix("\r"))
-            elif text.startswith("+"):
-                new.append(text[1:].removesuffix("\r"))
-        yield Hunk(old_start, tuple(old), new_start, tuple(new))
 
 
 def meaningful(file: FileDiff) -> list[Hunk]:

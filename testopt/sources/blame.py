@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError
@@ -12,25 +13,26 @@ from testopt.features.paths import is_code, is_test_path, language_of, path_text
 from testopt.labels.evidence import PAST, CommitFacts, FileTrace, PastChange
 from testopt.labels.hunks import (
     FileDiff,
+    Hunk,
     added_lines,
     meaningful,
     merge_ranges,
-    parse_hunks,
     surroundings,
     suspects,
 )
 from testopt.labels.source import only_reformatted
+from testopt.sources.diff import read_patch
 from testopt.sources.difftext import RawEntry, raw_entry
 from testopt.sources.git import run_git
 from testopt.sources.gitlog import shallow_edge
 from testopt.sources.objects import Objects
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
-    from testopt.labels.hunks import Hunk
+    from testopt.sources.diff import PatchHunk
 
 MAX_FILES: Final = 20  # files of a fix that are traced: code first, in git's order
 TIMEOUT_S: Final = 120.0  # for one git command; a file that takes longer is left out
@@ -40,7 +42,6 @@ _DIFF: Final = (
     "-p", "-U0", "--full-index", "--no-abbrev", "--no-color", "--no-ext-diff", "--no-textconv",
     "--no-relative", "--diff-algorithm=default", "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
-_INDEX: Final = re.compile(rb"^index ([0-9a-f]+)\.\.([0-9a-f]+)", re.MULTILINE)
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
 _HASH: Final = re.compile(r"^\s*([0-9a-f]{40,64})\b", re.MULTILINE)
 
@@ -195,7 +196,7 @@ class Tracer:
         )  # fmt: skip
         blocks = (block.partition(b"\n") for block in out.split(b"\0")[1:])
         return [
-            PastChange(head.decode(), tuple(parse_hunks(patch.decode("utf-8", "replace"))))
+            PastChange(head.decode(), tuple(_hunks(patch)))
             for head, _, patch in blocks
             if re.fullmatch(rb"[0-9a-f]{40,64}", head)
         ]
@@ -266,9 +267,20 @@ def read_diff(
     entries = [raw_entry(head, fields) for head in fields if head.startswith(b":")]
     links = {(e.old_blob, e.new_blob) for e in entries if e.is_submodule}
     hunks = {}
-    # with -U0 every line of content begins with a sign: the mark cannot stand in a section
-    for section in patch.split(b"\ndiff --git "):
-        head, at, body = section.partition(b"\n@@ ")
-        if at and (index := _INDEX.search(head)) and (index[1], index[2]) not in links:
-            hunks[index[1], index[2]] = parse_hunks((b"@@ " + body).decode("utf-8", "replace"))
+    for file in read_patch(BytesIO(patch)):
+        index = file.old_object.encode(), file.new_object.encode()
+        if index not in links and (found := [_hunk(hunk) for hunk in file.hunks]):
+            hunks[index] = found
     return entries, hunks
+
+
+def _hunks(patch: bytes) -> Iterator[Hunk]:
+    for file in read_patch(BytesIO(patch)):
+        yield from map(_hunk, file.hunks)
+
+
+def _hunk(hunk: PatchHunk) -> Hunk:
+    sides: dict[bytes, list[str]] = {b"-": [], b"+": []}
+    for line in hunk.lines:
+        sides[line[:1]].append(line[1:].decode("utf-8", "replace"))
+    return Hunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))

@@ -6,14 +6,15 @@ identifiers, so it is read as far as time and size allow.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
+from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.features.paths import path_text
 from testopt.features.words import identifiers
 from testopt.schema import FileChange
+from testopt.sources.diff import read_patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +25,6 @@ _SECTION: Final = 64 * 1024  # bytes of patch looked at per file
 _BLOCK: Final = 256 * 1024
 _MARK: Final = b"\ndiff --git "
 _GITLINK: Final = b"160000"
-# what is neither changed text nor a function name
-_HUNK: Final = re.compile(rb"^(?:@@[^@\n]*@@|\\ No newline.*)", re.MULTILINE)
 
 
 class RawEntry(NamedTuple):
@@ -161,10 +160,12 @@ def section_words(section: bytes) -> list[str]:
 
     Those of lines added and deleted, and of the function names behind ``@@``.
     """
-    at = section.find(b"\n@@")
-    if at < 0:
-        return []
-    return identifiers(_HUNK.sub(b"", section[at + 1 :]).decode("utf-8", "replace"))
+    text: list[bytes] = []
+    for file in read_patch(BytesIO(section)):
+        for hunk in file.hunks:
+            text.append(hunk.heading)
+            text += hunk.lines  # a sign is no part of a word
+    return identifiers(b"\n".join(text).decode("utf-8", "replace"))
 
 
 def join_tokens(words: Iterable[str], limit: int = FILE_TOKENS) -> str:

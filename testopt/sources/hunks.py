@@ -1,15 +1,16 @@
-"""Which lines a diff touches, and what they say: the reader of ``git diff -U0 --full-index``."""
+"""Which lines a change touches, and what they say: from ``git diff -U0 --full-index``."""
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from testopt.features.paths import path_bytes, path_text
+from testopt.sources.diff import read_patch
 from testopt.sources.git import empty_tree, run_git
-from testopt.sources.patch import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +23,6 @@ OPTIONS: Final = (
 )  # fmt: skip
 DIFF_S: Final = 20.0
 MAX_LINES: Final = 20_000  # changed lines kept per file
-_HUNK: Final = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-_INDEX: Final = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
 
 
 @dataclass(slots=True)
@@ -61,48 +60,19 @@ def patches(diff: bytes) -> Iterator[Patch]:
     Patch
         Ranges of lines count from 1; an empty one starts at the line before which nothing is.
     """
-    for section in re.split(rb"^diff --git ", diff, flags=re.MULTILINE)[1:]:
-        patch = _patch(section.split(b"\n"))
+    for file in read_patch(BytesIO(diff)):
+        patch = Patch(_side(file.old), _side(file.new), file.old_object, file.new_object)
+        for hunk in file.hunks:
+            patch.old_lines.append(hunk.old_lines)
+            patch.new_lines.append(hunk.new_lines)
+            room = MAX_LINES - len(patch.text)
+            patch.text.extend(line[1:] for line in islice(hunk.lines, room))
         if patch.old_lines:
             yield patch
 
 
-def _patch(lines: list[bytes]) -> Patch:
-    patch = Patch()
-    left = 0  # lines of the present hunk still to come
-    for line in lines[1:]:
-        if left > 0 and line[:1] in (b"+", b"-"):
-            left -= 1
-            if len(patch.text) < MAX_LINES:
-                patch.text.append(line[1:])
-        elif line.startswith(b"@@"):
-            left = _hunk(patch, line)
-        elif line.startswith(b"--- "):
-            patch.old = _side(line)
-        elif line.startswith(b"+++ "):
-            patch.new = _side(line)
-        elif found := _INDEX.match(line):
-            patch.old_object, patch.new_object = found[1].decode(), found[2].decode()
-    return patch
-
-
-def _hunk(patch: Patch, line: bytes) -> int:
-    """Note the ranges of a hunk and return how many changed lines it has."""
-    found = _HUNK.match(line)
-    if found is None:
-        return 0
-    old, new = int(found[1]), int(found[3])
-    deleted = 1 if found[2] is None else int(found[2])
-    added = 1 if found[4] is None else int(found[4])
-    patch.old_lines.append(range(max(old, 1), max(old, 1) + deleted))
-    patch.new_lines.append(range(max(new, 1), max(new, 1) + added))
-    return deleted + added
-
-
-def _side(line: bytes) -> str | None:
-    """Return the path of a ``---`` or ``+++`` line; None for a side that does not exist."""
-    path = line[4:].rstrip(b"\t")
-    return None if path == b"/dev/null" else path_text(unquote(path)[2:])
+def _side(path: bytes | None) -> str | None:
+    return None if path is None else path_text(path)
 
 
 def read_patches(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:

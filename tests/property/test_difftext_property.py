@@ -21,7 +21,12 @@ def patch_of(sections):
     for number, lines in enumerate(sections):
         out += b"diff --git a/f%d b/f%d\nindex 1..2\n--- a/f%d\n+++ b/f%d\n" % ((number,) * 4)
         if lines:
-            out += b"@@ -1 +1 @@ func_%d\n" % number + b"".join(line + b"\n" for line in lines)
+            counts = (
+                sum(line[:1] == b"-" for line in lines),
+                sum(line[:1] == b"+" for line in lines),
+            )
+            out += b"@@ -1,%d +1,%d @@ func_%d\n" % (*counts, number)
+            out += b"".join(line + b"\n" for line in lines)
     return out
 
 

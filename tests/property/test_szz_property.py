@@ -12,7 +12,6 @@ from testopt.labels.hunks import (
     added_lines,
     meaningful,
     merge_ranges,
-    parse_hunks,
     suspects,
 )
 from testopt.labels.ranking import rank
@@ -81,21 +80,3 @@ def test_merged_ranges_hold_the_same_numbers_apart_and_in_order(pairs):
     merged = merge_ranges(ranges)
     assert {n for r in merged for n in r} == {n for r in ranges for n in r}
     assert all(a.stop < b.start for a, b in pairwise(merged))
-
-
-LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=12)
-
-
-@given(
-    st.lists(
-        st.tuples(st.lists(LINE, max_size=3), st.lists(LINE, max_size=3)).filter(any), max_size=4
-    )
-)
-def test_hunks_are_read_back_whatever_their_lines_look_like(pairs):
-    hunks, patch, at = [], [], 1
-    for old, new in pairs:
-        hunks.append(Hunk(at, tuple(old), at, tuple(new)))
-        patch.append(f"@@ -{at},{len(old)} +{at},{len(new)} @@ somewhere")
-        patch += [f"-{line}" for line in old] + [f"+{line}" for line in new]
-        at += 10
-    assert parse_hunks("\n".join(patch)) == hunks

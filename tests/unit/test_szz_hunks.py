@@ -6,41 +6,18 @@ from testopt.labels.hunks import (
     added_lines,
     meaningful,
     merge_ranges,
-    parse_hunks,
     surroundings,
     suspects,
 )
 
-PATCH = """\
-@@ -2 +2,2 @@ def f():
--    return a
-+    if a:
-+        return b
-@@ -7,0 +9 @@
-+--- looks like a header
-@@ -10,2 +11,0 @@
----x
--y\r
-\\ No newline at end of file
-"""
-
-
-def test_parse_hunks_by_their_counts():
-    hunks = parse_hunks(PATCH)
-    assert hunks == [
-        Hunk(2, ("    return a",), 2, ("    if a:", "        return b")),
-        Hunk(7, (), 9, ("--- looks like a header",)),
-        Hunk(10, ("--x", "y"), 11, ()),
-    ]
-    assert [h.span for h in hunks] == [range(2, 3), range(8, 8), range(10, 12)]
-
-
-def test_a_cut_patch_ends_without_failing():
-    assert parse_hunks("@@ -1,3 +1 @@\n-a\n")[0].old == ("a",)
-
 
 def file(before, after, *hunks, language="c"):
     return FileDiff("a", language, hunks, tuple(before), tuple(after))
+
+
+def test_an_insertion_has_no_old_lines():
+    assert Hunk(7, (), 9, ("come",)).span == range(8, 8)
+    assert Hunk(7, ("gone",), 9, ()).span == range(7, 8)
 
 
 def test_layout_and_comments_do_not_count():
