@@ -28,7 +28,9 @@ from testopt.estimators.selection import (
 from testopt.estimators.threshold import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.mustrun import beside_data, why_everything
-from testopt.features.pipeline import NAMES, FeatureState, Matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import RunFeatures
+from testopt.features.training_set import TrainingSet
 from testopt.snapshot import PATIENCE, Sources, history
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ def backtest(
     p = rolling_probabilities(
         past.matrix, len(past.runs), every=every, seed=seed, progress=progress
     )
-    speakers, _ = rolling_speakers(past.matrix, p, NAMES, len(past.runs))
+    speakers, _ = rolling_speakers(past.matrix, p, len(past.runs))
     first = int(len(past.runs) * warm_up)
     report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
     table = _table(past, scores, ranks)
@@ -199,14 +201,14 @@ def _selectable(
     """Return what a selection may know of each run before it, and what came out."""
     runs = []
     for i, frame in enumerate(past.runs):
-        x, expert = past.features[i], speakers[i]
+        features, expert = past.features[i], speakers[i]
         trusted = not frame.is_disturbed
         took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
         runs.append(
             Judged(
-                selection_score(x, NAMES, scores[i], past.seconds[i], expert=expert),
-                must_run(x, NAMES) | _by_rule(frame),
-                regressing(x, NAMES, frame.failed) & trusted,
+                selection_score(features, scores[i], past.seconds[i], expert=expert),
+                must_run(features) | _by_rule(frame),
+                regressing(features, frame.failed) & trusted,
                 past.seconds[i].astype(np.float64),
                 np.where(frame.skipped, 0.0, took),
                 frame.is_variant,
@@ -247,10 +249,10 @@ class _Past:
     """All runs as arrays: `rows[i]` are those of run i in the matrix; skipped cases have none."""
 
     runs: list[RunFrame]
-    matrix: Matrix
+    matrix: TrainingSet
     rows: list[slice]
     seconds: list[NDArray[np.float32]]
-    features: list[NDArray[np.float32]]
+    features: list[RunFeatures]
     cases: int
 
 
@@ -266,9 +268,9 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
     state.finish()
     sizes = [int((~r.skipped).sum()) for r in runs]
     ends = np.cumsum([0, *sizes]).tolist()
-    empty = np.zeros((0, len(NAMES)), np.float32)
-    matrix = Matrix(
-        np.concatenate([empty, *(x[~r.skipped] for r, x in zip(runs, features, strict=True))]),
+    ran = [f.at(~r.skipped) for r, f in zip(runs, features, strict=True)]
+    matrix = TrainingSet(
+        RunFeatures.concatenate(ran),
         np.concatenate([np.zeros(0, bool), *(r.failed[~r.skipped] for r in runs)]),
         np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
         np.repeat([0.0 if r.is_disturbed else 1.0 for r in runs], sizes).astype(np.float32),
@@ -289,7 +291,7 @@ def _judge(
         score, known = _score(past, p, i)
         modelled += known
         expert = speakers[i]
-        value = worth(expert, evidence_of(past.features[i], NAMES, score))
+        value = worth(expert, evidence_of(past.features[i], score))
         order = run_order(value, past.seconds[i], frame.query.cases, exponent=expert.cost)
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(1, len(order) + 1)
@@ -300,8 +302,7 @@ def _judge(
         judged = i >= first and not (frame.is_disturbed or frame.is_cut)
         if not judged or not failed.any() or failed.all():
             continue
-        last = past.features[i][ran, NAMES.index("failing_last")]
-        fresh += bool((failed & (last != 1.0)).any())
+        fresh += bool((failed & ~past.features[i].failing_last[ran]).any())
         took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
         for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
             found[name].append((failed[o], took[o]))
@@ -321,7 +322,7 @@ def _judge(
 def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:
     """Return a probability for every case of run i, and whether a model gave it."""
     frame = past.runs[i]
-    fallback = untrained_score(past.features[i], NAMES)
+    fallback = untrained_score(past.features[i])
     own = p[past.rows[i]]
     if not len(own) or np.isnan(own).any():
         return fallback, False
@@ -339,7 +340,7 @@ def _orders(
     seed: int,
 ) -> Mapping[str, NDArray[Any]]:
     ran = ~past.runs[i].skipped
-    orders = baseline_orders(past.features[i][ran], NAMES, past.seconds[i][ran], seed=seed + i)
+    orders = baseline_orders(past.features[i].at(ran), past.seconds[i][ran], seed=seed + i)
     ids = np.array(past.runs[i].query.cases, object)[ran]
     orders["by case id"] = np.argsort(ids, kind="stable")
     return {**orders, "testopt": np.argsort(rank), "optimal": np.lexsort((took, ~failed))}

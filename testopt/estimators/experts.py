@@ -15,7 +15,6 @@ import numpy as np
 from testopt.estimators.baselines import (
     expected_seconds,
     pooled_rate,
-    reads_sources,
     recency,
     untrained_score,
 )
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.run_features import RunFeatures
+    from testopt.features.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,26 +200,23 @@ class Standing:
 
 
 def evidence_of(
-    x: NDArray[np.float32], names: Sequence[str], p: NDArray[np.float64] | None
+    features: RunFeatures, p: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float64]]:
     """Return what the experts read of a run's cases, positive, each of shape (n,).
 
     Parameters
     ----------
-    x : ndarray of float32, shape (n, n_features)
+    features : RunFeatures
         Features of the cases.
-    names : sequence of str
-        Names of the columns.
     p : ndarray, shape (n,), optional
         P(case fails); without a model the untrained score stands in.
     """
-    columns = {name: x[:, j] for j, name in enumerate(names)}
-    untrained = untrained_score(x, names) + FLOOR
+    untrained = untrained_score(features) + FLOOR
     return {
         "model": untrained if p is None else p + FLOOR,
         "untrained": untrained,
-        "rate": pooled_rate(columns) + FLOOR,
-        "recent": recency(columns),
+        "rate": pooled_rate(features) + FLOOR,
+        "recent": recency(features),
     }
 
 
@@ -230,18 +227,16 @@ def worth(expert: Expert, evidence: Mapping[str, NDArray[np.float64]]) -> NDArra
 
 
 def rolling_speakers(
-    matrix: Matrix, p: NDArray[np.float64], names: Sequence[str], runs: int
+    rows: TrainingSet, p: NDArray[np.float64], runs: int
 ) -> tuple[list[Expert], Standing]:
     """Return who orders each run, chosen from earlier runs only, and how all stand at the end.
 
     Parameters
     ----------
-    matrix : Matrix
+    rows : TrainingSet
         Rows of all runs, oldest first.
     p : ndarray, shape (n,)
         P(case fails), predicted before each run; NaN where there was no model yet.
-    names : sequence of str
-        Names of the columns.
     runs : int
         Number of runs.
 
@@ -251,11 +246,12 @@ def rolling_speakers(
         The blend of each run.
     """
     standing, speakers = Standing(), []
-    ends = np.searchsorted(matrix.run, np.arange(runs + 1))
+    ends = np.searchsorted(rows.run, np.arange(runs + 1))
     for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        x, failed, own = matrix.x[first:last], matrix.y[first:last], p[first:last]
-        speakers.append(standing.speaker(sources=reads_sources(x, names)))
-        if failed.any() and matrix.weight[first] > 0 and not matrix.cut[first]:
+        part = slice(first, last)
+        features, failed, own = rows.features.at(part), rows.y[part], p[part]
+        speakers.append(standing.speaker(sources=features.sources_read))
+        if failed.any() and rows.weight[first] > 0 and not rows.stopped_early[first]:
             known = None if np.isnan(own).any() else own
-            standing.learn(evidence_of(x, names, known), failed, expected_seconds(x, names))
+            standing.learn(evidence_of(features, known), failed, expected_seconds(features))
     return speakers, standing

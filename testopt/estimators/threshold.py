@@ -32,11 +32,12 @@ from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
 from testopt.schema import Promise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from testopt.estimators.experts import Expert
+    from testopt.features.run_features import RunFeatures
 
 WINDOW: Final = 100  # regressions, the latest, that a threshold rests on
 KEPT: Final = 400  # regressions of which evidence is kept
@@ -108,8 +109,7 @@ class Evidence:
 
 
 def selection_score(
-    x: NDArray[np.float32],
-    names: Sequence[str],
+    features: RunFeatures,
     p: NDArray[np.float64] | None,
     seconds: NDArray[Any],
     *,
@@ -124,10 +124,8 @@ def selection_score(
 
     Parameters
     ----------
-    x : ndarray of float32, shape (n, n_features)
+    features : RunFeatures
         Features of a run's cases.
-    names : sequence of str
-        Names of the columns.
     p : ndarray, shape (n,), optional
         P(case fails); None without a model.
     seconds : ndarray, shape (n,)
@@ -143,37 +141,26 @@ def selection_score(
         In 0..1: the share of the cases that does not stand before this one in the expert's
         order. Cases of equal value and cost have the score of the first of them.
     """
-    if not len(x):
+    if not len(features):
         return np.zeros(0)
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    value = value_per_cost(worth(expert, evidence_of(x, names, p)), seconds, expert.cost)
+    value = value_per_cost(worth(expert, evidence_of(features, p)), seconds, expert.cost)
     order = np.lexsort((cost, -value))
-    count = np.ones(len(x)) if weight is None else np.asarray(weight, np.float64)[order]
+    count = np.ones(len(features)) if weight is None else np.asarray(weight, np.float64)[order]
     before = np.cumsum(count) - count
-    tied = np.zeros(len(x), bool)
+    tied = np.zeros(len(features), bool)
     tied[1:] = (np.diff(value[order]) == 0) & (np.diff(cost[order]) == 0)
     # a tied place takes what stands before the first of its equals
     before = np.maximum.accumulate(np.where(tied, 0.0, before))
-    scores = np.empty(len(x))
+    scores = np.empty(len(features))
     scores[order] = 1.0 - before / float(count.sum())
     return scores
 
 
-def must_run(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which cases run whatever their score, shape (n,): new, changed, or failing before.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n, n_features)
-        Features of a run's cases.
-    names : sequence of str
-        Names of the columns.
-    """
-    column = {name: x[:, j] for j, name in enumerate(names)}
-    before = column["failing_in_parent"]
-    failing = np.where(np.isnan(before), column["failing_last"], before)
-    new = np.nan_to_num(column["executions"]) == 0
-    return np.asarray(new | (failing == 1.0) | (column["in_change"] > 0), bool)
+def must_run(features: RunFeatures) -> NDArray[np.bool_]:
+    """Return which cases run whatever their score, shape (n,): new, changed, or failing before."""
+    last = np.where(features.has_parent, features.failing_in_parent, features.failing_last)
+    return np.asarray(features.is_new | last | (features.in_change > 0), bool)
 
 
 def within(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +71,32 @@ class Validation:
         return numbers
 
 
-def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Validation | None:
+def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
     """Compare the order of the experts that speak for `p` with the baselines.
 
     Parameters
     ----------
     p : ndarray, shape (n,)
         P(case fails) of each row.
-    matrix : Matrix
+    rows : TrainingSet
         Rows that the model has not seen.
-    names : sequence of str
-        Names of the columns.
 
     Returns
     -------
     Validation or None
         None when no run has both a failing and a passing case.
     """
-    seconds = expected_seconds(matrix.x, names)
+    seconds = expected_seconds(rows.features)
     scores: dict[str, list[Quality]] = {}
-    speakers, standing = rolling_speakers(matrix, p, names, int(matrix.run.max(initial=-1)) + 1)
-    for run in np.unique(matrix.run[matrix.y & ~matrix.cut]).tolist():
-        part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
-        failed = matrix.y[part]
+    speakers, standing = rolling_speakers(rows, p, int(rows.run.max(initial=-1)) + 1)
+    for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
+        part = slice(*np.searchsorted(rows.run, [run, run + 1]))
+        features, failed = rows.features.at(part), rows.y[part]
         if failed.all():
             continue
-        orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
+        orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        evidence = evidence_of(matrix.x[part], names, p[part])
+        evidence = evidence_of(features, p[part])
         ways = {"before training": UNTRAINED[0], "testopt": speakers[run]}
         for name, expert in ways.items():
             value = worth(expert, evidence)
@@ -107,8 +105,8 @@ def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Va
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
         return None
-    level = level_rows(matrix.y, ~matrix.made)
-    error = expected_calibration_error(matrix.y[level], p[level], weight=matrix.weight[level])
+    level = level_rows(rows.y, ~rows.is_seeded)
+    error = expected_calibration_error(rows.y[level], p[level], weight=rows.weight[level])
     return Validation(
         len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}, standing
     )

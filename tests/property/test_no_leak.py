@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from testopt.estimators.experts import evidence_of, rolling_speakers, worth
 from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
-from testopt.features.pipeline import NAMES, FeatureState, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.training_set import read_training_set
 from testopt.schema import arrow_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,9 +47,9 @@ def predict(rows, results, changes):
         pa.Table.from_pylist(part, schema=arrow_schema(name))
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
-    whole = matrix(frames(*made), FeatureState())
+    whole = read_training_set(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    speakers, _ = rolling_speakers(whole, p, NAMES, len(rows))
+    speakers, _ = rolling_speakers(whole, p, len(rows))
     return [ordered(whole, p, speakers[i], i) for i in range(len(rows))]
 
 
@@ -56,8 +57,9 @@ def ordered(whole, p, speaker, i):
     """Features, probabilities, and what the cases are worth to the expert that speaks."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
-    value = worth(speaker, evidence_of(whole.x[part], NAMES, own))
-    return whole.x[part], p[part], value, np.array([*speaker.shares, speaker.cost])
+    features = whole.features.at(part)
+    value = worth(speaker, evidence_of(features, own))
+    return features.matrix, p[part], value, np.array([*speaker.shares, speaker.cost])
 
 
 def scrambled(rows, results, after, seed):
@@ -100,8 +102,8 @@ def features_of(rows, results, changes):
         pa.Table.from_pylist(part, schema=arrow_schema(name))
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
-    whole = matrix(frames(*made), FeatureState())
-    return [whole.x[whole.run == i] for i in range(len(rows))]
+    whole = read_training_set(frames(*made), FeatureState())
+    return [whole.features.matrix[whole.run == i] for i in range(len(rows))]
 
 
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])
