@@ -25,7 +25,7 @@ from testopt.estimators.selection import (
     regressing,
     rolling_promises,
 )
-from testopt.estimators.threshold import must_run, selection_score
+from testopt.estimators.selection_score import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.mustrun import beside_data, why_everything
 from testopt.features.pipeline import FeatureState

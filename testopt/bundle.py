@@ -19,10 +19,10 @@ import numpy as np
 
 from testopt.errors import BundleError
 from testopt.estimators.calibration import sigmoid
+from testopt.estimators.evidence import Evidence
 from testopt.estimators.experts import FIRST_FAILING, Standing, too_young
 from testopt.estimators.forest import Forest
 from testopt.estimators.linear import Linear
-from testopt.estimators.threshold import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,11 +14,11 @@ import numpy as np
 from testopt.bundle import EVIDENCE, dump_arrays, pack
 from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
+from testopt.estimators.evidence import KEPT, Evidence, Regression
 from testopt.estimators.experts import Standing, rolling_speakers
 from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import FIT_ROWS
 from testopt.estimators.selection import rolling_evidence
-from testopt.estimators.threshold import KEPT, Evidence, Regression
 from testopt.estimators.validation import Validation, validate
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES, feature_hash

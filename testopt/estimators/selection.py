@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.estimators.baselines import expected_seconds
+from testopt.estimators.evidence import KEPT, Regression
 from testopt.estimators.experts import rolling_speakers
+from testopt.estimators.metrics import wilson
 from testopt.estimators.ordering import COST_FLOOR_S
 from testopt.estimators.rolling import rolling_probabilities
-from testopt.estimators.threshold import (
-    KEPT,
-    RecallTracker,
-    Regression,
-    must_run,
-    selection_score,
-    wilson,
-    within,
-)
+from testopt.estimators.selection_score import must_run, selection_score, within
+from testopt.estimators.threshold import RecallTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

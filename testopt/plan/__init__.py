@@ -9,7 +9,7 @@ from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import untrained_score
 from testopt.estimators.experts import Standing, evidence_of, worth
 from testopt.estimators.ordering import run_order, steps, value_per_cost
-from testopt.estimators.threshold import selection_score
+from testopt.estimators.selection_score import selection_score
 from testopt.features.frames import Query
 from testopt.features.pipeline import FeatureState
 from testopt.features.reasons import reasons

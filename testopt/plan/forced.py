@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testopt.estimators.threshold import must_run
+from testopt.estimators.selection_score import must_run
 from testopt.features.mustrun import always_run, beside_data, why_everything
 from testopt.sources.locate import Locator
 

@@ -7,23 +7,19 @@ import numpy as np
 import pytest
 from builders import run_features
 
+from testopt.estimators.evidence import KEPT_CASES, Evidence, Regression
 from testopt.estimators.experts import EXPERTS
 from testopt.estimators.selection import Judged, regressing, selection_quality
+from testopt.estimators.selection_score import must_run, selection_score, within
 from testopt.estimators.threshold import (
     ALWAYS,
     CREDIT,
-    KEPT_CASES,
     REAL_ENOUGH,
     STEP,
     WINDOW,
-    Evidence,
     RecallTracker,
-    Regression,
-    must_run,
     recall_threshold,
-    selection_score,
-    within,
-)
+)  # fmt: skip
 
 MOST = 1.0 - ALWAYS
 
