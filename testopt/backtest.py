@@ -11,7 +11,7 @@ import numpy as np
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.course import Course, course
-from testopt.estimators.experts import Expert, evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import Ordering, priority, rolling_blends, signals_of
 from testopt.estimators.metrics import first_failure
 from testopt.estimators.ordering import COST_FLOOR_S, run_order
 from testopt.estimators.rolling import rolling_probabilities
@@ -173,14 +173,14 @@ def backtest(
     p = rolling_probabilities(
         past.matrix, len(past.runs), every=every, seed=seed, progress=progress
     )
-    speakers, _ = rolling_speakers(past.matrix, p, len(past.runs))
+    blends, _ = rolling_blends(past.matrix, p, len(past.runs))
     first = int(len(past.runs) * warm_up)
-    report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
+    report, ranks, scores = _judge(past, p, blends, first=first, seed=seed)
     table = _table(past, scores, ranks)
     done = Backtest(report, table)
     if asked is None:
         return done
-    return _tried(done, _selectable(past, scores, speakers), asked, first=first)
+    return _tried(done, _selectable(past, scores, blends), asked, first=first)
 
 
 def _tried(done: Backtest, runs: list[Judged], asked: Asked, *, first: int) -> Backtest:
@@ -196,17 +196,17 @@ def _tried(done: Backtest, runs: list[Judged], asked: Asked, *, first: int) -> B
 
 
 def _selectable(
-    past: _Past, scores: list[NDArray[np.float64]], speakers: list[Expert]
+    past: _Past, scores: list[NDArray[np.float64]], blends: list[Ordering]
 ) -> list[Judged]:
     """Return what a selection may know of each run before it, and what came out."""
     runs = []
     for i, frame in enumerate(past.runs):
-        features, expert = past.features[i], speakers[i]
+        features, ordering = past.features[i], blends[i]
         trusted = not frame.is_disturbed
         took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
         runs.append(
             Judged(
-                selection_score(features, scores[i], past.seconds[i], expert=expert),
+                selection_score(features, scores[i], past.seconds[i], ordering=ordering),
                 must_run(features) | _by_rule(frame),
                 regressing(features, frame.failed) & trusted,
                 past.seconds[i].astype(np.float64),
@@ -282,7 +282,7 @@ def _replay(frames: Iterable[RunFrame]) -> _Past:
 
 
 def _judge(
-    past: _Past, p: NDArray[np.float64], speakers: list[Expert], *, first: int, seed: int
+    past: _Past, p: NDArray[np.float64], blends: list[Ordering], *, first: int, seed: int
 ) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
     ranks, scores = [], []
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
@@ -290,9 +290,9 @@ def _judge(
     for i, frame in enumerate(past.runs):
         score, known = _score(past, p, i)
         modelled += known
-        expert = speakers[i]
-        value = worth(expert, evidence_of(past.features[i], score))
-        order = run_order(value, past.seconds[i], frame.query.cases, exponent=expert.cost)
+        ordering = blends[i]
+        value = priority(ordering, signals_of(past.features[i], score))
+        order = run_order(value, past.seconds[i], frame.query.cases, exponent=ordering.cost)
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(1, len(order) + 1)
         ranks.append(rank)

@@ -15,7 +15,7 @@ from testopt.bundle import EVIDENCE, dump_arrays, pack
 from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
 from testopt.estimators.evidence import KEPT, Evidence, Regression
-from testopt.estimators.experts import Standing, rolling_speakers
+from testopt.estimators.experts import OrderingWeights, rolling_blends
 from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import FIT_ROWS
 from testopt.estimators.selection import rolling_evidence
@@ -112,7 +112,7 @@ def train(
     failing = len(np.unique(rows.run[rows.y]))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
-        "experts": _standing(rows, seen, validation).as_dict(),
+        "experts": _weights(rows, seen, validation).as_dict(),
         "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
     }
     name = register(store, pack(manifest, files))
@@ -196,14 +196,14 @@ def _validated(rows: TrainingSet, seen: _Seen, seed: int) -> Validation | None:
     return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
 
 
-def _standing(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> Standing:
-    """Return how the experts did on runs that the model had not seen.
+def _weights(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> OrderingWeights:
+    """Return the weights of the orderings by runs that the model had not seen.
 
     Where there are none the orders that need no model have the word, judged on all runs.
     """
     if validation is not None:
-        return validation.standing
-    return rolling_speakers(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
+        return validation.weights
+    return rolling_blends(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
 
 
 def _evidence(

@@ -9,7 +9,7 @@ import numpy as np
 
 from testopt.estimators.baselines import expected_seconds
 from testopt.estimators.evidence import KEPT, Regression
-from testopt.estimators.experts import rolling_speakers
+from testopt.estimators.experts import rolling_blends
 from testopt.estimators.metrics import wilson
 from testopt.estimators.ordering import COST_FLOOR_S
 from testopt.estimators.rolling import rolling_probabilities
@@ -199,14 +199,14 @@ def rolling_evidence(
         return {}
     runs = len(seeded)
     p = rolling_probabilities(rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
-    speakers, _ = rolling_speakers(rows, p, runs)
+    blends, _ = rolling_blends(rows, p, runs)
     found = {}
     for run in positions:
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, own = rows.features.at(part), p[part]
         scores = selection_score(
             features, None if np.isnan(own).any() else own, expected_seconds(features),
-            expert=speakers[run], weight=rows.weight[part],
+            ordering=blends[run], weight=rows.weight[part],
         )  # fmt: skip
         reached = np.where(must_run(features), np.inf, scores)[bad[part]]
         found[run] = Regression.of(reached, seeded=bool(seeded[run]))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.estimators.experts import evidence_of, worth
+from testopt.estimators.experts import priority, signals_of
 from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from testopt.estimators.experts import Expert
+    from testopt.estimators.experts import Ordering
     from testopt.features.run_features import RunFeatures
 
 _EPSILON: Final = 1e-9
@@ -23,7 +23,7 @@ def selection_score(
     p: NDArray[np.float64] | None,
     seconds: NDArray[Any],
     *,
-    expert: Expert,
+    ordering: Ordering,
     weight: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
     """Return how much speaks for running each case, on one scale for all runs, shape (n,).
@@ -40,7 +40,7 @@ def selection_score(
         P(case fails); None without a model.
     seconds : ndarray, shape (n,)
         Expected durations.
-    expert : Expert
+    ordering : Ordering
         Who orders this run.
     weight : ndarray, shape (n,), optional
         How many cases each row stands for; default 1.
@@ -48,13 +48,13 @@ def selection_score(
     Returns
     -------
     ndarray of float64, shape (n,)
-        In 0..1: the share of the cases that does not stand before this one in the expert's
+        In 0..1: the share of the cases that does not stand before this one in the ordering's
         order. Cases of equal value and cost have the score of the first of them.
     """
     if not len(features):
         return np.zeros(0)
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    value = value_per_cost(worth(expert, evidence_of(features, p)), seconds, expert.cost)
+    value = value_per_cost(priority(ordering, signals_of(features, p)), seconds, ordering.cost)
     order = np.lexsort((cost, -value))
     count = np.ones(len(features)) if weight is None else np.asarray(weight, np.float64)[order]
     before = np.cumsum(count) - count

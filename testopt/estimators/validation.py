@@ -10,10 +10,10 @@ import numpy as np
 from testopt.estimators.baselines import baseline_orders, expected_seconds
 from testopt.estimators.experts import (
     UNTRAINED,
-    Standing,
-    evidence_of,
-    rolling_speakers,
-    worth,
+    OrderingWeights,
+    priority,
+    rolling_blends,
+    signals_of,
 )
 from testopt.estimators.metrics import (
     apfd,
@@ -50,14 +50,14 @@ class Quality:
 class Validation:
     """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
 
-    Durations are the expected ones, so that the figures depend on order alone. ``standing`` is
-    how the experts stand after these runs.
+    Durations are the expected ones, so that the figures depend on order alone. ``weights`` are
+    those of the orderings after these runs.
     """
 
     failing_runs: int
     calibration_error: float
     methods: dict[str, Quality]
-    standing: Standing
+    weights: OrderingWeights
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values, rounded to 6 digits."""
@@ -72,7 +72,7 @@ class Validation:
 
 
 def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
-    """Compare the order of the experts that speak for `p` with the baselines.
+    """Compare the order that the weighted orderings make of `p` with the baselines.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
     """
     seconds = expected_seconds(rows.features)
     scores: dict[str, list[Quality]] = {}
-    speakers, standing = rolling_speakers(rows, p, int(rows.run.max(initial=-1)) + 1)
+    blends, weights = rolling_blends(rows, p, int(rows.run.max(initial=-1)) + 1)
     for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, failed = rows.features.at(part), rows.y[part]
@@ -96,11 +96,11 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
             continue
         orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        evidence = evidence_of(features, p[part])
-        ways = {"before training": UNTRAINED[0], "testopt": speakers[run]}
-        for name, expert in ways.items():
-            value = worth(expert, evidence)
-            orders[name] = run_order(value, seconds[part], ids, exponent=expert.cost)
+        evidence = signals_of(features, p[part])
+        ways = {"before training": UNTRAINED[0], "testopt": blends[run]}
+        for name, ordering in ways.items():
+            value = priority(ordering, evidence)
+            orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
@@ -108,7 +108,10 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
     level = level_rows(rows.y, ~rows.is_seeded)
     error = expected_calibration_error(rows.y[level], p[level], weight=rows.weight[level])
     return Validation(
-        len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}, standing
+        len(scores["testopt"]),
+        error,
+        {k: mean_quality(v) for k, v in scores.items()},
+        weights,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import untrained_score
-from testopt.estimators.experts import Standing, evidence_of, worth
+from testopt.estimators.experts import OrderingWeights, priority, signals_of
 from testopt.estimators.ordering import run_order, steps, value_per_cost
 from testopt.estimators.selection_score import selection_score
 from testopt.features.frames import Query
@@ -175,22 +175,22 @@ def _view(known: _Known, query: Query) -> _View:
     seconds = state.history.seconds(query)
     model = known.model
     p = untrained_score(features) if model is None else model.probability(features.matrix)
-    standing = Standing() if known.bundle is None else known.bundle.standing
+    ordering_weights = OrderingWeights() if known.bundle is None else known.bundle.ordering_weights
     sources = features.sources_read
-    expert = standing.speaker(sources=sources)
-    value = worth(expert, evidence_of(features, p))
-    order = run_order(value, seconds, query.cases, exponent=expert.cost)
-    falling = value_per_cost(value, seconds, expert.cost)[order]
+    ordering = ordering_weights.blend(sources=sources)
+    value = priority(ordering, signals_of(features, p))
+    order = run_order(value, seconds, query.cases, exponent=ordering.cost)
+    falling = value_per_cost(value, seconds, ordering.cost)[order]
     return _View(
         query,
         features,
         p,
         seconds,
-        score=selection_score(features, p, seconds, expert=expert),
+        score=selection_score(features, p, seconds, ordering=ordering),
         order=order,
         steps=tuple(at + 1 for at in steps(falling)),
         reasons=reasons(features, told=state.cofailure.told(query)),
-        way="" if model is None else standing.note(sources=sources),
+        way="" if model is None else ordering_weights.note(sources=sources),
     )
 
 

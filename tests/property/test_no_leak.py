@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.experts import evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import priority, rolling_blends, signals_of
 from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
 from testopt.features.pipeline import FeatureState
@@ -49,17 +49,17 @@ def predict(rows, results, changes):
     )
     whole = read_training_set(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    speakers, _ = rolling_speakers(whole, p, len(rows))
-    return [ordered(whole, p, speakers[i], i) for i in range(len(rows))]
+    blends, _ = rolling_blends(whole, p, len(rows))
+    return [ordered(whole, p, blends[i], i) for i in range(len(rows))]
 
 
-def ordered(whole, p, speaker, i):
+def ordered(whole, p, blend, i):
     """Features, probabilities, and what the cases are worth to the expert that speaks."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
     features = whole.features.at(part)
-    value = worth(speaker, evidence_of(features, own))
-    return features.matrix, p[part], value, np.array([*speaker.shares, speaker.cost])
+    value = priority(blend, signals_of(features, own))
+    return features.matrix, p[part], value, np.array([*blend.shares, blend.cost])
 
 
 def scrambled(rows, results, after, seed):

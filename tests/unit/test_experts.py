@@ -14,13 +14,13 @@ from testopt.estimators.baselines import (
 )
 from testopt.estimators.experts import (
     DEFAULT,
-    EXPERTS,
     HEAD_START,
     HEAD_START_SOURCES,
-    Standing,
-    evidence_of,
-    rolling_speakers,
-    worth,
+    ORDERINGS,
+    OrderingWeights,
+    priority,
+    rolling_blends,
+    signals_of,
 )
 from testopt.estimators.ordering import run_order, value_per_cost
 from testopt.features.run_features import RunFeatures
@@ -45,49 +45,49 @@ def history(runs, cases=12):
 
 def test_the_default_speaks_first_and_the_best_order_soon():
     matrix = history(20)
-    speakers, standing = rolling_speakers(matrix, np.full(len(matrix.y), np.nan), 20)
-    assert EXPERTS[Standing().weights(sources=False).argmax()] == EXPERTS[DEFAULT]
-    assert speakers[0].weights["rate"] < 0.5 < speakers[-1].weights["rate"]
-    assert standing.runs == 20
-    lead = standing.gains.max() - standing.gains[DEFAULT]
+    blends, ordering_weights = rolling_blends(matrix, np.full(len(matrix.y), np.nan), 20)
+    assert ORDERINGS[OrderingWeights().current(sources=False).argmax()] == ORDERINGS[DEFAULT]
+    assert blends[0].weights["rate"] < 0.5 < blends[-1].weights["rate"]
+    assert ordering_weights.runs == 20
+    lead = ordering_weights.gains.max() - ordering_weights.gains[DEFAULT]
     assert lead > HEAD_START
 
 
 def test_sources_give_the_default_a_longer_say():
-    gains = np.zeros(len(EXPERTS))
+    gains = np.zeros(len(ORDERINGS))
     gains[5] = (HEAD_START + HEAD_START_SOURCES) / 2
-    assert Standing(gains, 9).weights(sources=False).argmax() == 5
-    assert Standing(gains, 9).weights(sources=True).argmax() == DEFAULT
+    assert OrderingWeights(gains, 9).current(sources=False).argmax() == 5
+    assert OrderingWeights(gains, 9).current(sources=True).argmax() == DEFAULT
 
 
 def test_a_model_that_knows_better_gets_the_word():
     matrix = history(30)
     matrix.y[:] = np.tile(np.arange(12) >= 10, 30)  # the contrary of what the rates say
     p = np.where(matrix.y, 0.9, 0.01)
-    speakers, _ = rolling_speakers(matrix, p, 30)
-    assert speakers[-1].weights["model"] > max(0.5, speakers[0].weights["model"])
+    blends, _ = rolling_blends(matrix, p, 30)
+    assert blends[-1].weights["model"] > max(0.5, blends[0].weights["model"])
 
 
 def test_runs_without_contrast_teach_nothing():
-    standing = Standing()
-    evidence = evidence_of(history(1).features, None)
+    ordering_weights = OrderingWeights()
+    evidence = signals_of(history(1).features, None)
     for failed in (np.zeros(12, bool), np.ones(12, bool)):
-        standing.learn(evidence, failed, np.ones(12))
-    assert standing.runs == 0
-    assert not standing.gains.any()
+        ordering_weights.learn(evidence, failed, np.ones(12))
+    assert ordering_weights.runs == 0
+    assert not ordering_weights.gains.any()
 
 
 def test_the_speaker_of_a_run_does_not_depend_on_its_outcome():
     matrix, other = history(15), history(15)
     other.y[other.run >= 9] = np.random.default_rng(0).random(int((other.run >= 9).sum())) < 0.5
     p = np.full(len(matrix.y), np.nan)
-    assert rolling_speakers(matrix, p, 15)[0][:10] == rolling_speakers(other, p, 15)[0][:10]
+    assert rolling_blends(matrix, p, 15)[0][:10] == rolling_blends(other, p, 15)[0][:10]
 
 
 def test_worth_is_a_geometric_mean():
-    expert = next(e for e in EXPERTS if e.parts == ("model", "rate"))
+    ordering = next(e for e in ORDERINGS if e.parts == ("model", "rate"))
     evidence = {"model": np.array([0.04, 0.5]), "rate": np.array([0.25, 0.5])}
-    assert worth(expert, evidence) == pytest.approx([0.1, 0.5])
+    assert priority(ordering, evidence) == pytest.approx([0.1, 0.5])
     assert value_per_cost(np.array([1.0]), np.array([3.999]), 0.5) == pytest.approx([0.5])
     assert run_order(
         np.array([0.5, 0.4]), np.array([9.0, 1.0]), ["a", "b"], exponent=0.0
@@ -98,27 +98,27 @@ def test_worth_is_a_geometric_mean():
 
 
 def test_names_of_experts_are_different():
-    assert len({e.name for e in EXPERTS}) == len(EXPERTS)
+    assert len({e.name for e in ORDERINGS}) == len(ORDERINGS)
 
 
 def test_a_standing_survives_the_manifest():
-    _, standing = rolling_speakers(history(9), np.full(108, np.nan), 9)
-    again = Standing.from_dict(standing.as_dict())
-    assert again.as_dict() == standing.as_dict()
-    assert again.weights(sources=False) == pytest.approx(standing.weights(sources=False))
+    _, ordering_weights = rolling_blends(history(9), np.full(108, np.nan), 9)
+    again = OrderingWeights.from_dict(ordering_weights.as_dict())
+    assert again.as_dict() == ordering_weights.as_dict()
+    assert again.current(sources=False) == pytest.approx(ordering_weights.current(sources=False))
     assert "9 failing runs" in again.note(sources=False)
-    assert Standing().note(sources=True) == f"mostly by {EXPERTS[DEFAULT].name}"
+    assert OrderingWeights().note(sources=True) == f"mostly by {ORDERINGS[DEFAULT].name}"
 
 
 def test_a_blend_is_the_weighted_mean_of_the_logarithms():
-    gains = np.linspace(-1, 1, len(EXPERTS))
-    standing = Standing(gains, 5)
+    gains = np.linspace(-1, 1, len(ORDERINGS))
+    ordering_weights = OrderingWeights(gains, 5)
     evidence = {part: np.array([0.2, 0.5]) ** (i + 1) for i, part in enumerate(PARTS)}
     seconds = np.array([0.3, 7.0])
-    blend = standing.speaker(sources=False)
-    made = np.log(value_per_cost(worth(blend, evidence), seconds, blend.cost))
-    each = [np.log(value_per_cost(worth(e, evidence), seconds, e.cost)) for e in EXPERTS]
-    assert made == pytest.approx(standing.weights(sources=False) @ np.array(each))
+    blend = ordering_weights.blend(sources=False)
+    made = np.log(value_per_cost(priority(blend, evidence), seconds, blend.cost))
+    each = [np.log(value_per_cost(priority(e, evidence), seconds, e.cost)) for e in ORDERINGS]
+    assert made == pytest.approx(ordering_weights.current(sources=False) @ np.array(each))
     assert sum(blend.shares) == pytest.approx(1.0)
 
 
@@ -159,10 +159,10 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
         seconds=np.where(slow, 60.0, 0.01), prior=np.linspace(0.0, 0.02, 200),
         **({"in_change": 0.0} if sources else {}),
     )  # fmt: skip
-    speaker = Standing().speaker(sources=sources)
-    value = worth(speaker, evidence_of(x, None))
+    blend = OrderingWeights().blend(sources=sources)
+    value = priority(blend, signals_of(x, None))
     order = run_order(
-        value, expected_seconds(x), [str(i) for i in range(len(x))], exponent=speaker.cost
+        value, expected_seconds(x), [str(i) for i in range(len(x))], exponent=blend.cost
     )
     assert order[0] == 7
 
@@ -170,7 +170,7 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
 def test_a_run_that_was_cut_short_credits_no_order():
     whole = history(9)
     cut = replace(whole, stopped_early=whole.run >= 4)
-    _, standing = rolling_speakers(cut, np.full(108, np.nan), 9)
-    assert standing.runs == 4
-    before = rolling_speakers(whole.before(4), np.full(48, np.nan), 4)[1]
-    assert standing.as_dict() == before.as_dict()
+    _, ordering_weights = rolling_blends(cut, np.full(108, np.nan), 9)
+    assert ordering_weights.runs == 4
+    before = rolling_blends(whole.before(4), np.full(48, np.nan), 4)[1]
+    assert ordering_weights.as_dict() == before.as_dict()
