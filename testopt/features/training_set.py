@@ -10,7 +10,7 @@ import numpy as np
 from testopt.features.run_features import RunFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,6 +72,33 @@ class TrainingSet:
     is_seeded: NDArray[np.bool_]
     stopped_early: NDArray[np.bool_]
 
+    @classmethod
+    def of_run(
+        cls, position: int, frame: RunFrame, features: RunFeatures, kept: NDArray[np.bool_]
+    ) -> TrainingSet:
+        """Return the rows of one run, for the cases that are kept; each has the weight 1."""
+        n = int(kept.sum())
+        return cls(
+            features.at(kept),
+            frame.failed[kept],
+            np.full(n, position, np.int32),
+            np.ones(n, np.float32),
+            np.full(n, frame.is_variant),
+            np.full(n, frame.stopped_early),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TrainingSet]) -> TrainingSet:
+        """Return the rows of all parts, one part after the other."""
+        return cls(
+            RunFeatures.concatenate([part.features for part in parts]),
+            np.concatenate([np.zeros(0, bool), *(part.y for part in parts)]),
+            np.concatenate([np.zeros(0, np.int32), *(part.run for part in parts)]),
+            np.concatenate([np.zeros(0, np.float32), *(part.weight for part in parts)]),
+            np.concatenate([np.zeros(0, bool), *(part.is_seeded for part in parts)]),
+            np.concatenate([np.zeros(0, bool), *(part.stopped_early for part in parts)]),
+        )
+
     def at(self, rows: slice | NDArray[Any]) -> TrainingSet:
         """Return some of the rows."""
         return TrainingSet(
@@ -123,21 +150,13 @@ def read_training_set(
         Skipped cases have no row, nor have the cases of runs that their environment failed.
     """
     random = np.random.default_rng(seed)
-    parts: list[RunFeatures] = []
-    failed: list[NDArray[np.bool_]] = [np.zeros(0, bool)]
-    flags: list[tuple[bool, bool]] = []
-    for frame in frames:
-        rows = ~frame.skipped & (not frame.is_disturbed)
+    parts = []
+    for position, frame in enumerate(frames):
+        kept = ~frame.skipped & (not frame.is_disturbed)
         if share < 1.0:
-            rows &= frame.failed | (random.random(len(rows)) < share)
-        parts.append(state.read(frame.query).at(rows))
-        failed.append(frame.failed[rows])
-        flags.append((frame.is_variant, frame.is_cut))
+            kept &= frame.failed | (random.random(len(kept)) < share)
+        parts.append(TrainingSet.of_run(position, frame, state.read(frame.query), kept))
         state.update(frame)
     state.finish()
-    y = np.concatenate(failed)
-    run = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
-    is_seeded, stopped_early = np.array(flags, bool).reshape(-1, 2)[run].T
-    weight = np.where(y, 1.0, 1.0 / share).astype(np.float32)
-    features = RunFeatures.concatenate(parts)
-    return TrainingSet(features, y, run, weight, is_seeded, stopped_early)
+    rows = TrainingSet.concatenate(parts)
+    return replace(rows, weight=np.where(rows.y, 1.0, 1.0 / share).astype(np.float32))
