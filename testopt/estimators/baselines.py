@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features.effort import relative_seconds
+from testopt.features.history import DURATION_FLOOR_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the chan
 
 def ticks_since_failure(features: RunFeatures) -> NDArray[np.float64]:
     """Return the ticks since the last failure of each case; without one, its age, shape (n,)."""
-    failed, age = features.ticks_since_failure, features.age_ticks + 1.0
+    failed, age = features.ticks_since_failure.astype(np.float64), features.age_ticks + 1.0
     return np.where(np.isnan(failed), np.where(np.isnan(age), 0.5, age), failed)
 
 
@@ -70,7 +71,7 @@ def recency(features: RunFeatures) -> NDArray[np.float64]:
     that failed whenever it ran has failed recently. One that never failed counts all of its
     executions, and a stranger comes right behind what failed last.
     """
-    since = features.runs_since_failure + 1.0
+    since = features.runs_since_failure.astype(np.float64) + 1.0
     never = np.where(features.is_new, _STRANGER_SINCE, features.executions + 1.0)
     return np.asarray(1.0 / (1.0 + np.where(np.isnan(since), never, since)))
 
@@ -91,7 +92,7 @@ def expected_seconds(features: RunFeatures) -> NDArray[np.float64]:
     A case of unknown duration takes as long as the median of the others, more where its text
     tells of long work.
     """
-    seconds = features.seconds
+    seconds = features.seconds.astype(np.float64) + DURATION_FLOOR_S
     strange = np.isnan(seconds)
     known = np.sort(seconds[~strange])
     middle = float(known[len(known) // 2]) if len(known) else _STRANGER_SECONDS

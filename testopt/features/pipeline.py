@@ -73,7 +73,7 @@ class FeatureState:
         Runs that are not over by then say nothing yet.
         """
         self._finish(query.run.time.timestamp())
-        past = self.history.read(query)
+        facts, past = self.history.read(query)
         whole = np.asarray(change.change_features(query.files), np.float32)
         parts = [
             past,
@@ -81,7 +81,7 @@ class FeatureState:
             self._affinity.read(query),
             self.cofailure.read(query),
         ]
-        return RunFeatures(np.hstack(parts))
+        return RunFeatures.of(facts, np.hstack(parts), sources_read=query.text is not None)
 
     def update(self, frame: RunFrame) -> None:
         """Take in a run; disturbed ones teach nothing.

@@ -100,8 +100,8 @@ def _names_nothing(features: RunFeatures) -> NDArray[np.bool_]:
 
 
 def _past(features: RunFeatures) -> list[str]:
-    executions, fails = np.rint(features.executions), np.rint(features.failures)
-    since = np.rint(features.runs_since_failure)
+    executions, fails = features.executions, features.failures
+    since = features.runs_since_failure
     stranger, fresh = features.is_new, features.failing_in_parent
     words = []
     for i, runs in enumerate(executions.tolist()):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.features import affinity, change, cofailure, history
+from testopt.features.case_facts import CaseFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,87 +26,45 @@ def feature_hash() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFeatures:
+class RunFeatures(CaseFacts):
     """Features of the cases of a run, or of the rows of many; all facts are of shape (n,).
 
     The facts are those that somebody reads who is no model; a model reads the matrix.
 
     Attributes
     ----------
+    source_read : ndarray of bool
+        Whether the sources of change and case were read, not their names alone.
     matrix : ndarray of float32, shape (n, len(NAMES))
         The columns of ``NAMES``, NaN where unknown.
     """
 
+    source_read: NDArray[np.bool_]
     matrix: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, past: CaseFacts, matrix: NDArray[np.float32], *, sources_read: bool) -> RunFeatures:
+        """Return the features of a run, of whose cases all sources were read or none."""
+        facts = {field.name: getattr(past, field.name) for field in fields(past)}
+        return cls(**facts, source_read=np.full(len(matrix), sources_read), matrix=matrix)
 
     def __len__(self) -> int:
         return len(self.matrix)
 
     def at(self, rows: slice | NDArray[Any]) -> RunFeatures:
         """Return some of the rows."""
-        return RunFeatures(self.matrix[rows])
+        return RunFeatures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    @staticmethod
-    def concatenate(parts: Sequence[RunFeatures]) -> RunFeatures:
+    @classmethod
+    def concatenate(cls, parts: Sequence[RunFeatures]) -> RunFeatures:
         """Return the rows of all parts, one part after the other."""
-        empty = np.zeros((0, len(NAMES)), np.float32)
-        return RunFeatures(np.concatenate([empty, *(part.matrix for part in parts)]))
+        every = [_nothing(), *parts]
+        names = (field.name for field in fields(cls))
+        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in names))
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return a column of the matrix."""
         return self.matrix[:, _COLUMN[name]]
-
-    @property
-    def executions(self) -> NDArray[np.float64]:
-        """How many runs executed the case."""
-        return np.exp2(np.nan_to_num(self.column("executions").astype(np.float64))) - 1.0
-
-    @property
-    def failures(self) -> NDArray[np.float64]:
-        """How many of its executions failed."""
-        runs = self.executions
-        rate = np.nan_to_num(self.column("failure_rate").astype(np.float64))
-        return np.where(runs > 0, (rate * (runs + 2.0) - 0.5).clip(0.0), 0.0)
-
-    @property
-    def failure_rate(self) -> NDArray[np.float64]:
-        """(failures + 0.5) / (executions + 2); NaN where it was never executed."""
-        return self.column("failure_rate").astype(np.float64)
-
-    @property
-    def runs_since_failure(self) -> NDArray[np.float64]:
-        """Executions of the case since its last failure; NaN where it never failed."""
-        return np.exp2(self.column("runs_since_failure").astype(np.float64)) - 1.0
-
-    @property
-    def ticks_since_failure(self) -> NDArray[np.float64]:
-        """Runs of the suite from its last failure to this one; NaN where it never failed."""
-        return np.exp2(self.column("ticks_since_failure").astype(np.float64)) - 1.0
-
-    @property
-    def age_ticks(self) -> NDArray[np.float64]:
-        """Runs of the suite from its first execution to this one; NaN where there was none."""
-        return np.exp2(self.column("age_ticks").astype(np.float64)) - 1.0
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:
-        """How long the case took so far, with what starting one costs; NaN where unknown."""
-        return np.exp2(self.column("seconds_log").astype(np.float64))
-
-    @property
-    def effort(self) -> NDArray[np.float32]:
-        """What its text tells of its duration (`testopt.features.effort`); NaN where unknown."""
-        return self.column("effort")
-
-    @property
-    def closeness(self) -> NDArray[np.float64]:
-        """How close it is to the change without any training, 0..1; 0 where unknown."""
-        return np.nan_to_num(self.column("prior").astype(np.float64)).clip(0.0, 1.0)
-
-    @property
-    def source_read(self) -> NDArray[np.bool_]:
-        """Whether the sources of change and case were read, not their names alone."""
-        return ~np.isnan(self.column("in_change"))
 
     @property
     def sources_read(self) -> bool:
@@ -118,27 +77,31 @@ class RunFeatures:
         return np.nan_to_num(self.column("in_change"))
 
     @property
-    def is_new(self) -> NDArray[np.bool_]:
-        """Whether no run has executed the case yet."""
-        return np.asarray(self.executions == 0.0)
+    def effort(self) -> NDArray[np.float32]:
+        """What its text tells of its duration (`testopt.features.effort`); NaN where unknown."""
+        return self.column("effort")
 
     @property
-    def failing_last(self) -> NDArray[np.bool_]:
-        """Whether its last execution failed, wherever that was."""
-        return np.asarray(self.column("failing_last") == 1.0)
+    def closeness(self) -> NDArray[np.float64]:
+        """How close it is to the change without any training, 0..1; 0 where unknown."""
+        return np.nan_to_num(self.column("prior").astype(np.float64)).clip(0.0, 1.0)
 
-    @property
-    def has_parent(self) -> NDArray[np.bool_]:
-        """Whether a run of an ancestor is known."""
-        return ~np.isnan(self.column("failing_in_parent"))
 
-    @property
-    def failing_in_parent(self) -> NDArray[np.bool_]:
-        """Whether it failed in the nearest run of an ancestor."""
-        return np.asarray(self.column("failing_in_parent") == 1.0)
-
-    @property
-    def ran_before_parent(self) -> NDArray[np.bool_]:
-        """Whether its last execution was before the nearest run of an ancestor."""
-        since_run, since_parent = (self.column(f"ticks_since_{of}") for of in ("run", "parent"))
-        return np.asarray(since_run > since_parent)
+def _nothing() -> RunFeatures:
+    """Return the features of no case."""
+    count, number = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    flag = np.zeros(0, bool)
+    return RunFeatures(
+        executions=count,
+        failures=count,
+        runs_since_failure=number,
+        ticks_since_failure=number,
+        age_ticks=number,
+        seconds=number,
+        failing_last=flag,
+        has_parent=flag,
+        failing_in_parent=flag,
+        ran_before_parent=flag,
+        source_read=flag,
+        matrix=np.zeros((0, len(NAMES)), np.float32),
+    )

@@ -1,5 +1,6 @@
 """Predictions for a run are the same whatever it, or a run that was not over, came to."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -54,12 +55,13 @@ def predict(rows, results, changes):
 
 
 def ordered(whole, p, blend, i):
-    """Features, probabilities, and what the cases are worth to the expert that speaks."""
+    """Probabilities, priorities, the blend that orders, and the features, facts and matrix."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
     features = whole.features.at(part)
     value = priority(blend, signals_of(features, own))
-    return features.matrix, p[part], value, np.array([*blend.shares, blend.cost])
+    facts = (getattr(features, field.name) for field in fields(features))
+    return p[part], value, np.array([*blend.shares, blend.cost]), *facts
 
 
 def scrambled(rows, results, after, seed):
@@ -86,7 +88,7 @@ def test_the_future_does_not_reach_the_past(seed, at):
     whole = predict(rows, results, changes)
     cut = predict(*tables(seed, at + 1))
     mixed = predict(rows, scrambled(rows, results, at, seed), changes)
-    assert not np.isnan(whole[at][1]).any()
+    assert not np.isnan(whole[at][0]).any()
     for i in range(at + 1):
         for other in (cut, mixed):
             same(whole[i], other[i])

@@ -136,7 +136,7 @@ def test_names_weigh_less_than_sources():
     }  # fmt: skip
     far, near = untrained_score(run_features(2, **facts))
     assert far > near
-    far, near = untrained_score(run_features(2, **facts, in_change=0.0))
+    far, near = untrained_score(run_features(2, **facts, sources_read=True))
     assert near > far
 
 
@@ -157,7 +157,7 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
     x = run_features(
         200, executions=runs, failures=slow, runs_since_failure=np.where(slow, 0.0, np.nan),
         seconds=np.where(slow, 60.0, 0.01), prior=np.linspace(0.0, 0.02, 200),
-        **({"in_change": 0.0} if sources else {}),
+        sources_read=sources,
     )  # fmt: skip
     blend = OrderingWeights().blend(sources=sources)
     value = priority(blend, signals_of(x, None))

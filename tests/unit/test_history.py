@@ -35,7 +35,7 @@ def same(mine, theirs):
 
 
 def read(state, i, cases, **run):
-    rows = state.read(query(i, cases, **run))
+    _, rows = state.read(query(i, cases, **run))
     return [dict(zip(NAMES, row, strict=True)) for row in rows]
 
 
@@ -172,7 +172,7 @@ def test_a_case_alone_has_no_neighbours():
     state.update(frame(0, {"a": True}))
     assert np.isnan(read(state, 1, ["a"])[0]["neighbours_rate_3"])
     assert np.isnan([row["neighbours_rate_1"] for row in read(state, 1, ["x", "y"])]).all()
-    assert state.read(query(2, [])).shape == (0, len(NAMES))
+    assert state.read(query(2, []))[1].shape == (0, len(NAMES))
 
 
 def test_one_hanging_execution_does_not_make_a_case_expensive():

@@ -21,7 +21,7 @@ def seen(runs, fails):
             "failed in 4 of 9 runs, last 3 runs ago",
         ),
         ({**seen(9, 4), "runs_since_failure": 0}, "failed in 4 of 9 runs, last time it ran"),
-        ({**seen(9, 4), "failing_in_parent": 1.0}, "failed in the previous run"),
+        ({**seen(9, 4), "failing_in_parent": True}, "failed in the previous run"),
         ({**seen(9, 0), "in_change": 1.0}, "the test itself was changed; never failed in 9 runs"),
         ({"calls_share": 0.9, "words_share": 0.6}, "calls what was changed; new case"),
         ({"words_share": 0.4}, "new case"),
@@ -48,7 +48,7 @@ def test_what_the_change_did_before_replaces_mere_rates():
     failed = run_features(1, **seen(9, 4), runs_since_failure=0)
     x = RunFeatures.concatenate([failed, run_features(1, **seen(9, 0))])
     assert reasons(x, told={0: words}) == [words, "never failed in 9 runs"]
-    fresh = run_features(1, **seen(9, 4), failing_in_parent=1.0)
+    fresh = run_features(1, **seen(9, 4), failing_in_parent=True)
     assert reasons(fresh, told={0: words}) == [f"{words}; failed in the previous run"]
 
 

@@ -29,7 +29,7 @@ def evidence(*scores, seeded=False):
 
 
 def features(n, **columns):
-    return run_features(n, **{"executions": 7, "failing_in_parent": 0.0, **columns})
+    return run_features(n, **{"executions": 7, "has_parent": True, **columns})
 
 
 @pytest.mark.parametrize(("recall", "needed"), [(0.5, 1), (0.9, 9), (0.95, 19), (0.99, 99)])
@@ -156,15 +156,18 @@ def test_new_changed_and_failing_cases_must_run():
     x = features(
         5,
         executions=[0, 3, 3, 3, 3],
-        failing_in_parent=[0, 1, 0, np.nan, 0],
-        failing_last=[np.nan, 0, 0, 1, 1],
+        has_parent=[1, 1, 1, 0, 1],
+        failing_in_parent=[0, 1, 0, 0, 0],
+        failing_last=[0, 0, 0, 1, 1],
         in_change=[0, 0, 1, 0, 0],
     )
     assert must_run(x).tolist() == [True, True, True, True, False]
 
 
 def test_only_what_passed_in_the_ancestor_run_regresses():
-    x = features(4, executions=[0, 3, 3, 3], failing_in_parent=[0, 1, np.nan, 0])
+    x = features(
+        4, executions=[0, 3, 3, 3], has_parent=[1, 1, 0, 1], failing_in_parent=[0, 1, 0, 0]
+    )
     assert regressing(x, np.ones(4, bool)).tolist() == [False, False, False, True]
     assert not regressing(x, np.zeros(4, bool)).any()
 
