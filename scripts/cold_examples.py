@@ -19,7 +19,7 @@ from testopt.bundle import dump_arrays, load_arrays
 from testopt.errors import BundleError
 from testopt.estimators.baselines import BASELINES, baseline_orders, expected_seconds
 from testopt.estimators.metrics import apfdc
-from testopt.features.affinity import NAMES, TextAffinity
+from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.pipeline import FeatureState
 from testopt.shipped import Shipped
 from testopt.snapshot import Sources, history
@@ -155,7 +155,7 @@ def _example(
     seconds = expected_seconds(known)
     orders = baseline_orders(known, seconds, seed=len(known))
     return Example(
-        TextAffinity().read(sources.add(frame.query))[count],
+        affinity_matrix(sources.add(frame.query))[count],
         broken[count],
         old[count],
         np.nan_to_num(frame.seconds.astype(np.float64)).clip(0.0)[count],

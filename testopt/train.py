@@ -186,8 +186,8 @@ def _fit(ranker: FailureRanker, rows: TrainingSet) -> FailureRanker:
 
 
 def _validated(rows: TrainingSet, seen: _Seen, seed: int) -> Validation | None:
-    cut = int(len(seen.ids) * (1 - _VALIDATION_SHARE))
-    older, at = rows.before(cut), int(np.searchsorted(rows.run, cut, side="left"))
+    first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))  # of the young runs
+    older, at = rows.before(first), int(np.searchsorted(rows.run, first, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
         return None
     ranker = FailureRanker(seed=seed)

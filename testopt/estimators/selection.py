@@ -44,7 +44,7 @@ class Judged:
     expected, seconds : ndarray of float64
         What each case was expected to take, and what it took; 0 where it was skipped.
     seeded : bool
-        Whether its faults were made.
+        Whether its faults were seeded.
     """
 
     scores: NDArray[np.float64]
@@ -180,7 +180,7 @@ def rolling_evidence(
     rows : TrainingSet
         Rows of all runs, oldest first; a row of weight 0 is no evidence.
     seeded : ndarray of bool, shape (n_runs,)
-        Runs whose faults were made.
+        Runs whose faults were seeded.
     excluded : ndarray of bool, shape (n,), optional
         Rows that fail because of an earlier run, which left the case out.
     seed : int

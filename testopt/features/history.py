@@ -110,8 +110,6 @@ class HistoryState:
     ...     state.update(frame)
     """
 
-    names = NAMES
-
     def __init__(self) -> None:
         self.table = CaseTable()
         self.tick = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features import change
-from testopt.features.affinity import TextAffinity
+from testopt.features.affinity import affinity_matrix
 from testopt.features.cofailure import CoFailure
 from testopt.features.history import HistoryState
 from testopt.features.run_features import RunFeatures
@@ -40,7 +40,6 @@ class FeatureState:
     ) -> None:
         self.history = history or HistoryState()
         self.cofailure = cofailure or CoFailure()
-        self._affinity = TextAffinity()
         self._variants: list[RunFrame] = []  # of the last commit that had some
         self._running: list[RunFrame] = []  # had begun, and were not over, at the last run
         self._taken: dict[str, float] = {}  # when each of the last runs began, by id
@@ -78,7 +77,7 @@ class FeatureState:
         parts = [
             past,
             np.broadcast_to(whole, (len(past), len(whole))),
-            self._affinity.read(query),
+            affinity_matrix(query),
             self.cofailure.read(query),
         ]
         return RunFeatures.of(facts, np.hstack(parts), sources_read=query.text is not None)

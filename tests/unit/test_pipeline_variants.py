@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from testopt.features import history
 from testopt.features.frames import Query, RunFrame
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES
@@ -53,7 +54,7 @@ def test_a_variant_is_no_history():
         state.update(frame("clean", ()))
     taught.update(frame("mutant", CASES))
     taught.update(frame("mutant", (), base="c1"))
-    past = len(taught.history.names)
+    past = len(history.NAMES)
     np.testing.assert_array_equal(asked(taught)[:, :past], asked(plain)[:, :past])
 
 
