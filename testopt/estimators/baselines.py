@@ -31,7 +31,7 @@ _STRANGER_SECONDS: Final = 0.125
 _NAMES_FLOOR: Final = 0.3  # what a case keeps that shares no word with the change
 
 
-def ticks_since_failure(features: RunFeatures) -> NDArray[np.float64]:
+def ticks_without_failure(features: RunFeatures) -> NDArray[np.float64]:
     """Return the ticks since the last failure of each case; without one, its age, shape (n,)."""
     failed, age = features.ticks_since_failure.astype(np.float64), features.age_ticks + 1.0
     return np.where(np.isnan(failed), np.where(np.isnan(age), 0.5, age), failed)
@@ -92,6 +92,7 @@ def expected_seconds(features: RunFeatures) -> NDArray[np.float64]:
     A case of unknown duration takes as long as the median of the others, more where its text
     tells of long work.
     """
+    # as in the column of the matrix, whose logarithm needs a floor
     seconds = features.seconds.astype(np.float64) + DURATION_FLOOR_S
     strange = np.isnan(seconds)
     known = np.sort(seconds[~strange])
@@ -115,7 +116,7 @@ def baseline_orders(
     """
     tie = np.random.default_rng(seed).random(len(features))
     cost = np.maximum(seconds, 0.0) + 1e-3
-    since = ticks_since_failure(features)
+    since = ticks_without_failure(features)
     rate = np.nan_to_num(features.failure_rate, nan=0.5)
     keys = {
         "random": tie,
