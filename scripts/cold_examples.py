@@ -19,8 +19,7 @@ from testopt.bundle import dump_arrays, load_arrays
 from testopt.errors import BundleError
 from testopt.estimators.baselines import BASELINES, baseline_orders, expected_seconds
 from testopt.estimators.metrics import apfdc
-from testopt.features.affinity import NAMES, TextAffinity
-from testopt.features.pipeline import NAMES as ALL_NAMES
+from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.pipeline import FeatureState
 from testopt.shipped import Shipped
 from testopt.snapshot import Sources, history
@@ -152,11 +151,11 @@ def _example(
     sources: Sources,
 ) -> Example:
     query = replace(frame.query, text=None)
-    x = state.read(query)[count]
-    seconds = expected_seconds(x, ALL_NAMES)
-    orders = baseline_orders(x, ALL_NAMES, seconds, seed=len(x))
+    known = state.read(query).at(count)
+    seconds = expected_seconds(known)
+    orders = baseline_orders(known, seconds, seed=len(known))
     return Example(
-        TextAffinity().read(sources.add(frame.query))[count],
+        affinity_matrix(sources.add(frame.query))[count],
         broken[count],
         old[count],
         np.nan_to_num(frame.seconds.astype(np.float64)).clip(0.0)[count],

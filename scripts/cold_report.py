@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt.estimators.baselines import BASELINES
-from testopt.estimators.experts import DEFAULT, EXPERTS, FLOOR
+from testopt.estimators.experts import DEFAULT, FLOOR, ORDERINGS
 from testopt.features.affinity import NAMES
 from testopt.features.effort import relative_seconds
 
@@ -93,7 +93,7 @@ def _orders(example: Example, model: ColdModel, seed: int) -> list[list[NDArray[
 
 def as_planned(close: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return what a plan without any history orders by: closeness, less where much work is seen."""
-    cost = relative_seconds(columns["effort"]) ** EXPERTS[DEFAULT].cost
+    cost = relative_seconds(columns["effort"]) ** ORDERINGS[DEFAULT].cost
     return np.asarray((np.nan_to_num(close) + FLOOR) / cost)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.course import Course, course
-from testopt.estimators.experts import Expert, evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import Ordering, priority, rolling_blends, signals_of
 from testopt.estimators.metrics import first_failure
 from testopt.estimators.ordering import COST_FLOOR_S, run_order
 from testopt.estimators.rolling import rolling_probabilities
@@ -25,20 +24,22 @@ from testopt.estimators.selection import (
     regressing,
     rolling_promises,
 )
-from testopt.estimators.threshold import must_run, selection_score
+from testopt.estimators.selection_score import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.mustrun import beside_data, why_everything
-from testopt.features.pipeline import NAMES, FeatureState, Matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.training_set import TrainingSet
 from testopt.snapshot import PATIENCE, Sources, history
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from testopt.features.frames import RunFrame
+    from testopt.features.run_features import RunFeatures
     from testopt.store import Store
 
 METHODS: Final = (*BASELINES, "testopt", "optimal")
@@ -89,8 +90,8 @@ class BacktestReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What of a selection is tried: promises to compare, and shares of the time.
+class SelectionTrials:
+    """Selections to try: promises to compare, and points of the curve of budgets.
 
     Attributes
     ----------
@@ -112,6 +113,28 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class BacktestOptions:
+    """How a history is replayed.
+
+    Attributes
+    ----------
+    retrain_every : int, optional
+        Runs between two trainings; default: when there are 15 % more runs.
+    warm_up : float
+        Share of the runs, the first, that the report leaves out.
+    seed : int
+        Seed of models and ties.
+    trials : SelectionTrials, optional
+        Selections to try; default: none, every case is selected.
+    """
+
+    retrain_every: int | None = None
+    warm_up: float = 0.1
+    seed: int = 0
+    trials: SelectionTrials | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Backtest:
     """The report, and every prediction as a table.
 
@@ -129,10 +152,7 @@ def backtest(
     *,
     store: Store,
     repo: Path | None = None,
-    every: int | None = None,
-    warm_up: float = 0.1,
-    seed: int = 0,
-    asked: Asked | None = None,
+    options: BacktestOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Predict every run of the store from what was known before it.
@@ -142,14 +162,7 @@ def backtest(
     store : Store
     repo : Path, optional
         Repository that holds the commits of the runs: its sources are read.
-    every : int, optional
-        Runs between two trainings; default: when there are 15 % more runs.
-    warm_up : float
-        Share of the runs, the first, that the report leaves out.
-    seed : int
-        Seed of models and ties.
-    asked : Asked, optional
-        Selections to try; default: none, every case is selected.
+    options : BacktestOptions, optional
     progress : callable, optional
         Called with runs done and all runs.
 
@@ -162,57 +175,212 @@ def backtest(
     EmptyStoreError
         When the store holds no run.
     """
+    options = options or BacktestOptions()
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     past = _replay(history(store, sources=sources))
     if sources is not None:
         sources.keep()
     if not past.runs:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    p = rolling_probabilities(
-        past.matrix, len(past.runs), every=every, seed=seed, progress=progress
-    )
-    speakers, _ = rolling_speakers(past.matrix, p, NAMES, len(past.runs))
-    first = int(len(past.runs) * warm_up)
-    report, ranks, scores = _judge(past, p, speakers, first=first, seed=seed)
-    table = _table(past, scores, ranks)
-    done = Backtest(report, table)
-    if asked is None:
+    predictions = _predict(past, options, progress)
+    first = int(len(past.runs) * options.warm_up)
+    report = _report(past, predictions, first=first, seed=options.seed)
+    done = Backtest(report, _table(past, predictions))
+    if options.trials is None:
         return done
-    return _tried(done, _selectable(past, scores, speakers), asked, first=first)
+    return _tried(done, _selectable(past, predictions), options.trials, first=first)
 
 
-def _tried(done: Backtest, runs: list[Judged], asked: Asked, *, first: int) -> Backtest:
-    """Return the backtest with the selections that were asked for."""
+@dataclass(frozen=True, slots=True)
+class _PastRun:
+    """A run that is over, and what was known before it; arrays of shape (n_cases,).
+
+    ``rows`` are its rows in the training set: skipped cases have none. ``seconds`` are expected.
+    """
+
+    frame: RunFrame
+    features: RunFeatures
+    seconds: NDArray[np.float32]
+    rows: slice
+
+    @property
+    def took(self) -> NDArray[Any]:
+        """Seconds that each case took, with what starting one costs."""
+        return np.nan_to_num(self.frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """All runs, their rows as one training set, and how many cases there were."""
+
+    runs: list[_PastRun]
+    rows: TrainingSet
+    cases: int
+
+
+def _replay(frames: Iterable[RunFrame]) -> _Past:
+    state = FeatureState()
+    runs: list[_PastRun] = []
+    end = 0
+    for frame in frames:
+        start, end = end, end + int((~frame.skipped).sum())
+        # what was read of its sources is large, and in the features now
+        light = replace(frame, query=replace(frame.query, text=None))
+        features, seconds = state.read(frame.query), state.history.seconds(frame.query)
+        runs.append(_PastRun(light, features, seconds, slice(start, end)))
+        state.update(frame)
+    state.finish()
+    rows = TrainingSet.concatenate([_rows(i, run) for i, run in enumerate(runs)])
+    return _Past(runs, rows, len(state.history.table))
+
+
+def _rows(position: int, run: _PastRun) -> TrainingSet:
+    """Return the rows of a run; those of a disturbed one are predicted, and not learnt from."""
+    rows = TrainingSet.of_run(position, run.frame, run.features, ~run.frame.skipped)
+    return replace(rows, weight=rows.weight * 0.0) if run.frame.is_disturbed else rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """What was predicted of a run before it; arrays of shape (n_cases,).
+
+    ``by_model`` says whether a trained model gave the probabilities; ``rank`` begins at 1.
+    """
+
+    probability: NDArray[np.float64]
+    by_model: bool
+    ordering: Ordering
+    rank: NDArray[np.int32]
+
+
+def _predict(
+    past: _Past, options: BacktestOptions, progress: Callable[[int, int], None] | None
+) -> list[_Prediction]:
+    count = len(past.runs)
+    p = rolling_probabilities(
+        past.rows, count, every=options.retrain_every, seed=options.seed, progress=progress
+    )
+    blends, _ = rolling_blends(past.rows, p, count)
+    return [_prediction(run, p[run.rows], b) for run, b in zip(past.runs, blends, strict=True)]
+
+
+def _prediction(run: _PastRun, p: NDArray[np.float64], ordering: Ordering) -> _Prediction:
+    probability, by_model = _probability(run, p)
+    value = priority(ordering, signals_of(run.features, probability))
+    order = run_order(value, run.seconds, run.frame.query.cases, exponent=ordering.cost)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(1, len(order) + 1)
+    return _Prediction(probability, by_model, ordering, rank)
+
+
+def _probability(run: _PastRun, p: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+    """Return a probability for every case of a run, and whether a model gave it."""
+    fallback = untrained_score(run.features)
+    if not len(p) or np.isnan(p).any():
+        return fallback, False
+    probability = np.full(len(fallback), float(p.min()))  # skipped cases are not modelled
+    probability[~run.frame.skipped] = p
+    return probability, True
+
+
+def _report(
+    past: _Past, predictions: list[_Prediction], *, first: int, seed: int
+) -> BacktestReport:
+    found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
+    fresh = 0
+    for i, (run, prediction) in enumerate(zip(past.runs, predictions, strict=True)):
+        if i < first or not _is_judged(run.frame):
+            continue
+        ran = ~run.frame.skipped
+        failed, took = run.frame.failed[ran], run.took[ran]
+        fresh += bool((failed & ~run.features.failing_last[ran]).any())
+        for name, order in _orders(run, prediction.rank, seed=seed + i).items():
+            found[name].append((failed[order], took[order]))
+    methods = {name: runs for name, runs in found.items() if runs}
+    return BacktestReport(
+        runs=len(past.runs),
+        failing_runs=sum(bool(run.frame.failed.any()) for run in past.runs),
+        modelled_runs=sum(prediction.by_model for prediction in predictions),
+        cases=past.cases,
+        methods={k: mean_quality([quality(*run) for run in v]) for k, v in methods.items()},
+        seconds_to_first={
+            k: float(np.mean([first_failure(*run) for run in v])) for k, v in methods.items()
+        },
+        suite_seconds=float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
+        disturbed_runs=sum(run.frame.is_disturbed for run in past.runs),
+        courses={k: course(v) for k, v in methods.items()},
+        fresh_runs=fresh,
+        judged_runs=len(found["testopt"]),
+    )
+
+
+def _is_judged(frame: RunFrame) -> bool:
+    """Return whether an order can be judged by a run: some of its cases fail, and some pass."""
+    failed = frame.failed[~frame.skipped]
+    return bool(failed.any()) and not (
+        frame.is_disturbed or frame.stopped_early or bool(failed.all())
+    )
+
+
+def _orders(run: _PastRun, rank: NDArray[np.int32], *, seed: int) -> dict[str, NDArray[Any]]:
+    """Return the order of each of ``METHODS``, of the cases that ran."""
+    ran = ~run.frame.skipped
+    orders = baseline_orders(run.features.at(ran), run.seconds[ran], seed=seed)
+    ids = np.array(run.frame.query.cases, object)[ran]
+    orders["by case id"] = np.argsort(ids, kind="stable")
+    orders["testopt"] = np.argsort(rank[ran])
+    orders["optimal"] = np.lexsort((run.took[ran], ~run.frame.failed[ran]))
+    return orders
+
+
+def _table(past: _Past, predictions: list[_Prediction]) -> pa.Table:
+    import pyarrow as pa
+
+    frames = [run.frame for run in past.runs]
+    sizes = [len(frame.failed) for frame in frames]
+    ids = pa.array([frame.query.run.run_id for frame in frames], pa.string())
+    at = pa.array(np.repeat(np.arange(len(sizes)), sizes))
+    return pa.table(
+        {
+            "run_id": ids.take(at),
+            "case_id": pa.array([c for frame in frames for c in frame.query.cases], pa.string()),
+            "probability": np.concatenate([p.probability for p in predictions]),
+            "rank": np.concatenate([p.rank for p in predictions]),
+            "selected": np.ones(sum(sizes), bool),
+            "duration_s": np.concatenate([frame.seconds for frame in frames]),
+        }
+    )
+
+
+def _tried(done: Backtest, runs: list[Judged], trials: SelectionTrials, *, first: int) -> Backtest:
+    """Return the backtest with the selections that were tried."""
     kept, chosen = [], []
-    for recall, by_case in asked.promises:
+    for recall, by_case in trials.promises:
         promises = rolling_promises(runs, recall, by_case=by_case)
         kept.append(promise_report(runs, promises, first=first, by_case=by_case))
         chosen.append([r.selected(q.threshold) for r, q in zip(runs, promises, strict=True)])
-    curve = recall_curve(runs[first:], asked.fractions, asked.budgets)
+    curve = recall_curve(runs[first:], trials.fractions, trials.budgets)
     report = replace(done.report, promises=tuple(kept), curve=tuple(curve))
-    return Backtest(report, _with_selections(done.predictions, asked, chosen))
+    return Backtest(report, _with_selections(done.predictions, trials, chosen))
 
 
-def _selectable(
-    past: _Past, scores: list[NDArray[np.float64]], speakers: list[Expert]
-) -> list[Judged]:
+def _selectable(past: _Past, predictions: list[_Prediction]) -> list[Judged]:
     """Return what a selection may know of each run before it, and what came out."""
-    runs = []
-    for i, frame in enumerate(past.runs):
-        x, expert = past.features[i], speakers[i]
-        trusted = not frame.is_disturbed
-        took = np.nan_to_num(frame.seconds, nan=0.0).clip(0.0) + COST_FLOOR_S
-        runs.append(
-            Judged(
-                selection_score(x, NAMES, scores[i], past.seconds[i], expert=expert),
-                must_run(x, NAMES) | _by_rule(frame),
-                regressing(x, NAMES, frame.failed) & trusted,
-                past.seconds[i].astype(np.float64),
-                np.where(frame.skipped, 0.0, took),
-                frame.is_variant,
-            )
-        )
-    return runs
+    return [_judged(run, p) for run, p in zip(past.runs, predictions, strict=True)]
+
+
+def _judged(run: _PastRun, prediction: _Prediction) -> Judged:
+    features, frame = run.features, run.frame
+    return Judged(
+        scores=selection_score(
+            features, prediction.probability, run.seconds, ordering=prediction.ordering
+        ),
+        must=must_run(features) | _by_rule(frame),
+        regressing=regressing(features, frame.failed) & (not frame.is_disturbed),
+        expected=run.seconds.astype(np.float64),
+        seconds=np.where(frame.skipped, 0.0, run.took),
+        seeded=frame.is_variant,
+    )
 
 
 def _by_rule(frame: RunFrame) -> NDArray[np.bool_]:
@@ -225,7 +393,7 @@ def _by_rule(frame: RunFrame) -> NDArray[np.bool_]:
 
 
 def _with_selections(
-    table: pa.Table, asked: Asked, chosen: list[list[NDArray[np.bool_]]]
+    table: pa.Table, trials: SelectionTrials, chosen: list[list[NDArray[np.bool_]]]
 ) -> pa.Table:
     """Return the rows once for each promise, with what it selects."""
     import pyarrow as pa
@@ -234,132 +402,9 @@ def _with_selections(
         return table
     place = table.schema.get_field_index("selected")
     parts = []
-    for (recall, _), selected in zip(asked.promises, chosen, strict=True):
+    for (recall, _), selected in zip(trials.promises, chosen, strict=True):
         one = table.set_column(place, "selected", pa.array(np.concatenate(selected)))
         if len(chosen) > 1:
             one = one.append_column("recall", pa.array(np.full(len(one), recall)))
         parts.append(one)
     return pa.concat_tables(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """All runs as arrays: `rows[i]` are those of run i in the matrix; skipped cases have none."""
-
-    runs: list[RunFrame]
-    matrix: Matrix
-    rows: list[slice]
-    seconds: list[NDArray[np.float32]]
-    features: list[NDArray[np.float32]]
-    cases: int
-
-
-def _replay(frames: Iterable[RunFrame]) -> _Past:
-    state = FeatureState()
-    runs, features, seconds = [], [], []
-    for frame in frames:
-        # what was read of its sources is large, and in the features now
-        runs.append(replace(frame, query=replace(frame.query, text=None)))
-        features.append(state.read(frame.query))
-        seconds.append(state.history.seconds(frame.query))
-        state.update(frame)
-    state.finish()
-    sizes = [int((~r.skipped).sum()) for r in runs]
-    ends = np.cumsum([0, *sizes]).tolist()
-    empty = np.zeros((0, len(NAMES)), np.float32)
-    matrix = Matrix(
-        np.concatenate([empty, *(x[~r.skipped] for r, x in zip(runs, features, strict=True))]),
-        np.concatenate([np.zeros(0, bool), *(r.failed[~r.skipped] for r in runs)]),
-        np.repeat(np.arange(len(runs), dtype=np.int32), sizes),
-        np.repeat([0.0 if r.is_disturbed else 1.0 for r in runs], sizes).astype(np.float32),
-        np.repeat(np.array([r.is_variant for r in runs], bool), sizes),
-        np.repeat(np.array([r.is_cut for r in runs], bool), sizes),
-    )
-    rows = [slice(a, b) for a, b in pairwise(ends)]
-    return _Past(runs, matrix, rows, seconds, features, len(state.history.table))
-
-
-def _judge(
-    past: _Past, p: NDArray[np.float64], speakers: list[Expert], *, first: int, seed: int
-) -> tuple[BacktestReport, list[NDArray[np.int32]], list[NDArray[np.float64]]]:
-    ranks, scores = [], []
-    found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
-    modelled = fresh = 0
-    for i, frame in enumerate(past.runs):
-        score, known = _score(past, p, i)
-        modelled += known
-        expert = speakers[i]
-        value = worth(expert, evidence_of(past.features[i], NAMES, score))
-        order = run_order(value, past.seconds[i], frame.query.cases, exponent=expert.cost)
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(1, len(order) + 1)
-        ranks.append(rank)
-        scores.append(score)
-        ran = ~frame.skipped
-        failed = frame.failed[ran]
-        judged = i >= first and not (frame.is_disturbed or frame.is_cut)
-        if not judged or not failed.any() or failed.all():
-            continue
-        last = past.features[i][ran, NAMES.index("failing_last")]
-        fresh += bool((failed & (last != 1.0)).any())
-        took = np.nan_to_num(frame.seconds[ran], nan=0.0).clip(0.0) + COST_FLOOR_S
-        for name, o in _orders(past, i, rank[ran], failed, took, seed).items():
-            found[name].append((failed[o], took[o]))
-    failing = sum(bool(r.failed.any()) for r in past.runs)
-    report = BacktestReport(
-        len(past.runs), failing, modelled, past.cases,
-        {k: mean_quality([quality(*run) for run in v]) for k, v in found.items() if v},
-        {k: float(np.mean([first_failure(*run) for run in v])) for k, v in found.items() if v},
-        float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
-        sum(r.is_disturbed for r in past.runs),
-        {k: course(v) for k, v in found.items() if v},
-        fresh, len(found["testopt"]),
-    )  # fmt: skip
-    return report, ranks, scores
-
-
-def _score(past: _Past, p: NDArray[np.float64], i: int) -> tuple[NDArray[np.float64], bool]:
-    """Return a probability for every case of run i, and whether a model gave it."""
-    frame = past.runs[i]
-    fallback = untrained_score(past.features[i], NAMES)
-    own = p[past.rows[i]]
-    if not len(own) or np.isnan(own).any():
-        return fallback, False
-    score = np.full(len(fallback), float(own.min()))  # skipped cases are not modelled
-    score[~frame.skipped] = own
-    return score, True
-
-
-def _orders(
-    past: _Past,
-    i: int,
-    rank: NDArray[np.int32],
-    failed: NDArray[np.bool_],
-    took: NDArray[Any],
-    seed: int,
-) -> Mapping[str, NDArray[Any]]:
-    ran = ~past.runs[i].skipped
-    orders = baseline_orders(past.features[i][ran], NAMES, past.seconds[i][ran], seed=seed + i)
-    ids = np.array(past.runs[i].query.cases, object)[ran]
-    orders["by case id"] = np.argsort(ids, kind="stable")
-    return {**orders, "testopt": np.argsort(rank), "optimal": np.lexsort((took, ~failed))}
-
-
-def _table(
-    past: _Past, scores: list[NDArray[np.float64]], ranks: list[NDArray[np.int32]]
-) -> pa.Table:
-    import pyarrow as pa
-
-    sizes = [len(r) for r in ranks]
-    ids = pa.array([r.query.run.run_id for r in past.runs], pa.string())
-    at = pa.array(np.repeat(np.arange(len(sizes)), sizes))
-    return pa.table(
-        {
-            "run_id": ids.take(at),
-            "case_id": pa.array([c for r in past.runs for c in r.query.cases], pa.string()),
-            "probability": np.concatenate(scores),
-            "rank": np.concatenate(ranks),
-            "selected": np.ones(sum(sizes), bool),
-            "duration_s": np.concatenate([r.seconds for r in past.runs]),
-        }
-    )

@@ -19,10 +19,10 @@ import numpy as np
 
 from testopt.errors import BundleError
 from testopt.estimators.calibration import sigmoid
-from testopt.estimators.experts import FIRST_FAILING, Standing, too_young
+from testopt.estimators.evidence import Evidence
+from testopt.estimators.experts import FIRST_FAILING, OrderingWeights, too_young
 from testopt.estimators.forest import Forest
 from testopt.estimators.linear import Linear
-from testopt.estimators.threshold import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,7 +59,7 @@ class Bundle:
         Intercept and slope in log-odds.
     state : dict of str to ndarray
         Feature state after the last training run.
-    standing : Standing
+    ordering_weights : OrderingWeights
         What the ways of ordering have gained on runs that the model had not seen.
     evidence : Evidence
         Past regressions, with the scores that were predicted before them.
@@ -70,7 +70,7 @@ class Bundle:
     linear: Linear
     calibration: tuple[float, float]
     state: dict[str, NDArray[Any]]
-    standing: Standing = field(default_factory=Standing)
+    ordering_weights: OrderingWeights = field(default_factory=OrderingWeights)
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
@@ -147,8 +147,8 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
     evidence = _evidence(manifest, read)
-    standing = _standing(manifest)
-    return Bundle(manifest, forest, linear, (line[0], line[1]), state, standing, evidence)
+    ordering_weights = _ordering_weights(manifest)
+    return Bundle(manifest, forest, linear, (line[0], line[1]), state, ordering_weights, evidence)
 
 
 def read_checked(
@@ -184,11 +184,11 @@ def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) 
         raise BundleError(f"{EVIDENCE} is damaged: {error}", "run: testopt train") from None
 
 
-def _standing(manifest: Mapping[str, Any]) -> Standing:
+def _ordering_weights(manifest: Mapping[str, Any]) -> OrderingWeights:
     if "experts" not in manifest:
-        return Standing()
+        return OrderingWeights()
     try:
-        return Standing.from_dict(manifest["experts"])
+        return OrderingWeights.from_dict(manifest["experts"])
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BundleError("the bundle's experts are damaged", "run: testopt train") from None
 

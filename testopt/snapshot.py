@@ -18,7 +18,8 @@ from testopt.bundle import MANIFEST, Bundle, bundle_id, dump_arrays, load_arrays
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.features.cases import split_case
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
-from testopt.features.pipeline import NAMES, FeatureState, feature_hash
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import NAMES, feature_hash
 from testopt.measured import RanLines
 from testopt.recent import real_runs, recent
 from testopt.shipped import load_shipped

@@ -14,13 +14,15 @@ import numpy as np
 from testopt.bundle import EVIDENCE, dump_arrays, pack
 from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
-from testopt.estimators.experts import Standing, rolling_speakers
+from testopt.estimators.evidence import KEPT, Evidence, Regression
+from testopt.estimators.experts import OrderingWeights, rolling_blends
 from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import FIT_ROWS
 from testopt.estimators.selection import rolling_evidence
-from testopt.estimators.threshold import KEPT, Evidence, Regression
 from testopt.estimators.validation import Validation, validate
-from testopt.features.pipeline import NAMES, FeatureState, Matrix, feature_hash, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import NAMES, feature_hash
+from testopt.features.training_set import TrainingSet, read_training_set
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.snapshot import PATIENCE, Sources, history, register, save_state
 from testopt.track import late_misses
@@ -100,7 +102,7 @@ def train(
     state, seen = FeatureState(), _Seen(late.found)
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     frames = seen.watch(history(store, until=as_of, sources=sources), runs.num_rows, progress)
-    rows = matrix(frames, state, share=share, seed=seed)
+    rows = read_training_set(frames, state, share=share, seed=seed)
     if sources is not None:
         sources.keep()
     _check(rows, seen)
@@ -110,7 +112,7 @@ def train(
     failing = len(np.unique(rows.run[rows.y]))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
-        "experts": _standing(rows, seen, validation).as_dict(),
+        "experts": _weights(rows, seen, validation).as_dict(),
         "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
     }
     name = register(store, pack(manifest, files))
@@ -131,7 +133,7 @@ class _Seen:
 
     def __init__(self, late: frozenset[tuple[str, str]] = frozenset()) -> None:
         self.ids: list[str] = []
-        self.made: list[bool] = []
+        self.seeded: list[bool] = []
         self.late = late
         self.failed_late: dict[int, list[bool]] = {}
         self.variants = 0
@@ -149,19 +151,19 @@ class _Seen:
             self.first = run.time if not self.ids else self.first
             self.last = run.time
             self.ids.append(run.run_id)
-            self.made.append(frame.is_variant)
+            self.seeded.append(frame.is_variant)
             self.variants += frame.is_variant
             bad = np.flatnonzero(frame.failed & ~frame.skipped).tolist() if self.late else ()
             cases = [(run.run_id, frame.query.cases[i]) in self.late for i in bad]
             if any(cases):
-                self.failed_late[len(self.made) - 1] = cases
+                self.failed_late[len(self.seeded) - 1] = cases
             self.disturbed += frame.is_disturbed
             if progress:
                 progress(len(self.ids), total)
             yield frame
 
 
-def _check(rows: Matrix, seen: _Seen) -> None:
+def _check(rows: TrainingSet, seen: _Seen) -> None:
     if not len(rows.y):
         raise EmptyStoreError("no run holds a result that was not skipped", "testopt ingest PATH")
     if not rows.y.any() or rows.y.all():
@@ -172,42 +174,46 @@ def _check(rows: Matrix, seen: _Seen) -> None:
         )
 
 
-def _fit(ranker: FailureRanker, rows: Matrix) -> FailureRanker:
+def _fit(ranker: FailureRanker, rows: TrainingSet) -> FailureRanker:
     part = rows.thinned(FIT_ROWS, ranker.seed)
     return ranker.fit(
-        part.x, part.y, sample_weight=part.weight, runs=part.run, calibrates=~part.made
+        part.features.matrix,
+        part.y,
+        sample_weight=part.weight,
+        runs=part.run,
+        calibrates=~part.is_seeded,
     )
 
 
-def _validated(rows: Matrix, seen: _Seen, seed: int) -> Validation | None:
-    cut = int(len(seen.ids) * (1 - _VALIDATION_SHARE))
-    older, at = rows.before(cut), int(np.searchsorted(rows.run, cut, side="left"))
+def _validated(rows: TrainingSet, seen: _Seen, seed: int) -> Validation | None:
+    first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))  # of the young runs
+    older, at = rows.before(first), int(np.searchsorted(rows.run, first, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
         return None
     ranker = FailureRanker(seed=seed)
     _fit(ranker, older)
     young = rows.at(slice(at, None))
-    return validate(ranker.predict_proba(young.x)[:, -1], young, NAMES)
+    return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
 
 
-def _standing(rows: Matrix, seen: _Seen, validation: Validation | None) -> Standing:
-    """Return how the experts did on runs that the model had not seen.
+def _weights(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> OrderingWeights:
+    """Return the weights of the orderings by runs that the model had not seen.
 
     Where there are none the orders that need no model have the word, judged on all runs.
     """
     if validation is not None:
-        return validation.standing
-    return rolling_speakers(rows, np.full(len(rows.y), np.nan), NAMES, len(seen.ids))[1]
+        return validation.weights
+    return rolling_blends(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
 
 
 def _evidence(
-    store: Store, rows: Matrix, seen: _Seen, owners: Mapping[str, Verdict], seed: int
+    store: Store, rows: TrainingSet, seen: _Seen, owners: Mapping[str, Verdict], seed: int
 ) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)
     for run, cases in seen.failed_late.items():
         late[np.flatnonzero((rows.run == run) & rows.y)] = cases
-    found = rolling_evidence(rows, NAMES, np.array(seen.made), excluded=late, seed=seed)
+    found = rolling_evidence(rows, np.array(seen.seeded), excluded=late, seed=seed)
     position = {run_id: i for i, run_id in enumerate(seen.ids)}
     for run_id, verdict in owners.items():
         if run_id in position:

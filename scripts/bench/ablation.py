@@ -23,7 +23,9 @@ from testopt.estimators.metrics import apfdc
 from testopt.estimators.ordering import value_per_cost
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.features.families import families
-from testopt.features.pipeline import NAMES, FeatureState, Matrix, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import NAMES
+from testopt.features.training_set import TrainingSet, read_training_set
 from testopt.snapshot import PATIENCE, Sources, history
 from testopt.store import Store
 
@@ -46,19 +48,19 @@ def parts() -> dict[str, list[int]]:
     return found
 
 
-def load(one: Set, work: Path) -> tuple[Matrix, int]:
+def load(one: Set, work: Path) -> tuple[TrainingSet, int]:
     before = ("--repo", str(one.repo or work), "--store", str(work / one.name))
     more = ("--changes", str(one.changes)) if one.changes else ()
     testopt(*before, "ingest", "--format", "table", str(one.results), *more)
     store = Store.open(str(work / one.name))
     sources = Sources(one.repo, store, patience=PATIENCE) if one.repo else None
-    rows = matrix(history(store, sources=sources), FeatureState())
+    rows = read_training_set(history(store, sources=sources), FeatureState())
     return rows, store.read("runs", columns=["run_id"]).num_rows
 
 
-def judge(rows: Matrix, runs: int) -> float:
+def judge(rows: TrainingSet, runs: int) -> float:
     p = rolling_probabilities(rows, runs, every=max(runs // RETRAINED, 5))
-    seconds = expected_seconds(rows.x, NAMES)
+    seconds = expected_seconds(rows.features)
     value = value_per_cost(p, seconds, 0.5)
     found = []
     for run in np.unique(rows.run[rows.y]).tolist():
@@ -71,10 +73,10 @@ def judge(rows: Matrix, runs: int) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def only(rows: Matrix, keep: list[int]) -> Matrix:
-    x = np.full_like(rows.x, np.nan)
-    x[:, keep] = rows.x[:, keep]
-    return replace(rows, x=x)
+def only(rows: TrainingSet, keep: list[int]) -> TrainingSet:
+    x = np.full_like(rows.features.matrix, np.nan)
+    x[:, keep] = rows.features.matrix[:, keep]
+    return replace(rows, features=replace(rows.features, matrix=x))
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from ranking import Set, find_sets, score
 
 from testopt.context import Here
 from testopt.estimators.metrics import apfdc
-from testopt.features.affinity import NAMES, TextAffinity
+from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.frames import Query
 from testopt.plan import plan
 from testopt.schema import FAILING, Change, FileChange, Run
@@ -71,7 +71,7 @@ def runs_of(results: Path) -> Iterator[tuple[str, Run, list[str]]]:
 
 
 def columns_of(sources: Sources, run: Run, cases: list[str]) -> dict[str, Any]:
-    x = TextAffinity().read(sources.add(Query(run, cases)))
+    x = affinity_matrix(sources.add(Query(run, cases)))
     return {name: np.nan_to_num(x[:, NAMES.index(name)]) for name in ("words", "prior")}
 
 
@@ -165,7 +165,7 @@ def elsewhere(one: Set, repo: Path) -> list[list[float]]:
         if read.text is None:
             continue
         queries = [named, read, replace(read, text=replace(read.text, judge=model))]
-        scores = [np.nan_to_num(TextAffinity().read(q)[:, NAMES.index("prior")]) for q in queries]
+        scores = [np.nan_to_num(affinity_matrix(q)[:, NAMES.index("prior")]) for q in queries]
         ties = np.random.default_rng(0).random(len(cases))
         orders = [*(np.lexsort((ties, -s)) for s in scores), np.lexsort((seconds, ~failed))]
         out.append([apfdc(failed[o], seconds[o]) for o in orders])

@@ -92,18 +92,20 @@ def command(
       testopt backtest --predictions out.parquet --json
       testopt backtest --recall 0.9 --recall 0.95
     """
-    from testopt.backtest import Asked, backtest
+    from testopt.backtest import BacktestOptions, SelectionTrials, backtest
     from testopt.estimators.selection import FRACTIONS
     from testopt.store import Store
 
-    asked = Asked(**{**tried, "fractions": tried["fractions"] or FRACTIONS})
+    trials = SelectionTrials(**{**tried, "fractions": tried["fractions"] or FRACTIONS})
     done = backtest(
         store=Store.open(ctx.store_url),
         repo=ctx.root_or_none,
-        every=retrain_every,
-        warm_up=warm_up,
-        seed=ctx.settings.seed,
-        asked=asked if any(tried.values()) else None,
+        options=BacktestOptions(
+            retrain_every=retrain_every,
+            warm_up=warm_up,
+            seed=ctx.settings.seed,
+            trials=trials if any(tried.values()) else None,
+        ),
         progress=ctx.progress("predicting runs"),
     )
     if predictions:

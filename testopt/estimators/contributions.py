@@ -57,15 +57,15 @@ def contributions(
     if n > MAX_FAMILIES or not len(background):
         raise ValueError(f"takes 1 to {MAX_FAMILIES} groups and a background")
     rows = [_mixed(row, background, groups, subset) for subset in range(1 << n)]
-    worth = margin(np.concatenate(rows)).reshape(1 << n, len(background)).mean(axis=1)
+    mean_margin = margin(np.concatenate(rows)).reshape(1 << n, len(background)).mean(axis=1)
     values = np.zeros(n)
     for subset in range(1 << n):
         size = subset.bit_count()
         for i in range(n):
             if not subset >> i & 1:
                 weight = factorial(size) * factorial(n - size - 1) / factorial(n)
-                values[i] += weight * (worth[subset | 1 << i] - worth[subset])
-    return float(worth[0]), values
+                values[i] += weight * (mean_margin[subset | 1 << i] - mean_margin[subset])
+    return float(mean_margin[0]), values
 
 
 def _mixed(

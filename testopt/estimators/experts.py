@@ -1,8 +1,8 @@
 """Ways to order a run, weighted by how well each has done on this project so far.
 
 The exponentially weighted average forecaster with a head start for the default (Cesa-Bianchi and
-Lugosi 2006, "Prediction, learning, and games", chapter 2): every expert orders every failing run
-in hindsight, and what it gained stands to its credit from then on. Needs numpy alone.
+Lugosi 2006, "Prediction, learning, and games", chapter 2): every way orders every failing run in
+hindsight, and what it gained stands to its credit from then on. Needs numpy alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from testopt.estimators.baselines import (
     expected_seconds,
     pooled_rate,
-    reads_sources,
     recency,
     untrained_score,
 )
@@ -27,12 +26,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.run_features import RunFeatures
+    from testopt.features.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
-class Expert:
-    """A weighted geometric mean of evidence, divided by a power of the expected duration.
+class Ordering:
+    """A way to order: a weighted geometric mean of signals, by a power of the duration.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Expert:
 
     @property
     def name(self) -> str:
-        """How messages call the expert."""
+        """How messages call it."""
         words = " and ".join(_WORDS[part] for part in self.parts)
         return words if self.cost == 0 else f"{words} / seconds^{self.cost:g}"
 
@@ -69,10 +69,10 @@ _WORDS: Final = {
 }
 _MIXED: Final = (("model", "untrained"), ("model", "rate"), ("model", "recent"), ("model",))
 _PLAIN: Final = (("rate",), ("recent",))
-UNTRAINED: Final = (Expert(("untrained",), 0.25), Expert(("untrained",), 0.5))
-EXPERTS: Final = (
-    *(Expert(parts, cost) for parts in _MIXED for cost in (0.25, 0.5, 0.75)),
-    *(Expert(parts, cost) for parts in _PLAIN for cost in (0.0, 0.5, 1.0)),
+UNTRAINED: Final = (Ordering(("untrained",), 0.25), Ordering(("untrained",), 0.5))
+ORDERINGS: Final = (
+    *(Ordering(parts, cost) for parts in _MIXED for cost in (0.25, 0.5, 0.75)),
+    *(Ordering(parts, cost) for parts in _PLAIN for cost in (0.0, 0.5, 1.0)),
     *UNTRAINED,  # what served before the project had a model of its own
 )
 DEFAULT: Final = 0
@@ -86,32 +86,32 @@ def too_young(failing: int) -> str:
     return f"a model of its own has no say before {FIRST_FAILING} failing runs ({failing} so far)"
 
 
-# What another expert must have gained over the default to weigh as much, in APFDc summed over
+# What another ordering must have gained over the default to weigh as much, in APFDc summed over
 # runs. Where the sources are read the default knows what no plain order knows, and the first
 # failures of a project are mostly old ones, which any order finds: so it takes more.
 HEAD_START: Final = 1.0
 HEAD_START_SOURCES: Final = 3.0
 EAGERNESS: Final = 3.0  # how fast weight moves to those that gain
-FLOOR: Final = 1e-3  # what a case is worth of which nothing is known
+FLOOR: Final = 1e-3  # of a case of which nothing is known
 
 
-class Standing:
-    """What each expert has gained on the failing runs so far.
+class OrderingWeights:
+    """How much each of ``ORDERINGS`` has to say, by what it gained on the failing runs so far.
 
     Attributes
     ----------
-    gains : ndarray of float64, shape (n_experts,)
-        Sum over runs of an expert's APFDc less the mean of all experts.
+    gains : ndarray of float64, shape (n_orderings,)
+        Sum over runs of an ordering's APFDc less the mean of all orderings.
     runs : int
         Failing runs learnt from.
     """
 
     def __init__(self, gains: Sequence[float] | None = None, runs: int = 0) -> None:
-        self.gains = np.zeros(len(EXPERTS)) if gains is None else np.array(gains, np.float64)
+        self.gains = np.zeros(len(ORDERINGS)) if gains is None else np.array(gains, np.float64)
         self.runs = runs
 
-    def weights(self, *, sources: bool) -> NDArray[np.float64]:
-        """Return how much each of ``EXPERTS`` has to say of the next run, 1 in sum.
+    def current(self, *, sources: bool) -> NDArray[np.float64]:
+        """Return how much each of ``ORDERINGS`` has to say of the next run, 1 in sum.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Standing:
         weight = np.exp(EAGERNESS * (credit - credit.max()))
         return np.asarray(weight / weight.sum())
 
-    def speaker(self, *, sources: bool) -> Expert:
+    def blend(self, *, sources: bool) -> Ordering:
         """Return the blend that orders the next run: the weighted mean of the logarithms.
 
         Parameters
@@ -133,24 +133,24 @@ class Standing:
         """
         shares = dict.fromkeys(_WORDS, 0.0)
         cost = 0.0
-        for expert, weight in zip(EXPERTS, self.weights(sources=sources).tolist(), strict=True):
-            cost += weight * expert.cost
-            for part, share in expert.weights.items():
+        for ordering, weight in zip(ORDERINGS, self.current(sources=sources).tolist(), strict=True):
+            cost += weight * ordering.cost
+            for part, share in ordering.weights.items():
                 shares[part] += weight * share
-        return Expert(tuple(shares), cost, tuple(shares.values()))
+        return Ordering(tuple(shares), cost, tuple(shares.values()))
 
     def learn(
         self,
-        evidence: Mapping[str, NDArray[np.float64]],
+        signals: Mapping[str, NDArray[np.float64]],
         failed: NDArray[np.bool_],
         seconds: NDArray[Any],
     ) -> None:
-        """Credit the experts with a run that is over.
+        """Credit the orderings with a run that is over.
 
         Parameters
         ----------
-        evidence : mapping of str to ndarray
-            From `evidence_of`, as it was before the run.
+        signals : mapping of str to ndarray
+            From `signals_of`, as it was before the run.
         failed : ndarray of bool, shape (n,)
             What happened; runs in which all cases fail, or none, teach nothing.
         seconds : ndarray, shape (n,)
@@ -159,29 +159,29 @@ class Standing:
         if failed.all() or not failed.any():
             return
         cost = np.maximum(seconds, 0.0) + COST_FLOOR_S
-        got = np.empty(len(EXPERTS))
-        for i, expert in enumerate(EXPERTS):
-            value = value_per_cost(worth(expert, evidence), seconds, expert.cost)
+        got = np.empty(len(ORDERINGS))
+        for i, ordering in enumerate(ORDERINGS):
+            value = value_per_cost(priority(ordering, signals), seconds, ordering.cost)
             order = np.lexsort((cost, -value))
             got[i] = apfdc(failed[order], cost[order])
         self.gains += got - got.mean()
         self.runs += 1
 
     def note(self, *, sources: bool) -> str:
-        """Return in words which experts speak, and on what evidence."""
-        weights = self.weights(sources=sources)
+        """Return in words which orderings have most to say, and on what evidence."""
+        weights = self.current(sources=sources)
         first = int(weights.argmax())
         if not self.runs:
-            return f"mostly by {EXPERTS[first].name}"
+            return f"mostly by {ORDERINGS[first].name}"
         ahead = (self.gains[first] - self.gains.mean()) / self.runs
         return (
-            f"{weights[first]:.0%} by {EXPERTS[first].name} (on {self.runs} failing runs "
-            f"{ahead:+.3f} APFDc beside the mean of {len(EXPERTS)} ways)"
+            f"{weights[first]:.0%} by {ORDERINGS[first].name} (on {self.runs} failing runs "
+            f"{ahead:+.3f} APFDc beside the mean of {len(ORDERINGS)} ways)"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the standing as JSON values, gains by name, rounded to 6 digits."""
-        gains = {e.name: round(float(g), 6) for e, g in zip(EXPERTS, self.gains, strict=True)}
+        """Return the gains as JSON values, gains by name, rounded to 6 digits."""
+        gains = {e.name: round(float(g), 6) for e, g in zip(ORDERINGS, self.gains, strict=True)}
         return {"runs": self.runs, "gains": gains}
 
     @classmethod
@@ -193,69 +193,65 @@ class Standing:
         ValueError, TypeError, KeyError, AttributeError
             When the document is no such thing.
         """
-        gains = [float(document["gains"].get(e.name, 0.0)) for e in EXPERTS]
+        gains = [float(document["gains"].get(e.name, 0.0)) for e in ORDERINGS]
         if not np.isfinite(gains).all():
             raise ValueError("a gain is not a number")
         return cls(gains, int(document["runs"]))
 
 
-def evidence_of(
-    x: NDArray[np.float32], names: Sequence[str], p: NDArray[np.float64] | None
+def signals_of(
+    features: RunFeatures, p: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what the experts read of a run's cases, positive, each of shape (n,).
+    """Return what the orderings weigh of a run's cases, positive, each of shape (n,).
 
     Parameters
     ----------
-    x : ndarray of float32, shape (n, n_features)
+    features : RunFeatures
         Features of the cases.
-    names : sequence of str
-        Names of the columns.
     p : ndarray, shape (n,), optional
         P(case fails); without a model the untrained score stands in.
     """
-    columns = {name: x[:, j] for j, name in enumerate(names)}
-    untrained = untrained_score(x, names) + FLOOR
+    untrained = untrained_score(features) + FLOOR
     return {
         "model": untrained if p is None else p + FLOOR,
         "untrained": untrained,
-        "rate": pooled_rate(columns) + FLOOR,
-        "recent": recency(columns),
+        "rate": pooled_rate(features) + FLOOR,
+        "recent": recency(features),
     }
 
 
-def worth(expert: Expert, evidence: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return what running each case is worth to an expert, before its cost, shape (n,)."""
-    logs = [share * np.log(evidence[part]) for part, share in expert.weights.items()]
+def priority(ordering: Ordering, signals: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return how much an ordering has for running each case, before its cost, shape (n,)."""
+    logs = [share * np.log(signals[part]) for part, share in ordering.weights.items()]
     return np.asarray(np.exp(np.sum(logs, axis=0)))
 
 
-def rolling_speakers(
-    matrix: Matrix, p: NDArray[np.float64], names: Sequence[str], runs: int
-) -> tuple[list[Expert], Standing]:
-    """Return who orders each run, chosen from earlier runs only, and how all stand at the end.
+def rolling_blends(
+    rows: TrainingSet, p: NDArray[np.float64], runs: int
+) -> tuple[list[Ordering], OrderingWeights]:
+    """Return what orders each run, weighted by earlier runs only, and the weights at the end.
 
     Parameters
     ----------
-    matrix : Matrix
+    rows : TrainingSet
         Rows of all runs, oldest first.
     p : ndarray, shape (n,)
         P(case fails), predicted before each run; NaN where there was no model yet.
-    names : sequence of str
-        Names of the columns.
     runs : int
         Number of runs.
 
     Returns
     -------
-    tuple of list of Expert and Standing
+    tuple of list of Ordering and OrderingWeights
         The blend of each run.
     """
-    standing, speakers = Standing(), []
-    ends = np.searchsorted(matrix.run, np.arange(runs + 1))
+    weights, blends = OrderingWeights(), []
+    ends = np.searchsorted(rows.run, np.arange(runs + 1))
     for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        x, failed, own = matrix.x[first:last], matrix.y[first:last], p[first:last]
-        speakers.append(standing.speaker(sources=reads_sources(x, names)))
-        if failed.any() and matrix.weight[first] > 0 and not matrix.cut[first]:
+        part = slice(first, last)
+        features, failed, own = rows.features.at(part), rows.y[part], p[part]
+        blends.append(weights.blend(sources=features.sources_read))
+        if failed.any() and rows.weight[first] > 0 and not rows.stopped_early[first]:
             known = None if np.isnan(own).any() else own
-            standing.learn(evidence_of(x, names, known), failed, expected_seconds(x, names))
-    return speakers, standing
+            weights.learn(signals_of(features, known), failed, expected_seconds(features))
+    return blends, weights

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_Z: Final = 1.959964  # of a 95 % interval
 
 
 def apfd(failed: NDArray[np.bool_]) -> float:
@@ -130,3 +133,13 @@ def reliability(
         )
         for part in _bins(p, np.ones(len(p)), bins)
     ]
+
+
+def wilson(caught: float, of: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share (Wilson 1927)."""
+    if of == 0:
+        return (0.0, 1.0)
+    share, d = caught / of, 1.0 + _Z * _Z / of
+    middle = share + _Z * _Z / (2.0 * of)
+    half = _Z * math.sqrt(share * (1.0 - share) / of + _Z * _Z / (4.0 * of * of))
+    return (max(0.0, (middle - half) / d), min(1.0, (middle + half) / d))

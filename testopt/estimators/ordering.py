@@ -17,7 +17,7 @@ COST_FLOOR_S = 1e-3  # what starting a case costs beside its duration
 
 
 def run_order(
-    worth: NDArray[Any],
+    priority: NDArray[Any],
     seconds: NDArray[Any],
     cases: Sequence[str],
     *,
@@ -27,7 +27,7 @@ def run_order(
 
     Parameters
     ----------
-    worth, seconds : ndarray, shape (n,)
+    priority, seconds : ndarray, shape (n,)
         P(case fails), or what else speaks for running it, and its expected duration.
     cases : sequence of str
         Case ids: among equals the cheaper runs first, then the smaller id.
@@ -40,7 +40,7 @@ def run_order(
         ``order[0]`` runs first.
     """
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    value = value_per_cost(worth, seconds, exponent)
+    value = value_per_cost(priority, seconds, exponent)
     by_id = np.empty(len(cases), np.int64)
     by_id[sorted(range(len(cases)), key=cases.__getitem__)] = np.arange(len(cases))
     return np.lexsort((by_id, cost, -value))
@@ -71,8 +71,8 @@ def steps(values: NDArray[Any]) -> list[int]:
 
 
 def value_per_cost(
-    worth: NDArray[Any], seconds: NDArray[Any], exponent: float
+    priority: NDArray[Any], seconds: NDArray[Any], exponent: float
 ) -> NDArray[np.float64]:
-    """Return `worth` divided by a power of the duration in seconds, shape (n,)."""
+    """Return `priority` divided by a power of the duration in seconds, shape (n,)."""
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0) + COST_FLOOR_S
-    return np.asarray(worth / cost**exponent, np.float64)
+    return np.asarray(priority / cost**exponent, np.float64)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.training_set import TrainingSet
 
 FIRST_RUNS: Final = 30
 GROWTH: Final = 1.15  # the next model is fitted when there are this many times as many runs
@@ -41,7 +41,7 @@ def retraining_points(runs: int, every: int | None = None) -> Iterator[int]:
 
 
 def rolling_probabilities(
-    matrix: Matrix,
+    rows: TrainingSet,
     runs: int,
     *,
     every: int | None = None,
@@ -56,7 +56,7 @@ def rolling_probabilities(
 
     Parameters
     ----------
-    matrix : Matrix
+    rows : TrainingSet
         Rows of all runs, oldest first.
     runs : int
         Number of runs.
@@ -74,25 +74,25 @@ def rolling_probabilities(
     ndarray of float64, shape (n,)
         NaN for the rows of runs before the first model, and of those that are not needed.
     """
-    margin = np.full(len(matrix.y), np.nan)
-    p = np.full(len(matrix.y), np.nan)
+    margin = np.full(len(rows.y), np.nan)
+    p = np.full(len(rows.y), np.nan)
     points = [*retraining_points(runs, every), runs]
     for start, stop in pairwise(points):
         if stop <= first:
             continue
-        begin, end = np.searchsorted(matrix.run, [start, stop], side="left")
-        known = matrix.before(start).learnable()
+        begin, end = np.searchsorted(rows.run, [start, stop], side="left")
+        known = rows.before(start).learnable()
         if len(np.unique(known.run[known.y])) < FIRST_FAILING or known.y.all():
             continue
         part = known.thinned(max_rows, seed)
         ranker = FailureRanker(calibration_share=0.0, seed=seed)
-        ranker.fit(part.x, part.y, sample_weight=part.weight, runs=part.run)
-        learnt = matrix.weight[:begin] > 0
+        ranker.fit(part.features.matrix, part.y, sample_weight=part.weight, runs=part.run)
+        learnt = rows.weight[:begin] > 0
         line = _recent_line(
-            margin[:begin][learnt], matrix.y[:begin][learnt], matrix.made[:begin][learnt]
+            margin[:begin][learnt], rows.y[:begin][learnt], rows.is_seeded[:begin][learnt]
         )
         if begin < end:
-            margin[begin:end] = ranker.margin(matrix.x[begin:end])
+            margin[begin:end] = ranker.margin(rows.features.matrix[begin:end])
             p[begin:end] = sigmoid(line[0] + line[1] * margin[begin:end])
         if progress:
             progress(stop, runs)
@@ -100,10 +100,10 @@ def rolling_probabilities(
 
 
 def _recent_line(
-    margin: NDArray[np.float64], y: NDArray[np.bool_], made: NDArray[np.bool_]
+    margin: NDArray[np.float64], y: NDArray[np.bool_], is_seeded: NDArray[np.bool_]
 ) -> tuple[float, float]:
     recent = np.flatnonzero(~np.isnan(margin))[-_CALIBRATION_ROWS:]
     if y[recent].sum() < FIRST_FAILING:
         return (0.0, 1.0)
-    recent = recent[level_rows(y[recent], ~made[recent])]
+    recent = recent[level_rows(y[recent], ~is_seeded[recent])]
     return fit_logit(margin[recent], y[recent])

@@ -8,25 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.estimators.baselines import expected_seconds
-from testopt.estimators.experts import rolling_speakers
+from testopt.estimators.evidence import KEPT, Regression
+from testopt.estimators.experts import rolling_blends
+from testopt.estimators.metrics import wilson
 from testopt.estimators.ordering import COST_FLOOR_S
 from testopt.estimators.rolling import rolling_probabilities
-from testopt.estimators.threshold import (
-    KEPT,
-    RecallTracker,
-    Regression,
-    must_run,
-    selection_score,
-    wilson,
-    within,
-)
+from testopt.estimators.selection_score import must_run, selection_score, within
+from testopt.estimators.threshold import RecallTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.run_features import RunFeatures
+    from testopt.features.training_set import TrainingSet
     from testopt.schema import Promise
 
 EVIDENCE_ROWS: Final = 50_000  # to fit each model on, whose predictions serve as evidence alone
@@ -48,7 +44,7 @@ class Judged:
     expected, seconds : ndarray of float64
         What each case was expected to take, and what it took; 0 where it was skipped.
     seeded : bool
-        Whether its faults were made.
+        Whether its faults were seeded.
     """
 
     scores: NDArray[np.float64]
@@ -125,17 +121,13 @@ class CurvePoint:
     quality: SelectionQuality
 
 
-def regressing(
-    x: NDArray[np.float32], names: Sequence[str], failed: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def regressing(features: RunFeatures, failed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which cases regressed, shape (n,).
 
     Parameters
     ----------
-    x : ndarray of float32, shape (n, n_features)
+    features : RunFeatures
         Features of a run's cases, from before the run.
-    names : sequence of str
-        Names of the columns.
     failed : ndarray of bool, shape (n,)
         What happened.
 
@@ -146,11 +138,9 @@ def regressing(
         case that never ran, the label is missing: it does not count; nor does a case that failed
         when it last ran, if that was before the ancestor.
     """
-    columns = {name: x[:, j] for j, name in enumerate(names)}
-    known = np.nan_to_num(columns["executions"]) > 0
-    earlier = columns["ticks_since_run"] > columns["ticks_since_parent"]
-    known &= ~(earlier & (columns["failing_last"] == 1.0))
-    return np.asarray(failed & known & (columns["failing_in_parent"] == 0.0), bool)
+    known = ~features.is_new & ~(features.ran_before_parent & features.failing_last)
+    passed = features.has_parent & ~features.failing_in_parent
+    return np.asarray(failed & known & passed, bool)
 
 
 def rolling_promises(
@@ -177,8 +167,7 @@ def rolling_promises(
 
 
 def rolling_evidence(
-    matrix: Matrix,
-    names: Sequence[str],
+    rows: TrainingSet,
     seeded: NDArray[np.bool_],
     *,
     excluded: NDArray[np.bool_] | None = None,
@@ -188,12 +177,10 @@ def rolling_evidence(
 
     Parameters
     ----------
-    matrix : Matrix
+    rows : TrainingSet
         Rows of all runs, oldest first; a row of weight 0 is no evidence.
-    names : sequence of str
-        Names of the columns.
     seeded : ndarray of bool, shape (n_runs,)
-        Runs whose faults were made.
+        Runs whose faults were seeded.
     excluded : ndarray of bool, shape (n,), optional
         Rows that fail because of an earlier run, which left the case out.
     seed : int
@@ -204,24 +191,24 @@ def rolling_evidence(
     dict of int to Regression
         By position of the run, oldest first, at most ``KEPT``.
     """
-    bad = regressing(matrix.x, names, matrix.y) & (matrix.weight > 0)
+    bad = regressing(rows.features, rows.y) & (rows.weight > 0)
     if excluded is not None:
         bad &= ~excluded
-    positions = np.unique(matrix.run[bad])[-KEPT:].tolist()
+    positions = np.unique(rows.run[bad])[-KEPT:].tolist()
     if not positions:
         return {}
     runs = len(seeded)
-    p = rolling_probabilities(matrix, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
-    speakers, _ = rolling_speakers(matrix, p, names, runs)
+    p = rolling_probabilities(rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
+    blends, _ = rolling_blends(rows, p, runs)
     found = {}
     for run in positions:
-        part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
-        x, own = matrix.x[part], p[part]
+        part = slice(*np.searchsorted(rows.run, [run, run + 1]))
+        features, own = rows.features.at(part), p[part]
         scores = selection_score(
-            x, names, None if np.isnan(own).any() else own, expected_seconds(x, names),
-            expert=speakers[run], weight=matrix.weight[part],
+            features, None if np.isnan(own).any() else own, expected_seconds(features),
+            ordering=blends[run], weight=rows.weight[part],
         )  # fmt: skip
-        reached = np.where(must_run(x, names), np.inf, scores)[bad[part]]
+        reached = np.where(must_run(features), np.inf, scores)[bad[part]]
         found[run] = Regression.of(reached, seeded=bool(seeded[run]))
     return found
 

@@ -5,214 +5,37 @@ were predicted before each regression, on the latest of them. The level follows 
 (Gibbs and Candes 2021, "Adaptive conformal inference under distribution shift"): more misses
 than allowed make it stricter for a while, and it never becomes laxer than what was asked for.
 Needs numpy alone.
-
-How a miss enters
------------------
-A case that was left out is unknown, never passed: a regression of which no failing case was
-selected is no evidence until a later run executes such a case. Then it belongs to the change
-that caused it, with the scores that were predicted for that change: `Regression` with its score
-below the threshold of then. Evidence is gathered anew from the store at every training, and what
-became known since comes from the track record. Until a run of everything has shown what was
-missed, what a selection caught is left aside as well: the catches of a selection alone are those
-that were easy to foresee. Where no score was logged, it is ``-inf``, which no threshold would have
-caught.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from testopt.estimators.experts import evidence_of, worth
-from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
+from testopt.estimators.metrics import wilson
+from testopt.estimators.promise_texts import estimated, promised, too_few
 from testopt.schema import Promise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
-    from testopt.estimators.experts import Expert
+    from testopt.estimators.evidence import Evidence, Regression
 
 WINDOW: Final = 100  # regressions, the latest, that a threshold rests on
-KEPT: Final = 400  # regressions of which evidence is kept
-KEPT_CASES: Final = 16  # scores kept of one regression
 ALWAYS: Final = 0.08  # share of the cases, the first in the order, that is never left out
 STEP: Final = 0.02  # how much a miss changes the level
 CREDIT: Final = 2  # misses that past restraint pays for, so that the usual ones change nothing
 REAL_ENOUGH: Final = 30  # real regressions, from which seeded ones count no more
-_BEYOND: Final = {"always": math.inf, "never": -math.inf}
 _EPSILON: Final = 1e-9
-_Z: Final = 1.959964  # of a 95 % interval
-
-
-@dataclass(frozen=True, slots=True)
-class Regression:
-    """What was predicted of the cases that a change made fail.
-
-    Attributes
-    ----------
-    scores : tuple of float
-        Selection scores of the regressing cases, highest first, at most ``KEPT_CASES``; ``inf``
-        for a case that had to run whatever its score.
-    seeded : bool
-        Whether it was made and did not happen.
-    """
-
-    scores: tuple[float, ...]
-    seeded: bool = False
-
-    @classmethod
-    def of(cls, scores: NDArray[np.float64], *, seeded: bool = False) -> Self:
-        """Return the regression of some cases; of many, every so many and the lowest are kept."""
-        ordered = np.sort(np.asarray(scores, np.float64))[::-1]
-        if len(ordered) > KEPT_CASES:
-            # each kept score stands for those above it, so that the loss is never understated
-            ends = np.linspace(0, len(ordered), KEPT_CASES, dtype=int)[1:] - 1
-            ordered = ordered[np.concatenate([[0], ends])]
-        return cls(tuple(ordered.tolist()), seeded)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Past regressions, oldest first, at most ``KEPT``."""
-
-    regressions: tuple[Regression, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; infinite scores become the words ``always`` and ``never``."""
-        return {
-            "regressions": [
-                {"scores": [_word(s) for s in r.scores], "seeded": r.seeded}
-                for r in self.regressions[-KEPT:]
-            ]
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Rebuild from what `to_dict` returned.
-
-        Raises
-        ------
-        ValueError, TypeError, KeyError, AttributeError
-            When the document is no such thing.
-        """
-        rows = document["regressions"]
-        if not isinstance(rows, list) or len(rows) > KEPT:
-            raise ValueError("the regressions are no list of the allowed length")
-        return cls(tuple(_regression(row) for row in rows))
-
-
-def selection_score(
-    x: NDArray[np.float32],
-    names: Sequence[str],
-    p: NDArray[np.float64] | None,
-    seconds: NDArray[Any],
-    *,
-    expert: Expert,
-    weight: NDArray[Any] | None = None,
-) -> NDArray[np.float64]:
-    """Return how much speaks for running each case, on one scale for all runs, shape (n,).
-
-    A place in the order and not a probability: how sure a model is differs from change to change
-    and from model to model, and regressions that history cannot foresee get small probabilities,
-    yet stand as far in front as the others.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n, n_features)
-        Features of a run's cases.
-    names : sequence of str
-        Names of the columns.
-    p : ndarray, shape (n,), optional
-        P(case fails); None without a model.
-    seconds : ndarray, shape (n,)
-        Expected durations.
-    expert : Expert
-        Who orders this run.
-    weight : ndarray, shape (n,), optional
-        How many cases each row stands for; default 1.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        In 0..1: the share of the cases that does not stand before this one in the expert's
-        order. Cases of equal value and cost have the score of the first of them.
-    """
-    if not len(x):
-        return np.zeros(0)
-    cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    value = value_per_cost(worth(expert, evidence_of(x, names, p)), seconds, expert.cost)
-    order = np.lexsort((cost, -value))
-    count = np.ones(len(x)) if weight is None else np.asarray(weight, np.float64)[order]
-    before = np.cumsum(count) - count
-    tied = np.zeros(len(x), bool)
-    tied[1:] = (np.diff(value[order]) == 0) & (np.diff(cost[order]) == 0)
-    # a tied place takes what stands before the first of its equals
-    before = np.maximum.accumulate(np.where(tied, 0.0, before))
-    scores = np.empty(len(x))
-    scores[order] = 1.0 - before / float(count.sum())
-    return scores
-
-
-def must_run(x: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which cases run whatever their score, shape (n,): new, changed, or failing before.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n, n_features)
-        Features of a run's cases.
-    names : sequence of str
-        Names of the columns.
-    """
-    column = {name: x[:, j] for j, name in enumerate(names)}
-    before = column["failing_in_parent"]
-    failing = np.where(np.isnan(before), column["failing_last"], before)
-    new = np.nan_to_num(column["executions"]) == 0
-    return np.asarray(new | (failing == 1.0) | (column["in_change"] > 0), bool)
-
-
-def within(
-    scores: NDArray[np.float64], must: NDArray[np.bool_], seconds: NDArray[Any], budget: float
-) -> NDArray[np.bool_]:
-    """Return which cases fit into a budget, shape (n,).
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n,)
-        Selection scores.
-    must : ndarray of bool, shape (n,)
-        Cases that run first, whatever their score, as long as they fit.
-    seconds : ndarray, shape (n,)
-        Expected durations.
-    budget : float
-        Seconds. Once a case does not fit, none with a lower score is taken: what a smaller
-        budget selects is part of what a larger one does.
-    """
-    cost = np.maximum(np.asarray(seconds, np.float64), 0.0) + COST_FLOOR_S
-    order = np.lexsort((cost, -scores, ~must))
-    keep = np.zeros(len(scores), bool)
-    keep[order] = np.cumsum(cost[order]) <= budget * (1.0 + _EPSILON)
-    return keep
 
 
 def regressions_needed(recall: float) -> int:
     """Return how many regressions a promise of this recall needs."""
     return max(math.ceil(1.0 / max(1.0 - recall, 1e-9) - 1.0 - 1e-9), 1)
-
-
-def wilson(caught: float, of: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson 1927)."""
-    if of == 0:
-        return (0.0, 1.0)
-    share, d = caught / of, 1.0 + _Z * _Z / of
-    middle = share + _Z * _Z / (2.0 * of)
-    half = _Z * math.sqrt(share * (1.0 - share) / of + _Z * _Z / (4.0 * of * of))
-    return (max(0.0, (middle - half) / d), min(1.0, (middle + half) / d))
 
 
 def recall_threshold(evidence: Evidence, recall: float, *, by_case: bool = False) -> Promise:
@@ -301,15 +124,13 @@ class RecallTracker:
         line, seeded = self._decisive()
         have, needed = len(line.window), regressions_needed(self.recall)
         if have < needed:
-            why = _too_few(self.recall, have, needed)
+            why = too_few(self.recall, have, needed, window=WINDOW)
             return Promise(self.recall, "none", None, have, needed - have, seeded=seeded, why=why)
-        value = line.threshold()
-        everything = value == -math.inf
         low, high = line.interval()
-        made = Promise(
-            self.recall, "promise", None if everything else value, have, 0, low, high, seeded
+        promise = Promise(
+            self.recall, "promise", line.threshold(), have, 0, low, high, seeded=seeded
         )
-        return replace(made, why=_words(made, everything=everything))
+        return replace(promise, why=promised(promise))
 
     def estimate(self, floor: float) -> Promise:
         """Return what selecting the scores from `floor` on would have caught of the evidence."""
@@ -317,11 +138,8 @@ class RecallTracker:
         n = len(line.window)
         caught = float(sum((unit >= floor).mean() for unit in line.window))
         low, high = wilson(caught, n)
-        why = "no past regressions say how many would be caught"
-        if n:
-            rests = f"{n} past regressions{' on seeded faults' if seeded else ''}"
-            why = f"{caught:.3g} of {rests} would have been caught: {low:.3f} to {high:.3f}"
-        return Promise(caught / max(n, 1), "estimate", floor, n, 0, low, high, seeded, why)
+        estimate = Promise(caught / max(n, 1), "estimate", floor, n, 0, low, high, seeded=seeded)
+        return replace(estimate, why=estimated(caught, estimate))
 
     def _decisive(self) -> tuple[_Line, bool]:
         """Return the regressions that decide, and whether seeded ones are among them.
@@ -365,17 +183,18 @@ class _Line:
         self._weights[self._next, : len(unit)] = 1.0 / len(unit)
         self._next = (self._next + 1) % WINDOW
 
-    def threshold(self) -> float:
-        """Return the largest score whose expected loss is at most the level."""
+    def threshold(self) -> float | None:
+        """Return the largest score whose expected loss is at most the level; None: no score."""
         room = self.level * (len(self.window) + 1) - 1.0
         if room < -_EPSILON:
-            return -math.inf
+            return None
         there = self._weights > 0.0
         scores, weights = self._scores[there], self._weights[there]
         order = np.argsort(scores, kind="stable")
         below = np.cumsum(weights[order])
         place = int(np.searchsorted(below, room + _EPSILON, side="right"))
-        return float(scores[order[min(place, len(scores) - 1)]])
+        score = float(scores[order[min(place, len(scores) - 1)]])
+        return score if math.isfinite(score) else None
 
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the recall, given this window (Vovk 2012)."""
@@ -411,43 +230,3 @@ def _beta_quantile(q: float, missed: int, n: int) -> float:
             fewer += term
         low, high = (rate, high) if 1.0 - fewer < q else (low, rate)
     return (low + high) / 2.0
-
-
-def _too_few(recall: float, have: int, needed: int) -> str:
-    if needed > WINDOW:
-        most = 1.0 - 1.0 / (WINDOW + 1)
-        return f"everything runs: a recall above {most:.3f} is never promised"
-    return (
-        f"everything runs: a recall of {recall:g} needs {needed} past regressions, and there are "
-        f"{have}: {needed - have} more"
-    )
-
-
-def _words(promise: Promise, *, everything: bool) -> str:
-    kind = " on seeded faults" if promise.seeded else ""
-    rests = f"{promise.regressions} past regressions{kind}"
-    if everything:
-        return f"everything runs until the misses among {rests} are made up for"
-    return (
-        f"recall of {promise.recall:g} promised by {rests}, which show "
-        f"{promise.low:.3f} to {promise.high:.3f}"
-    )
-
-
-def _word(score: float) -> float | str:
-    return score if math.isfinite(score) else "always" if score > 0 else "never"
-
-
-def _regression(row: Mapping[str, Any]) -> Regression:
-    scores, seeded = row["scores"], row["seeded"]
-    if (
-        not isinstance(scores, list)
-        or not 0 < len(scores) <= KEPT_CASES
-        or type(seeded) is not bool
-    ):
-        raise ValueError("a regression is damaged")
-    values = (_BEYOND[s] if isinstance(s, str) else float(s) for s in scores)
-    ordered = tuple(sorted(values, reverse=True))
-    if any(math.isnan(v) for v in ordered):
-        raise ValueError("a score is not a number")
-    return Regression(ordered, seeded)

@@ -10,10 +10,10 @@ import numpy as np
 from testopt.estimators.baselines import baseline_orders, expected_seconds
 from testopt.estimators.experts import (
     UNTRAINED,
-    Standing,
-    evidence_of,
-    rolling_speakers,
-    worth,
+    OrderingWeights,
+    priority,
+    rolling_blends,
+    signals_of,
 )
 from testopt.estimators.metrics import (
     apfd,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.pipeline import Matrix
+    from testopt.features.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class Quality:
 class Validation:
     """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
 
-    Durations are the expected ones, so that the figures depend on order alone. ``standing`` is
-    how the experts stand after these runs.
+    Durations are the expected ones, so that the figures depend on order alone. ``weights`` are
+    those of the orderings after these runs.
     """
 
     failing_runs: int
     calibration_error: float
     methods: dict[str, Quality]
-    standing: Standing
+    weights: OrderingWeights
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values, rounded to 6 digits."""
@@ -71,46 +71,47 @@ class Validation:
         return numbers
 
 
-def validate(p: NDArray[np.float64], matrix: Matrix, names: Sequence[str]) -> Validation | None:
-    """Compare the order of the experts that speak for `p` with the baselines.
+def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
+    """Compare the order that the weighted orderings make of `p` with the baselines.
 
     Parameters
     ----------
     p : ndarray, shape (n,)
         P(case fails) of each row.
-    matrix : Matrix
+    rows : TrainingSet
         Rows that the model has not seen.
-    names : sequence of str
-        Names of the columns.
 
     Returns
     -------
     Validation or None
         None when no run has both a failing and a passing case.
     """
-    seconds = expected_seconds(matrix.x, names)
+    seconds = expected_seconds(rows.features)
     scores: dict[str, list[Quality]] = {}
-    speakers, standing = rolling_speakers(matrix, p, names, int(matrix.run.max(initial=-1)) + 1)
-    for run in np.unique(matrix.run[matrix.y & ~matrix.cut]).tolist():
-        part = slice(*np.searchsorted(matrix.run, [run, run + 1]))
-        failed = matrix.y[part]
+    blends, weights = rolling_blends(rows, p, int(rows.run.max(initial=-1)) + 1)
+    for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
+        part = slice(*np.searchsorted(rows.run, [run, run + 1]))
+        features, failed = rows.features.at(part), rows.y[part]
         if failed.all():
             continue
-        orders = baseline_orders(matrix.x[part], names, seconds[part], seed=run)
+        orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        evidence = evidence_of(matrix.x[part], names, p[part])
-        ways = {"before training": UNTRAINED[0], "testopt": speakers[run]}
-        for name, expert in ways.items():
-            value = worth(expert, evidence)
-            orders[name] = run_order(value, seconds[part], ids, exponent=expert.cost)
+        evidence = signals_of(features, p[part])
+        ways = {"before training": UNTRAINED[0], "testopt": blends[run]}
+        for name, ordering in ways.items():
+            value = priority(ordering, evidence)
+            orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
         return None
-    level = level_rows(matrix.y, ~matrix.made)
-    error = expected_calibration_error(matrix.y[level], p[level], weight=matrix.weight[level])
+    level = level_rows(rows.y, ~rows.is_seeded)
+    error = expected_calibration_error(rows.y[level], p[level], weight=rows.weight[level])
     return Validation(
-        len(scores["testopt"]), error, {k: mean_quality(v) for k, v in scores.items()}, standing
+        len(scores["testopt"]),
+        error,
+        {k: mean_quality(v) for k, v in scores.items()},
+        weights,
     )
 
 

@@ -22,12 +22,12 @@ from testopt.features.texts import WRITTEN
 from testopt.features.words import text_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from testopt.features.bags import Words
-    from testopt.features.frames import Query, RunFrame
+    from testopt.features.frames import Query
     from testopt.features.texts import ChangeText, Texts
 
     Signals = dict[str, NDArray[np.float64]]
@@ -72,44 +72,27 @@ PRIOR: Final = {
 }  # fmt: skip
 
 
-class TextAffinity:
-    """Features of change and case from their sources; without state."""
+def affinity_matrix(query: Query) -> NDArray[np.float32]:
+    """Return the features of a run about to start that change and case have in their sources.
 
-    names: tuple[str, ...] = NAMES
+    Parameters
+    ----------
+    query : Query
+        With ``text``; without it names and changed files speak, where there are any.
 
-    def read(self, query: Query) -> NDArray[np.float32]:
-        """Return the features of a run about to start.
-
-        Parameters
-        ----------
-        query : Query
-            With ``text``; without it names and changed files speak, where there are any.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_cases, len(names))
-            NaN where unknown.
-        """
-        x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
-        text = query.text or name_texts(query)
-        if text is None or not len(query.cases):
-            return x
-        columns = features(text)
-        for position, name in enumerate(NAMES):
-            x[:, position] = columns[name]
+    Returns
+    -------
+    ndarray of float32, shape (n_cases, len(NAMES))
+        NaN where unknown.
+    """
+    x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
+    text = query.text or name_texts(query)
+    if text is None or not len(query.cases):
         return x
-
-    def update(self, frame: RunFrame) -> None:
-        """Learn nothing: sources are read anew for every run."""
-
-    def dump(self) -> dict[str, NDArray[Any]]:
-        """Return no arrays: there is no state."""
-        return {}
-
-    @classmethod
-    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> TextAffinity:  # noqa: ARG003
-        """Rebuild from what `dump` returned."""
-        return cls()
+    columns = features(text)
+    for position, name in enumerate(NAMES):
+        x[:, position] = columns[name]
+    return x
 
 
 def features(text: Texts) -> Signals:

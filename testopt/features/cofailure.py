@@ -108,8 +108,6 @@ class CoFailure:
     change, and the oldest are forgotten first.
     """
 
-    names: tuple[str, ...] = NAMES
-
     def __init__(self) -> None:
         self._things: dict[int, _Thing] = {}
 
@@ -123,7 +121,7 @@ class CoFailure:
 
         Returns
         -------
-        ndarray of float32, shape (n_cases, len(names))
+        ndarray of float32, shape (n_cases, len(NAMES))
             NaN where the change is unknown, or none of its things was changed before.
         """
         n = len(query.cases)

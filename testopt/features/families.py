@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from testopt.features import change, cofailure
-from testopt.features.history import HistoryState
+from testopt.features import change, cofailure, history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_HISTORY: Final = frozenset(HistoryState.names)
+_HISTORY: Final = frozenset(history.NAMES)
 _BY_PATTERN: Final = (
     (re.compile(r"seconds_"), "how long it takes"),
     (re.compile(r"run_"), "how the project has been doing"),

@@ -79,7 +79,7 @@ class RunFrame:
         return run.time.timestamp() + took
 
     @property
-    def is_cut(self) -> bool:
+    def stopped_early(self) -> bool:
         """Whether it stopped early."""
         return not self.query.run.complete
 

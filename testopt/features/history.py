@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features import siblings
+from testopt.features.case_facts import CaseFacts
 from testopt.features.cases import LEVELS, CaseTable
 from testopt.features.effort import relative_seconds
 from testopt.features.lineage import Lineage
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.frames import Query, RunFrame
+    from testopt.features.lineage import Parent
 
 ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
 GROUP_ALPHA: Final = 0.2
 COST_ALPHA: Final = 0.3
 REACH: Final = (1, 3, 8)  # neighbours to either side
 NEVER: Final = -1
-_DURATION_FLOOR_S: Final = 1e-3
+DURATION_FLOOR_S: Final = 1e-3
 
 # Per-case state: name -> (dtype, value of a stranger).
 _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
@@ -104,11 +106,9 @@ class HistoryState:
     --------
     >>> state = HistoryState()
     >>> for frame in frames:                      # oldest first
-    ...     x = state.read(frame.query)           # float32, shape (n_cases, len(NAMES))
+    ...     facts, x = state.read(frame.query)    # float32, shape (n_cases, len(NAMES))
     ...     state.update(frame)
     """
-
-    names = NAMES
 
     def __init__(self) -> None:
         self.table = CaseTable()
@@ -121,7 +121,7 @@ class HistoryState:
         self._siblings = Siblings()
         self._recent = np.zeros(2)  # decayed: share of failing runs, share of failing cases
 
-    def read(self, query: Query) -> NDArray[np.float32]:
+    def read(self, query: Query) -> tuple[CaseFacts, NDArray[np.float32]]:
         """Return the features of a run's cases, from earlier runs only.
 
         Parameters
@@ -131,16 +131,18 @@ class HistoryState:
 
         Returns
         -------
-        ndarray of float32, shape (n_cases, len(NAMES))
-            NaN where nothing is known.
+        tuple of CaseFacts and ndarray of float32, shape (n_cases, len(NAMES))
+            The facts, and the columns made from them and more; NaN where nothing is known.
         """
         index = self._admit(query)
         case = {name: array[index] for name, array in self._case.arrays.items()}
         now = query.run.time.timestamp()
+        parent = self._lineage.parent(query.run)
+        facts = self._facts(case, index, parent)
         columns = [
-            *self._rates(case),
-            *self._recency(case, now),
-            *self._ancestry(query, index),
+            *_rates(case, facts),
+            *self._recency(case, facts, now),
+            *self._ancestry(facts, parent),
             *self._groups(index),
             *self._durations(case, index),
             _rank(case["rate_1"]),
@@ -151,7 +153,7 @@ class HistoryState:
         out = np.empty((len(index), len(NAMES)), np.float32)
         for j, column in enumerate(columns):
             out[:, j] = column
-        return out
+        return facts, out
 
     def seconds(self, query: Query) -> NDArray[np.float32]:
         """Return the expected duration of each case, shape (n_cases,).
@@ -228,44 +230,52 @@ class HistoryState:
             group.grow(self.table.group_count(level))
         return index
 
-    def _rates(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        runs = case["runs"]
-        unknown = np.where(runs == 0, np.nan, 1.0)
-        return [
-            np.log2(1.0 + runs),
-            (case["fails"] + 0.5) / (runs + 2.0) * unknown,
-            *(case[f"rate_{i}"] * unknown for i in range(len(ALPHAS))),
-            case["failing"] * unknown,
-            np.sign(case["streak"]) * np.log2(1.0 + np.abs(case["streak"])) * unknown,
-        ]
+    def _facts(
+        self, case: dict[str, NDArray[Any]], index: NDArray[np.int32], parent: Parent | None
+    ) -> CaseFacts:
+        runs, size = case["runs"], len(index)
+        never = np.where(case["last_fail_tick"] == NEVER, np.nan, 1.0).astype(np.float32)
+        seen = np.where(runs == 0, np.nan, 1.0).astype(np.float32)
+        known = parent is not None
+        tick, failing = parent if parent is not None else (0, np.zeros(0, np.int32))
+        return CaseFacts(
+            executions=runs,
+            failures=case["fails"],
+            runs_since_failure=(runs - case["last_fail_run"] - 1).astype(np.float32) * never,
+            ticks_since_failure=(self.tick - case["last_fail_tick"]).astype(np.float32) * never,
+            age_ticks=(self.tick - case["first_tick"]).astype(np.float32) * seen,
+            seconds=case["seconds"],
+            failing_last=case["failing"],
+            has_parent=np.full(size, known),
+            failing_in_parent=np.isin(index, failing) if known else np.zeros(size, bool),
+            ran_before_parent=(runs > 0) & (case["last_tick"] < tick) & known,
+        )
 
-    def _recency(self, case: dict[str, NDArray[Any]], now: float) -> list[NDArray[Any]]:
-        never = np.where(case["last_fail_tick"] == NEVER, np.nan, 1.0)
-        runs = np.maximum(case["runs"], 1)
-        seen = np.where(case["runs"] == 0, np.nan, 1.0)
+    def _recency(
+        self, case: dict[str, NDArray[Any]], facts: CaseFacts, now: float
+    ) -> list[NDArray[Any]]:
+        seen = np.where(facts.is_new, np.nan, 1.0)
         first = np.where(case["first_tick"] == NEVER, self.tick, case["first_tick"])
         return [
-            np.log2(1.0 * case["runs"] - case["last_fail_run"]) * never,
-            np.log2(1.0 + self.tick - case["last_fail_tick"]) * never,
+            _log_count(facts.runs_since_failure),
+            _log_count(facts.ticks_since_failure),
             _log_hours(now - case["last_fail_time"]),
-            np.log2(1.0 + np.abs(case["streak"])) * np.where(case["flips"] > 0, 1.0, np.nan),
-            case["flips"] / runs * seen,
-            np.log2(1.0 + self.tick - case["last_tick"]) * seen,
+            _log_count(np.abs(case["streak"])) * np.where(case["flips"] > 0, 1.0, np.nan),
+            case["flips"] / np.maximum(facts.executions, 1) * seen,
+            _log_count(self.tick - case["last_tick"]) * seen,
             _log_hours(now - case["last_time"]),
-            np.log2(1.0 + self.tick - first) * seen,
+            _log_count(facts.age_ticks),
             _log_hours(now - case["first_time"]),
             _rank(-first),
         ]
 
-    def _ancestry(self, query: Query, index: NDArray[np.int32]) -> list[NDArray[Any]]:
-        parent = self._lineage.parent(query.run)
+    def _ancestry(self, facts: CaseFacts, parent: Parent | None) -> list[NDArray[Any]]:
+        fails = facts.failing_in_parent
         if parent is None:
-            return [np.full(len(index), np.nan)] * 3
-        tick, failing = parent
-        fails = np.isin(index, failing)
-        since = np.full(len(index), np.log2(1.0 + self.tick - tick))
+            return [np.full(len(fails), np.nan)] * 3
+        since = np.full(len(fails), np.log2(1.0 + self.tick - parent[0]))
         # of the cases asked for: one that is gone would stay in the list for ever
-        return [fails, since, np.full(len(index), fails.sum() / max(len(index), 1))]
+        return [fails, since, np.full(len(fails), fails.sum() / max(len(fails), 1))]
 
     def _groups(self, index: NDArray[np.int32]) -> list[NDArray[Any]]:
         members = {level: self.table.groups(level)[index] for level in LEVELS}
@@ -281,10 +291,10 @@ class HistoryState:
         self, case: dict[str, NDArray[Any]], index: NDArray[np.int32]
     ) -> list[NDArray[Any]]:
         mean = case["seconds"]
-        trend = np.log2((case["seconds_last"] + _DURATION_FLOOR_S) / (mean + _DURATION_FLOOR_S))
+        trend = np.log2((case["seconds_last"] + DURATION_FLOOR_S) / (mean + DURATION_FLOOR_S))
         if not len(index):
             return [mean, mean, trend]
-        return [np.log2(mean + _DURATION_FLOOR_S), _rank(mean), trend]
+        return [np.log2(mean + DURATION_FLOOR_S), _rank(mean), trend]
 
     def _context(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         size = len(case["runs"])
@@ -319,11 +329,11 @@ class HistoryState:
         timed = ~np.isnan(seconds) & (seconds >= 0)
         case, value = index[timed], seconds[timed]
         mean = self._case["seconds"]
-        old = np.log(mean[case] + _DURATION_FLOOR_S)
-        new = np.log(value + _DURATION_FLOOR_S)
+        old = np.log(mean[case] + DURATION_FLOOR_S)
+        new = np.log(value + DURATION_FLOOR_S)
         # a geometric mean: one hanging execution does not make a case expensive for long
         step = np.where(np.isnan(old), new, old + COST_ALPHA * (new - old))
-        mean[case] = np.maximum(np.exp(step) - _DURATION_FLOOR_S, 0.0)
+        mean[case] = np.maximum(np.exp(step) - DURATION_FLOOR_S, 0.0)
         self._case["seconds_last"][case] = value
 
     def _update_groups(self, index: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
@@ -343,9 +353,25 @@ class HistoryState:
             group["last_fail_tick"][touched[share > 0]] = self.tick
 
 
+def _rates(case: dict[str, NDArray[Any]], facts: CaseFacts) -> list[NDArray[Any]]:
+    unknown = np.where(facts.is_new, np.nan, 1.0)
+    return [
+        _log_count(facts.executions),
+        facts.failure_rate,
+        *(case[f"rate_{i}"] * unknown for i in range(len(ALPHAS))),
+        facts.failing_last * unknown,
+        np.sign(case["streak"]) * _log_count(np.abs(case["streak"])) * unknown,
+    ]
+
+
 def _family(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _log_count(count: NDArray[Any]) -> NDArray[Any]:
+    """Return log2(1 + n), NaN where unknown."""
+    return np.log2(1.0 + count.astype(np.float64))
 
 
 def _log_hours(seconds: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from testopt.schema import Run
 
+    Parent = tuple[int, NDArray[np.int32]]  # tick of a run, and the cases that fail there
+
 HEADS_KEPT: Final = 512  # branches and commits remembered, the latest ones
 
 
@@ -24,7 +26,7 @@ class Lineage:
     def __init__(self) -> None:
         self._heads: dict[str, tuple[int, NDArray[np.int32]]] = {}
 
-    def parent(self, run: Run) -> tuple[int, NDArray[np.int32]] | None:
+    def parent(self, run: Run) -> Parent | None:
         """Return the tick of the nearest ancestor run and the cases that fail there.
 
         Returns

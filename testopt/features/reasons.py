@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from testopt.counted import counted
 from testopt.features.calls import FAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from testopt.features.run_features import RunFeatures
 
 # Signals of closeness from 0 to 1, most as a share of the run's largest, and what each says.
 _FAR: Final = "nothing it names changed"
@@ -36,32 +38,27 @@ _DETAILS: Final = re.compile(
 )
 
 
-def reasons(
-    x: NDArray[np.float32], names: Sequence[str], *, told: Mapping[int, str] | None = None
-) -> list[str]:
+def reasons(features: RunFeatures, *, told: Mapping[int, str] | None = None) -> list[str]:
     """Return one short sentence for each case: the strongest evidence, then its past.
 
     Parameters
     ----------
-    x : ndarray of float32, shape (n, n_features)
-        Features as the model reads them.
-    names : sequence of str
-        Names of the columns.
+    features : RunFeatures
+        Features of the cases of a run.
     told : mapping of int to str, optional
         Row -> what the changed files did to the case before, from `CoFailure.told`.
     """
-    column = {name: x[:, j] for j, name in enumerate(names)}
-    past, close = _past(column), _closeness(column)
-    changed = (column["in_change"] > 0).tolist()
+    past, close = _past(features), _closeness(features)
+    changed = (features.in_change > 0).tolist()
     for i, words in (told or {}).items():
         past[i] = words if _RATE.match(past[i]) else f"{words}; {past[i]}"
-    for i in range(len(x)):
+    for i in range(len(features)):
         if changed[i]:
             close[i] = "the test itself was changed"
-    far = _names_nothing(column).tolist()
+    far = _names_nothing(features).tolist()
     return [
         "; ".join(filter(None, [close[i], past[i], _FAR if far[i] and not close[i] else ""]))
-        for i in range(len(x))
+        for i in range(len(features))
     ]
 
 
@@ -94,19 +91,18 @@ def _kind(words: str) -> str:
     return kinds[0] if kinds else "ran what changed" if found["ran"] else "failed before"
 
 
-def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+def _names_nothing(features: RunFeatures) -> NDArray[np.bool_]:
     """Tell which cases are known to lead to nothing that changed by any name or import."""
-    near = np.nan_to_num(column["words_share"]) >= _CLOSE
-    far: NDArray[np.bool_] = (column["hops"] >= FAR) & (column["import_hops"] > 1.0) & ~near
+    column = features.column
+    near = np.nan_to_num(column("words_share")) >= _CLOSE
+    far: NDArray[np.bool_] = (column("hops") >= FAR) & (column("import_hops") > 1.0) & ~near
     return far
 
 
-def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:
-    executions = _count(column["executions"])
-    since = _count(column["runs_since_failure"])
-    fails = np.rint(column["failure_rate"] * (executions + 2.0) - 0.5)
-    stranger = np.isnan(column["failure_rate"])
-    fresh = column["failing_in_parent"] == 1.0
+def _past(features: RunFeatures) -> list[str]:
+    executions, fails = features.executions, features.failures
+    since = features.runs_since_failure
+    stranger, fresh = features.is_new, features.failing_in_parent
     words = []
     for i, runs in enumerate(executions.tolist()):
         if stranger[i]:
@@ -120,9 +116,10 @@ def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:
     return words
 
 
-def _closeness(column: Mapping[str, NDArray[Any]]) -> list[str]:
+def _closeness(features: RunFeatures) -> list[str]:
     """Say what brings a case close to the change, for those that are close."""
-    column = {**column, "imports": (column["import_hops"] == 1.0).astype(np.float32)}
+    column = {name: features.column(name) for name in _CLOSENESS if name != "imports"}
+    column["imports"] = (features.column("import_hops") == 1.0).astype(np.float32)
     signals = np.nan_to_num(np.column_stack([column[name] for name in _CLOSENESS]))
     if not len(signals):
         return []
@@ -130,11 +127,6 @@ def _closeness(column: Mapping[str, NDArray[Any]]) -> list[str]:
     best = np.where(signals.max(axis=1) >= _CLOSE, signals.argmax(axis=1), len(_CLOSENESS))
     said: list[str] = texts[best].tolist()
     return said
-
-
-def _count(logs: NDArray[Any]) -> NDArray[Any]:
-    count: NDArray[Any] = np.rint(np.exp2(logs) - 1.0)
-    return count
 
 
 def _ago(runs: float) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from testopt.estimators.metrics import wilson
 from testopt.estimators.propensity import WeightedRecall, weighted_recall
-from testopt.estimators.threshold import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from testopt.errors import BundleError, StoreError
-from testopt.estimators.baselines import reads_sources, untrained_score
-from testopt.estimators.experts import Standing, evidence_of, worth
+from testopt.estimators.baselines import untrained_score
+from testopt.estimators.experts import OrderingWeights, priority, signals_of
 from testopt.estimators.ordering import run_order, steps, value_per_cost
-from testopt.estimators.threshold import selection_score
+from testopt.estimators.selection_score import selection_score
 from testopt.features.frames import Query
-from testopt.features.pipeline import NAMES, FeatureState
+from testopt.features.pipeline import FeatureState
 from testopt.features.reasons import reasons
 from testopt.plan.forced import forced_cases, why_all
 from testopt.plan.rows import prediction_rows
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from testopt.bundle import Bundle
     from testopt.context import Here
     from testopt.estimators.promotion import Rules
+    from testopt.features.run_features import RunFeatures
     from testopt.features.texts import Texts
     from testopt.schema import Selection
     from testopt.snapshot import Sources
@@ -155,10 +156,10 @@ def _known(store: Store | None, now: datetime | None) -> _Known:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is known of each case; all arrays of shape (n,), but for the features."""
+    """What is known of each case; all arrays of shape (n,)."""
 
     query: Query
-    x: NDArray[np.float32]
+    features: RunFeatures
     p: NDArray[np.float64]
     seconds: NDArray[Any]
     score: NDArray[np.float64]
@@ -170,26 +171,26 @@ class _View:
 
 def _view(known: _Known, query: Query) -> _View:
     state = known.state
-    x = state.read(query)
+    features = state.read(query)
     seconds = state.history.seconds(query)
     model = known.model
-    p = untrained_score(x, NAMES) if model is None else model.probability(x)
-    standing = Standing() if known.bundle is None else known.bundle.standing
-    sources = reads_sources(x, NAMES)
-    expert = standing.speaker(sources=sources)
-    value = worth(expert, evidence_of(x, NAMES, p))
-    order = run_order(value, seconds, query.cases, exponent=expert.cost)
-    falling = value_per_cost(value, seconds, expert.cost)[order]
+    p = untrained_score(features) if model is None else model.probability(features.matrix)
+    ordering_weights = OrderingWeights() if known.bundle is None else known.bundle.ordering_weights
+    sources = features.sources_read
+    ordering = ordering_weights.blend(sources=sources)
+    value = priority(ordering, signals_of(features, p))
+    order = run_order(value, seconds, query.cases, exponent=ordering.cost)
+    falling = value_per_cost(value, seconds, ordering.cost)[order]
     return _View(
         query,
-        x,
+        features,
         p,
         seconds,
-        score=selection_score(x, NAMES, p, seconds, expert=expert),
+        score=selection_score(features, p, seconds, ordering=ordering),
         order=order,
         steps=tuple(at + 1 for at in steps(falling)),
-        reasons=reasons(x, NAMES, told=state.cofailure.told(query)),
-        way="" if model is None else standing.note(sources=sources),
+        reasons=reasons(features, told=state.cofailure.told(query)),
+        way="" if model is None else ordering_weights.note(sources=sources),
     )
 
 
@@ -202,7 +203,9 @@ def _chosen(
     why = why_all(change, selection)
     if why:
         return everything(view.query.cases, selection, why)
-    forced = forced_cases(view.query, view.x, selection, history=known.state.history.tick > 0)
+    forced = forced_cases(
+        view.query, view.features, selection, history=known.state.history.tick > 0
+    )
     candidates = Candidates(view.query.cases, view.score, view.seconds, forced)
     return choose(candidates, selection, evidence_now(known.bundle, store))
 

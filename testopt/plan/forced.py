@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testopt.estimators.threshold import must_run
+from testopt.estimators.selection_score import must_run
 from testopt.features.mustrun import always_run, beside_data, why_everything
-from testopt.features.pipeline import NAMES
 from testopt.sources.locate import Locator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from testopt.features.frames import Query
+    from testopt.features.run_features import RunFeatures
     from testopt.schema import Change, FileChange, Selection
 
 
@@ -30,7 +28,7 @@ def why_all(change: Change, selection: Selection) -> str:
 
 
 def forced_cases(
-    query: Query, x: NDArray[np.float32], selection: Selection, *, history: bool
+    query: Query, features: RunFeatures, selection: Selection, *, history: bool
 ) -> dict[str, str]:
     """Return the cases that must run, each with the strongest reason.
 
@@ -38,31 +36,28 @@ def forced_cases(
     ----------
     query : Query
         Cases and changed files.
-    x : ndarray of float32, shape (n, n_features)
+    features : RunFeatures
         Features of the cases.
     selection : Selection
     history : bool
         Whether any run is known; without, no case is called new.
     """
-    edited = x[:, NAMES.index("in_change")]
-    unread = [case for case, e in zip(query.cases, edited, strict=True) if np.isnan(e)]
+    read = features.source_read.tolist()
+    unread = [case for case, known in zip(query.cases, read, strict=True) if not known]
     return {
         **beside_data(query.cases, query.files),
         **_in_changed_files(unread, query.files),
-        **dict(_from_features(query.cases, x, history=history)),
+        **dict(_from_features(query.cases, features, history=history)),
         **always_run(query.cases, selection.must_run),
         **selection.required,
     }
 
 
 def _from_features(
-    cases: Sequence[str], x: NDArray[np.float32], *, history: bool
+    cases: Sequence[str], features: RunFeatures, *, history: bool
 ) -> Iterator[tuple[str, str]]:
-    edited = x[:, NAMES.index("in_change")]
-    new = np.nan_to_num(x[:, NAMES.index("executions")]) == 0
-    must = must_run(x, NAMES)
-    if not history:
-        must = edited > 0
+    edited, new = features.in_change, features.is_new
+    must = must_run(features) if history else edited > 0
     for i in np.flatnonzero(must).tolist():
         if edited[i] >= 1.0:
             yield cases[i], "the test itself was changed"

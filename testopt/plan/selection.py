@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.estimators.threshold import Evidence
+    from testopt.estimators.evidence import Evidence
     from testopt.schema import Selection
 
 
@@ -30,7 +30,7 @@ class Candidates:
     ----------
     cases : sequence of str
     score : ndarray of float64
-        From `testopt.estimators.threshold.selection_score`.
+        From `testopt.estimators.selection_score`.
     seconds : ndarray
         Expected durations.
     forced : mapping of str to str

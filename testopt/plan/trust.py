@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
-from testopt.estimators.threshold import KEPT, KEPT_CASES, Evidence, Regression
+from testopt.estimators.evidence import KEPT, KEPT_CASES, Evidence, Regression
 from testopt.schema import Policy
 from testopt.track import standing
 from testopt.track.kept import load

@@ -13,7 +13,7 @@ from testopt.estimators.contributions import contributions
 from testopt.features.families import families
 from testopt.features.frames import Query
 from testopt.features.nearness import Nearness, nearest_files
-from testopt.features.pipeline import NAMES
+from testopt.features.run_features import NAMES
 from testopt.measured import measured_as, regions_then
 from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
@@ -190,7 +190,7 @@ def _contributions(
         return None, ()
     if known.model is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
         return None, ()
-    x = known.state.read(query)
+    x = known.state.read(query).matrix
     others = np.delete(np.arange(len(x)), position)
     step = max(len(others) // _BACKGROUND, 1)
     groups = families(NAMES)

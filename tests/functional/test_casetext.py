@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from testopt.bundle import dump_arrays, load_arrays
-from testopt.features.affinity import NAMES, TextAffinity, features
+from testopt.features.affinity import NAMES, affinity_matrix, features
 from testopt.features.frames import Query
 from testopt.features.words import text_words
 from testopt.schema import Run
@@ -200,7 +200,7 @@ def test_edited_tests_are_in_the_change_and_a_change_of_tests_alone_says_nothing
     assert text.in_change[text.document].tolist() == [0, 1, 0, 0]
     assert not text.change.lines
     run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    x = TextAffinity().read(Query(run, CASES, (), text))
+    x = affinity_matrix(Query(run, CASES, (), text))
     assert x[:, NAMES.index("in_change")].tolist() == [0, 1, 0, 0]
 
 
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
 
 def test_a_plain_query_has_no_features():
     run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    assert np.isnan(TextAffinity().read(Query(run, CASES))).all()
+    assert np.isnan(affinity_matrix(Query(run, CASES))).all()
 
 
 def test_opaque_cases_and_lost_commits(repo):

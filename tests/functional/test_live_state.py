@@ -9,7 +9,8 @@ import pytest
 
 from testopt.bundle import load_arrays
 from testopt.context import Here
-from testopt.features.pipeline import FeatureState, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.training_set import read_training_set
 from testopt.ingest import record
 from testopt.plan import plan
 from testopt.schema import Change, Result, Run, RunRecord
@@ -98,7 +99,7 @@ def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repo
     store.append_runs([RunRecord(run, failed, Change(base=base, head=commit, known=True))])
     keep_up(store, runs=1, results=1, sources=Sources(repo, store))
     state, trained = current(store).state, FeatureState()
-    matrix(history(store, sources=Sources(repo, store)), trained)
+    read_training_set(history(store, sources=Sources(repo, store)), trained)
     kept, whole = (
         {k: v.tolist() for k, v in one.cofailure.dump().items()} for one in (state, trained)
     )
@@ -110,7 +111,7 @@ def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repo
 
 
 def _kept(store):
-    from testopt.features.pipeline import feature_hash
+    from testopt.features.run_features import feature_hash
 
     return f"state/features-{feature_hash()}.npz"
 

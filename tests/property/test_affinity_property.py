@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.features.affinity import TextAffinity, rank, share
+from testopt.features.affinity import affinity_matrix, rank, share
 from testopt.features.bags import Bags, Corpus
 from testopt.features.cofailure import CoFailure
 from testopt.features.frames import Query, RunFrame
@@ -73,7 +73,7 @@ def test_a_run_sees_nothing_of_itself_or_of_later_ones(past, future):
         state, seen = CoFailure(), []
         for paths, failed in runs:
             query = _query(paths)
-            seen.append((state.read(query), TextAffinity().read(query)))
+            seen.append((state.read(query), affinity_matrix(query)))
             bad = np.array([i in failed for i in range(len(CASES))])
             state.update(RunFrame(query, bad, np.zeros(6, bool), np.ones(6, np.float32)))
         return seen

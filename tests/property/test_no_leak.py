@@ -1,5 +1,6 @@
 """Predictions for a run are the same whatever it, or a run that was not over, came to."""
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,10 +8,11 @@ import pyarrow as pa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.experts import evidence_of, rolling_speakers, worth
+from testopt.estimators.experts import priority, rolling_blends, signals_of
 from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
-from testopt.features.pipeline import NAMES, FeatureState, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.training_set import read_training_set
 from testopt.schema import arrow_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,18 +48,20 @@ def predict(rows, results, changes):
         pa.Table.from_pylist(part, schema=arrow_schema(name))
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
-    whole = matrix(frames(*made), FeatureState())
+    whole = read_training_set(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    speakers, _ = rolling_speakers(whole, p, NAMES, len(rows))
-    return [ordered(whole, p, speakers[i], i) for i in range(len(rows))]
+    blends, _ = rolling_blends(whole, p, len(rows))
+    return [ordered(whole, p, blends[i], i) for i in range(len(rows))]
 
 
-def ordered(whole, p, speaker, i):
-    """Features, probabilities, and what the cases are worth to the expert that speaks."""
+def ordered(whole, p, blend, i):
+    """Probabilities, priorities, the blend that orders, and the features, facts and matrix."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
-    value = worth(speaker, evidence_of(whole.x[part], NAMES, own))
-    return whole.x[part], p[part], value, np.array([*speaker.shares, speaker.cost])
+    features = whole.features.at(part)
+    value = priority(blend, signals_of(features, own))
+    facts = (getattr(features, field.name) for field in fields(features))
+    return p[part], value, np.array([*blend.shares, blend.cost]), *facts
 
 
 def scrambled(rows, results, after, seed):
@@ -84,7 +88,7 @@ def test_the_future_does_not_reach_the_past(seed, at):
     whole = predict(rows, results, changes)
     cut = predict(*tables(seed, at + 1))
     mixed = predict(rows, scrambled(rows, results, at, seed), changes)
-    assert not np.isnan(whole[at][1]).any()
+    assert not np.isnan(whole[at][0]).any()
     for i in range(at + 1):
         for other in (cut, mixed):
             same(whole[i], other[i])
@@ -100,8 +104,8 @@ def features_of(rows, results, changes):
         pa.Table.from_pylist(part, schema=arrow_schema(name))
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
-    whole = matrix(frames(*made), FeatureState())
-    return [whole.x[whole.run == i] for i in range(len(rows))]
+    whole = read_training_set(frames(*made), FeatureState())
+    return [whole.features.matrix[whole.run == i] for i in range(len(rows))]
 
 
 @settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])

@@ -9,7 +9,7 @@ import pytest
 
 from testopt.bundle import MANIFEST, dump_arrays, load_arrays, pack, unpack
 from testopt.errors import BundleError
-from testopt.estimators.experts import EXPERTS
+from testopt.estimators.experts import ORDERINGS
 
 
 def files(**more):
@@ -41,11 +41,11 @@ def test_round_trip():
 
 
 def test_how_the_experts_stand_comes_with_the_bundle():
-    name = EXPERTS[3].name
+    name = ORDERINGS[3].name
     bundle = unpack(files(experts={"runs": 7, "gains": {name: 2.5}}).get, features="abc")
-    assert bundle.standing.runs == 7
-    assert EXPERTS[bundle.standing.weights(sources=False).argmax()].name == name
-    assert unpack(files().get, features="abc").standing.runs == 0
+    assert bundle.ordering_weights.runs == 7
+    assert ORDERINGS[bundle.ordering_weights.current(sources=False).argmax()].name == name
+    assert unpack(files().get, features="abc").ordering_weights.runs == 0
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_how_the_experts_stand_comes_with_the_bundle():
         [],
         {"runs": 3},
         {"runs": "x", "gains": {}},
-        {"runs": 1, "gains": {EXPERTS[0].name: "nan"}},
-        {"runs": 1, "gains": {EXPERTS[0].name: []}},
+        {"runs": 1, "gains": {ORDERINGS[0].name: "nan"}},
+        {"runs": 1, "gains": {ORDERINGS[0].name: []}},
     ],
 )
 def test_damaged_experts_are_refused(damage):

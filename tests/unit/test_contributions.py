@@ -5,7 +5,7 @@ import pytest
 
 from testopt.estimators.contributions import MAX_FAMILIES, contributions
 from testopt.features.families import families
-from testopt.features.pipeline import NAMES
+from testopt.features.run_features import NAMES
 
 random = np.random.default_rng(0)
 

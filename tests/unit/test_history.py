@@ -8,7 +8,8 @@ import pytest
 from testopt.features.cases import CaseTable, split_case
 from testopt.features.frames import Query, RunFrame
 from testopt.features.history import NAMES, HistoryState
-from testopt.features.pipeline import FeatureState, matrix
+from testopt.features.pipeline import FeatureState
+from testopt.features.training_set import read_training_set
 from testopt.schema import Run
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,8 +30,12 @@ def frame(i, outcomes, seconds=1.0, **run):
     )
 
 
+def same(mine, theirs):
+    return np.array_equal(mine.matrix, theirs.matrix, equal_nan=True)
+
+
 def read(state, i, cases, **run):
-    rows = state.read(query(i, cases, **run))
+    _, rows = state.read(query(i, cases, **run))
     return [dict(zip(NAMES, row, strict=True)) for row in rows]
 
 
@@ -145,10 +150,10 @@ def test_state_survives_dump_and_load():
         state.update(frame(i, outcomes, branch=f"b{i % 4}", commit=f"c{i}"))
     ask = query(30, [f"t/{c % 3}.py::f{c}" for c in range(40)], branch="b1")
     again = FeatureState.load(state.dump())
-    assert np.array_equal(state.read(ask), again.read(ask), equal_nan=True)
+    assert same(state.read(ask), again.read(ask))
     again.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
     state.update(frame(31, {"t/0.py::f0": True, "t/9.py::new": False}))
-    assert np.array_equal(state.read(ask), again.read(ask), equal_nan=True)
+    assert same(state.read(ask), again.read(ask))
 
 
 def test_neighbours_are_those_that_came_together():
@@ -167,7 +172,7 @@ def test_a_case_alone_has_no_neighbours():
     state.update(frame(0, {"a": True}))
     assert np.isnan(read(state, 1, ["a"])[0]["neighbours_rate_3"])
     assert np.isnan([row["neighbours_rate_1"] for row in read(state, 1, ["x", "y"])]).all()
-    assert state.read(query(2, [])).shape == (0, len(NAMES))
+    assert state.read(query(2, []))[1].shape == (0, len(NAMES))
 
 
 def test_one_hanging_execution_does_not_make_a_case_expensive():
@@ -199,12 +204,12 @@ def test_a_run_that_is_not_over_says_nothing_yet():
     slow = frame(0, {"t::a": True}, source="pytest", duration_s=7200.0)
     state.update(slow)
     early, late = query(1, ["t::a"]), query(9, ["t::a"])
-    assert np.isnan(state.read(early)[0, NAMES.index("failure_rate")])
-    assert state.read(late)[0, NAMES.index("failure_rate")] == 0.5
+    assert np.isnan(state.read(early).failure_rate[0])
+    assert state.read(late).failure_rate[0] == 0.5
     state = FeatureState()
     state.update(slow)
     state.finish()
-    assert state.read(early)[0, NAMES.index("failure_rate")] == 0.5
+    assert state.read(early).failure_rate[0] == 0.5
 
 
 def test_a_run_failed_by_its_environment_teaches_nothing():
@@ -212,9 +217,9 @@ def test_a_run_failed_by_its_environment_teaches_nothing():
     state.update(frame(0, {"a": False, "b": True}))
     before = state.read(query(1, ["a", "b"]))
     state.update(frame(1, {"a": True, "b": True}, environment_failure=True))
-    assert np.array_equal(before, state.read(query(1, ["a", "b"])), equal_nan=True)
+    assert same(before, state.read(query(1, ["a", "b"])))
     frames = [
         frame(0, {"a": False, "b": True}),
         frame(1, {"a": True, "b": True}, environment_failure=True),
     ]
-    assert matrix(frames, FeatureState()).run.tolist() == [0, 0]
+    assert read_training_set(frames, FeatureState()).run.tolist() == [0, 0]

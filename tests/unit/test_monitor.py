@@ -7,8 +7,8 @@ import pytest
 
 from testopt import track
 from testopt.errors import EmptyStoreError, SettingsError
+from testopt.estimators.metrics import wilson
 from testopt.estimators.promotion import Rules, Verdict
-from testopt.estimators.threshold import wilson
 from testopt.monitor import monitor
 from testopt.monitor.calibration import LEAST_RUNS
 from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord

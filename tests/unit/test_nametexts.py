@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from testopt.features.affinity import NAMES, TextAffinity
+from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.frames import Query
 from testopt.schema import FileChange, Run
 
@@ -19,7 +19,7 @@ RUN = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def read(*files, cases=CASES):
-    return TextAffinity().read(Query(RUN, cases, files))
+    return affinity_matrix(Query(RUN, cases, files))
 
 
 def test_the_case_named_like_the_changed_file_comes_first():

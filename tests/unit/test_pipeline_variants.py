@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from testopt.features import history
 from testopt.features.frames import Query, RunFrame
-from testopt.features.pipeline import NAMES, FeatureState
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import NAMES
 from testopt.schema import FileChange, Run
 
 CASES = ("tests/a.py::one", "tests/b.py::two")
@@ -23,7 +25,7 @@ def frame(kind, failed, base="c0"):
 
 
 def asked(state):
-    return state.read(frame("real", ()).query)
+    return state.read(frame("real", ()).query).matrix
 
 
 def test_a_variant_says_what_goes_with_a_change_once_its_commit_is_over():
@@ -52,7 +54,7 @@ def test_a_variant_is_no_history():
         state.update(frame("clean", ()))
     taught.update(frame("mutant", CASES))
     taught.update(frame("mutant", (), base="c1"))
-    past = len(taught.history.names)
+    past = len(history.NAMES)
     np.testing.assert_array_equal(asked(taught)[:, :past], asked(plain)[:, :past])
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from builders import run_features
 
 from testopt.estimators.baselines import BASELINES, baseline_orders
 from testopt.estimators.calibration import fit_logit, sigmoid
 from testopt.estimators.metrics import expected_calibration_error
 from testopt.estimators.ordering import run_order
 from testopt.estimators.ranker import FailureRanker, level_rows, shared_weight
-from testopt.features.pipeline import NAMES
 
 
 def data(n=6000, seed=0):
@@ -86,11 +86,11 @@ def test_order_prefers_likely_and_cheap_cases_and_breaks_ties_by_cost_then_id():
 
 
 def test_baselines_are_orders_and_mean_what_they_say():
-    x = np.full((3, len(NAMES)), np.nan, np.float32)
-    x[:, NAMES.index("ticks_since_failure")] = np.log2(1 + np.array([5, 1, np.nan]))
-    x[:, NAMES.index("age_ticks")] = np.log2(1 + np.array([9, 9, 2]))
-    x[:, NAMES.index("failure_rate")] = [0.5, 0.1, 0.0]
-    orders = baseline_orders(x, NAMES, np.array([3.0, 2.0, 1.0]), seed=0)
+    features = run_features(
+        3, executions=[9, 9, 2], failures=[5, 1, 0], ticks_since_failure=[5, 1, np.nan],
+        age_ticks=[9, 9, 2],
+    )  # fmt: skip
+    orders = baseline_orders(features, np.array([3.0, 2.0, 1.0]), seed=0)
     assert tuple(orders) == BASELINES
     assert all(sorted(o.tolist()) == [0, 1, 2] for o in orders.values())
     assert orders["by case id"].tolist() == [0, 1, 2]

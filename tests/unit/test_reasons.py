@@ -1,22 +1,14 @@
 """Every case of a plan says why it stands where it stands."""
 
-import numpy as np
 import pytest
+from builders import run_features
 
-from testopt.features.pipeline import NAMES
 from testopt.features.reasons import reasons, summed_up
-
-
-def row(**values):
-    x = np.full((1, len(NAMES)), np.nan, np.float32)
-    x[0, NAMES.index("executions")] = 0
-    for name, value in values.items():
-        x[0, NAMES.index(name)] = value
-    return x
+from testopt.features.run_features import RunFeatures
 
 
 def seen(runs, fails):
-    return {"executions": np.log2(1 + runs), "failure_rate": (fails + 0.5) / (runs + 2)}
+    return {"executions": runs, "failures": fails}
 
 
 @pytest.mark.parametrize(
@@ -25,11 +17,11 @@ def seen(runs, fails):
         ({}, "new case"),
         (seen(9, 0), "never failed in 9 runs"),
         (
-            {**seen(9, 4), "runs_since_failure": np.log2(1 + 2)},
+            {**seen(9, 4), "runs_since_failure": 2},
             "failed in 4 of 9 runs, last 3 runs ago",
         ),
-        ({**seen(9, 4), "runs_since_failure": 0.0}, "failed in 4 of 9 runs, last time it ran"),
-        ({**seen(9, 4), "failing_in_parent": 1.0}, "failed in the previous run"),
+        ({**seen(9, 4), "runs_since_failure": 0}, "failed in 4 of 9 runs, last time it ran"),
+        ({**seen(9, 4), "failing_in_parent": True}, "failed in the previous run"),
         ({**seen(9, 0), "in_change": 1.0}, "the test itself was changed; never failed in 9 runs"),
         ({"calls_share": 0.9, "words_share": 0.6}, "calls what was changed; new case"),
         ({"words_share": 0.4}, "new case"),
@@ -44,19 +36,20 @@ def seen(runs, fails):
     ],
 )
 def test_words(values, words):
-    assert reasons(row(**values), NAMES) == [words]
+    assert reasons(run_features(1, **values)) == [words]
 
 
 def test_no_cases():
-    assert reasons(np.zeros((0, len(NAMES)), np.float32), NAMES) == []
+    assert reasons(run_features(0)) == []
 
 
 def test_what_the_change_did_before_replaces_mere_rates():
     words = "failed in 4 of 11 changes to `billing/`, last at 3f2a91c"
-    x = np.vstack([row(**seen(9, 4), runs_since_failure=0.0), row(**seen(9, 0))])
-    assert reasons(x, NAMES, told={0: words}) == [words, "never failed in 9 runs"]
-    fresh = row(**seen(9, 4), failing_in_parent=1.0)
-    assert reasons(fresh, NAMES, told={0: words}) == [f"{words}; failed in the previous run"]
+    failed = run_features(1, **seen(9, 4), runs_since_failure=0)
+    x = RunFeatures.concatenate([failed, run_features(1, **seen(9, 0))])
+    assert reasons(x, told={0: words}) == [words, "never failed in 9 runs"]
+    fresh = run_features(1, **seen(9, 4), failing_in_parent=True)
+    assert reasons(fresh, told={0: words}) == [f"{words}; failed in the previous run"]
 
 
 def test_reasons_are_summed_up_by_kind():

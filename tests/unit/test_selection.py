@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.durations import parse_duration, readable
-from testopt.estimators.threshold import Evidence, Regression
+from testopt.estimators.evidence import Evidence, Regression
 from testopt.plan.selection import Candidates, choose, draw
 from testopt.plan.shards import shard
 from testopt.schema import PlannedCase, Selection

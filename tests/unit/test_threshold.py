@@ -5,25 +5,21 @@ import math
 
 import numpy as np
 import pytest
+from builders import run_features
 
-from testopt.estimators.experts import EXPERTS
+from testopt.estimators.evidence import KEPT_CASES, Evidence, Regression
+from testopt.estimators.experts import ORDERINGS
 from testopt.estimators.selection import Judged, regressing, selection_quality
+from testopt.estimators.selection_score import must_run, selection_score, within
 from testopt.estimators.threshold import (
     ALWAYS,
     CREDIT,
-    KEPT_CASES,
     REAL_ENOUGH,
     STEP,
     WINDOW,
-    Evidence,
     RecallTracker,
-    Regression,
-    must_run,
     recall_threshold,
-    selection_score,
-    within,
-)
-from testopt.features.pipeline import NAMES
+)  # fmt: skip
 
 MOST = 1.0 - ALWAYS
 
@@ -33,11 +29,7 @@ def evidence(*scores, seeded=False):
 
 
 def features(n, **columns):
-    x = np.full((n, len(NAMES)), np.nan, np.float32)
-    known = {"executions": 3.0, "failure_rate": 0.1, "failing_in_parent": 0.0, **columns}
-    for name, values in known.items():
-        x[:, NAMES.index(name)] = values
-    return x
+    return run_features(n, **{"executions": 7, "has_parent": True, **columns})
 
 
 @pytest.mark.parametrize(("recall", "needed"), [(0.5, 1), (0.9, 9), (0.95, 19), (0.99, 99)])
@@ -148,15 +140,15 @@ def test_of_many_cases_those_are_kept_that_never_understate_the_loss():
 def test_scores_fall_along_the_order_and_equals_share_the_first_place():
     p = np.array([0.1, 0.9, 0.5, 0.5])
     x, seconds = features(4), np.ones(4)
-    score = selection_score(x, NAMES, p, seconds, expert=EXPERTS[0])
+    score = selection_score(x, p, seconds, ordering=ORDERINGS[0])
     assert score.tolist() == [0.25, 1.0, 0.75, 0.75]
-    assert not len(selection_score(x[:0], NAMES, p[:0], seconds[:0], expert=EXPERTS[0]))
+    assert not len(selection_score(features(0), p[:0], seconds[:0], ordering=ORDERINGS[0]))
 
 
 def test_a_row_that_stands_for_many_cases_scores_like_them():
     p, seconds = np.array([0.9, 0.5, 0.1]), np.ones(3)
     weight = np.array([1.0, 8.0, 1.0])
-    score = selection_score(features(3), NAMES, p, seconds, expert=EXPERTS[0], weight=weight)
+    score = selection_score(features(3), p, seconds, ordering=ORDERINGS[0], weight=weight)
     assert score == pytest.approx([1.0, 0.9, 0.1])
 
 
@@ -164,17 +156,20 @@ def test_new_changed_and_failing_cases_must_run():
     x = features(
         5,
         executions=[0, 3, 3, 3, 3],
-        failing_in_parent=[0, 1, 0, np.nan, 0],
-        failing_last=[np.nan, 0, 0, 1, 1],
+        has_parent=[1, 1, 1, 0, 1],
+        failing_in_parent=[0, 1, 0, 0, 0],
+        failing_last=[0, 0, 0, 1, 1],
         in_change=[0, 0, 1, 0, 0],
     )
-    assert must_run(x, NAMES).tolist() == [True, True, True, True, False]
+    assert must_run(x).tolist() == [True, True, True, True, False]
 
 
 def test_only_what_passed_in_the_ancestor_run_regresses():
-    x = features(4, executions=[0, 3, 3, 3], failing_in_parent=[0, 1, np.nan, 0])
-    assert regressing(x, NAMES, np.ones(4, bool)).tolist() == [False, False, False, True]
-    assert not regressing(x, NAMES, np.zeros(4, bool)).any()
+    x = features(
+        4, executions=[0, 3, 3, 3], has_parent=[1, 1, 0, 1], failing_in_parent=[0, 1, 0, 0]
+    )
+    assert regressing(x, np.ones(4, bool)).tolist() == [False, False, False, True]
+    assert not regressing(x, np.zeros(4, bool)).any()
 
 
 def test_a_budget_takes_what_must_run_and_then_the_highest_scores():

@@ -1,0 +1,107 @@
+"""What is known of the cases of a run before it starts: facts, and the matrix that models read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.features import affinity, change, cofailure, history
+from testopt.features.case_facts import CaseFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+NAMES: Final = (*history.NAMES, *change.NAMES, *affinity.NAMES, *cofailure.NAMES)
+_COLUMN: Final = {name: j for j, name in enumerate(NAMES)}
+
+
+def feature_hash() -> str:
+    """Return the identity of the feature set: models of another one are refused."""
+    return hashlib.sha256("\n".join(NAMES).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFeatures(CaseFacts):
+    """Features of the cases of a run, or of the rows of many; all facts are of shape (n,).
+
+    The facts are those that somebody reads who is no model; a model reads the matrix.
+
+    Attributes
+    ----------
+    source_read : ndarray of bool
+        Whether the sources of change and case were read, not their names alone.
+    matrix : ndarray of float32, shape (n, len(NAMES))
+        The columns of ``NAMES``, NaN where unknown.
+    """
+
+    source_read: NDArray[np.bool_]
+    matrix: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, past: CaseFacts, matrix: NDArray[np.float32], *, sources_read: bool) -> RunFeatures:
+        """Return the features of a run, of whose cases all sources were read or none."""
+        facts = {field.name: getattr(past, field.name) for field in fields(past)}
+        return cls(**facts, source_read=np.full(len(matrix), sources_read), matrix=matrix)
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def at(self, rows: slice | NDArray[Any]) -> RunFeatures:
+        """Return some of the rows."""
+        return RunFeatures(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[RunFeatures]) -> RunFeatures:
+        """Return the rows of all parts, one part after the other."""
+        every = [_nothing(), *parts]
+        names = (field.name for field in fields(cls))
+        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in names))
+
+    def column(self, name: str) -> NDArray[np.float32]:
+        """Return a column of the matrix."""
+        return self.matrix[:, _COLUMN[name]]
+
+    @property
+    def sources_read(self) -> bool:
+        """Whether the sources of any case were read."""
+        return bool(self.source_read.any())
+
+    @property
+    def in_change(self) -> NDArray[np.float32]:
+        """1 where the change edits the case, 0.5 for a fixture or helper beside it, else 0."""
+        return np.nan_to_num(self.column("in_change"))
+
+    @property
+    def effort(self) -> NDArray[np.float32]:
+        """What its text tells of its duration (`testopt.features.effort`); NaN where unknown."""
+        return self.column("effort")
+
+    @property
+    def closeness(self) -> NDArray[np.float64]:
+        """How close it is to the change without any training, 0..1; 0 where unknown."""
+        return np.nan_to_num(self.column("prior").astype(np.float64)).clip(0.0, 1.0)
+
+
+def _nothing() -> RunFeatures:
+    """Return the features of no case."""
+    count, number = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    flag = np.zeros(0, bool)
+    return RunFeatures(
+        executions=count,
+        failures=count,
+        runs_since_failure=number,
+        ticks_since_failure=number,
+        age_ticks=number,
+        seconds=number,
+        failing_last=flag,
+        has_parent=flag,
+        failing_in_parent=flag,
+        ran_before_parent=flag,
+        source_read=flag,
+        matrix=np.zeros((0, len(NAMES)), np.float32),
+    )
