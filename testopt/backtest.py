@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.case_sources import PATIENCE, Sources
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.course import Course, course
@@ -29,7 +30,7 @@ from testopt.estimators.threshold import must_run, selection_score
 from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.mustrun import beside_data, why_everything
 from testopt.features.pipeline import NAMES, FeatureState, Matrix
-from testopt.snapshot import PATIENCE, Sources, history
+from testopt.run_history import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from ranking import Set, asked, testopt
 
+from testopt.case_sources import PATIENCE, Sources
 from testopt.estimators.baselines import expected_seconds
 from testopt.estimators.metrics import apfdc
 from testopt.estimators.ordering import value_per_cost
 from testopt.estimators.rolling import rolling_probabilities
 from testopt.features.families import families
 from testopt.features.pipeline import NAMES, FeatureState, Matrix, matrix
-from testopt.snapshot import PATIENCE, Sources, history
+from testopt.run_history import history
 from testopt.store import Store
 
 # parts of a case's own past, which is one family in words
