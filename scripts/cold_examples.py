@@ -16,13 +16,14 @@ import numpy as np
 
 from testopt import features, sources
 from testopt.bundle import dump_arrays, load_arrays
+from testopt.case_sources import Sources
 from testopt.errors import BundleError
 from testopt.estimators.baselines import BASELINES, baseline_orders, expected_seconds
 from testopt.estimators.metrics import apfdc
 from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.pipeline import FeatureState
+from testopt.run_history import history
 from testopt.shipped import Shipped
-from testopt.snapshot import Sources, history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

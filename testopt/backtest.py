@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.case_sources import PATIENCE, Sources
 from testopt.errors import EmptyStoreError
 from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.estimators.course import Course, course
@@ -29,7 +30,7 @@ from testopt.estimators.validation import Quality, mean_quality, quality
 from testopt.features.mustrun import beside_data, why_everything
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import TrainingSet
-from testopt.snapshot import PATIENCE, Sources, history
+from testopt.run_history import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,7 +114,7 @@ class SelectionTrials:
 
 
 @dataclass(frozen=True, slots=True)
-class BacktestOptions:
+class BacktestSettings:
     """How a history is replayed.
 
     Attributes
@@ -152,7 +153,7 @@ def backtest(
     *,
     store: Store,
     repo: Path | None = None,
-    options: BacktestOptions | None = None,
+    options: BacktestSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Predict every run of the store from what was known before it.
@@ -162,7 +163,7 @@ def backtest(
     store : Store
     repo : Path, optional
         Repository that holds the commits of the runs: its sources are read.
-    options : BacktestOptions, optional
+    options : BacktestSettings, optional
     progress : callable, optional
         Called with runs done and all runs.
 
@@ -175,7 +176,7 @@ def backtest(
     EmptyStoreError
         When the store holds no run.
     """
-    options = options or BacktestOptions()
+    options = options or BacktestSettings()
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
     past = _replay(history(store, sources=sources))
     if sources is not None:
@@ -254,7 +255,7 @@ class _Prediction:
 
 
 def _predict(
-    past: _Past, options: BacktestOptions, progress: Callable[[int, int], None] | None
+    past: _Past, options: BacktestSettings, progress: Callable[[int, int], None] | None
 ) -> list[_Prediction]:
     count = len(past.runs)
     p = rolling_probabilities(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.estimators.threshold import recall_threshold
+from testopt.feature_state_store import CATCH_UP_RUNS
 from testopt.features.frames import VARIANT_KINDS
 from testopt.recent import real_runs, recent
 from testopt.schema import FAILING, Policy
-from testopt.snapshot import CATCH_UP_RUNS, current_bundle
 from testopt.sources.git import is_shallow, missing_commits
 from testopt.track import broken_promise
 from testopt.track.kept import load

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.bundle import EVIDENCE, dump_arrays, pack
+from testopt.bundle_registry import register
+from testopt.case_sources import PATIENCE, Sources
 from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
 from testopt.estimators.evidence import KEPT, Evidence, Regression
@@ -20,11 +22,12 @@ from testopt.estimators.ranker import FailureRanker
 from testopt.estimators.rolling import FIT_ROWS
 from testopt.estimators.selection import rolling_evidence
 from testopt.estimators.validation import Validation, validate
+from testopt.feature_state_store import save_state
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES, feature_hash
 from testopt.features.training_set import TrainingSet, read_training_set
+from testopt.run_history import history
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.snapshot import PATIENCE, Sources, history, register, save_state
 from testopt.track import late_misses
 from testopt.track.kept import load
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from ranking import Set, asked, testopt
 
+from testopt.case_sources import PATIENCE, Sources
 from testopt.estimators.baselines import expected_seconds
 from testopt.estimators.metrics import apfdc
 from testopt.estimators.ordering import value_per_cost
@@ -26,7 +27,7 @@ from testopt.features.families import families
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES
 from testopt.features.training_set import TrainingSet, read_training_set
-from testopt.snapshot import PATIENCE, Sources, history
+from testopt.run_history import history
 from testopt.store import Store
 
 # parts of a case's own past, which is one family in words

@@ -34,14 +34,14 @@ import pyarrow.parquet as pq
 from measuring import measure
 from ranking import Set, find_sets, score
 
-from testopt.context import Here
+from testopt.case_sources import Sources
 from testopt.estimators.metrics import apfdc
 from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.frames import Query
+from testopt.pending_run import PendingRun
 from testopt.plan import plan
 from testopt.schema import FAILING, Change, FileChange, Run
 from testopt.shipped import Shipped, load_shipped
-from testopt.snapshot import Sources
 from testopt.sources.change import find_change
 from testopt.store import Store
 
@@ -87,7 +87,7 @@ def predict(one: Set, repo: Path, work: Path) -> dict[str, Path]:
     made: dict[str, list[dict[str, Any]]] = {"testopt": [], "by hand": [], "words": []}
     for name, run, cases in runs_of(one.results):
         change = Change(base=run.base, head=run.commit)
-        planned = plan(cases=cases, here=Here(change), store=None, sources=sources)
+        planned = plan(cases=cases, run=PendingRun(change), store=None, sources=sources)
         rank = {case.case_id: case.rank for case in planned.cases}
         columns = columns_of(by_hand, run, cases)
         ranks = {

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from testopt.context import RunContext, RunOptions
 from testopt.impact import find_impact
 from testopt.ingest.coverage_links import ingest_coverage
+from testopt.run_identity import RunIdentity
 from testopt.sources.change import find_change
 from testopt.store import Store
 
@@ -52,8 +52,8 @@ def measure(python: str, repo: Path, commit: str, *, store: Store, folder: Path)
          "--cov=.", "--cov-context=test", "--cov-report=", "tests"],
         cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False,
     )  # fmt: skip
-    context = RunContext(repo=tree, options=RunOptions(commit=commit))
-    report = ingest_coverage(store=store, paths=[str(tree / ".coverage")], context=context)
+    identity = RunIdentity(repo=tree, commit=commit)
+    report = ingest_coverage(store=store, paths=[str(tree / ".coverage")], identity=identity)
     if report.files[0].rejected:
         sys.exit(report.files[0].rejected)
     subprocess.run(["git", "-C", repo, "worktree", "remove", "--force", tree], check=True)
@@ -68,22 +68,22 @@ def main() -> None:
     parser.add_argument("truth")
     parser.add_argument("--coverage", type=int, default=0, metavar="N")
     parser.add_argument("--python", default=sys.executable)
-    said = parser.parse_args()
-    runs = runs_of(said.results, said.truth)
-    if said.coverage:
-        runs = runs[:: max(len(runs) // said.coverage, 1)][: said.coverage]
+    options = parser.parse_args()
+    runs = runs_of(options.results, options.truth)
+    if options.coverage:
+        runs = runs[:: max(len(runs) // options.coverage, 1)][: options.coverage]
     whole = caught = anything = cases = 0
     shares, took = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = Store.open(folder / "store", create=True)
         for run in runs:
-            if said.coverage:
-                measure(said.python, said.repo, run["base"], store=store, folder=folder)
-            change = find_change(said.repo, base=run["base"], head=run["commit"])
+            if options.coverage:
+                measure(options.python, options.repo, run["base"], store=store, folder=folder)
+            change = find_change(options.repo, base=run["base"], head=run["commit"])
             start = time.perf_counter()
             ids = list(run["seconds"])
-            impact = find_impact(cases=ids, change=change, repo=said.repo, store=store)
+            impact = find_impact(cases=ids, change=change, repo=options.repo, store=store)
             took.append(time.perf_counter() - start)
             missed = run["failing"] - impact.affected.keys()
             caught += len(run["failing"]) - len(missed)

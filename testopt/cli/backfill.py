@@ -7,20 +7,59 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testopt.backfill import BackfillReport
-    from testopt.cli.common import Context
+    from testopt.backfill import BackfillOptions, BackfillReport
 
-_SAY_EVERY_S = 30.0
+_NOTE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillCommandOptions:
+    """Options of ``testopt backfill``, as the user wrote them."""
+
+    command_line: tuple[str, ...]
+    commits: int
+    mutants: int
+    reverse: bool
+    repeat: int
+    merges: bool
+    revision: str | None
+    jobs: int
+    timeout: float
+    setup: str
+    job: str
+    seed: int | None
+    retry: bool
+    as_json: bool
+
+    def parsed(self, *, seed: int) -> BackfillOptions:
+        """Return what is to be replayed; `seed` counts where the user names none."""
+        from testopt.backfill import BackfillOptions
+
+        return BackfillOptions(
+            commits=self.commits,
+            mutants=self.mutants,
+            reverse=self.reverse,
+            repeat=self.repeat,
+            revision=self.revision,
+            merges=self.merges,
+            command=self.command_line,
+            setup=tuple(_split(self.setup)),
+            jobs=self.jobs,
+            timeout=self.timeout,
+            job=self.job,
+            seed=seed if self.seed is None else self.seed,
+            retry=self.retry,
+        )
 
 
 @click.command(
@@ -52,8 +91,8 @@ _SAY_EVERY_S = 30.0
 @click.option("--retry", is_flag=True, help="Run again what gave no results before.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
+@with_options(BackfillCommandOptions)
+def command(ctx: Context, options: BackfillCommandOptions) -> None:
     """Replay past commits in worktrees to make history where there is none yet.
 
     Each commit runs as it was, with its source change undone, and with small faults in it. The
@@ -73,21 +112,17 @@ def command(ctx: Context, /, command_line: tuple[str, ...], *, as_json: bool, **
       testopt backfill --range main -- pytest -q tests/unit
       testopt backfill --mutants 0 --setup "npm ci" -- npx jest-junit-runner {junit}
     """
-    from testopt.backfill import BackfillOptions, backfill
+    from testopt.backfill import backfill
 
-    if given["seed"] is None:
-        given["seed"] = ctx.settings.seed
-    options = BackfillOptions(
-        command=command_line, setup=tuple(_split(given.pop("setup"))), **given
-    )
+    parsed = options.parsed(seed=ctx.settings.seed)
     repo = ctx.root
     store = ctx.open_store(create=True)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        report = backfill(repo=repo, store=store, options=options, progress=_progress(ctx))
+        report = backfill(repo=repo, store=store, options=parsed, progress=_progress(ctx))
     finally:
         signal.signal(signal.SIGTERM, before)
-    if as_json:
+    if options.as_json:
         print_json(asdict(report))
     else:
         _print(report)
@@ -112,17 +147,17 @@ def _progress(ctx: Context) -> Callable[[int, int], None]:
     """Return a progress bar on a terminal, else a line from time to time."""
     if ctx.quiet or sys.stderr.isatty():
         return ctx.progress("Replaying")
-    begun = said = time.monotonic()
+    begun = last_note = time.monotonic()
 
-    def say(done: int, total: int) -> None:
-        nonlocal said
+    def note(done: int, total: int) -> None:
+        nonlocal last_note
         now = time.monotonic()
-        if now - said >= _SAY_EVERY_S:
-            said = now
+        if now - last_note >= _NOTE_EVERY_S:
+            last_note = now
             left = (now - begun) / done * (total - done) / 60
             ctx.note(f"{done} of {total} runs, about {left:.1f} min left")
 
-    return say
+    return note
 
 
 def _print(report: BackfillReport) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, print_json, write_table
+from testopt.cli.common import Context, print_json, with_options, write_table
 from testopt.cli.planning import Duration
 from testopt.counted import counted
 from testopt.durations import readable
@@ -18,6 +18,25 @@ if TYPE_CHECKING:
 
 
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestOptions:
+    """Options of ``testopt backtest``."""
+
+    predictions: str | None
+    retrain_every: int | None
+    warm_up: float
+    recalls: tuple[float, ...]
+    case_recalls: tuple[float, ...]
+    fractions: tuple[float, ...]
+    budgets: tuple[float, ...]
+    as_json: bool
+
+    @property
+    def selects(self) -> bool:
+        """Whether a selection is tried, too."""
+        return any((self.recalls, self.case_recalls, self.fractions, self.budgets))
 
 
 @click.command("backtest")
@@ -70,17 +89,8 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="Tell what this much time, such as 10m, would have caught (repeatable).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.pass_obj
-def command(
-    ctx: Context,
-    /,
-    predictions: str | None,
-    retrain_every: int | None,
-    warm_up: float,
-    *,
-    as_json: bool,
-    **tried: tuple[float, ...],
-) -> None:
+@with_options(BacktestOptions)
+def command(ctx: Context, options: BacktestOptions) -> None:
     """Predict every run of the store from what was known before it, and compare.
 
     The models are trained again and again as time goes on; no run is predicted by a model that
@@ -92,25 +102,30 @@ def command(
       testopt backtest --predictions out.parquet --json
       testopt backtest --recall 0.9 --recall 0.95
     """
-    from testopt.backtest import BacktestOptions, SelectionTrials, backtest
+    from testopt.backtest import BacktestSettings, SelectionTrials, backtest
     from testopt.estimators.selection import FRACTIONS
     from testopt.store import Store
 
-    trials = SelectionTrials(**{**tried, "fractions": tried["fractions"] or FRACTIONS})
+    trials = SelectionTrials(
+        recalls=options.recalls,
+        case_recalls=options.case_recalls,
+        fractions=options.fractions or FRACTIONS,
+        budgets=options.budgets,
+    )
     done = backtest(
         store=Store.open(ctx.store_url),
         repo=ctx.root_or_none,
-        options=BacktestOptions(
-            retrain_every=retrain_every,
-            warm_up=warm_up,
+        options=BacktestSettings(
+            retrain_every=options.retrain_every,
+            warm_up=options.warm_up,
             seed=ctx.settings.seed,
-            trials=trials if any(tried.values()) else None,
+            trials=trials if options.selects else None,
         ),
         progress=ctx.progress("predicting runs"),
     )
-    if predictions:
-        write_table(done.predictions, predictions)
-    if as_json:
+    if options.predictions:
+        write_table(done.predictions, options.predictions)
+    if options.as_json:
         print_json(asdict(done.report))
     else:
         _show(done.report)

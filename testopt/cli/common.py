@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 JSON_VERSION = 1  # of every --json document
+
+_Options = TypeVar("_Options")
 
 
 class LazyGroup(click.Group):
@@ -52,7 +54,6 @@ class Context:
     store: str | None = None
     quiet: bool = False
     verbose: int = 0
-    overrides: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def root(self) -> Path:
@@ -77,7 +78,7 @@ class Context:
         from testopt.settings import Settings
 
         base = self.root_or_none or Path(self.repo)
-        return Settings.load(base, overrides={"store": self.store, **self.overrides})
+        return Settings.load(base, overrides={"store": self.store})
 
     @property
     def store_url(self) -> str:
@@ -115,6 +116,35 @@ class Context:
     def progress(self, label: str) -> Callable[[int, int], None]:
         """Return a callback ``(done, total)`` that draws a progress bar on a terminal."""
         return _Progress(label, enabled=not self.quiet and sys.stderr.isatty())
+
+
+def with_options(
+    options: Callable[..., _Options],
+) -> Callable[[Callable[[Context, _Options], None]], Callable[..., None]]:
+    """Return a decorator for a command that takes its parameters as one object.
+
+    Parameters
+    ----------
+    options : type
+        Dataclass with a field for each parameter of the command, of the same name.
+    """
+
+    def decorate(function: Callable[[Context, _Options], None]) -> Callable[..., None]:
+        @click.pass_obj
+        @wraps(function)
+        def call(context: Context, /, **values: Any) -> None:
+            function(context, options(**values))
+
+        return call
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonOptions:
+    """Options of a command that has none but ``--json``."""
+
+    as_json: bool
 
 
 class _Progress:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.counted import counted
 from testopt.errors import EmptyStoreError, RepositoryError, StoreError
 
@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorOptions:
+    """Options of ``testopt doctor``."""
+
+    strict: bool
+    as_json: bool
+
+
 @click.command("doctor")
 @click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
-@click.pass_context
-def command(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
+@with_options(DoctorOptions)
+def command(ctx: Context, options: DoctorOptions) -> None:
     """Say what is missing for a good prediction, and how to get it.
 
     A warning makes predictions worse; a note is of what comes and goes in a healthy project.
@@ -34,36 +42,35 @@ def command(ctx: click.Context, *, strict: bool, as_json: bool) -> None:
     """
     from testopt.doctor import examine
 
-    context: Context = ctx.obj
-    store, trouble = _open(context)
-    repo, no_repo = _repository(context)
+    store, trouble = _open(ctx)
+    repo, no_repo = _repository(ctx)
     health = examine(
         repo=repo,
         store=store,
         no_repo=no_repo,
         trouble=trouble,
-        recall=context.settings.recall,
+        recall=ctx.settings.recall,
     )
-    if as_json:
+    if options.as_json:
         print_json({"ok": not health.degraded, **asdict(health)})
     else:
         _print(health)
-    if strict and health.degraded:
-        ctx.exit(1)
+    if options.strict and health.degraded:
+        click.get_current_context().exit(1)
 
 
-def _repository(context: Context) -> tuple[Path | None, str]:
+def _repository(ctx: Context) -> tuple[Path | None, str]:
     try:
-        return context.root, ""
+        return ctx.root, ""
     except RepositoryError as error:
         return None, error.message
 
 
-def _open(context: Context) -> tuple[Store | None, str]:
+def _open(ctx: Context) -> tuple[Store | None, str]:
     from testopt.store import Store
 
     try:
-        return Store.open(context.store_url), ""
+        return Store.open(ctx.store_url), ""
     except EmptyStoreError:
         return None, ""
     except StoreError as error:

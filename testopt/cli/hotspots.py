@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
     from testopt.hotspots import Hotspot, HotspotReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotspotsOptions:
+    """Options of ``testopt hotspots``."""
+
+    days: float
+    by: Literal["file", "folder", "function"]
+    tests: bool
+    top: int
+    as_json: bool
 
 
 @click.command("hotspots")
@@ -32,16 +44,8 @@ if TYPE_CHECKING:
     "--top", type=click.IntRange(1), default=20, show_default=True, help="Show so many as text."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all of them as JSON.")
-@click.pass_obj
-def command(
-    ctx: Context,
-    *,
-    days: float,
-    by: Literal["file", "folder", "function"],
-    tests: bool,
-    top: int,
-    as_json: bool,
-) -> None:
+@with_options(HotspotsOptions)
+def command(ctx: Context, options: HotspotsOptions) -> None:
     """Rank files, folders or functions by the fixes to expect for each line that one would review.
 
     What is expected is learnt from the fixes of earlier windows of the same length, and checked on
@@ -58,13 +62,18 @@ def command(
     from testopt.hotspots import hotspots
     from testopt.store import Store
 
-    repo = ctx.root if by == "function" else None
-    store = Store.open(ctx.store_url)
-    report = hotspots(store=store, days=days, by=by, tests=tests, repo=repo)
-    if as_json:
+    repo = ctx.root if options.by == "function" else None
+    report = hotspots(
+        store=Store.open(ctx.store_url),
+        days=options.days,
+        by=options.by,
+        tests=options.tests,
+        repo=repo,
+    )
+    if options.as_json:
         print_json(_as_dict(report))
     else:
-        _show(report, top)
+        _show(report, options.top)
 
 
 def _as_dict(report: HotspotReport) -> dict[str, Any]:

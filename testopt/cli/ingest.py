@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.counted import counted
 from testopt.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from testopt.context import RunContext
     from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
+    from testopt.run_identity import RunIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    """Options of ``testopt ingest``."""
+
+    paths: tuple[str, ...]
+    kind: str
+    run_id: str | None
+    commit: str | None
+    base: str | None
+    branch: str | None
+    job: str | None
+    time: str | None
+    run_per: str
+    changes: Path | None
+    is_coverage: bool
+    as_json: bool
 
 
 @click.command("ingest")
@@ -55,17 +73,8 @@ if TYPE_CHECKING:
     help="The files are coverage data with contexts: which case ran which lines.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a report per file as JSON.")
-@click.pass_obj
-def command(
-    obj: Context,
-    /,
-    paths: tuple[str, ...],
-    *,
-    kind: str,
-    is_coverage: bool,
-    as_json: bool,
-    **said: Any,
-) -> None:
+@with_options(IngestOptions)
+def command(obj: Context, options: IngestOptions) -> None:
     """Read test results into the store.
 
     Reports are JUnit XML; with --format auto also TRX, NUnit 3, xUnit.net, CTest's Test.xml,
@@ -89,11 +98,11 @@ def command(
     then 3. XML of other kinds is a warning, and so is a run that seems to have failed because of
     its environment.
     """
-    if is_coverage:
-        _read_coverage(obj, paths, said=said, as_json=as_json)
+    if options.is_coverage:
+        _read_coverage(obj, options)
         return
-    report = _run(obj, paths, kind=kind, said=said)
-    if as_json:
+    report = _read_results(obj, options)
+    if options.as_json:
         print_json(_document(report))
     else:
         _print(obj, report)
@@ -101,47 +110,50 @@ def command(
         sys.exit(3)
 
 
-def _run(obj: Context, paths: tuple[str, ...], *, kind: str, said: dict[str, Any]) -> IngestReport:
+def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
     from testopt.store.light import leave_pandas_out
 
     leave_pandas_out()
     from testopt.ingest.junit_runs import ingest_junit
-    from testopt.ingest.table_runs import ingest_table
+    from testopt.ingest.table_runs import ingest_table, read_run_changes
 
-    if kind == "table" and (said["run_id"] or said["time"]):
+    is_table = options.kind == "table"
+    if is_table and (options.run_id or options.time):
         raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
-    context = _context(obj, kind=kind, said=said)
+    identity = _identity(obj, options, in_ci=not is_table)
+    if options.changes is not None:
+        identity.changes, left_out = read_run_changes(options.changes)
+        if left_out:
+            identity.warnings.append(left_out)
     store = obj.open_store(create=True)
-    if kind == "table":
+    if is_table:
         return ingest_table(
-            store=store, paths=paths, context=context, progress=obj.progress("changes")
+            store=store, paths=options.paths, identity=identity, progress=obj.progress("changes")
         )
     return ingest_junit(
         store=store,
-        paths=paths,
-        context=context,
-        run_per=said["run_per"],
-        native=kind == "auto",
+        paths=options.paths,
+        identity=identity,
+        run_per=options.run_per,
+        native=options.kind == "auto",
         progress=obj.progress("files"),
     )
 
 
-def _read_coverage(
-    obj: Context, paths: tuple[str, ...], *, said: dict[str, Any], as_json: bool
-) -> None:
+def _read_coverage(obj: Context, options: IngestOptions) -> None:
     from testopt.store.light import leave_pandas_out
 
     leave_pandas_out()
     from testopt.ingest.coverage_links import ingest_coverage
 
-    context = _context(obj, kind="junit", said={**said, "changes": None})
+    identity = _identity(obj, options, in_ci=True)
     report = ingest_coverage(
         store=obj.open_store(create=True),
-        paths=paths,
-        context=context,
+        paths=options.paths,
+        identity=identity,
         progress=obj.progress("files"),
     )
-    if as_json:
+    if options.as_json:
         print_json(asdict(report))
     else:
         _print_coverage(obj, report)
@@ -168,20 +180,21 @@ def _print_coverage(obj: Context, report: CoverageReport) -> None:
     )
 
 
-def _context(obj: Context, *, kind: str, said: dict[str, Any]) -> RunContext:
-    from testopt.context import RunContext, RunOptions
-    from testopt.ingest.table_runs import read_run_changes
-    from testopt.sources.ci import ci_context
+def _identity(obj: Context, options: IngestOptions, *, in_ci: bool) -> RunIdentity:
+    """Return what is known of the runs; those of a table were not made by this job of CI."""
+    from testopt.run_identity import RunIdentity
+    from testopt.sources.ci import ci_job
 
-    names = ("run_id", "commit", "base", "branch", "job")
-    options = RunOptions(time=_time(said["time"]), **{name: said[name] for name in names})
-    ci = ci_context() if kind != "table" else None
-    context = RunContext(repo=obj.root_or_none, options=options, ci=ci)
-    if said["changes"] is not None:
-        context.changes, left_out = read_run_changes(said["changes"])
-        if left_out:
-            context.warnings.append(left_out)
-    return context
+    return RunIdentity(
+        repo=obj.root_or_none,
+        run_id=options.run_id,
+        commit=options.commit,
+        base=options.base,
+        branch=options.branch,
+        job=options.job,
+        time=_time(options.time),
+        ci=ci_job() if in_ci else None,
+    )
 
 
 def _time(text: str | None) -> datetime | None:

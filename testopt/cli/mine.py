@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 
-from testopt.cli.common import Context, print_json
+from testopt.cli.common import Context, print_json, with_options
 from testopt.counted import counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MineOptions:
+    """Options of ``testopt mine``."""
+
+    rev_range: str | None
+    as_json: bool
 
 
 @click.command("mine")
 @click.argument("rev_range", required=False, metavar="[REV_RANGE]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
-@click.pass_obj
-def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
+@with_options(MineOptions)
+def command(ctx: Context, options: MineOptions) -> None:
     """Read the git history into the store: commits, and the files each of them changed.
 
     Only commits that the store does not have are read; an interrupted run is continued by the
@@ -37,7 +45,7 @@ def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
     report = mine(
         repo=repo,
         store=store,
-        rev_range=rev_range,
+        rev_range=options.rev_range,
         fix_pattern=settings.fix_pattern,
         progress=ctx.progress("mining"),
     )
@@ -52,7 +60,7 @@ def command(ctx: Context, rev_range: str | None, *, as_json: bool) -> None:
             "earlier authors in this store were named with another key, so people count twice.\n"
             "  hint: set the same TESTOPT_KEY wherever this store is written"
         )
-    if as_json:
+    if options.as_json:
         print_json(asdict(report))
     else:
         click.echo(

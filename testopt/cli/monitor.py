@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, print_json, printable, time_option
+from testopt.cli.common import Context, print_json, printable, time_option, with_options
 from testopt.counted import counted
 from testopt.errors import GateError
 
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 _GATES = ("misses", "calibration", "drift", "fallback")
 _SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorOptions:
+    """Options of ``testopt monitor``."""
+
+    since: datetime | None
+    gates: tuple[str, ...]
+    as_json: bool
 
 
 @click.command("monitor")
@@ -38,8 +47,8 @@ _SHOWN = 20
     help="Exit with 1 on this; may be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.pass_obj
-def command(ctx: Context, *, since: datetime | None, gates: tuple[str, ...], as_json: bool) -> None:
+@with_options(MonitorOptions)
+def command(ctx: Context, options: MonitorOptions) -> None:
     """Say what plans missed and saved, and whether cases may be left out.
 
     In shadow everything runs, so that all is known. Where cases are left out, a failing one is
@@ -57,14 +66,15 @@ def command(ctx: Context, *, since: datetime | None, gates: tuple[str, ...], as_
     report = monitor(
         store=Store.open(ctx.store_url),
         rules=rules_of(ctx.settings),
-        since=since,
+        since=options.since,
         seed=ctx.settings.seed,
     )
-    if as_json:
+    if options.as_json:
         print_json(asdict(report))
     else:
         _show(report)
-    failed = [f"{gate}: {report.troubles[gate]}" for gate in gates if gate in report.troubles]
+    troubles = report.troubles
+    failed = [f"{gate}: {troubles[gate]}" for gate in options.gates if gate in troubles]
     if failed:
         raise GateError(
             "; ".join(failed), "look at the runs that are listed, or run: testopt train"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testopt.cli.common import Context
-    from testopt.context import Here
+    from testopt.plan_inputs import PlanInputs
     from testopt.schema import Change, Plan, PlannedCase
-    from testopt.snapshot import Sources
     from testopt.store import Store
 
 _SHOWN: Final = 20
@@ -114,51 +113,54 @@ _FORM: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a plan is made from: the run at hand, its cases, history and sources.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOptions:
+    """What `change_options` adds; None where it is found."""
 
-    ``note`` says where the cases come from, where that is not plain.
+    base: str | None
+    head: str | None
+    diff: str | None
+    cases: str | None
+    job: str | None
+
+
+def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
+    """Find what a plan is made from.
+
+    Raises
+    ------
+    EmptyStoreError
+        Where no cases are named, and none are known.
     """
+    from testopt.pending_run import find_pending_run
+    from testopt.plan_inputs import find_plan_inputs
+    from testopt.run_identity import RunIdentity
+    from testopt.sources.ci import ci_job
 
-    here: Here
-    cases: list[str]
-    store: Store | None
-    sources: Sources | None
-    note: str = ""
+    base, head, diff = options.base, options.head, options.diff
+    if diff and (base or head):
+        raise click.UsageError("--diff says what changed: it excludes --base and --head")
+    store = _store(ctx)
+    repo = ctx.root if base or head else ctx.root_or_none
+    identity = RunIdentity(repo=repo, base=base, commit=head, job=options.job, ci=ci_job())
+    run = find_pending_run(identity, store=store, change=_change(ctx, repo, diff))
+    if not options.cases:
+        return find_plan_inputs(run, store=_present(store, ctx))
+    cases = _read_cases(options.cases)
+    inputs = find_plan_inputs(run, store=store, cases=cases)
+    return inputs if cases else replace(inputs, note=f"{options.cases} names no case")
 
-    @classmethod
-    def find(cls, ctx: Context, said: dict[str, Any]) -> Self:
-        """Look for all of it, as the options of `plan_options` say."""
-        from testopt.context import RunOptions, find_here
-        from testopt.snapshot import Sources
 
-        base, head, diff = said["base"], said["head"], said["diff"]
-        if diff and (base or head):
-            raise click.UsageError("--diff says what changed: it excludes --base and --head")
-        store = _store(ctx)
-        repo = ctx.root if base or head else ctx.root_or_none
-        options = RunOptions(base=base, commit=head, job=said["job"])
-        here = find_here(repo, store=store, options=options, change=_change(ctx, repo, diff))
-        known = repo is not None and here.change.known and not diff
-        sources = Sources(ctx.root, store) if known else None
-        cases = said["cases"]
-        if cases:
-            ids = _read_cases(cases)
-            return cls(here, ids, store, sources, "" if ids else f"{cases} names no case")
-        known_ids, note = _recent(_present(store, ctx), ctx.root_or_none)
-        return cls(here, known_ids, store, sources, note)
+def finish(ctx: Context, inputs: PlanInputs, *notes: str) -> None:
+    """Keep what was read of the sources; say what there is to say of the plan."""
+    from testopt.doctor import examine
 
-    def finish(self, ctx: Context, *notes: str) -> None:
-        """Keep what was read of the sources; say what there is to say of the plan."""
-        from testopt.doctor import examine
-
-        if self.sources is not None:
-            self.sources.keep()
-        health = ""
-        if not ctx.quiet:
-            health = examine(repo=self.here.repo, store=self.store, most_rows=0).line
-        ctx.note(printable("; ".join(filter(None, [*notes, self.note, health]))))
+    if inputs.sources is not None:
+        inputs.sources.keep()
+    health = ""
+    if not ctx.quiet:
+        health = examine(repo=inputs.run.repo, store=inputs.store, most_rows=0).line
+    ctx.note(printable("; ".join(filter(None, [*notes, inputs.note, health]))))
 
 
 def _store(ctx: Context) -> Store | None:
@@ -179,17 +181,6 @@ def _present(store: Store | None, ctx: Context) -> Store:
             "name them with --cases, or read results first: testopt ingest PATH",
         )
     return store
-
-
-def _recent(store: Store, root: Path | None) -> tuple[list[str], str]:
-    """Return the cases of the last runs, and a note where the last run had fewer."""
-    from testopt.snapshot import recent_cases
-
-    ids, last = recent_cases(store, root)
-    if last == len(ids):
-        return ids, ""
-    many = counted(len(ids), "case")
-    return ids, f"{many} of the last runs, of which the last had {last:,} (see --cases)"
 
 
 def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import click
 
-from testopt.cli.planning import Basis, form_of, plan_options, show
+from testopt.cli.common import Context, with_options
+from testopt.cli.planning import ChangeOptions, find_inputs, finish, form_of, plan_options, show
 
-if TYPE_CHECKING:
-    from testopt.cli.common import Context
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankOptions(ChangeOptions):
+    """Options of ``testopt rank``."""
+
+    form: str
+    as_json: bool
+    everything: bool
+    shard: tuple[int, int] | None
 
 
 @click.command("rank")
 @plan_options
-@click.pass_obj
-def command(
-    ctx: Context,
-    /,
-    *,
-    form: str,
-    as_json: bool,
-    everything: bool,
-    shard: tuple[int, int] | None,
-    **said: Any,
-) -> None:
+@with_options(RankOptions)
+def command(ctx: Context, options: RankOptions) -> None:
     """Order the cases for a change: those likely to fail soon come first.
 
     \b
@@ -35,8 +34,8 @@ def command(
     """
     from testopt.plan import plan
 
-    form = form_of(form, as_json=as_json)
-    basis = Basis.find(ctx, said)
-    made = plan(cases=basis.cases, here=basis.here, store=basis.store, sources=basis.sources)
-    basis.finish(ctx, made.note)
-    show(made, form, part=shard, everything=everything)
+    form = form_of(options.form, as_json=options.as_json)
+    inputs = find_inputs(ctx, options)
+    planned = plan(cases=inputs.cases, run=inputs.run, store=inputs.store, sources=inputs.sources)
+    finish(ctx, inputs, planned.note)
+    show(planned, form, part=options.shard, everything=options.everything)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from testopt import __version__
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.errors import DataError, GateError
 
 if TYPE_CHECKING:
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 
 _CHANGES = 20
 _MOST = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskOptions:
+    """Options of ``testopt risk``."""
+
+    rev_range: str | None
+    base: str | None
+    fail_over: float | None
+    form: str
+    as_json: bool
+    fairness: bool
+    names: bool
 
 
 @click.command("risk")
@@ -45,18 +58,8 @@ _MOST = 5_000
     show_default=True,
     help="Name who knows the files, from git and in the order of the alphabet (never in SARIF).",
 )
-@click.pass_obj
-def command(
-    ctx: Context,
-    *,
-    rev_range: str | None,
-    base: str | None,
-    fail_over: float | None,
-    form: str,
-    as_json: bool,
-    fairness: bool,
-    names: bool,
-) -> None:
+@with_options(RiskOptions)
+def command(ctx: Context, options: RiskOptions) -> None:
     """Say how likely a change introduces a defect, and why.
 
     REV_RANGE is a commit, or a range such as main..topic, whose commits are judged one by one.
@@ -78,15 +81,16 @@ def command(
     from testopt.assess import assess
     from testopt.store import Store
 
-    if rev_range is not None and base is not None:
+    if options.rev_range is not None and options.base is not None:
         raise click.UsageError("--base names the change: it excludes REV_RANGE")
-    form = "json" if as_json else form
-    if fairness:
-        if rev_range is not None or base is not None or fail_over is not None:
+    form = "json" if options.as_json else options.form
+    fail_over = options.fail_over
+    if options.fairness:
+        if (options.rev_range, options.base, fail_over) != (None, None, None):
             raise click.UsageError("--fairness judges the model, not a change")
         _fairness(ctx, form)
         return
-    changes = _changes(ctx, rev_range, base)
+    changes = _changes(ctx, options.rev_range, options.base)
     settings = ctx.settings
     report = assess(
         store=Store.open(ctx.store_url),
@@ -95,7 +99,7 @@ def command(
         author_features=settings.author_features,
         seed=settings.seed,
     )
-    people = _people(ctx, report, changes) if names and form != "sarif" else {}
+    people = _people(ctx, report, changes) if options.names and form != "sarif" else {}
     _print(report, people, form)
     if fail_over is not None and report.risks[0].probability > fail_over:
         worst = report.risks[0]
@@ -107,10 +111,10 @@ def command(
 
 def _changes(ctx: Context, rev_range: str | None, base: str | None) -> dict[str, Change]:
     from testopt.sources.change import find_change
-    from testopt.sources.ci import ci_context
+    from testopt.sources.ci import ci_job
 
     if rev_range is None:
-        ci = None if base else ci_context()
+        ci = None if base else ci_job()
         change = find_change(ctx.root, base=base, ci=ci)
         name = change.head or "the uncommitted changes"
         return {f"{base}..{name}" if base else name: change}

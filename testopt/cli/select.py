@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from testopt.cli.planning import Basis, Duration, form_of, plan_options, show
+from testopt.cli.common import Context, with_options
+from testopt.cli.planning import (
+    ChangeOptions,
+    Duration,
+    find_inputs,
+    finish,
+    form_of,
+    plan_options,
+    show,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testopt.cli.common import Context
     from testopt.features.impact import Impact
+    from testopt.plan_inputs import PlanInputs
     from testopt.schema import Selection
 
 _SHARE = click.FloatRange(0.0, 1.0, min_open=True)
@@ -55,6 +65,28 @@ def select_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionOptions(ChangeOptions):
+    """What `select_options` adds."""
+
+    recall: float | None
+    case_recall: float | None
+    budget: float | None
+    fraction: float | None
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectOptions(SelectionOptions):
+    """Options of ``testopt select``."""
+
+    run_id: str | None
+    form: str
+    as_json: bool
+    everything: bool
+    shard: tuple[int, int] | None
+
+
 @click.command("select")
 @select_options
 @click.option(
@@ -63,17 +95,8 @@ def select_options(function: Callable[..., None]) -> Callable[..., None]:
     help="Keep the plan for `testopt ingest --run-id ID`, so that it is judged by the outcome.",
 )
 @plan_options
-@click.pass_obj
-def command(
-    ctx: Context,
-    /,
-    *,
-    form: str,
-    as_json: bool,
-    everything: bool,
-    shard: tuple[int, int] | None,
-    **said: Any,
-) -> None:
+@with_options(SelectOptions)
+def command(ctx: Context, options: SelectOptions) -> None:
     """Choose the cases to run for a change; the others may be left out.
 
     \b
@@ -93,45 +116,45 @@ def command(
     from testopt.report.plans import promise_line
     from testopt.track import rules_of
 
-    basis = Basis.find(ctx, said)
-    run_id, asked = said["run_id"] or "", asked_of(basis, said)[0]
-    made = plan(
-        cases=basis.cases,
-        here=basis.here,
-        store=basis.store,
-        sources=basis.sources,
-        selection=completed(asked, settings=ctx.settings, here=basis.here, run_id=run_id),
+    inputs = find_inputs(ctx, options)
+    run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
+    planned = plan(
+        cases=inputs.cases,
+        run=inputs.run,
+        store=inputs.store,
+        sources=inputs.sources,
+        selection=completed(selection, settings=ctx.settings, run=inputs.run, run_id=run_id),
         rules=rules_of(ctx.settings),
     )
-    notes = [made.note]
+    notes = [planned.note]
     if run_id:
-        notes.append(keep_plan(made, basis.store, run_id))
-    form = form_of(form, as_json=as_json)
-    basis.finish(ctx, *notes, "" if form == "text" else promise_line(made))
-    if not any(case.runs for case in made.cases):
+        notes.append(keep_plan(planned, inputs.store, run_id))
+    form = form_of(options.form, as_json=options.as_json)
+    finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
+    if not any(case.runs for case in planned.cases):
         ctx.warn("no case is selected: nothing needs to run")
-    show(made, form, part=shard, everything=everything)
+    show(planned, form, part=options.shard, everything=options.everything)
 
 
-def asked_of(basis: Basis, said: dict[str, Any]) -> tuple[Selection, Impact | None]:
+def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selection, Impact | None]:
     """Return what the options ask for, and with `--safe` what the change could affect."""
     from testopt.schema import Selection
 
     impact = None
-    if said["safe"]:
+    if options.safe:
         from testopt.impact import find_impact
 
-        here = basis.here
+        run = inputs.run
         impact = find_impact(
-            cases=basis.cases, change=here.change, repo=here.repo, store=basis.store
+            cases=inputs.cases, change=run.change, repo=run.repo, store=inputs.store
         )
-    asked = Selection(
-        recall=said["recall"],
-        case_recall=said["case_recall"],
-        budget_s=said["budget"],
-        fraction=said["fraction"],
+    selection = Selection(
+        recall=options.recall,
+        case_recall=options.case_recall,
+        budget_s=options.budget,
+        fraction=options.fraction,
         affected=None if impact is None else impact.affected,
         run_all="" if impact is None else impact.everything,
         at_once=True,
     )
-    return asked, impact
+    return selection, impact

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
 from testopt.counted import counted
 from testopt.errors import UsageError
 
@@ -26,6 +26,23 @@ def _size(number: int) -> str:
     return f"{value:.1f} GB"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """Options of ``testopt store check``."""
+
+    repair: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """Options of ``testopt store export``."""
+
+    table: str
+    out: str
+    as_json: bool
+
+
 @click.group()
 def command() -> None:
     """Look into the store, keep it small, check that it is whole.
@@ -41,8 +58,8 @@ def command() -> None:
 
 @command.command()
 @_as_json
-@click.pass_obj
-def info(context: Context, *, as_json: bool) -> None:
+@with_options(JsonOptions)
+def info(context: Context, options: JsonOptions) -> None:
     """Show what the store holds.
 
     \b
@@ -50,7 +67,7 @@ def info(context: Context, *, as_json: bool) -> None:
       testopt --store s3://bucket/testopt store info
     """
     found = context.open_store().info()
-    if as_json:
+    if options.as_json:
         print_json(asdict(found))
         return
     click.echo(f"{printable(found.url)}  format {found.schema_version}")
@@ -69,8 +86,8 @@ def info(context: Context, *, as_json: bool) -> None:
 @command.command()
 @click.option("--repair", is_flag=True, help="Drop what is damaged, so that it can come again.")
 @_as_json
-@click.pass_context
-def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
+@with_options(CheckOptions)
+def check(context: Context, options: CheckOptions) -> None:
     """Read the whole store and name damage; exit code 3 when some is left.
 
     \b
@@ -80,12 +97,11 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
     """
     from testopt.store import Store
 
-    context: Context = ctx.obj
-    mended = Store.mend_format(context.store_url) if repair else []
+    mended = Store.mend_format(context.store_url) if options.repair else []
     store = context.open_store()
-    problems = [*mended, *store.check(repair=repair), *_damaged_model(store)]
+    problems = [*mended, *store.check(repair=options.repair), *_damaged_model(store)]
     left = [p for p in problems if not p.mended]
-    if as_json:
+    if options.as_json:
         print_json({"ok": not left, "problems": [asdict(p) for p in problems]})
     else:
         for p in problems:
@@ -94,12 +110,12 @@ def check(ctx: click.Context, *, repair: bool, as_json: bool) -> None:
             click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{end}")
         click.echo("the store is whole" if not left else f"{counted(len(left), 'problem')}")
     if left:
-        ctx.exit(3)
+        click.get_current_context().exit(3)
 
 
 def _damaged_model(store: Store) -> list[Problem]:
+    from testopt.bundle_registry import current_bundle
     from testopt.errors import BundleError
-    from testopt.snapshot import current_bundle
     from testopt.store import Problem
 
     try:
@@ -111,8 +127,8 @@ def _damaged_model(store: Store) -> list[Problem]:
 
 @command.command()
 @_as_json
-@click.pass_obj
-def compact(context: Context, *, as_json: bool) -> None:
+@with_options(JsonOptions)
+def compact(context: Context, options: JsonOptions) -> None:
     """Merge small files and remove what was replaced before the retention time.
 
     \b
@@ -120,7 +136,7 @@ def compact(context: Context, *, as_json: bool) -> None:
       testopt store compact
     """
     report = context.open_store().compact()
-    if as_json:
+    if options.as_json:
         print_json(asdict(report))
         return
     for t in report.tables:
@@ -137,18 +153,19 @@ def compact(context: Context, *, as_json: bool) -> None:
 @click.argument("table")
 @click.argument("out", metavar="OUT.parquet|OUT.csv", type=click.Path(dir_okay=False))
 @_as_json
-@click.pass_obj
-def export(context: Context, table: str, out: str, *, as_json: bool) -> None:
+@with_options(ExportOptions)
+def export(context: Context, options: ExportOptions) -> None:
     """Write a table to a Parquet or CSV file.
 
     \b
     Example:
       testopt store export results results.csv
     """
+    table, out = options.table, options.out
     if not out.endswith((".parquet", ".csv")):
         raise UsageError(f"{out} is neither .parquet nor .csv", "name the file accordingly")
     rows = context.open_store().export(table, out)
-    if as_json:
+    if options.as_json:
         print_json({"table": table, "path": out, "rows": rows})
     else:
         click.echo(f"{counted(rows, 'row')} of {printable(table)} written to {printable(out)}")

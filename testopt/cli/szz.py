@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, printable
+from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
     from testopt.sources.fixlists import Issue
     from testopt.szz import Answer, SzzReport
 
 _FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SzzOptions:
+    """Options of ``testopt szz``."""
+
+    fixes: Path | None
+    issues: Path | None
+    output: Path | None
+    explain: str | None
+    stated: bool
+    no_store: bool
+    as_json: bool
 
 
 @click.command("szz")
@@ -26,8 +39,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--stated", is_flag=True, help='Believe prose too: "introduced in 1a2b3c".')
 @click.option("--no-store", is_flag=True, help="Neither read nor write the store.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
-@click.pass_obj
-def command(ctx: Context, /, *, explain: str | None, as_json: bool, **options: Any) -> None:
+@with_options(SzzOptions)
+def command(ctx: Context, options: SzzOptions) -> None:
     """Find the commits that introduced the defects which others fixed.
 
     Fixing commits are given with --fixes, or found by their messages. The lines that a fix
@@ -47,26 +60,26 @@ def command(ctx: Context, /, *, explain: str | None, as_json: bool, **options: A
       testopt szz --fixes fixes.txt --issues issues.csv --output labels.parquet
       testopt szz --explain 1a2b3c4
     """
-    issues = _issues(ctx, options["issues"])
-    if explain is not None:
-        _explain(ctx, explain, issues, stated=options["stated"], as_json=as_json)
+    issues = _issues(ctx, options.issues)
+    if options.explain is not None:
+        _explain(ctx, options.explain, issues, stated=options.stated, as_json=options.as_json)
         return
     from testopt.sources.fixlists import read_fixes
     from testopt.szz import szz
 
-    fixes = read_fixes(options["fixes"]) if options["fixes"] else None
+    fixes = read_fixes(options.fixes) if options.fixes else None
     report = szz(
         repo=ctx.root,
         fixes=fixes,
         issues=issues,
-        stated=options["stated"],
-        store=None if options["no_store"] else ctx.open_store(create=True),
+        stated=options.stated,
+        store=None if options.no_store else ctx.open_store(create=True),
         progress=ctx.progress("tracing"),
     )
-    if options["output"]:
-        _write(options["output"], report)
+    if options.output:
+        _write(options.output, report)
     _warn(ctx, report)
-    _print(report, rows=options["output"] is None, as_json=as_json)
+    _print(report, rows=options.output is None, as_json=options.as_json)
 
 
 def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:

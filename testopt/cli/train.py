@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, time_option
+from testopt.cli.common import Context, print_json, time_option, with_options
 from testopt.counted import counted
 
 if TYPE_CHECKING:
@@ -15,11 +16,19 @@ if TYPE_CHECKING:
     from testopt.train import TrainReport
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Options of ``testopt train``."""
+
+    as_of: datetime | None
+    as_json: bool
+
+
 @click.command("train")
 @click.option("--as-of", metavar="TIME", callback=time_option, help="Use only runs up to TIME.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.pass_obj
-def command(ctx: Context, as_of: datetime | None, *, as_json: bool) -> None:
+@with_options(TrainOptions)
+def command(ctx: Context, options: TrainOptions) -> None:
     """Fit the models on the runs of the store, validate by time, register a bundle.
 
     \b
@@ -32,12 +41,12 @@ def command(ctx: Context, as_of: datetime | None, *, as_json: bool) -> None:
 
     report = train(
         store=Store.open(ctx.store_url),
-        as_of=as_of,
+        as_of=options.as_of,
         repo=ctx.root_or_none,
         seed=ctx.settings.seed,
         progress=ctx.progress("reading runs"),
     )
-    if as_json:
+    if options.as_json:
         print_json(_as_dict(report))
     else:
         _show(report)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from testopt.cli.common import print_json, printable
-from testopt.cli.planning import Basis, case_fields, change_options
-from testopt.cli.select import asked_of, select_options
+from testopt.cli.common import Context, print_json, printable, with_options
+from testopt.cli.planning import case_fields, change_options, find_inputs
+from testopt.cli.select import SelectionOptions, select_options, selection_of
 from testopt.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.cli.common import Context
     from testopt.plan.past import CasePast
     from testopt.plan.why import Why
 
@@ -23,13 +22,21 @@ _SHA: Final = 10  # digits of a hash that are shown
 _LEAST: Final = 0.005  # log-odds; less is not worth a line
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyOptions(SelectionOptions):
+    """Options of ``testopt why``."""
+
+    case: str
+    as_json: bool
+
+
 @click.command("why")
 @click.argument("case", metavar="CASE")
 @select_options
 @change_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.pass_obj
-def command(ctx: Context, /, *, case: str, as_json: bool, **said: Any) -> None:
+@with_options(WhyOptions)
+def command(ctx: Context, options: WhyOptions) -> None:
     """Tell why a case is, or is not, in the plan for a change.
 
     CASE is its id, or a part of it that no other case has. With --safe what coverage and imports
@@ -44,21 +51,21 @@ def command(ctx: Context, /, *, case: str, as_json: bool, **said: Any) -> None:
     from testopt.plan.why import why
     from testopt.track import rules_of
 
-    basis = Basis.find(ctx, said)
-    asked, impact = asked_of(basis, said)
+    inputs = find_inputs(ctx, options)
+    selection, impact = selection_of(inputs, options)
     found = why(
-        case=case,
-        cases=basis.cases,
-        here=basis.here,
-        store=basis.store,
-        sources=basis.sources,
-        selection=completed(asked, settings=ctx.settings, here=basis.here),
+        case=options.case,
+        cases=inputs.cases,
+        run=inputs.run,
+        store=inputs.store,
+        sources=inputs.sources,
+        selection=completed(selection, settings=ctx.settings, run=inputs.run),
         rules=rules_of(ctx.settings),
         impact=impact,
     )
-    if basis.sources is not None:
-        basis.sources.keep()
-    if as_json:
+    if inputs.sources is not None:
+        inputs.sources.keep()
+    if options.as_json:
         print_json(_document(found))
         return
     for line in _lines(found):

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,15 +33,15 @@ from uuid import uuid4
 from testopt.counted import counted
 from testopt.engine.asked import Asked
 from testopt.engine.results import results_of, texts_of
-from testopt.engine.workplace import Workplace, find_workplace, known_cases
-from testopt.errors import TestoptError, UsageError
+from testopt.engine.session import PytestSession, find_session
+from testopt.errors import EmptyStoreError, TestoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from testopt.case_sources import Sources
     from testopt.doctor import Health
     from testopt.schema import Plan, RunRecord
-    from testopt.snapshot import Sources
     from testopt.store import Store
 
 __all__ = ["PROTOCOL", "Engine"]
@@ -55,7 +55,7 @@ class Engine:
     """One run of pytest as the engine sees it: takes requests, gives answers."""
 
     done: bool = False
-    _place: Workplace | None = None
+    _session: PytestSession | None = None
     _trouble: str = ""
     _plan: Plan | None = None
     _foreseen: Plan | None = None
@@ -102,38 +102,40 @@ class Engine:
         leave_pandas_out()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
         self._asked = Asked.parse(self._mode, request.get("selection") or {})
-        self._place = find_workplace(
+        self._session = find_session(
             Path(request["root"]),
             base=request.get("base", ""),
             store=request.get("store", ""),
             folders=request.get("folders", ()),
         )
         if self._mode != "record":
-            self._look_around(self._place)
+            self._session = self._look_around(self._session)
 
-    def _look_around(self, place: Workplace) -> None:
+    def _look_around(self, session: PytestSession) -> PytestSession:
         """Import what a plan needs, and look for what stands in its way, while pytest collects."""
-        from testopt import plan  # noqa: F401
+        from testopt import plan, plan_inputs  # noqa: F401
         from testopt.doctor import examine
 
         self._health = examine(
-            repo=place.repo,
-            store=place.store,
-            no_repo=place.here.change.why if place.repo is None else "",
+            repo=session.run.repo,
+            store=session.store,
+            no_repo=session.run.change.why if session.run.repo is None else "",
             most_rows=_MOST_ROWS,
-            now=place.here.began,
+            now=session.run.began,
         )
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
-        place.doubt = place.doubt or clock or _no_room(place)
+        return replace(session, doubt=session.doubt or clock or _no_room(session))
 
     def foresee(self) -> None:
         """Plan for the cases of the last run, while nothing is asked; a guess that costs little."""
-        place = self._place
-        if place is None or self._mode == "record" or self._foreseen or self._plan:
+        session = self._session
+        if session is None or self._mode == "record" or self._foreseen or self._plan:
             return
+        from testopt.known_cases import last_run_cases
+
         with suppress(TestoptError):  # it will be met again when the plan is asked for
-            cases = known_cases(place.store, place.here.job, runs=1)
-            self._foreseen = self._plan_for(place, cases) if cases else None
+            cases = last_run_cases(session.store, session.run.job)
+            self._foreseen = self._plan_for(session, cases) if cases else None
 
     def tidy(self) -> None:
         """Bring up to date what plans read, when the run is recorded and nobody waits."""
@@ -146,61 +148,66 @@ class Engine:
         if self._sources is not None:
             self._sources.keep()
 
-    def _where(self) -> Workplace:
-        if self._place is None:
+    def _started(self) -> PytestSession:
+        if self._session is None:
             raise UsageError(self._trouble or "the engine was not started")
-        return self._place
+        return self._session
 
     def _plan_ids(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        place = self._where()
-        ids = [place.names.case_id(i) for i in request["ids"]]
+        node_ids = self._started().node_ids
+        ids = [node_ids.case_id(i) for i in request["ids"]]
         required = [ids[i] for i in request.get("required", ())]
-        made = self._make_plan(list(dict.fromkeys(ids)), required)
-        planned = {case.case_id: case for case in made.cases}
+        plan = self._make_plan(list(dict.fromkeys(ids)), required)
+        planned = {case.case_id: case for case in plan.cases}
         by_rank = sorted(range(len(ids)), key=lambda i: planned[ids[i]].rank)
         rank = [0] * len(ids)
         for number, index in enumerate(by_rank):
             rank[index] = number
         return {
             "rank": rank,
-            "level": [bisect_right(made.steps, planned[i].rank) for i in ids],
+            "level": [bisect_right(plan.steps, planned[i].rank) for i in ids],
             "probability": [planned[i].probability for i in ids],
             "cost": [planned[i].cost_s for i in ids],
-            **self._running(made, ids),
+            **self._running(plan, ids),
             **self._word(),
         }
 
     def _plan_known(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - as all
-        place = self._where()
-        known = known_cases(place.store, place.here.job)
+        from testopt.known_cases import known_cases
+
+        session = self._started()
+        try:
+            known = known_cases(session.store, session.run.repo).ids
+        except EmptyStoreError:
+            known = []
         if not known:
             return {"degraded": True, "note": "no cases are known yet; record a run first"}
-        made = self._make_plan(known)
-        cases = sorted(made.cases, key=lambda case: case.rank)
+        plan = self._make_plan(known)
+        cases = sorted(plan.cases, key=lambda case: case.rank)
         return {
-            "ids": [place.names.node_id(case.case_id) for case in cases],
-            "level": [bisect_right(made.steps, case.rank) for case in cases],
+            "ids": [session.node_ids.node_id(case.case_id) for case in cases],
+            "level": [bisect_right(plan.steps, case.rank) for case in cases],
             "probability": [case.probability for case in cases],
             "cost": [case.cost_s for case in cases],
-            **self._running(made, [case.case_id for case in cases]),
+            **self._running(plan, [case.case_id for case in cases]),
             **self._word(),
         }
 
-    def _running(self, made: Plan, ids: Sequence[str]) -> dict[str, Any]:
+    def _running(self, plan: Plan, ids: Sequence[str]) -> dict[str, Any]:
         """Return which cases run, where some do not, and what there is to say of that."""
-        if made.degraded:
+        if plan.degraded:
             return {}
         from testopt.report.plans import summary
 
-        runs, part = self._asked.running(made), self._asked.part
-        said: dict[str, Any] = {"lines": summary(made)} if made.promise is not None else {}
+        runs, part = self._asked.running(plan), self._asked.part
+        answer: dict[str, Any] = {"lines": summary(plan)} if plan.promise is not None else {}
         if part is not None:
-            line = f"part {part[0]} of {part[1]}: {len(runs):,} of {len(made.cases):,} cases"
-            said["lines"] = [*said.get("lines", []), line]
-            said["part"] = list(part)
-        if len(runs) < len(made.cases):
-            said["run"] = [int(i in runs) for i in ids]
-        return said
+            line = f"part {part[0]} of {part[1]}: {len(runs):,} of {len(plan.cases):,} cases"
+            answer["lines"] = [*answer.get("lines", []), line]
+            answer["part"] = list(part)
+        if len(runs) < len(plan.cases):
+            answer["run"] = [int(i in runs) for i in ids]
+        return answer
 
     def _make_plan(self, cases: list[str], required: Sequence[str] = ()) -> Plan:
         ready = self._foreseen
@@ -208,37 +215,41 @@ class Engine:
         if ready and same and not ready.degraded:
             self._plan = ready
         else:
-            self._plan = self._plan_for(self._where(), cases, required)
+            self._plan = self._plan_for(self._started(), cases, required)
         return self._plan
 
-    def _plan_for(self, place: Workplace, cases: list[str], required: Sequence[str] = ()) -> Plan:
+    def _plan_for(
+        self, session: PytestSession, cases: list[str], required: Sequence[str] = ()
+    ) -> Plan:
         from testopt import plan
-        from testopt.snapshot import Sources
+        from testopt.plan_inputs import find_plan_inputs
         from testopt.track import rules_of
 
-        asked = self._asked.selection(place, run_id=self._name, required=required)
-        if place.doubt:
-            return plan.original(cases, place.here.change, place.doubt, asked)
-        if self._sources is None and place.repo is not None:
-            self._sources = Sources(place.repo, place.store)
+        asked = self._asked.selection(session, run_id=self._name, required=required)
+        if session.doubt:
+            return plan.original(cases, session.run.change, session.doubt, asked)
+        inputs = find_plan_inputs(
+            session.run, store=session.store, cases=cases, sources=self._sources
+        )
+        self._sources = inputs.sources
         return plan.plan(
-            cases=cases,
-            here=place.here,
-            store=place.store,
-            sources=self._sources,
+            cases=inputs.cases,
+            run=inputs.run,
+            store=inputs.store,
+            sources=inputs.sources,
             strict=True,
             selection=asked,
-            rules=rules_of(place.settings),
+            rules=rules_of(session.settings),
         )
 
     def _word(self) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""
-        place, plan = self._where(), self._plan
+        change, plan = self._started().run.change, self._plan
         text = plan.note if plan else ""
         if plan and plan.degraded:
             return {"note": text, "degraded": True}
         health = self._health.line if self._health else ""
-        unknown = "" if place.here.change.known else place.here.change.why
+        unknown = "" if change.known else change.why
         parts = [text, unknown if unknown not in text else "", health]
         return {"note": "; ".join(filter(None, parts)), "doubtful": bool(unknown)}
 
@@ -247,39 +258,40 @@ class Engine:
 
     def _end(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.done = True
-        place = self._where()
-        if place.here.is_fork:
+        session = self._started()
+        if session.run.is_fork:
             return {"note": "runs of forks are not recorded"}
-        store = place.open_store()
-        made = self._record(place, request)
-        self._recorded = store, store.append_runs([made]), len(made.results)
-        note = f"{counted(len(made.results), 'result')} recorded in {self._short(place)}"
-        if made.run.environment_failure:
+        store = session.open_store()
+        record = self._record(session, request)
+        self._recorded = store, store.append_runs([record]), len(record.results)
+        note = f"{counted(len(record.results), 'result')} recorded in {self._short(session)}"
+        if record.run.environment_failure:
             note += "; they look like a failure of the environment: nothing is learnt from them"
         return {"note": note}
 
-    def _record(self, place: Workplace, request: Mapping[str, Any]) -> RunRecord:
+    def _record(self, session: PytestSession, request: Mapping[str, Any]) -> RunRecord:
         from testopt.ingest.environment import results_failure
         from testopt.schema import Run, RunRecord
 
+        pending = session.run
+        results = results_of(self._rows, session.node_ids, each=self._each)
+        disturbed = results_failure(results, texts_of(self._rows), pending.change)
         # Several runs of pytest share one job of CI, so its number alone is no identity.
-        results = results_of(self._rows, place.names, each=self._each)
-        disturbed = results_failure(results, texts_of(self._rows), place.here.change)
         run = Run(
-            run_id=f"{place.here.ci_run}/{self._name[:12]}" if place.here.ci_run else self._name,
-            time=place.here.began,
-            job=place.here.job,
-            commit=place.here.commit,
-            base=place.here.change.base,
-            branch=place.here.branch,
+            run_id=f"{pending.ci_run}/{self._name[:12]}" if pending.ci_run else self._name,
+            time=pending.began,
+            job=pending.job,
+            commit=pending.commit,
+            base=pending.change.base,
+            branch=pending.branch,
             source="pytest",
-            duration_s=(datetime.now(UTC) - place.here.began).total_seconds(),
+            duration_s=(datetime.now(UTC) - pending.began).total_seconds(),
             complete=bool(request.get("complete")),
             environment_failure=disturbed,
         )
         ran = list(dict.fromkeys(result.case_id for result in results))
         predictions = self._predictions(ran, request)
-        return RunRecord(run, results, place.here.change, predictions)
+        return RunRecord(run, results, pending.change, predictions)
 
     def _predictions(
         self, ran: Sequence[str], request: Mapping[str, Any]
@@ -291,24 +303,24 @@ class Engine:
         if plan is None:
             if not fell_back:
                 return []
-            plan = original(ran, self._where().here.change, fell_back)
+            plan = original(ran, self._started().run.change, fell_back)
         mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
         return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 
     @staticmethod
-    def _short(place: Workplace) -> str:
+    def _short(session: PytestSession) -> str:
         """Return the store's place, relative to the repository where it is inside."""
         with suppress(ValueError):
-            return str(Path(place.url).relative_to(place.repo or place.root))
-        return place.url
+            return str(Path(session.store_url).relative_to(session.run.repo or session.root))
+        return session.store_url
 
 
-def _no_room(place: Workplace) -> str:
+def _no_room(session: PytestSession) -> str:
     """Say why the run cannot be recorded; empty where it can, or need not."""
-    if place.store is None or place.here.is_fork:
+    if session.store is None or session.run.is_fork:
         return ""
     try:
-        place.store.check_room()
+        session.store.check_room()
     except TestoptError as error:
         return error.message
     return ""

@@ -12,7 +12,7 @@ from testopt.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from testopt.engine.workplace import Workplace
+    from testopt.engine.session import PytestSession
     from testopt.schema import Plan, Selection
 
 _ASKED_SHADOW: Final = "in shadow, as was asked for"
@@ -61,13 +61,13 @@ class Asked:
         )
 
     def selection(
-        self, place: Workplace, *, run_id: str, required: Iterable[str] = ()
+        self, session: PytestSession, *, run_id: str, required: Iterable[str] = ()
     ) -> Selection | None:
         """Return what is asked of the plan, with what the settings and the change add to it.
 
         Parameters
         ----------
-        place : Workplace
+        session : PytestSession
         run_id : str
             What the draws follow from, but for parts, which must all draw the same.
         required : iterable of str
@@ -87,7 +87,7 @@ class Asked:
             shadow=self.shadow,
         )
         key = "" if self.part else run_id
-        return completed(asked, settings=place.settings, here=place.here, run_id=key)
+        return completed(asked, settings=session.settings, run=session.run, run_id=key)
 
     def running(self, plan: Plan) -> set[str]:
         """Return the cases of a plan that this run executes."""

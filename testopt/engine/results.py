@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.engine.workplace import Names
+    from testopt.engine.node_ids import NodeIds
     from testopt.schema import Result
 
 _MAX_ATTEMPT: Final = 32_767
 _WORST_FIRST: Final = ("failed", "error", "passed", "skipped")
 
 
-def results_of(rows: Sequence[Sequence[Any]], names: Names, *, each: bool = False) -> list[Result]:
+def results_of(
+    rows: Sequence[Sequence[Any]], node_ids: NodeIds, *, each: bool = False
+) -> list[Result]:
     """Make results of the rows that the plugin sent.
 
     Rows of the same case are its attempts, in order of arrival. With `each` every worker ran every
@@ -24,7 +26,7 @@ def results_of(rows: Sequence[Sequence[Any]], names: Names, *, each: bool = Fals
 
     found: dict[str, list[Result]] = {}
     for node_id, outcome, seconds, message, _ in rows:
-        case_id = names.case_id(node_id)
+        case_id = node_ids.case_id(node_id)
         attempts = found.setdefault(case_id, [])
         result = Result(
             case_id=case_id,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from testopt.context import RunContext
+    from testopt.run_identity import RunIdentity
     from testopt.sources.identity import Resolver
     from testopt.store import Store
 
@@ -53,7 +53,7 @@ def ingest_coverage(
     *,
     store: Store,
     paths: Sequence[str],
-    context: RunContext,
+    identity: RunIdentity,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CoverageReport:
     """Read coverage data and append what each case ran.
@@ -64,7 +64,7 @@ def ingest_coverage(
         Where to.
     paths : sequence of str
         `.coverage` files or JSON reports; of a folder, its `.coverage` files.
-    context : RunContext
+    identity : RunIdentity
         Knows the repository and the commit at which was measured.
     progress : callable
         Receives the numbers of files done and found.
@@ -80,8 +80,8 @@ def ingest_coverage(
         When the store cannot be written.
     """
     now = datetime.now(UTC)
-    commit = _commit(context, now)
-    links = _Links(resolver_of(context), context.repo, commit, now)
+    commit = _commit(identity, now)
+    links = _Links(resolver_of(identity), identity.repo, commit, now)
     found = [file for path in paths for file in _files(Path(path))]
     reports = []
     for done, path in enumerate(found, 1):
@@ -91,7 +91,7 @@ def ingest_coverage(
             hint = f" ({error.hint})" if error.hint else ""
             reports.append(CoverageFile(str(path), rejected=error.message + hint))
         progress(done, len(found))
-    return CoverageReport(tuple(reports), commit, tuple(dict.fromkeys(context.warnings)))
+    return CoverageReport(tuple(reports), commit, tuple(dict.fromkeys(identity.warnings)))
 
 
 def _files(path: Path) -> list[Path]:
@@ -101,17 +101,17 @@ def _files(path: Path) -> list[Path]:
     return found or [path / ".coverage"]
 
 
-def _commit(context: RunContext, now: datetime) -> str | None:
+def _commit(identity: RunIdentity, now: datetime) -> str | None:
     """Return the commit that was measured; None where changed files make that untrue."""
-    commit, _ = context.commit_at(now)
-    if context.options.commit is not None or context.repo is None or commit is None:
+    commit, _ = identity.commit_at(now)
+    if identity.commit is not None or identity.repo is None or commit is None:
         return commit
     try:
-        dirty = run_git(context.repo, "diff", "--name-only", commit, "--", "*.py")
+        dirty = run_git(identity.repo, "diff", "--name-only", commit, "--", "*.py")
     except TestoptError:
         return commit  # a bare repository has no files that could differ
     if dirty.strip():
-        context.warnings.append(
+        identity.warnings.append(
             "Python files differ from the commit, so the coverage can order cases but leave none "
             "out; commit first, or name what was measured with --commit"
         )

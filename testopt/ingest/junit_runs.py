@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from testopt.context import RunContext, previous_commit
 from testopt.errors import TestoptError
 from testopt.ingest import keep_up
 from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
+from testopt.run_identity import RunIdentity, previous_commit
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 from testopt.sources.archives import Refusal, Source, find_sources
 from testopt.sources.git import resolve
@@ -71,7 +71,7 @@ def ingest_junit(
     *,
     store: Store,
     paths: Sequence[str],
-    context: RunContext,
+    identity: RunIdentity,
     run_per: str = "auto",
     native: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -84,7 +84,7 @@ def ingest_junit(
         Where to.
     paths : sequence of str
         Files, folders, globs, archives, ``-``.
-    context : RunContext
+    identity : RunIdentity
         What is known of the runs.
     run_per : str
         Which files are one run: ``auto``, ``call``, ``folder`` or ``file``.
@@ -103,7 +103,7 @@ def ingest_junit(
     StoreError
         When the store cannot be written.
     """
-    resolver = resolver_of(context)
+    resolver = resolver_of(identity)
     with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
         workdir = Path(folder)
         found = list(find_sources(paths, workdir=workdir))
@@ -117,13 +117,13 @@ def ingest_junit(
         groups = group_files(
             [file for file in files if not file.ignored],
             per=run_per,
-            run_id=context.options.run_id,
-            key=context.key(),
+            run_id=identity.run_id,
+            key=identity.key(),
         )
         groups = [group for group in groups if _says_something(group)]
-        new = _append_groups(store, groups, context)
+        new = _append_groups(store, groups, identity)
         keep_up(store, runs=new, results=sum(file.rows for file in files))
-    return _report(found, files, groups, new=new, context=context, unresolved=resolver.ambiguous)
+    return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
 
 
 def _says_something(group: Group) -> bool:
@@ -132,21 +132,21 @@ def _says_something(group: Group) -> bool:
     return any(file.rows or not file.rejected for file in junit)
 
 
-def resolver_of(context: RunContext) -> Resolver:
+def resolver_of(identity: RunIdentity) -> Resolver:
     """Return what resolves ids by the files of the commit that was tested, else of the folder."""
-    if context.repo is None:
+    if identity.repo is None:
         return Resolver()
-    named = context.options.commit or (context.ci.commit if context.ci else None)
+    named = identity.commit or (identity.ci.commit if identity.ci else None)
     for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
         try:
-            sha = None if commit is None else resolve(context.repo, commit)
-            return Resolver(files_of(context.repo, commit=sha))
+            sha = None if commit is None else resolve(identity.repo, commit)
+            return Resolver(files_of(identity.repo, commit=sha))
         except TestoptError:
             continue
     return Resolver()
 
 
-def _append_groups(store: Store, groups: Sequence[Group], context: RunContext) -> int:
+def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:
     known = store.run_ids()
     new = 0
     for group in groups:
@@ -154,7 +154,7 @@ def _append_groups(store: Store, groups: Sequence[Group], context: RunContext) -
         if group.named or group.run_id not in known:
             tally = _append(store, group)
             if group.run_id not in known:
-                new += _append_run(store, group, context, tally=tally)
+                new += _append_run(store, group, identity, tally=tally)
     return new
 
 
@@ -251,14 +251,14 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _append_run(store: Store, group: Group, context: RunContext, *, tally: _Tally) -> bool:
+def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     times = [file.time for file in group.files if file.time is not None]
     now = datetime.now(UTC)
-    time = context.options.time or min(times, default=now)
-    commit, branch = context.commit_at(time)
-    previous = previous_commit(store, branch=branch, job=context.job, before=time)
-    change = context.change_of(group.run_id, commit=commit, previous=previous)
+    time = identity.time or min(times, default=now)
+    commit, branch = identity.commit_at(time)
+    previous = previous_commit(store, branch=branch, job=identity.job_name, before=time)
+    change = identity.change_of(group.run_id, commit=commit, previous=previous)
     environment = environment_failure(
         executed=tally.outcomes.total() - tally.outcomes["skipped"],
         failing=tally.failing,
@@ -267,14 +267,14 @@ def _append_run(store: Store, group: Group, context: RunContext, *, tally: _Tall
     )
     if environment is not False:
         words = "looks like" if environment else "may be"
-        context.warnings.append(
+        identity.warnings.append(
             f"run {group.run_id}: most cases fail with one message: this {words} a failure of "
             "the environment"
         )
     run = Run(
         run_id=group.run_id,
         time=time,
-        job=context.job,
+        job=identity.job_name,
         commit=commit,
         base=change.base,
         branch=branch,
@@ -293,7 +293,7 @@ def _report(
     groups: Sequence[Group],
     *,
     new: int,
-    context: RunContext,
+    identity: RunIdentity,
     unresolved: int,
 ) -> IngestReport:
     runs = {file.digest: group.run_id for group in groups for file in group.files}
@@ -309,7 +309,7 @@ def _report(
         run_ids=tuple(group.run_id for group in groups),
         new_runs=new,
         unresolved=unresolved,
-        warnings=tuple(dict.fromkeys(context.warnings)),
+        warnings=tuple(dict.fromkeys(identity.warnings)),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.context import RunContext
+    from testopt.run_identity import RunIdentity
     from testopt.store import Store
 
 _ROWS_PER_COMMIT: Final = 500_000
@@ -35,7 +35,7 @@ def ingest_table(
     *,
     store: Store,
     paths: Sequence[str],
-    context: RunContext,
+    identity: RunIdentity,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> IngestReport:
     """Read tables of results and append their runs; runs that are there already are skipped.
@@ -49,8 +49,8 @@ def ingest_table(
         Where to.
     paths : sequence of str
         CSV or Parquet files, see `testopt.sources.tabular.read_results`.
-    context : RunContext
-        Its options stand in for columns that are absent; with its repository the change of each
+    identity : RunIdentity
+        What it names stands in for columns that are absent; with its repository the change of each
         run is taken from git, unless its changes name the run.
     progress : callable
         Receives the numbers of runs whose change is known, and of all.
@@ -77,10 +77,10 @@ def ingest_table(
     rows = pa.concat_tables(tables)
     names = pc.unique(rows["run_id"]).to_pylist()
     fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
-    new = _append(store, fresh, context, progress) if fresh.num_rows else 0
+    new = _append(store, fresh, identity, progress) if fresh.num_rows else 0
     keep_up(store, runs=new, results=fresh.num_rows)
     return IngestReport(
-        tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(context.warnings))
+        tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(identity.warnings))
     )
 
 
@@ -109,15 +109,15 @@ def _read(path: str) -> tuple[FileReport, pa.Table | None]:
 def _append(
     store: Store,
     rows: pa.Table,
-    context: RunContext,
+    identity: RunIdentity,
     progress: Callable[[int, int], None],
 ) -> int:
     run_ids, rows, bounds = _by_run(rows)
     attempts, last = _attempts(rows)
-    runs = _runs(run_ids, rows, bounds, context)
+    runs = _runs(run_ids, rows, bounds, identity)
     results = _results(rows, attempts)
     counts = _counts(rows, last, bounds)
-    changes = _changes(runs, context, progress)
+    changes = _changes(runs, identity, progress)
     seen = datetime.now(UTC)
     parts: dict[str, dict[str, pa.Table]] = {"results": {}, "run_changes": {}, "runs": {}}
     new, held = 0, 0
@@ -205,11 +205,15 @@ def _counts(
 
 
 def _runs(
-    run_ids: Sequence[str], rows: pa.Table, bounds: npt.NDArray[np.int64], context: RunContext
+    run_ids: Sequence[str], rows: pa.Table, bounds: npt.NDArray[np.int64], identity: RunIdentity
 ) -> list[Run]:
     """Return the runs: the first value of each column counts, and the earliest time."""
-    said = context.options
-    default = {"commit": said.commit, "base": said.base, "branch": said.branch, "job": said.job}
+    default = {
+        "commit": identity.commit,
+        "base": identity.base,
+        "branch": identity.branch,
+        "job": identity.job,
+    }
     first = {name: _first(rows[name], bounds) for name in default}
     times = rows["time"].combine_chunks()
     micros = np.minimum.reduceat(np.asarray(times.cast(pa.int64())), bounds[:-1])
@@ -241,27 +245,27 @@ def _first(values: pa.ChunkedArray, bounds: npt.NDArray[np.int64]) -> list[str |
 
 
 def _changes(
-    runs: Sequence[Run], context: RunContext, progress: Callable[[int, int], None]
+    runs: Sequence[Run], identity: RunIdentity, progress: Callable[[int, int], None]
 ) -> list[Change]:
     """Return the change of each run; equal ones are asked of git once."""
     asked: dict[tuple[str | None, str | None], Change] = {}
     changes = []
     for done, run in enumerate(runs):
-        if run.run_id in context.changes:
-            change = context.change_of(run.run_id, commit=run.commit, base=run.base)
+        if run.run_id in identity.changes:
+            change = identity.change_of(run.run_id, commit=run.commit, base=run.base)
         else:
             key = (run.commit, run.base)
             if key not in asked:
-                asked[key] = context.change_of(run.run_id, commit=run.commit, base=run.base)
+                asked[key] = identity.change_of(run.run_id, commit=run.commit, base=run.base)
             change = asked[key]
         changes.append(change)
         progress(done + 1, len(runs))
     unknown = sorted(
         {r.commit for r, c in zip(runs, changes, strict=True) if r.commit and not c.known}
     )
-    if unknown and context.repo is not None:
+    if unknown and identity.repo is not None:
         shown = ", ".join(commit[:12] for commit in unknown[:_SHOWN_COMMITS])
-        context.warnings.append(
+        identity.warnings.append(
             f"the change of {len(unknown)} commits is unknown, such as {shown}: they or their "
             "bases are not in the repository"
         )

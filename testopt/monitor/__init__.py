@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from testopt import track
+from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, EmptyStoreError
 from testopt.estimators.promotion import Rules, promotion
 from testopt.monitor.calibration import Calibration, calibration_of
 from testopt.monitor.realised import Miss, PlanGroup, SelectReport, groups_of, misses_of, select_of
 from testopt.monitor.rows import plan_rows
-from testopt.snapshot import current_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, StoreError
 from testopt.estimators.baselines import untrained_score
 from testopt.estimators.experts import OrderingWeights, priority, signals_of
 from testopt.estimators.ordering import run_order, steps, value_per_cost
 from testopt.estimators.selection_score import selection_score
+from testopt.feature_state_store import current_state
 from testopt.features.frames import Query
 from testopt.features.pipeline import FeatureState
 from testopt.features.reasons import reasons
 from testopt.plan.forced import forced_cases, why_all
 from testopt.plan.rows import prediction_rows
 from testopt.plan.selection import Candidates, Choice, choose, everything
-from testopt.schema import Change, Plan, PlannedCase, Run
-from testopt.snapshot import current, current_bundle
+from testopt.schema import Change, Plan, PlannedCase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.bundle import Bundle
-    from testopt.context import Here
+    from testopt.case_sources import Sources
     from testopt.estimators.promotion import Rules
     from testopt.features.run_features import RunFeatures
     from testopt.features.texts import Texts
+    from testopt.pending_run import PendingRun
     from testopt.schema import Selection
-    from testopt.snapshot import Sources
     from testopt.store import Store
 
 __all__ = ["original", "plan", "prediction_rows"]
@@ -41,7 +42,7 @@ __all__ = ["original", "plan", "prediction_rows"]
 def plan(
     *,
     cases: Sequence[str],
-    here: Here,
+    run: PendingRun,
     store: Store | None,
     sources: Sources | None = None,
     strict: bool = False,
@@ -54,7 +55,7 @@ def plan(
     ----------
     cases : sequence of str
         Case ids as collected; repeats keep their places behind the first.
-    here : Here
+    run : PendingRun
         What the run is for and where it happens: "failed in the last run" means here. Only what
         was known before it began is used.
     store : Store or None
@@ -80,9 +81,9 @@ def plan(
     UsageError
         Where cases would be left out and nothing would ever show what that misses.
     """
-    unique, change = list(dict.fromkeys(cases)), here.change
+    unique, change = list(dict.fromkeys(cases)), run.change
     try:
-        known = _known(store, here.began)
+        known = _known(store, run.began)
     except StoreError as error:
         return original(unique, change, error.message, selection)
     if strict and store is not None and known.trouble:
@@ -90,8 +91,7 @@ def plan(
     text = sources.of_change(unique, change) if sources is not None else None
     if known.bundle is None and known.state.history.tick == 0 and text is None:
         return original(unique, change, known.trouble or "there is no history yet", selection)
-    run = Run("", here.began, here.job, change.head, change.base, here.branch)
-    view = _view(known, Query(run, unique, change.files, text))
+    view = _view(known, Query(run.as_run(), unique, change.files, text))
     note = _note(known, view, sources, change)
     calibrated = known.model is not None
     made = Plan((), change, _policy(known), note, steps=view.steps, calibrated=calibrated)
@@ -150,7 +150,7 @@ def _known(store: Store | None, now: datetime | None) -> _Known:
         bundle, trouble = current_bundle(store), ""
     except BundleError as error:
         bundle, trouble = None, error.message
-    found = current(store, bundle, now=now)
+    found = current_state(store, bundle, now=now)
     return _Known(found.state, bundle, found.stale, trouble)
 
 

@@ -9,7 +9,7 @@ from testopt.errors import RepositoryError, UsageError
 from testopt.sources.messages import commit_saying
 
 if TYPE_CHECKING:
-    from testopt.context import Here
+    from testopt.pending_run import PendingRun
     from testopt.schema import Selection
     from testopt.settings import Settings
 
@@ -17,7 +17,7 @@ RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything 
 
 
 def completed(
-    selection: Selection, *, settings: Settings, here: Here, run_id: str = ""
+    selection: Selection, *, settings: Settings, run: PendingRun, run_id: str = ""
 ) -> Selection:
     """Return a selection with all that the settings and the change say of it.
 
@@ -28,7 +28,7 @@ def completed(
         the settings counts.
     settings : Settings
         Recall, rules for what must run, shares of the draws.
-    here : Here
+    run : PendingRun
         The change, whose messages may ask that everything runs.
     run_id : str
         Identity of the run, which the draws follow from; empty: commit and job.
@@ -45,10 +45,10 @@ def completed(
         recall=settings.recall if bare else selection.recall,
         must_run=(*settings.must_run, *selection.must_run),
         run_all_on=(*settings.run_all_on, *selection.run_all_on),
-        run_all=selection.run_all or _run_all(settings, here),
+        run_all=selection.run_all or _run_all(settings, run),
         explore=settings.explore,
         refresh=settings.refresh,
-        key=run_id or _key(here),
+        key=run_id or _key(run),
     )
     _check(whole)
     return whole
@@ -69,22 +69,22 @@ def _check(selection: Selection) -> None:
         raise UsageError(f"the budget is {selection.budget_s:g} s", "it takes a time above 0")
 
 
-def _run_all(settings: Settings, here: Here) -> str:
+def _run_all(settings: Settings, run: PendingRun) -> str:
     """Return who asks that everything runs; empty where nobody does."""
     if settings.run_all:
         named = settings.origin.get("run_all") == "environment"
         return f"{'TESTOPT_RUN_ALL' if named else 'the setting run_all'} asks for it"
-    change = here.change
-    if here.repo is None or not change.known or change.base is None:
+    change = run.change
+    if run.repo is None or not change.known or change.base is None:
         return ""
     try:
-        commit = commit_saying(here.repo, RUN_ALL, base=change.base, head=change.head)
+        commit = commit_saying(run.repo, RUN_ALL, base=change.base, head=change.head)
     except RepositoryError as error:
         return f"the messages of the change cannot be read: {error.message}"
     return f"commit {commit} asks for it" if commit else ""
 
 
-def _key(here: Here) -> str:
+def _key(run: PendingRun) -> str:
     """Return what the draws follow from where no run has a name yet."""
-    where = here.commit or f"{here.began:%Y-%m-%d}"
-    return f"{where}\0{here.job}"
+    where = run.commit or f"{run.began:%Y-%m-%d}"
+    return f"{where}\0{run.job}"

@@ -17,7 +17,6 @@ from testopt.features.run_features import NAMES
 from testopt.measured import measured_as, regions_then
 from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
-from testopt.schema import Run
 from testopt.sources.blobs import read_tree
 from testopt.sources.coverage import lines_of
 from testopt.sources.hunks import patches, read_patches
@@ -26,12 +25,12 @@ from testopt.sources.locate import Locator
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.context import Here
+    from testopt.case_sources import Sources
     from testopt.estimators.promotion import Rules
     from testopt.features.impact import Impact
     from testopt.measured import Regions
+    from testopt.pending_run import PendingRun
     from testopt.schema import Plan, PlannedCase, Selection
-    from testopt.snapshot import Sources
     from testopt.store import Store
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
@@ -100,7 +99,7 @@ def why(
     *,
     case: str,
     cases: Sequence[str],
-    here: Here,
+    run: PendingRun,
     store: Store | None,
     sources: Sources | None = None,
     selection: Selection | None = None,
@@ -113,7 +112,7 @@ def why(
     ----------
     case : str
         Its id, or a part that one id alone has.
-    cases, here, store, sources, selection, rules
+    cases, run, store, sources, selection, rules
         As for `testopt.plan.plan`.
     impact : Impact, optional
         What coverage and imports say of the change.
@@ -129,23 +128,22 @@ def why(
     """
     name = find_case(case, cases)
     made = plan(
-        cases=cases, here=here, store=store, sources=sources, selection=selection, rules=rules
+        cases=cases, run=run, store=store, sources=sources, selection=selection, rules=rules
     )
     planned = next(one for one in made.cases if one.case_id == name)
-    paths = [file.path for file in here.change.files]
+    paths = [file.path for file in run.change.files]
     unique = list(dict.fromkeys(cases))
-    text = sources.of_change(unique, here.change) if sources is not None else None
-    run = Run("", here.began, here.job, here.change.head, here.change.base, here.branch)
-    query = Query(run, unique, here.change.files, text)
-    base, parts = _contributions(made, query, unique.index(name), store, here)
+    text = sources.of_change(unique, run.change) if sources is not None else None
+    query = Query(run.as_run(), unique, run.change.files, text)
+    base, parts = _contributions(made, query, unique.index(name), store, run)
     return Why(
         planned,
         made,
-        CasePast() if store is None else case_past(store, name, paths, before=here.began),
+        CasePast() if store is None else case_past(store, name, paths, before=run.began),
         affected="" if impact is None else impact.affected.get(name, ""),
         clear="" if impact is None else impact.clear.get(name, ""),
         nearest=tuple(nearest_files(query, unique.index(name))),
-        covers=() if store is None else _covers(store, name, here),
+        covers=() if store is None else _covers(store, name, run),
         base=base,
         contributions=parts,
     )
@@ -181,11 +179,11 @@ def find_case(case: str, cases: Sequence[str]) -> str:
 
 
 def _contributions(
-    made: Plan, query: Query, position: int, store: Store | None, here: Here
+    made: Plan, query: Query, position: int, store: Store | None, run: PendingRun
 ) -> tuple[float | None, tuple[Contribution, ...]]:
     """Return what the model's answer for a case consists of; nothing without a model."""
     try:
-        known = _known(store, here.began)
+        known = _known(store, run.began)
     except StoreError:
         return None, ()
     if known.model is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
@@ -204,17 +202,17 @@ def _contributions(
     return base, tuple(sorted(parts, key=lambda part: (-abs(part.log_odds), part.family)))
 
 
-def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
+def _covers(store: Store, case: str, run: PendingRun) -> tuple[Covered, ...]:
     """Return the files that a case ran when it was measured last."""
     columns = ["path", "lines", "commit", "seen"]
-    named, _ = measured_as(store, [case], _locator(here))
+    named, _ = measured_as(store, [case], _locator(run))
     where = [("case_id", "=", named.get(case, case))]
     rows = store.read("links", columns=columns, where=where).to_pylist()
     latest = max((row["seen"] for row in rows), default=None)
     rows = [row for row in rows if row["seen"] == latest and row["path"]]
     ran = {row["path"]: frozenset(lines_of(row["lines"])) for row in rows}
-    then = _changed_then(here, rows[0]["commit"]) if rows else {}
-    changed = {file.path for file in here.change.files}
+    then = _changed_then(run, rows[0]["commit"]) if rows else {}
+    changed = {file.path for file in run.change.files}
     found = []
     for path, mine in ran.items():
         lines = frozenset[int]().union(*then.get(path, ()))
@@ -223,22 +221,22 @@ def _covers(store: Store, case: str, here: Here) -> tuple[Covered, ...]:
     return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
 
 
-def _locator(here: Here) -> Locator:
+def _locator(run: PendingRun) -> Locator:
     try:
-        return Locator(read_tree(here.repo, here.change.head) if here.repo is not None else ())
+        return Locator(read_tree(run.repo, run.change.head) if run.repo is not None else ())
     except RepositoryError:
         return Locator(())
 
 
-def _changed_then(here: Here, measured: str | None) -> Regions:
+def _changed_then(run: PendingRun, measured: str | None) -> Regions:
     """Return the changed lines of each file, as they were when they were measured."""
-    base, head = here.change.base, here.change.head
-    if here.repo is None or not here.change.known or base is None:
+    base, head = run.change.base, run.change.head
+    if run.repo is None or not run.change.known or base is None:
         return {}
-    paths = sorted({file.old_path or file.path for file in here.change.files})
+    paths = sorted({file.old_path or file.path for file in run.change.files})
     try:
-        diff = read_patches(here.repo, base=base, head=head, paths=paths)
+        diff = read_patches(run.repo, base=base, head=head, paths=paths)
         changed = {patch.old: patch.old_lines for patch in patches(diff) if patch.old}
-        return regions_then(here.repo, measured=measured or "", base=base, changed=changed)
+        return regions_then(run.repo, measured=measured or "", base=base, changed=changed)
     except RepositoryError:
         return {}

@@ -17,7 +17,7 @@ _SHA = re.compile(r"[0-9a-fA-F]{7,64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CiContext:
+class CiJob:
     """One job of a CI provider.
 
     ``commit`` is what was checked out (on GitHub a merge commit for pull requests), ``branch`` the
@@ -35,7 +35,7 @@ class CiContext:
     is_fork: bool = False
 
 
-def ci_context(env: Mapping[str, str] | None = None) -> CiContext | None:
+def ci_job(env: Mapping[str, str] | None = None) -> CiJob | None:
     """Return what the CI provider says, or None outside the known ones.
 
     Parameters
@@ -46,7 +46,7 @@ def ci_context(env: Mapping[str, str] | None = None) -> CiContext | None:
 
     Returns
     -------
-    CiContext or None
+    CiJob or None
         Empty variables count as absent.
     """
     environ = os.environ if env is None else env
@@ -87,13 +87,13 @@ def _joined(*parts: str | None) -> str | None:
     return "-".join(p for p in parts if p) or None
 
 
-def _github(env: _Env) -> CiContext:
+def _github(env: _Env) -> CiJob:
     event = _github_event(env.get("GITHUB_EVENT_PATH"))
     pull = _dict(event.get("pull_request"))
     head, base = _dict(pull.get("head")), _dict(pull.get("base"))
     ref = env.get("GITHUB_REF") or ""
     pushed = ref if ref.startswith("refs/heads/") else None
-    return CiContext(
+    return CiJob(
         commit=env.sha("GITHUB_SHA"),
         branch=env.get("GITHUB_HEAD_REF") or _branch(pushed),
         target=env.get("GITHUB_BASE_REF"),
@@ -123,7 +123,7 @@ def _repository_id(side: dict[str, Any]) -> object:
     return _dict(side.get("repo")).get("id")
 
 
-def _gitlab(env: _Env) -> CiContext:
+def _gitlab(env: _Env) -> CiJob:
     source = env.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")
     projects = (
         env.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"),
@@ -131,7 +131,7 @@ def _gitlab(env: _Env) -> CiContext:
     )
     # With `parallel: N` the name of a job carries its shard: "test 1/4".
     job = re.sub(r" \d+/\d+\Z", "", env.get("CI_JOB_NAME") or "")
-    return CiContext(
+    return CiJob(
         commit=env.sha("CI_COMMIT_SHA"),
         branch=source or env.get("CI_COMMIT_BRANCH"),
         target=env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
@@ -142,7 +142,7 @@ def _gitlab(env: _Env) -> CiContext:
     )
 
 
-def _jenkins(env: _Env) -> CiContext:
+def _jenkins(env: _Env) -> CiJob:
     change = env.get("CHANGE_ID")
     branch = env.get("CHANGE_BRANCH") if change else env.get("BRANCH_NAME", "GIT_BRANCH")
     # A multibranch job is named after its branch too: folder/project/branch.
@@ -151,7 +151,7 @@ def _jenkins(env: _Env) -> CiContext:
         if suffix and job.endswith("/" + suffix):
             job = job[: -len(suffix) - 1]
             break
-    return CiContext(
+    return CiJob(
         commit=env.sha("GIT_COMMIT"),
         branch=_branch(branch),
         target=env.get("CHANGE_TARGET"),
@@ -162,8 +162,8 @@ def _jenkins(env: _Env) -> CiContext:
     )
 
 
-def _circleci(env: _Env) -> CiContext:
-    return CiContext(
+def _circleci(env: _Env) -> CiJob:
+    return CiJob(
         commit=env.sha("CIRCLE_SHA1"),
         branch=env.get("CIRCLE_BRANCH"),
         job=env.get("CIRCLE_JOB") or "",
@@ -172,11 +172,11 @@ def _circleci(env: _Env) -> CiContext:
     )
 
 
-def _buildkite(env: _Env) -> CiContext:
+def _buildkite(env: _Env) -> CiJob:
     pull = env.get("BUILDKITE_PULL_REQUEST")
     is_pull = pull is not None and pull != "false"
     repos = env.get("BUILDKITE_REPO"), env.get("BUILDKITE_PULL_REQUEST_REPO")
-    return CiContext(
+    return CiJob(
         commit=env.sha("BUILDKITE_COMMIT"),  # may say HEAD
         branch=env.get("BUILDKITE_BRANCH"),
         target=env.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH") if is_pull else None,
@@ -192,10 +192,10 @@ def _bare_url(url: str | None) -> str:
     return text.removesuffix(".git").lower()
 
 
-def _azure(env: _Env) -> CiContext:
+def _azure(env: _Env) -> CiJob:
     target = env.get("SYSTEM_PULLREQUEST_TARGETBRANCH")
     source = env.get("SYSTEM_PULLREQUEST_SOURCEBRANCH", "BUILD_SOURCEBRANCH")
-    return CiContext(
+    return CiJob(
         commit=env.sha("BUILD_SOURCEVERSION"),
         branch=_branch(source),
         target=_branch(target),
@@ -206,7 +206,7 @@ def _azure(env: _Env) -> CiContext:
 
 
 # The variable by which a provider is known, most specific first: others run inside Jenkins.
-_PROVIDERS: dict[str, Callable[[_Env], CiContext]] = {
+_PROVIDERS: dict[str, Callable[[_Env], CiJob]] = {
     "GITHUB_ACTIONS": _github,
     "GITLAB_CI": _gitlab,
     "CIRCLECI": _circleci,

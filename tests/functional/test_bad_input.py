@@ -13,8 +13,8 @@ import pytest
 from conftest import Suite
 
 from testopt.bundle import MANIFEST, dump_arrays, load_arrays
+from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, RepositoryError
-from testopt.snapshot import current_bundle
 from testopt.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_ci")

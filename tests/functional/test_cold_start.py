@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from testopt import shipped
-from testopt.context import Here
+from testopt.case_sources import Sources
+from testopt.pending_run import PendingRun
 from testopt.plan import plan
-from testopt.snapshot import Sources
 from testopt.sources.change import find_change
 
 AREAS = ("invoice", "parcel", "weather", "violin")
@@ -112,7 +112,10 @@ def test_what_weighs_closeness_decides_on_the_order(fresh):
         [
             case.case_id
             for case in plan(
-                cases=cases, here=Here(change), store=None, sources=Sources(fresh.path, shipped=one)
+                cases=cases,
+                run=PendingRun(change),
+                store=None,
+                sources=Sources(fresh.path, shipped=one),
             ).cases
         ]
         for one in (shipped.Shipped(), shipped.Shipped(Contrary(), "contrary", 1))

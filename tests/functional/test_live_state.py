@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 
 from testopt.bundle import load_arrays
-from testopt.context import Here
+from testopt.case_sources import Sources
+from testopt.feature_state_store import CATCH_UP_RUNS, current_state, keep_up
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
 from testopt.ingest import record
+from testopt.pending_run import PendingRun
 from testopt.plan import plan
+from testopt.run_history import history
 from testopt.schema import Change, Result, Run, RunRecord
-from testopt.snapshot import (
-    CATCH_UP_RUNS,
-    Sources,
-    current,
-    history,
-    keep_up,
-    recent_cases,
-)
 from testopt.store import Store
 from testopt.train import train
 
@@ -45,8 +40,8 @@ def add(store, name, minutes, failing=(), **run):
 
 
 def first(store, minutes=1000):
-    here = Here(Change(known=True), began=START + timedelta(minutes=minutes))
-    return plan(cases=CASES, here=here, store=store).cases[0].case_id
+    run = PendingRun(Change(known=True), began=START + timedelta(minutes=minutes))
+    return plan(cases=CASES, run=run, store=store).cases[0].case_id
 
 
 @pytest.mark.parametrize("late", [True, False])
@@ -59,7 +54,7 @@ def test_a_run_that_began_earlier_and_ended_later_is_not_lost(store, late):
         runs = [made(f"r{i}", 100 + i) for i in range(first_of, first_of + 19)]
         store.append_runs(runs)
         keep_up(store, runs=len(runs), results=len(runs) * len(CASES))
-    found = current(store)
+    found = current_state(store)
     assert found.state.history.tick == 60
     assert not found.stale
 
@@ -68,7 +63,7 @@ def test_jobs_that_begin_together_are_all_taken_in(store):
     add(store, "b", 0, job="linux")
     add(store, "a", 0, [CASES[2]], job="windows")
     assert first(store) == CASES[2]
-    assert current(store).state.history.tick == 2
+    assert current_state(store).state.history.tick == 2
 
 
 def test_runs_out_of_order_end_where_those_in_order_do(store, tmp_path):
@@ -78,14 +73,18 @@ def test_runs_out_of_order_end_where_those_in_order_do(store, tmp_path):
         add(store, f"r{at}", at, [CASES[i]])
     for i, at in sorted(enumerate(minutes), key=lambda pair: pair[1]):
         add(other, f"r{at}", at, [CASES[i]])
-    assert current(store).state.history.last_run == current(other).state.history.last_run == "r50"
-    assert current(store).state.history.tick == 6
+    assert (
+        current_state(store).state.history.last_run
+        == current_state(other).state.history.last_run
+        == "r50"
+    )
+    assert current_state(store).state.history.tick == 6
 
 
 def test_a_state_kept_by_an_earlier_version_still_serves(store):
     for i in range(5):
         add(store, f"r{i}", i)
-    arrays = current(store).state.dump()
+    arrays = current_state(store).state.dump()
     del arrays["taken.runs"]
     old = FeatureState.load(arrays)
     runs = [((START + timedelta(minutes=i)).timestamp(), f"r{i}") for i in range(7)]
@@ -98,7 +97,7 @@ def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repo
     run = Run("r0", START, commit=commit, base=base)
     store.append_runs([RunRecord(run, failed, Change(base=base, head=commit, known=True))])
     keep_up(store, runs=1, results=1, sources=Sources(repo, store))
-    state, trained = current(store).state, FeatureState()
+    state, trained = current_state(store).state, FeatureState()
     read_training_set(history(store, sources=Sources(repo, store)), trained)
     kept, whole = (
         {k: v.tolist() for k, v in one.cofailure.dump().items()} for one in (state, trained)
@@ -143,8 +142,8 @@ def test_a_model_of_few_failures_has_no_say(store, failing):
         made(f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ()) for i in range(30)
     )
     train(store=store)
-    here = Here(Change(known=True), began=START + timedelta(days=1))
-    found = plan(cases=CASES, here=here, store=store)
+    run = PendingRun(Change(known=True), began=START + timedelta(days=1))
+    found = plan(cases=CASES, run=run, store=store)
     young = failing < 10
     assert found.calibrated is not young
     assert found.policy == "untrained" if young else found.policy.startswith("bundle ")
@@ -160,23 +159,6 @@ def test_a_table_made_anew_does_not_pass_for_what_was_kept(store):
     store = Store.open(store.url)
     assert all(p.mended for p in store.check(repair=True))
     store = Store.open(store.url)
-    found = current(store)
+    found = current_state(store)
     assert found.state.history.tick == CATCH_UP_RUNS
     assert found.stale
-
-
-def test_cases_that_were_renamed_or_removed_are_not_planned(store, tmp_path):
-    def run(name, minutes, *cases):
-        began = START + timedelta(minutes=minutes)
-        results = [Result(case, "passed", 1.0) for case in cases]
-        record(store=store, record=RunRecord(Run(name, began, commit=name * 40), results, Change()))
-
-    (tmp_path / "test_a.py").write_text("def test_one(): pass\ndef test_deux(): pass\n")
-    (tmp_path / "test_b.py").write_text("def test_b(p): pass\n")
-    one, two, deux = (f"test_a.py::test_{name}" for name in ("one", "two", "deux"))
-    run("1", 0, one, two, "test_b.py", "test_b.py::test_b[old]", "gone.py::t", "k.C::x")
-    run("2", 1, one, deux, "test_b.py::test_b[new]", "k.C::y")
-    run("3", 2, deux)
-    found, last = recent_cases(store, tmp_path)
-    assert found == sorted([one, deux, "test_b.py::test_b[new]", "k.C::y"])
-    assert last == 1

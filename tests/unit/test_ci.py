@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from testopt.sources.ci import ci_context
+from testopt.sources.ci import ci_job
 
 SHA, BASE = "a" * 40, "b" * 40
 
 
 def test_outside_ci_there_is_nothing():
-    assert ci_context({}) is None
-    assert ci_context({"GITHUB_ACTIONS": ""}) is None
+    assert ci_job({}) is None
+    assert ci_job({"GITHUB_ACTIONS": ""}) is None
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_github_pull_request(tmp_path, head_repo, fork):
     event = tmp_path / "event.json"
     pull = {"head": {"repo": head_repo}, "base": {"sha": BASE, "repo": {"id": 1}}}
     event.write_text(json.dumps({"pull_request": pull}))
-    ci = ci_context(
+    ci = ci_job(
         {
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_NAME": "pull_request",
@@ -48,7 +48,7 @@ def test_github_pull_request(tmp_path, head_repo, fork):
 def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
     event = tmp_path / "event.json"
     event.write_bytes(content)
-    ci = ci_context(
+    ci = ci_job(
         {
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_PATH": str(event),
@@ -129,7 +129,7 @@ def test_an_unreadable_github_event_is_left_alone(tmp_path, content):
     ids=("gitlab", "jenkins", "circleci", "buildkite", "azure"),
 )
 def test_other_providers(env, expected):
-    ci = ci_context(env)
+    ci = ci_job(env)
     assert ci.commit == SHA
     assert expected == (
         ci.branch,
@@ -142,6 +142,6 @@ def test_other_providers(env, expected):
 
 
 def test_what_is_no_commit_hash_is_no_commit():
-    assert ci_context({"BUILDKITE": "true", "BUILDKITE_COMMIT": "HEAD"}).commit is None
+    assert ci_job({"BUILDKITE": "true", "BUILDKITE_COMMIT": "HEAD"}).commit is None
     env = {"GITLAB_CI": "true", "CI_COMMIT_SHA": "--output=x", "CI_COMMIT_BEFORE_SHA": "0" * 40}
-    assert (ci_context(env).commit, ci_context(env).base) == (None, None)
+    assert (ci_job(env).commit, ci_job(env).base) == (None, None)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testopt.engine import PROTOCOL, Engine
+from testopt.engine.node_ids import NodeIds
 from testopt.engine.results import results_of
 from testopt.engine.serving import serve
-from testopt.engine.workplace import Names
-from testopt.schema import digest
+from testopt.schema import Change, Result, Run, RunRecord, digest
 
 
 @given(st.sampled_from(["", "sub", "a/b"]), st.text(), st.sampled_from(["", "::t", "::C::t[a::b]"]))
 def test_names_cross_to_the_repository_and_back(prefix, rest, name):
     node_id = f"tests/test_x.py{name}{rest}"
-    names = Names(prefix)
+    names = NodeIds(prefix)
     case_id = names.case_id(node_id)
     assert case_id.encode("utf-8")
     if "/" not in rest or name:
@@ -32,7 +33,7 @@ def test_names_cross_to_the_repository_and_back(prefix, rest, name):
 
 
 def test_a_file_outside_the_root_folder_keeps_its_place_in_the_repository():
-    names = Names("sub/project")
+    names = NodeIds("sub/project")
     assert names.case_id("../shared/test_x.py::t") == "sub/shared/test_x.py::t"
     assert names.node_id("sub/shared/test_x.py::t") == "../shared/test_x.py::t"
 
@@ -41,7 +42,7 @@ def test_a_folder_beside_the_root_folder_is_named_by_its_own_place(tmp_path):
     for name in ("one/test_a.py", "two/test_b.py"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("")
-    names = Names("one", ("two",), tmp_path)
+    names = NodeIds("one", ("two",), tmp_path)
     for node_id, case_id in (
         ("test_a.py::t", "one/test_a.py::t"),
         ("test_b.py::t", "two/test_b.py::t"),
@@ -51,7 +52,7 @@ def test_a_folder_beside_the_root_folder_is_named_by_its_own_place(tmp_path):
 
 
 def test_lone_surrogates_become_text():
-    assert Names().case_id("test_x.py::t[\udc80]") == "test_x.py::t[\\udc80]"
+    assert NodeIds().case_id("test_x.py::t[\udc80]") == "test_x.py::t[\\udc80]"
 
 
 def test_rows_of_one_case_are_its_attempts():
@@ -60,7 +61,7 @@ def test_rows_of_one_case_are_its_attempts():
         ["t.py::b", "passed", 0.1, None, ""],
         ["t.py::a", "passed", 0.25, None, ""],
     ]
-    first, second, other = results_of(rows, Names("sub"))
+    first, second, other = results_of(rows, NodeIds("sub"))
     assert (first.case_id, first.outcome, first.attempt) == ("sub/t.py::a", "failed", 1)
     assert first.message == digest("boom")
     assert (second.outcome, second.attempt, second.duration_s) == ("passed", 2, 0.25)
@@ -69,7 +70,7 @@ def test_rows_of_one_case_are_its_attempts():
 
 def test_under_each_the_worst_outcome_counts_once():
     rows = [["a", o, 0.0, None, w] for o, w in [("passed", "0"), ("failed", "1"), ("passed", "2")]]
-    (result,) = results_of(rows, Names(), each=True)
+    (result,) = results_of(rows, NodeIds(), each=True)
     assert (result.outcome, result.attempt) == ("failed", 1)
 
 
@@ -176,3 +177,16 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     assert not [name for name in store._location.list("state/") if "features" in name]
     started.tidy()
     assert any(name.startswith("state/features-") for name in store._location.list("state/"))
+
+
+def test_the_known_cases_are_those_of_the_command_line(started, testopt, real):
+    """Many runs of one case at one commit hide no other."""
+    store = started._session.store
+    for minute in range(9):
+        began = datetime(2026, 2, 1, 0, minute, tzinfo=UTC)
+        run = Run(f"again-{minute}", began, commit="f" * 40)
+        store.append_runs([RunRecord(run, [Result("test_it.py::test_1", "passed")], Change())])
+    answer = started.handle({"op": "known"})
+    assert sorted(answer["ids"]) == [f"test_it.py::test_{n}" for n in (1, 2, 3)]
+    ranked = json.loads(testopt("--repo", real.path, "rank", "--json").out)
+    assert [case["case_id"] for case in ranked["cases"]] == answer["ids"]

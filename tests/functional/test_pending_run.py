@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testopt.context import RunOptions, find_here
 from testopt.errors import RevisionError
+from testopt.pending_run import PendingRun, find_pending_run
+from testopt.run_identity import RunIdentity
 from testopt.schema import Change, Run, RunRecord
+from testopt.sources.ci import ci_job
 from testopt.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_ci")
@@ -29,33 +31,38 @@ def store_with_run(folder, commit: str, **run) -> Store:
     return store
 
 
+def find(repo, *, store=None, change=None, **named) -> PendingRun:
+    identity = RunIdentity(repo=repo, ci=ci_job(), **named)
+    return find_pending_run(identity, store=store, change=change)
+
+
 def test_the_change_begins_at_the_run_before_of_the_same_branch_and_job(repo, tmp_path):
     store = store_with_run(tmp_path / "s", repo.shas[1])
-    here = find_here(repo.path, store=store)
-    assert (here.commit, here.branch, here.job) == (repo.shas[3], "main", "")
-    assert (here.change.base, here.change.head) == (repo.shas[1], repo.shas[3])
-    assert [f.path for f in here.change.files] == ["m2.py", "m3.py"]
-    other = find_here(repo.path, store=store, options=RunOptions(job="windows"))
+    run = find(repo.path, store=store)
+    assert (run.commit, run.branch, run.job) == (repo.shas[3], "main", "")
+    assert (run.change.base, run.change.head) == (repo.shas[1], repo.shas[3])
+    assert [f.path for f in run.change.files] == ["m2.py", "m3.py"]
+    other = find(repo.path, store=store, job="windows")
     assert (other.job, other.change.base) == ("windows", repo.shas[2])
-    early = RunOptions(time=datetime(2024, 12, 1, tzinfo=UTC))
-    assert find_here(repo.path, store=store, options=early).change.base == repo.shas[2]
+    early = find(repo.path, store=store, time=datetime(2024, 12, 1, tzinfo=UTC))
+    assert early.change.base == repo.shas[2]
 
 
 def test_what_the_user_names_wins(repo, tmp_path):
     store = store_with_run(tmp_path / "s", repo.shas[1])
-    named = find_here(repo.path, store=store, options=RunOptions(base=repo.shas[0]))
+    named = find(repo.path, store=store, base=repo.shas[0])
     assert named.change.base == repo.shas[0]
-    head = find_here(repo.path, store=store, options=RunOptions(commit="HEAD~1"))
+    head = find(repo.path, store=store, commit="HEAD~1")
     assert (head.commit, head.change.base) == (repo.shas[2], repo.shas[1])
-    for options in (RunOptions(base="nowhere"), RunOptions(commit="nowhere")):
+    for name in ("base", "commit"):
         with pytest.raises(RevisionError):
-            find_here(repo.path, options=options)
+            find(repo.path, **{name: "nowhere"})
 
 
 def test_a_change_that_is_given_is_kept_and_no_repository_has_none(repo):
     given = Change(base="b", head="h")
-    assert find_here(repo.path, change=given).change is given
-    nowhere = find_here(None)
+    assert find(repo.path, change=given).change is given
+    nowhere = find(None)
     assert not nowhere.change.known
     assert nowhere.change.why == "there is no repository"
 
@@ -69,6 +76,6 @@ def test_ci_tells_job_run_and_forks(repo, monkeypatch):
         "BUILDKITE_PULL_REQUEST_BASE_BRANCH": "main",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    here = find_here(repo.path)
-    assert (here.commit, here.branch, here.is_fork) == (repo.shas[2], "feature", True)
-    assert here.ci_run.startswith("b7")
+    run = find(repo.path)
+    assert (run.commit, run.branch, run.is_fork) == (repo.shas[2], "feature", True)
+    assert run.ci_run.startswith("b7")

@@ -1,0 +1,148 @@
+"""A session of pytest: its repository, settings, store and ids, and the run that it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from testopt.engine.node_ids import NodeIds, places_of
+from testopt.errors import EmptyStoreError, RepositoryError, RevisionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from testopt.pending_run import PendingRun
+    from testopt.settings import Settings
+    from testopt.store import Store
+
+_GIT_S: Final = 4.0  # a git that takes longer to say where it is hangs
+
+
+@dataclass(frozen=True, slots=True)
+class PytestSession:
+    """A session of pytest.
+
+    Attributes
+    ----------
+    root : Path
+        pytest's root folder.
+    settings : Settings
+    store_url : str
+    store : Store or None
+        None where there is none yet.
+    run : PendingRun
+    node_ids : NodeIds
+    doubt : str
+        Why no order is to be trusted: there is a repository, and what changed in it is unknown.
+        Where there is no repository, the order follows from history alone.
+    """
+
+    root: Path
+    settings: Settings
+    store_url: str
+    store: Store | None
+    run: PendingRun
+    node_ids: NodeIds
+    doubt: str = ""
+
+    def open_store(self) -> Store:
+        """Open the store to write to; a new one is made."""
+        from testopt.store import Store
+
+        return Store.open(
+            self.store_url,
+            create=True,
+            compact_files=self.settings.compact_files,
+            retention_days=self.settings.retention_days,
+        )
+
+
+def find_session(
+    root: Path, *, base: str = "", store: str = "", folders: Iterable[str] = ()
+) -> PytestSession:
+    """Look at the repository, the CI system and the store.
+
+    Parameters
+    ----------
+    root : Path
+        pytest's root folder.
+    base, store : str
+        Revision to compare with, and store, where the user named them.
+    folders : iterable of str
+        What pytest was given outside its root folder.
+
+    Raises
+    ------
+    TestoptError
+        For unusable settings, an unknown base, or a damaged store.
+    """
+    from testopt.settings import Settings
+
+    root = root.resolve()
+    repo, trouble = _repository(root)
+    top = repo or _marked(root) or root
+    settings = Settings.load(top, overrides={"store": store or None})
+    url = settings.store_url(top)
+    opened = _open(url)
+    run = _pending_run(repo, opened, base, trouble)
+    doubtful = not run.change.known and _marked(root) is not None
+    return PytestSession(
+        root=root,
+        settings=settings,
+        store_url=url,
+        store=opened,
+        run=run,
+        node_ids=NodeIds(_prefix(root, top), places_of(folders, top.resolve()), top),
+        doubt=f"the change is unknown: {run.change.why}" if doubtful else "",
+    )
+
+
+def _pending_run(
+    repo: Path | None, store: Store | None, base: str, no_repository: str
+) -> PendingRun:
+    """Find the run at hand; a base that does not exist makes its change unknown."""
+    from testopt.pending_run import find_pending_run
+    from testopt.run_identity import RunIdentity
+    from testopt.schema import Change
+    from testopt.sources.ci import ci_job
+
+    change = Change(known=False, why=no_repository) if repo is None else None
+    identity = RunIdentity(repo=repo, base=base or None, ci=ci_job())
+    try:
+        return find_pending_run(identity, store=store, change=change)
+    except RevisionError as error:
+        unknown = Change(known=False, why=error.message)
+        return find_pending_run(identity, store=store, change=unknown)
+
+
+def _repository(root: Path) -> tuple[Path | None, str]:
+    """Return the repository around a folder, or why there is none."""
+    from testopt.sources.git import find_root
+
+    try:
+        return find_root(root, timeout=_GIT_S), ""
+    except RepositoryError as error:
+        return None, str(error.__cause__ or error)
+
+
+def _marked(root: Path) -> Path | None:
+    """Return the top of the repository around a folder, whether or not git can be asked."""
+    return next((p for p in (root, *root.parents) if (p / ".git").exists()), None)
+
+
+def _prefix(root: Path, top: Path) -> str:
+    if not root.is_relative_to(top.resolve()):
+        return ""
+    path = root.relative_to(top.resolve()).as_posix()
+    return "" if path == "." else path
+
+
+def _open(url: str) -> Store | None:
+    """Open the store to read from; None where there is none yet."""
+    from testopt.store import Store
+
+    try:
+        return Store.open(url)
+    except EmptyStoreError:
+        return None
