@@ -20,6 +20,7 @@ from testopt.features.cases import split_case
 from testopt.features.frames import VARIANT_KINDS, RunFrame, frames
 from testopt.features.pipeline import NAMES, FeatureState, feature_hash
 from testopt.measured import RanLines
+from testopt.reasons import Reason, ReasonKind
 from testopt.recent import real_runs, recent
 from testopt.shipped import load_shipped
 from testopt.sources.casetext import CaseTexts
@@ -54,7 +55,7 @@ class Current:
     Attributes
     ----------
     state : FeatureState
-    stale : str
+    stale : tuple of Reason
         Why the state is not the whole truth; empty when it is.
     version : int
         Version of the table ``runs`` that it is caught up with.
@@ -63,7 +64,7 @@ class Current:
     """
 
     state: FeatureState
-    stale: str = ""
+    stale: tuple[Reason, ...] = ()
     version: int = -1
     behind: bool = False
 
@@ -200,11 +201,11 @@ def current(
     new = sorted((r for r in rows if r["run_id"] not in known), key=_key)
     if now is not None:
         new = [r for r in new if r["time"] < now]
-    notes = []
+    stale = []
     if len(known) != state.history.tick:
-        notes.append("older runs have arrived since the last training")
+        stale.append(Reason(ReasonKind.OLDER_RUNS_ARRIVED))
     if len(new) > CATCH_UP_RUNS:
-        notes.append(f"only the last {CATCH_UP_RUNS} of {len(new)} new runs were read")
+        stale.append(Reason(ReasonKind.RUNS_UNREAD, (CATCH_UP_RUNS, len(new))))
     read = {r["run_id"] for r in new[-_READ_RUNS:]} if sources is not None else ()
     for frame in _chosen(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
         if sources is not None and frame.query.run.run_id in read:
@@ -212,7 +213,7 @@ def current(
         else:
             state.update(frame)
     state.finish()  # what is in the store is over, whatever its clock said
-    return Current(state, "; ".join(notes), version, behind=len(new) > CATCH_UP_RUNS)
+    return Current(state, tuple(stale), version, behind=len(new) > CATCH_UP_RUNS)
 
 
 def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:

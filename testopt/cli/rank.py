@@ -34,9 +34,10 @@ def command(
       pytest --collect-only -q | testopt rank --cases -
     """
     from testopt.plan import plan
+    from testopt.report.plans import note
 
     form = form_of(form, as_json=as_json)
     basis = Basis.find(ctx, said)
     made = plan(cases=basis.cases, here=basis.here, store=basis.store, sources=basis.sources)
-    basis.finish(ctx, made.note)
+    basis.finish(ctx, note(made))
     show(made, form, part=shard, everything=everything)

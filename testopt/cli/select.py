@@ -90,7 +90,7 @@ def command(
     from testopt.plan import plan
     from testopt.plan.request import completed
     from testopt.plan.rows import keep_plan
-    from testopt.report.plans import promise_line
+    from testopt.report.plans import note, promise_line
     from testopt.track import rules_of
 
     basis = Basis.find(ctx, said)
@@ -103,7 +103,7 @@ def command(
         selection=completed(asked, settings=ctx.settings, here=basis.here, run_id=run_id),
         rules=rules_of(ctx.settings),
     )
-    notes = [made.note]
+    notes = [note(made)]
     if run_id:
         notes.append(keep_plan(made, basis.store, run_id))
     form = form_of(form, as_json=as_json)
@@ -131,7 +131,8 @@ def asked_of(basis: Basis, said: dict[str, Any]) -> tuple[Selection, Impact | No
         budget_s=said["budget"],
         fraction=said["fraction"],
         affected=None if impact is None else impact.affected,
-        run_all="" if impact is None else impact.everything,
+        clear={} if impact is None else impact.clear,
+        run_all=None if impact is None else impact.everything,
         at_once=True,
     )
     return asked, impact

@@ -1,45 +1,36 @@
-"""Why a case stands where it stands, by rule from its features, in words."""
+"""Why a case stands where it stands, by rule from its features."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.counted import counted
 from testopt.features.calls import FAR
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-# Signals of closeness from 0 to 1, most as a share of the run's largest, and what each says.
-_FAR: Final = "nothing it names changed"
+# Signals of closeness from 0 to 1, most as a share of the run's largest, and what each shows.
 _CLOSENESS: Final = {
-    "ran_change": "ran the changed lines when its coverage was measured",
-    "calls_share": "calls what was changed",
-    "owners_together_share": "was edited together with the changed functions before",
-    "lines_together_share": "was edited together with the changed lines before",
-    "words_share": "shares words with the change",
-    "owners_said_share": "shares words with the messages of those who wrote the changed code",
-    "imports": "imports a changed file",
+    "ran_change": Reason(ReasonKind.RAN_CHANGE),
+    "calls_share": Reason(ReasonKind.CALLS_CHANGE),
+    "owners_together_share": Reason(ReasonKind.EDITED_WITH_FUNCTIONS),
+    "lines_together_share": Reason(ReasonKind.EDITED_WITH_LINES),
+    "words_share": Reason(ReasonKind.SHARES_WORDS),
+    "owners_said_share": Reason(ReasonKind.SHARES_MESSAGES),
+    "imports": Reason(ReasonKind.IMPORTS_CHANGED),
 }
 _CLOSE: Final = 0.5  # of the run's largest: what counts as close
-_RATE: Final = re.compile(r"failed in \d+ of")
-_DETAILS: Final = re.compile(
-    r"^failed in \d+ of \d+ (?P<what>changes|runs).*|^(?P<never>never failed).*"
-    r"|^(?P<imports>imports|may read) .*|^(?P<ran>ran) `.*",
-    re.DOTALL,
-)
 
 
 def reasons(
-    x: NDArray[np.float32], names: Sequence[str], *, told: Mapping[int, str] | None = None
-) -> list[str]:
-    """Return one short sentence for each case: the strongest evidence, then its past.
+    x: NDArray[np.float32], names: Sequence[str], *, cofailure: Mapping[int, Reason] | None = None
+) -> list[tuple[Reason, ...]]:
+    """Return the reasons of each case: the strongest evidence, then its past.
 
     Parameters
     ----------
@@ -47,51 +38,21 @@ def reasons(
         Features as the model reads them.
     names : sequence of str
         Names of the columns.
-    told : mapping of int to str, optional
-        Row -> what the changed files did to the case before, from `CoFailure.told`.
+    cofailure : mapping of int to Reason, optional
+        Row -> what the changed things did to the case before, from `CoFailure.reasons`.
     """
     column = {name: x[:, j] for j, name in enumerate(names)}
-    past, close = _past(column), _closeness(column)
-    changed = (column["in_change"] > 0).tolist()
-    for i, words in (told or {}).items():
-        past[i] = words if _RATE.match(past[i]) else f"{words}; {past[i]}"
-    for i in range(len(x)):
-        if changed[i]:
-            close[i] = "the test itself was changed"
-    far = _names_nothing(column).tolist()
-    return [
-        "; ".join(filter(None, [close[i], past[i], _FAR if far[i] and not close[i] else ""]))
-        for i in range(len(x))
-    ]
-
-
-def summed_up(said: Iterable[str], *, most: int = 6) -> list[tuple[str, int]]:
-    """Return how many cases have each kind of reason, the most frequent ones first.
-
-    Parameters
-    ----------
-    said : iterable of str
-        Reasons of cases.
-    most : int
-        How many kinds to tell; what is left is "other reasons".
-    """
-    kinds = Counter(_kind(words) for words in said)
-    ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(count for _, count in ranked[most:])
-    return ranked[:most] + ([("other reasons", rest)] if rest else [])
-
-
-def _kind(words: str) -> str:
-    """Return a reason without what differs from case to case."""
-    first = words.partition("; ")[0]
-    found = _DETAILS.match(first)
-    if found is None:
-        return first
-    if found["what"] == "changes":
-        return "failed when the same was changed"
-    told = {"never": "never failed", "imports": "imports or reads what changed"}
-    kinds = [text for name, text in told.items() if found[name]]
-    return kinds[0] if kinds else "ran what changed" if found["ran"] else "failed before"
+    past: list[tuple[Reason, ...]] = [(reason,) for reason in _past(column)]
+    for i, reason in (cofailure or {}).items():
+        (own,) = past[i]
+        past[i] = (reason,) if own.kind is ReasonKind.FAILED else (reason, own)
+    close = _closeness(column)
+    for i in np.flatnonzero(column["in_change"] > 0).tolist():
+        close[i] = (Reason(ReasonKind.TEST_CHANGED),)
+    for i in np.flatnonzero(_names_nothing(column)).tolist():
+        if not close[i]:
+            past[i] = (*past[i], Reason(ReasonKind.NAMES_NOTHING_CHANGED))
+    return [near + own for near, own in zip(close, past, strict=True)]
 
 
 def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
@@ -101,41 +62,38 @@ def _names_nothing(column: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
     return far
 
 
-def _past(column: Mapping[str, NDArray[Any]]) -> list[str]:
+def _past(column: Mapping[str, NDArray[Any]]) -> list[Reason]:
     executions = _count(column["executions"])
-    since = _count(column["runs_since_failure"])
     fails = np.rint(column["failure_rate"] * (executions + 2.0) - 0.5)
-    stranger = np.isnan(column["failure_rate"])
-    fresh = column["failing_in_parent"] == 1.0
-    words = []
+    since = _count(column["runs_since_failure"]).tolist()
+    stranger = np.isnan(column["failure_rate"]).tolist()
+    fresh = (column["failing_in_parent"] == 1.0).tolist()
+    new, failed_last = Reason(ReasonKind.NEW_CASE), Reason(ReasonKind.FAILED_LAST)
+    found = []
     for i, runs in enumerate(executions.tolist()):
         if stranger[i]:
-            words.append("new case")
+            found.append(new)
         elif fresh[i]:
-            words.append("failed in the previous run")
-        elif np.isnan(since[i]):
-            words.append(f"never failed in {counted(int(runs), 'run')}")
+            found.append(failed_last)
+        elif since[i] != since[i]:  # NaN: it never did
+            found.append(Reason(ReasonKind.NEVER_FAILED, (int(runs),)))
         else:
-            words.append(f"failed in {fails[i]:.0f} of {runs:.0f} runs, last {_ago(since[i])}")
-    return words
+            values = (int(fails[i]), int(runs), int(since[i]))
+            found.append(Reason(ReasonKind.FAILED, values))
+    return found
 
 
-def _closeness(column: Mapping[str, NDArray[Any]]) -> list[str]:
-    """Say what brings a case close to the change, for those that are close."""
+def _closeness(column: Mapping[str, NDArray[Any]]) -> list[tuple[Reason, ...]]:
+    """Return what brings each case close to the change: one signal, or none."""
     column = {**column, "imports": (column["import_hops"] == 1.0).astype(np.float32)}
     signals = np.nan_to_num(np.column_stack([column[name] for name in _CLOSENESS]))
     if not len(signals):
         return []
-    texts = np.array([*_CLOSENESS.values(), ""], object)
+    choices = [*((reason,) for reason in _CLOSENESS.values()), ()]
     best = np.where(signals.max(axis=1) >= _CLOSE, signals.argmax(axis=1), len(_CLOSENESS))
-    said: list[str] = texts[best].tolist()
-    return said
+    return [choices[i] for i in best.tolist()]
 
 
 def _count(logs: NDArray[Any]) -> NDArray[Any]:
     count: NDArray[Any] = np.rint(np.exp2(logs) - 1.0)
     return count
-
-
-def _ago(runs: float) -> str:
-    return "time it ran" if runs < 1 else f"{runs + 1:.0f} runs ago"

@@ -23,6 +23,7 @@ from testopt.estimators.experts import (
 )
 from testopt.estimators.ordering import run_order, value_per_cost
 from testopt.features.pipeline import NAMES, Matrix
+from testopt.reasons import words
 
 PARTS = ("model", "untrained", "rate", "recent")
 
@@ -114,8 +115,8 @@ def test_a_standing_survives_the_manifest():
     again = Standing.from_dict(standing.as_dict())
     assert again.as_dict() == standing.as_dict()
     assert again.weights(sources=False) == pytest.approx(standing.weights(sources=False))
-    assert "9 failing runs" in again.note(sources=False)
-    assert Standing().note(sources=True) == f"mostly by {EXPERTS[DEFAULT].name}"
+    assert "9 failing runs" in words(again.reason(sources=False))
+    assert words(Standing().reason(sources=True)) == f"mostly by {EXPERTS[DEFAULT].name}"
 
 
 def test_a_blend_is_the_weighted_mean_of_the_logarithms():
