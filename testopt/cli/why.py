@@ -11,7 +11,7 @@ from testopt.cli.common import print_json, printable
 from testopt.cli.planning import Basis, case_fields, change_options
 from testopt.cli.select import asked_of, select_options
 from testopt.counted import counted
-from testopt.reasons import ReasonKind, sentence, words
+from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.report.plans import note, policy_name
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def _history(past: CasePast) -> Iterator[str]:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
     for thing in past.changes:
-        at = f", last at {thing.last_commit[:_SHA]}" if thing.last_commit else ""
-        yield f"  failed in {thing.failures} of {thing.changes} changes to `{thing.name}`{at}"
+        values = (thing.failures, thing.changes, thing.name, (thing.last_commit or "")[:_SHA])
+        yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
     if past.passed_again:
         runs = counted(past.passed_again, "run")
         yield f"  perhaps flaky: in {runs} it failed and passed when run again"
