@@ -120,12 +120,12 @@ def derive(
         why = known.trouble or Reason(ReasonKind.NO_HISTORY)
         return _unordered(query, change, why, selection)
     scored = score_cases(known, replace(query, text=text))
-    made = Plan((), change, _origin(known, scored, sources), steps=scored.steps)
+    draft = Plan((), change, _origin(known, scored, sources), steps=scored.steps)
     if selection is None:
-        made = replace(made, cases=_planned(scored))
+        draft = replace(draft, cases=_planned(scored))
     else:
-        made = _selecting(known, scored, made, selection=selection, store=store, rules=rules)
-    return Derivation(made, scored.query, scored, known.model)
+        draft = _selecting(known, scored, draft, selection=selection, store=store, rules=rules)
+    return Derivation(draft, scored.query, scored, known.model)
 
 
 def _unordered(
@@ -144,17 +144,17 @@ def original(
         PlannedCase(case, rank, 0.0, 0.0, selected=True, reasons=reasons, decision=decision)
         for rank, case in enumerate(cases, 1)
     )
-    made = Plan(tuple(rows), change, Origin(fallback=why))
+    draft = Plan(tuple(rows), change, Origin(fallback=why))
     if selection is None:
-        return made
+        return draft
     promise = everything(cases, selection, why).promise
-    return replace(made, promise=promise, mode="shadow" if selection.shadow else "select")
+    return replace(draft, promise=promise, mode="shadow" if selection.shadow else "select")
 
 
 def _selecting(
     known: Knowledge,
     scored: ScoredCases,
-    made: Plan,
+    draft: Plan,
     *,
     selection: Selection,
     store: Store | None,
@@ -166,10 +166,10 @@ def _selecting(
     standing = None
     if store is not None and rules is not None:
         selection, standing = trusted(selection, store, rules, known.bundle)
-    choice = _chosen(known, scored, made.change, selection, store)
+    choice = _chosen(known, scored, draft.change, selection, store)
     check_learning(choice, selection, store)
     return replace(
-        made,
+        draft,
         cases=_planned(scored, choice),
         promise=choice.promise,
         mode="shadow" if selection.shadow else "select",

@@ -233,8 +233,8 @@ def _estimated(selection: Selection, evidence: Evidence, floor: float, budget: f
     asked, by_case = selection.recall, False
     if selection.case_recall is not None and asked is None:
         asked, by_case = selection.case_recall, True
-    made = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
-    return replace(made, why=f"within {readable(budget)}, {made.why}")
+    estimate = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
+    return replace(estimate, why=f"within {readable(budget)}, {estimate.why}")
 
 
 def _drawn(candidates: Candidates, selection: Selection, choice: Choice) -> Choice:
