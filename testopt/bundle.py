@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from testopt.reasons import Reason
+
 FORMAT_VERSION: Final = 1  # 1: first format (0.1.0)
 MANIFEST: Final = "manifest.json"
 EVIDENCE: Final = "evidence.json"
@@ -79,8 +81,8 @@ class Bundle:
         return bundle_id(self.manifest)
 
     @property
-    def too_young(self) -> str:
-        """Why its model has no say yet; empty where it has one."""
+    def too_young(self) -> Reason | None:
+        """Why its model has no say yet; None where it has one."""
         return too_young(self.manifest.get("failing_runs", FIRST_FAILING))
 
     def probability(self, x: NDArray[Any]) -> NDArray[np.float64]:

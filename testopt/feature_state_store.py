@@ -16,6 +16,7 @@ from testopt.errors import BundleError, StoreError
 from testopt.features.frames import VARIANT_KINDS
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import feature_hash
+from testopt.reasons import Reason, ReasonKind
 from testopt.recent import recent
 from testopt.run_history import frames_of
 
@@ -41,7 +42,7 @@ class CurrentState:
     Attributes
     ----------
     state : FeatureState
-    stale : str
+    stale : tuple of Reason
         Why the state is not the whole truth; empty when it is.
     version : int
         Version of the table ``runs`` that it is caught up with.
@@ -50,7 +51,7 @@ class CurrentState:
     """
 
     state: FeatureState
-    stale: str = ""
+    stale: tuple[Reason, ...] = ()
     version: int = -1
     behind: bool = False
 
@@ -93,11 +94,11 @@ def current_state(
     new = sorted((r for r in rows if r["run_id"] not in known), key=_key)
     if now is not None:
         new = [r for r in new if r["time"] < now]
-    notes = []
+    stale = []
     if len(known) != state.history.tick:
-        notes.append("older runs have arrived since the last training")
+        stale.append(Reason(ReasonKind.OLDER_RUNS_ARRIVED))
     if len(new) > CATCH_UP_RUNS:
-        notes.append(f"only the last {CATCH_UP_RUNS} of {len(new)} new runs were read")
+        stale.append(Reason(ReasonKind.RUNS_UNREAD, (CATCH_UP_RUNS, len(new))))
     read = {r["run_id"] for r in new[-_READ_RUNS:]} if sources is not None else ()
     for frame in frames_of(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
         if sources is not None and frame.query.run.run_id in read:
@@ -105,7 +106,7 @@ def current_state(
         else:
             state.update(frame)
     state.finish()  # what is in the store is over, whatever its clock said
-    return CurrentState(state, "; ".join(notes), version, behind=len(new) > CATCH_UP_RUNS)
+    return CurrentState(state, tuple(stale), version, behind=len(new) > CATCH_UP_RUNS)
 
 
 def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:

@@ -13,6 +13,7 @@ from testopt.features.bodies import function_spans, touch_of
 from testopt.features.impact import Evidence, Impact, Touch, Trace, affected
 from testopt.features.imports import ImportGraph
 from testopt.measured import measured_as
+from testopt.reasons import Reason, ReasonKind
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, digest
 from testopt.sources.blobs import read_blobs, read_disk, read_tree
 from testopt.sources.coverage import lines_of
@@ -59,16 +60,16 @@ def find_impact(
         all are affected where the change cannot be understood.
     """
     if not change.known:
-        return Impact.all_of(cases, f"the change is unknown: {change.why}")
+        return Impact.all_of(cases, Reason(ReasonKind.CHANGE_UNKNOWN, (change.why,)))
     if repo is None:
-        return Impact.all_of(cases, "there is no repository to read the changed files from")
+        return Impact.all_of(cases, Reason(ReasonKind.NO_REPOSITORY))
     try:
         gathered = _Gathered(repo, change, store)
         touches = gathered.touches_of(change)
         sudden = any(touch.how == "everything" for touch in touches)
         evidence = gathered.evidence(cases, touches=() if sudden else touches)
     except RepositoryError as error:
-        return Impact.all_of(cases, error.message)
+        return Impact.all_of(cases, Reason(ReasonKind.TROUBLE, (error.message,)))
     found = affected(touches, evidence, cases)
     gathered.keep()
     return found

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from testopt.reasons import Reason
+
 SCHEMA_VERSION: Final = 1
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
@@ -249,20 +251,22 @@ class Selection:
         Share of regressing cases, in 0..1, that must be selected.
     budget_s, fraction : float, optional
         Most seconds of the selected cases, and most of their share of all time, in 0..1.
-    affected : mapping of str to str, optional
+    affected : mapping of str to Reason, optional
         Cases that coverage and imports say could be affected, each with its reason: all of them
         are selected. None: that was not asked for.
+    clear : mapping of str to Reason
+        Those that they say could not be, each with its reason.
     must_run, run_all_on : tuple of str
         Globs of cases (or their files) that always run, and of changed files for which all do.
-    required : mapping of str to str
+    required : mapping of str to Reason
         Further cases that must run, each with its reason.
-    run_all : str
-        Why everything runs; empty where it need not.
+    run_all : Reason, optional
+        Why everything runs; None where it need not.
     explore, refresh : float
         Shares, in 0..1, of changes that run everything, and of left-out cases that run anyway.
     key : str
         What the draws hash: the run, or commit and job.
-    shadow : str
+    shadow : tuple of Reason
         Why all cases are executed although the plan leaves some out; empty where they are not.
     at_once : bool
         Leave cases out also where shadow has not yet shown that it may be done.
@@ -272,15 +276,16 @@ class Selection:
     case_recall: float | None = None
     budget_s: float | None = None
     fraction: float | None = None
-    affected: Mapping[str, str] | None = None
+    affected: Mapping[str, Reason] | None = None
+    clear: Mapping[str, Reason] = field(default_factory=dict)
     must_run: tuple[str, ...] = ()
     run_all_on: tuple[str, ...] = ()
-    required: Mapping[str, str] = field(default_factory=dict)
-    run_all: str = ""
+    required: Mapping[str, Reason] = field(default_factory=dict)
+    run_all: Reason | None = None
     explore: float = 0.05
     refresh: float = 0.01
     key: str = ""
-    shadow: str = ""
+    shadow: tuple[Reason, ...] = ()
     at_once: bool = False
 
 
@@ -325,6 +330,9 @@ class PlannedCase:
     ``selected`` is what the plan keeps: ``score`` decides, ``must_run`` overrides it. ``runs`` is
     what is to be executed: also cases left out on which a draw fell, and all of an explored
     plan. ``propensity`` is the probability of that before the draws.
+
+    ``reasons`` are those for running it, or for leaving it out, what decides first;
+    ``decision`` says why it is selected or not, None where nothing was to be left out.
     """
 
     case_id: str
@@ -332,36 +340,75 @@ class PlannedCase:
     probability: float
     cost_s: float
     selected: bool
-    reason: str
+    reasons: tuple[Reason, ...] = ()
     score: float = 0.0
     propensity: float = 1.0
     must_run: bool = False
     runs: bool = True
+    decision: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the order of a plan comes from.
+
+    Attributes
+    ----------
+    fallback : Reason, optional
+        Why it is the original order; None where it is not.
+    bundle : str
+        Id of the bundle whose model has a say; empty where there is none.
+    untrained : Reason, optional
+        Why there is none.
+    by_failures, by_closeness : bool
+        Without a model, whether recent failures, and closeness to the change, order the cases.
+    weights : Reason, optional
+        Which ways of ordering have how much to say.
+    closeness : Reason, optional
+        What weighs the closeness to the change.
+    stale : tuple of Reason
+        Why the history that was read is not the whole one.
+    """
+
+    fallback: Reason | None = None
+    bundle: str = ""
+    untrained: Reason | None = None
+    by_failures: bool = False
+    by_closeness: bool = False
+    weights: Reason | None = None
+    closeness: Reason | None = None
+    stale: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Cases in the order in which they should run, and where the order comes from.
 
-    ``policy`` names what decided (bundle, mode); ``note`` is one line for the user, and says
-    why when the order is the original one (``degraded``). ``promise`` is given where cases may
-    be left out (``mode`` is then ``select``); ``explored`` where the draw fell on this change,
-    so that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
-    ``steps`` are the ranks between which cases are worth about the same. ``calibrated`` says
-    whether the ``probability`` of its cases is one; without a model it is what orders them.
+    ``promise`` is given where cases may be left out (``mode`` is then ``select``); ``standing``
+    then says whether that is trusted. ``explored`` holds where the draw fell on this change, so
+    that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
+    ``steps`` are the ranks between which cases are worth about the same.
     """
 
     cases: tuple[PlannedCase, ...]
     change: Change
-    policy: str
-    note: str = ""
-    degraded: bool = False
+    origin: Origin = Origin()
     promise: Promise | None = None
     mode: str = "rank"
+    standing: Reason | None = None
     explored: bool = False
-    shadow: str = ""
+    shadow: tuple[Reason, ...] = ()
     steps: tuple[int, ...] = ()
-    calibrated: bool = True
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the order is the original one."""
+        return self.origin.fallback is not None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the ``probability`` of its cases is one; else it is what orders them."""
+        return bool(self.origin.bundle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -259,13 +259,15 @@ def show(
 def _document(
     made: Plan, cases: Sequence[PlannedCase], part: tuple[int, int] | None
 ) -> dict[str, Any]:
+    from testopt.report.plans import note, policy_name
+
     files = [f.path for f in made.change.files]
     change = {"base": made.change.base, "head": made.change.head, "known": made.change.known,
               "files": files}  # fmt: skip
     return {
         "mode": made.mode,
-        "policy": made.policy,
-        "note": made.note,
+        "policy": policy_name(made),
+        "note": note(made),
         "degraded": made.degraded,
         "calibrated": made.calibrated,
         "promise": None if made.promise is None else asdict(made.promise),
@@ -278,18 +280,31 @@ def _document(
 
 def case_fields(case: PlannedCase, made: Plan) -> dict[str, Any]:
     """Return a case as JSON values; without a model nothing is known of its probability."""
-    fields = asdict(case)
-    return fields if made.calibrated else fields | {"probability": None}
+    from testopt.reasons import sentence
+
+    return {
+        "case_id": case.case_id,
+        "rank": case.rank,
+        "probability": case.probability if made.calibrated else None,
+        "cost_s": case.cost_s,
+        "selected": case.selected,
+        "reason": sentence(case.reasons),
+        "score": case.score,
+        "propensity": case.propensity,
+        "must_run": case.must_run,
+        "runs": case.runs,
+    }
 
 
 def _show_text(
     made: Plan, running: Sequence[PlannedCase], part: tuple[int, int] | None, *, everything: bool
 ) -> None:
     from testopt.durations import readable
-    from testopt.report.plans import summary
+    from testopt.reasons import sentence
+    from testopt.report.plans import plan_lines
 
     if made.promise is not None:
-        for line in summary(made):
+        for line in plan_lines(made):
             click.echo(printable(line))
     if part is not None:
         seconds = readable(sum(case.cost_s for case in running))
@@ -300,6 +315,6 @@ def _show_text(
     for case in shown:
         p = f"{case.probability:8.4f}  " if made.calibrated else ""
         click.echo(f"{case.rank:6d}  {p}{case.cost_s:8.3f}  {printable(case.case_id)}")
-        click.secho(f"{'':{18 + len(head)}}{printable(case.reason)}", dim=True)
+        click.secho(f"{'':{18 + len(head)}}{printable(sentence(case.reasons))}", dim=True)
     if len(running) > len(shown):
         click.echo(f"and {len(running) - len(shown)} more (--all)")

@@ -33,9 +33,10 @@ def command(ctx: Context, options: RankOptions) -> None:
       pytest --collect-only -q | testopt rank --cases -
     """
     from testopt.plan import plan
+    from testopt.report.plans import note
 
     form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
     planned = plan(cases=inputs.cases, run=inputs.run, store=inputs.store, sources=inputs.sources)
-    finish(ctx, inputs, planned.note)
+    finish(ctx, inputs, note(planned))
     show(planned, form, part=options.shard, everything=options.everything)

@@ -113,7 +113,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     from testopt.plan import plan
     from testopt.plan.request import completed
     from testopt.plan.rows import keep_plan
-    from testopt.report.plans import promise_line
+    from testopt.report.plans import note, promise_line
     from testopt.track import rules_of
 
     inputs = find_inputs(ctx, options)
@@ -126,7 +126,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
         selection=completed(selection, settings=ctx.settings, run=inputs.run, run_id=run_id),
         rules=rules_of(ctx.settings),
     )
-    notes = [planned.note]
+    notes = [note(planned)]
     if run_id:
         notes.append(keep_plan(planned, inputs.store, run_id))
     form = form_of(options.form, as_json=options.as_json)
@@ -154,7 +154,8 @@ def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selecti
         budget_s=options.budget,
         fraction=options.fraction,
         affected=None if impact is None else impact.affected,
-        run_all="" if impact is None else impact.everything,
+        clear={} if impact is None else impact.clear,
+        run_all=None if impact is None else impact.everything,
         at_once=True,
     )
     return selection, impact

@@ -69,6 +69,7 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
 
 def _show(report: TrainReport) -> None:
     from testopt.estimators.experts import too_young
+    from testopt.reasons import words
 
     click.echo(
         f"bundle {report.bundle_id}: {counted(report.runs, 'run')} "
@@ -81,7 +82,7 @@ def _show(report: TrainReport) -> None:
         )
     young = too_young(report.failing_runs)
     if young:
-        click.echo(f"{young}: recent failures and closeness to the change decide until then")
+        click.echo(f"{words(young)}: recent failures and closeness to the change decide until then")
     checked = report.validation
     if checked is None:
         if not young:

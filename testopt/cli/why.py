@@ -11,6 +11,8 @@ from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.planning import case_fields, change_options, find_inputs
 from testopt.cli.select import SelectionOptions, select_options, selection_of
 from testopt.counted import counted
+from testopt.reasons import Reason, ReasonKind, sentence, words
+from testopt.report.plans import note, policy_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,19 +75,22 @@ def command(ctx: Context, options: WhyOptions) -> None:
 
 
 def _document(found: Why) -> dict[str, Any]:
-    whole = asdict(found)
-    plan = whole.pop("plan")
-    del whole["planned"]
+    plan = found.plan
     return {
-        **case_fields(found.planned, found.plan),
-        **whole,
+        **case_fields(found.planned, plan),
+        "past": asdict(found.past),
+        "affected": sentence([found.affected]),
+        "clear": sentence([found.clear]),
         "nearest": [near._asdict() for near in found.nearest],
-        "of": len(found.plan.cases),
-        "note": plan["note"],
-        "policy": plan["policy"],
-        "degraded": plan["degraded"],
-        "promise": plan["promise"],
-        "explored": plan["explored"],
+        "covers": [asdict(one) for one in found.covers],
+        "base": found.base,
+        "contributions": [asdict(part) for part in found.contributions],
+        "of": len(plan.cases),
+        "note": note(plan),
+        "policy": policy_name(plan),
+        "degraded": plan.degraded,
+        "promise": None if plan.promise is None else asdict(plan.promise),
+        "explored": plan.explored,
     }
 
 
@@ -94,7 +99,8 @@ def _lines(found: Why) -> Iterator[str]:
     case, plan = found.planned, found.plan
     yield case.case_id
     yield f"  {_answer(found)}"
-    yield f"  rank {case.rank} of {len(plan.cases):,}; {case.reason}"
+    beside = case.reasons if case.runs else case.reasons[1:]  # the answer gives the first
+    yield f"  {'; '.join([f'rank {case.rank} of {len(plan.cases):,}', *map(words, beside)])}"
     p = f"probability of a failure {case.probability:.4f}, " if plan.calibrated else ""
     yield f"  {p}expected {case.cost_s:.3f} s"
     yield from _impact(found)
@@ -123,23 +129,20 @@ def _answer(found: Why) -> str:
     if case.must_run:
         return "runs: it must, whatever its score"
     if promise is None or all(one.selected for one in found.plan.cases):
-        return f"runs: {promise.why if promise is not None else found.plan.note}"
-    if promise.threshold is None or (case.selected and case.score < promise.threshold):
-        by_score = ""
-    else:
-        sign = "at least" if case.selected else "below"
-        by_score = f"its score {case.score:.4g} is {sign} the threshold {promise.threshold:.4g}"
+        return f"runs: {promise.why if promise is not None else note(found.plan)}"
+    decision = sentence([case.decision])
     if case.selected:
-        return f"runs: {by_score or 'the change could affect it'}"
+        by_score = case.decision is not None and case.decision.kind is ReasonKind.SCORE_REACHED
+        return f"runs: {decision if by_score else 'the change could affect it'}"
     drawn = "; drawn, it runs all the same" if case.runs else ""
-    return f"is left out: {by_score or found.clear or promise.why}{drawn}"
+    return f"is left out: {decision}{drawn}"
 
 
 def _impact(found: Why) -> Iterator[str]:
     if found.affected:
-        yield f"could be affected: {found.affected}"
+        yield f"could be affected: {words(found.affected)}"
     elif found.clear:
-        yield f"cannot be affected: {found.clear}"
+        yield f"cannot be affected: {words(found.clear)}"
 
 
 def _history(past: CasePast) -> Iterator[str]:
@@ -153,8 +156,8 @@ def _history(past: CasePast) -> Iterator[str]:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
     for thing in past.changes:
-        at = f", last at {thing.last_commit[:_SHA]}" if thing.last_commit else ""
-        yield f"  failed in {thing.failures} of {thing.changes} changes to `{thing.name}`{at}"
+        values = (thing.failures, thing.changes, thing.name, (thing.last_commit or "")[:_SHA])
+        yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
     if past.passed_again:
         runs = counted(past.passed_again, "run")
         yield f"  perhaps flaky: in {runs} it failed and passed when run again"

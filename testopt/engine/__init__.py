@@ -7,8 +7,8 @@ name of the request, with ``error`` (one line) where it could not be met:
              each, selection (recall, case_recall, budget, fraction, shard, as the user wrote them)
 ``plan``     -> ids (node ids, duplicates allowed), required (positions of those that are never
              left out): rank, level (cases of one are worth about the same), probability, cost,
-             run (1 or 0; absent: all run) of each; note, lines (what may be left out and why),
-             degraded
+             run (1 or 0; absent: all run) of each; note, lines (what may be left out and why);
+             or degraded, and fell_back (why the original order stays)
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
 ``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""): writes
@@ -35,6 +35,7 @@ from testopt.engine.asked import Asked
 from testopt.engine.results import results_of, texts_of
 from testopt.engine.session import PytestSession, find_session
 from testopt.errors import EmptyStoreError, TestoptError, UsageError
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOL", "Engine"]
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 _MOST_ROWS: Final = 200_000  # results that the doctor reads in 0.2 s, while pytest collects
 
 
@@ -169,7 +170,7 @@ class Engine:
             "probability": [planned[i].probability for i in ids],
             "cost": [planned[i].cost_s for i in ids],
             **self._running(plan, ids),
-            **self._word(),
+            **self._origin(plan),
         }
 
     def _plan_known(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - as all
@@ -181,7 +182,7 @@ class Engine:
         except EmptyStoreError:
             known = []
         if not known:
-            return {"degraded": True, "note": "no cases are known yet; record a run first"}
+            return {"degraded": True, "fell_back": "no cases are known yet; record a run first"}
         plan = self._make_plan(known)
         cases = sorted(plan.cases, key=lambda case: case.rank)
         return {
@@ -190,20 +191,21 @@ class Engine:
             "probability": [case.probability for case in cases],
             "cost": [case.cost_s for case in cases],
             **self._running(plan, [case.case_id for case in cases]),
-            **self._word(),
+            **self._origin(plan),
         }
 
     def _running(self, plan: Plan, ids: Sequence[str]) -> dict[str, Any]:
         """Return which cases run, where some do not, and what there is to say of that."""
         if plan.degraded:
             return {}
-        from testopt.report.plans import summary
+        from testopt.report.plans import plan_lines
 
         runs, part = self._asked.running(plan), self._asked.part
-        answer: dict[str, Any] = {"lines": summary(plan)} if plan.promise is not None else {}
+        lines = plan_lines(plan) if plan.promise is not None else []
         if part is not None:
-            line = f"part {part[0]} of {part[1]}: {len(runs):,} of {len(plan.cases):,} cases"
-            answer["lines"] = [*answer.get("lines", []), line]
+            lines.append(f"part {part[0]} of {part[1]}: {len(runs):,} of {len(plan.cases):,} cases")
+        answer: dict[str, Any] = {"lines": lines} if lines else {}
+        if part is not None:
             answer["part"] = list(part)
         if len(runs) < len(plan.cases):
             answer["run"] = [int(i in runs) for i in ids]
@@ -227,7 +229,8 @@ class Engine:
 
         asked = self._asked.selection(session, run_id=self._name, required=required)
         if session.doubt:
-            return plan.original(cases, session.run.change, session.doubt, asked)
+            doubt = Reason(ReasonKind.TROUBLE, (session.doubt,))
+            return plan.original(cases, session.run.change, doubt, asked)
         inputs = find_plan_inputs(
             session.run, store=session.store, cases=cases, sources=self._sources
         )
@@ -242,16 +245,16 @@ class Engine:
             rules=rules_of(session.settings),
         )
 
-    def _word(self) -> dict[str, Any]:
+    def _origin(self, plan: Plan) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""
-        change, plan = self._started().run.change, self._plan
-        text = plan.note if plan else ""
-        if plan and plan.degraded:
-            return {"note": text, "degraded": True}
+        from testopt.reasons import words
+        from testopt.report.plans import note
+
+        if plan.origin.fallback is not None:
+            return {"fell_back": words(plan.origin.fallback), "degraded": True}
         health = self._health.line if self._health else ""
-        unknown = "" if change.known else change.why
-        parts = [text, unknown if unknown not in text else "", health]
-        return {"note": "; ".join(filter(None, parts)), "doubtful": bool(unknown)}
+        line = "; ".join(filter(None, [note(plan), health]))
+        return {"note": line, "doubtful": not plan.change.known}
 
     def _results(self, request: Mapping[str, Any]) -> None:
         self._rows += request["rows"]
@@ -303,7 +306,8 @@ class Engine:
         if plan is None:
             if not fell_back:
                 return []
-            plan = original(ran, self._started().run.change, fell_back)
+            why = Reason(ReasonKind.TROUBLE, (fell_back,))
+            plan = original(ran, self._started().run.change, why)
         mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
         return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.durations import parse_duration
 from testopt.errors import UsageError
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from testopt.engine.session import PytestSession
     from testopt.schema import Plan, Selection
 
-_ASKED_SHADOW: Final = "in shadow, as was asked for"
+_ASKED_SHADOW: Final = Reason(ReasonKind.ASKED_SHADOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,15 @@ class Asked:
     ----------
     selects : bool
         Whether a plan says what could be left out.
-    shadow : str
-        Why all cases run all the same; empty where they need not.
+    shadow : bool
+        Whether all cases run all the same.
     recall, case_recall, budget_s, fraction : float or None
     part : tuple of int or None
         Which part of how many this run is.
     """
 
     selects: bool = False
-    shadow: str = ""
+    shadow: bool = False
     recall: float | None = None
     case_recall: float | None = None
     budget_s: float | None = None
@@ -52,7 +53,7 @@ class Asked:
         """
         return cls(
             selects=mode in {"select", "shadow"},
-            shadow=_ASKED_SHADOW if mode == "shadow" else "",
+            shadow=mode == "shadow",
             recall=_share(words, "recall"),
             case_recall=_share(words, "case_recall"),
             budget_s=_seconds(words.get("budget")),
@@ -83,8 +84,8 @@ class Asked:
             case_recall=self.case_recall,
             budget_s=self.budget_s,
             fraction=self.fraction,
-            required=dict.fromkeys(required, "marked testopt_always"),
-            shadow=self.shadow,
+            required=dict.fromkeys(required, Reason(ReasonKind.MARKED)),
+            shadow=(_ASKED_SHADOW,) if self.shadow else (),
         )
         key = "" if self.part else run_id
         return completed(asked, settings=session.settings, run=session.run, run_id=key)

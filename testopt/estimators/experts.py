@@ -20,6 +20,7 @@ from testopt.estimators.baselines import (
 )
 from testopt.estimators.metrics import apfdc
 from testopt.estimators.ordering import COST_FLOOR_S, value_per_cost
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,11 +80,11 @@ DEFAULT: Final = 0
 FIRST_FAILING: Final = 10  # runs with a failure, at least, before a model has a say
 
 
-def too_young(failing: int) -> str:
-    """Say why a model of so many failing runs has no say; empty where it has one."""
+def too_young(failing: int) -> Reason | None:
+    """Return why a model of so many failing runs has no say; None where it has one."""
     if failing >= FIRST_FAILING:
-        return ""
-    return f"a model of its own has no say before {FIRST_FAILING} failing runs ({failing} so far)"
+        return None
+    return Reason(ReasonKind.YOUNG_MODEL, (FIRST_FAILING, failing))
 
 
 # What another ordering must have gained over the default to weigh as much, in APFDc summed over
@@ -167,17 +168,15 @@ class OrderingWeights:
         self.gains += got - got.mean()
         self.runs += 1
 
-    def note(self, *, sources: bool) -> str:
-        """Return in words which orderings have most to say, and on what evidence."""
+    def reason(self, *, sources: bool) -> Reason:
+        """Return which ordering has most to say, and on what evidence."""
         weights = self.current(sources=sources)
         first = int(weights.argmax())
         if not self.runs:
-            return f"mostly by {ORDERINGS[first].name}"
-        ahead = (self.gains[first] - self.gains.mean()) / self.runs
-        return (
-            f"{weights[first]:.0%} by {ORDERINGS[first].name} (on {self.runs} failing runs "
-            f"{ahead:+.3f} APFDc beside the mean of {len(ORDERINGS)} ways)"
-        )
+            return Reason(ReasonKind.DEFAULT_WEIGHTS, (ORDERINGS[first].name,))
+        share, name = float(weights[first]), ORDERINGS[first].name
+        ahead = float(self.gains[first] - self.gains.mean()) / self.runs
+        return Reason(ReasonKind.LEARNT_WEIGHTS, (share, name, self.runs, ahead, len(ORDERINGS)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the gains as JSON values, gains by name, rounded to 6 digits."""

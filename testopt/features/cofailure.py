@@ -20,6 +20,7 @@ import numpy as np
 
 from testopt.features.cases import split_case
 from testopt.features.words import number
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -157,8 +158,8 @@ class CoFailure:
             np.maximum.at(best, at[here], values[here] / (known.changes + 1.0))
         return best[code]
 
-    def told(self, query: Query) -> dict[int, str]:
-        """Return in words what the changed things have done to cases before.
+    def reasons(self, query: Query) -> dict[int, Reason]:
+        """Return what the changed things have done to cases before.
 
         Parameters
         ----------
@@ -167,7 +168,7 @@ class CoFailure:
 
         Returns
         -------
-        dict of int to str
+        dict of int to Reason
             Position of a case -> such as "failed in 4 of 11 changes to `billing/`, last at
             3f2a91c"; cases that failed with none of the things are left out.
         """
@@ -187,7 +188,7 @@ class CoFailure:
                 share = past.hits / (past.ran + 1.0)
                 if past.hits and (at not in best or share > best[at][0]):
                     best[at] = share, kind, name, past
-        return {at: _words(kind, name, past) for at, (_, kind, name, past) in best.items()}
+        return {at: _reason(kind, name, past) for at, (_, kind, name, past) in best.items()}
 
     def update(self, frame: RunFrame) -> None:
         """Take in what failed in a run."""
@@ -240,9 +241,9 @@ class CoFailure:
         last = _column(arrays, "last", len(things))
         targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
         known = np.zeros((len(targets), 5), np.int64)
-        told = arrays.get("hits", known[:, :0])
-        known[:, : told.shape[1]] = told
-        if told.shape[1] < 3:  # noqa: PLR2004 - hits and the last of them
+        kept = arrays.get("hits", known[:, :0])
+        known[:, : kept.shape[1]] = kept
+        if kept.shape[1] < 3:  # noqa: PLR2004 - hits and the last of them
             known[:, 2] = np.repeat(counts, sizes)  # it was run at every change, as far as known
         past = [_Past(w, *row) for w, row in zip(weights, known.tolist(), strict=True)]
         ends = np.cumsum([0, *sizes]).tolist()
@@ -273,13 +274,13 @@ def _tag(commit: str | None) -> int:
     return int(commit[:_TAG_DIGITS], 16) if commit and _HASH.fullmatch(commit) else 0
 
 
-def _words(thing: str, name: str, past: _Past) -> str:
+def _reason(thing: str, name: str, past: _Past) -> Reason:
     if thing == "owner":
         name = name.rpartition("::")[2]
     elif thing == "folder":
         name = f"{name}/" if name else "./"
-    at = f", last at {past.tag:0{_TAG_DIGITS}x}" if past.tag else ""
-    return f"failed in {past.hits} of {past.ran} changes to `{name}`{at}"
+    commit = f"{past.tag:0{_TAG_DIGITS}x}" if past.tag else ""
+    return Reason(ReasonKind.FAILED_WITH_CHANGE, (past.hits, past.ran, name, commit))
 
 
 def _things(query: Query) -> dict[str, list[int]]:

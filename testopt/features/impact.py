@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from testopt.features.modules import called_name
 from testopt.features.words import number
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,20 +93,20 @@ class Impact:
 
     Attributes
     ----------
-    affected : dict of str to str
-        Case -> why it could be affected, in words.
-    clear : dict of str to str
+    affected : dict of str to Reason
+        Case -> why it could be affected.
+    clear : dict of str to Reason
         Case -> why it cannot be.
-    everything : str
-        Why all cases are affected, whatever else is known; empty where they are not.
+    everything : Reason, optional
+        Why all cases are affected, whatever else is known; None where they are not.
     """
 
-    affected: dict[str, str]
-    clear: dict[str, str] = field(default_factory=dict)
-    everything: str = ""
+    affected: dict[str, Reason]
+    clear: dict[str, Reason] = field(default_factory=dict)
+    everything: Reason | None = None
 
     @classmethod
-    def all_of(cls, cases: Iterable[str], why: str) -> Impact:
+    def all_of(cls, cases: Iterable[str], why: Reason) -> Impact:
         """Return the impact of what is not understood: every case, for one reason."""
         return cls(dict.fromkeys(cases, why), everything=why)
 
@@ -131,20 +132,18 @@ def affected(touches: Sequence[Touch], evidence: Evidence, cases: Sequence[str])
     for touch in sorted(touches, key=lambda touch: touch.how != "everything"):
         if touch.how == "everything" or (touch.how == "data" and judge.reach(touch) is None):
             return Impact.all_of(cases, _why_everything(touch))
-    found, clear = {}, {}
+    found: dict[str, Reason] = {}
+    clear: dict[str, Reason] = {}
     for case in cases:
-        why, cleared = judge.verdict(case)
-        if why:
-            found[case] = why
-        else:
-            clear[case] = cleared
+        is_affected, reason = judge.verdict(case)
+        (found if is_affected else clear)[case] = reason
     return Impact(found, clear)
 
 
-def _why_everything(touch: Touch) -> str:
-    if touch.how == "data":
-        return f"{touch.path} changed, and nothing names what reads it"
-    return f"{touch.path} changed, on which everything may depend"
+def _why_everything(touch: Touch) -> Reason:
+    read = touch.how == "data"
+    kind = ReasonKind.ANYTHING_MAY_READ if read else ReasonKind.ANYTHING_MAY_DEPEND
+    return Reason(kind, (touch.path,))
 
 
 class _Judge:
@@ -155,7 +154,7 @@ class _Judge:
         self._touches = [touch for touch in touches if touch.how != "nothing"]
         self._any = bool(touches)
         self._reach: dict[Touch, dict[str, str] | None] = {}
-        self._ways: dict[str, tuple[str, list[Touch]]] = {}
+        self._ways: dict[str, tuple[Reason | None, list[Touch]]] = {}
         self._fresh: dict[tuple[str, str], list[Touch]] = {}
         self._starters = self._graph.starters() if touches else {}
         self._unknowable = self._graph.unknowable() if touches else {}
@@ -169,45 +168,49 @@ class _Judge:
             self._reach[touch] = None if start is None else self._graph.dependents(start)
         return self._reach[touch]
 
-    def verdict(self, case: str) -> tuple[str, str]:
-        """Return why a case could be affected, else an empty text and why it cannot."""
+    def verdict(self, case: str) -> tuple[bool, Reason]:
+        """Return whether a case could be affected, and why it could or could not."""
         path, function = self._evidence.home.get(case, ("", ""))
         if path not in self._ways:
             self._ways[path] = self._way(path)
         why, touches = self._ways[path]
         if why and not touches:
-            return why, ""  # not narrowed by anything
+            return True, why  # not narrowed by anything
         left = [touch for touch in touches if not self._is_of_others(touch, path, function)]
         if not left:
-            others = "only other cases of its file changed" if touches else ""
-            return "", others or "it imports nothing that changed"
+            others = ReasonKind.OTHER_CASES_CHANGED
+            return False, Reason(others if touches else ReasonKind.IMPORTS_NOTHING_CHANGED)
         if self._ran_nothing(case, path):
-            return "", "it ran none of what changed when its coverage was measured"
+            return False, Reason(ReasonKind.RAN_NOTHING_CHANGED)
         ran = self._ran(case, left)
-        return ran or (why if left == touches else _says(left[0], path, self._ways_to(left[0]))), ""
+        if ran is None and left == touches:
+            ran = why
+        return True, ran or _dependence(left[0], path, self._ways_to(left[0]))
 
-    def _ran(self, case: str, touches: Sequence[Touch]) -> str:
-        """Say which changed function a case ran when it was measured; empty where none is known."""
+    def _ran(self, case: str, touches: Sequence[Touch]) -> Reason | None:
+        """Return which changed function a case ran when it was measured, where one is known."""
         trace = self._evidence.traces.get(case)
         places = ((touch.path, name) for touch in touches for name in sorted(touch.functions))
         ran = next((p for p in places if trace is not None and p in trace.ran), None)
-        return f"ran `{ran[1]}` of {ran[0]}" if ran is not None else ""
+        return None if ran is None else Reason(ReasonKind.RAN_FUNCTION, (ran[1], ran[0]))
 
-    def _way(self, path: str) -> tuple[str, list[Touch]]:
+    def _way(self, path: str) -> tuple[Reason | None, list[Touch]]:
         """Return why the cases of a file could be affected, and by which touches."""
         if not self._any:
-            return "", []
+            return None, []
         if path in self._starters:
-            return _through("starts processes, which may run anything", path, self._starters), []
+            by_way = _by_way(path, self._starters)
+            return Reason(ReasonKind.STARTS_PROCESSES, (by_way,)), []
         if not path.endswith(".py"):
-            return "what its source depends on is not known", []
+            return Reason(ReasonKind.SOURCE_UNKNOWN), []
         found = [touch for touch in self._touches if path in self._ways_to(touch)]
         if found:
-            return _says(found[0], path, self._ways_to(found[0])), found
+            return _dependence(found[0], path, self._ways_to(found[0])), found
         code = [touch for touch in self._touches if touch.how in ("module", "bodies")]
         if code and path in self._unknowable:
-            return _through("imports what cannot be told", path, self._unknowable), code
-        return "", []
+            by_way = _by_way(path, self._unknowable)
+            return Reason(ReasonKind.IMPORTS_UNKNOWN, (by_way,)), code
+        return None, []
 
     def _is_of_others(self, touch: Touch, path: str, function: str) -> bool:
         """Tell whether a touch changes nothing but other test functions."""
@@ -275,18 +278,17 @@ def _last(function: str) -> str:
     return function.rpartition(".")[2]
 
 
-def _says(touch: Touch, path: str, way: Mapping[str, str]) -> str:
-    """Say how a file depends on a changed one."""
+def _dependence(touch: Touch, path: str, way: Mapping[str, str]) -> Reason:
+    """Return how a file depends on a changed one."""
     if path == touch.path:
-        return "its own file changed"
+        return Reason(ReasonKind.OWN_FILE_CHANGED)
     if touch.how == "data":
-        return _through(f"may read {touch.path}", path, way)
+        return Reason(ReasonKind.MAY_READ, (touch.path, _by_way(path, way)))
     following = way.get(path, touch.path)
-    through = "" if following == touch.path else f" through {following}"
-    return f"imports {touch.path}{through}"
+    return Reason(ReasonKind.IMPORTS, (touch.path, "" if following == touch.path else following))
 
 
-def _through(what: str, path: str, way: Mapping[str, str]) -> str:
-    """Say what a file does, or which one that it imports does it."""
+def _by_way(path: str, way: Mapping[str, str]) -> str:
+    """Return which file that a file imports does something; empty: it does so itself."""
     following = way.get(path, path)
-    return what if following == path else f"{what} (by way of {following})"
+    return "" if following == path else following

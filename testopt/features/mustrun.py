@@ -12,6 +12,7 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
 from testopt.features.paths import is_test_path
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -65,8 +66,8 @@ def glob_matcher(globs: Iterable[str]) -> Callable[..., str]:
     return match
 
 
-def why_everything(files: Iterable[FileChange], globs: Sequence[str] = ()) -> str:
-    """Return why a change makes every case run; empty where it does not.
+def why_everything(files: Iterable[FileChange], globs: Sequence[str] = ()) -> Reason | None:
+    """Return why a change makes every case run; None where it does not.
 
     Parameters
     ----------
@@ -78,14 +79,14 @@ def why_everything(files: Iterable[FileChange], globs: Sequence[str] = ()) -> st
     match = glob_matcher((*RUN_ALL_ON, *globs))
     for file in files:
         if file.is_submodule:
-            return f"the submodule {file.path} changed"
+            return Reason(ReasonKind.SUBMODULE_CHANGED, (file.path,))
         for path in filter(None, (file.path, file.old_path)):
             if match(path):
-                return f"{path} changed"
-    return ""
+                return Reason(ReasonKind.SHARED_FILE_CHANGED, (path,))
+    return None
 
 
-def always_run(cases: Iterable[str], globs: Sequence[str]) -> dict[str, str]:
+def always_run(cases: Iterable[str], globs: Sequence[str]) -> dict[str, Reason]:
     """Return the cases that are to run at every change, each with its reason.
 
     Parameters
@@ -101,11 +102,11 @@ def always_run(cases: Iterable[str], globs: Sequence[str]) -> dict[str, str]:
     for case in cases:
         glob = match(case.partition("::")[0], case)
         if glob:
-            found[case] = f"always runs ({glob})"
+            found[case] = Reason(ReasonKind.ALWAYS_RUNS, (glob,))
     return found
 
 
-def beside_data(cases: Sequence[str], files: Iterable[FileChange]) -> dict[str, str]:
+def beside_data(cases: Sequence[str], files: Iterable[FileChange]) -> dict[str, Reason]:
     """Return the cases whose fixtures, helpers or data a change touches, each with its reason.
 
     A file among the tests that holds no case is what the cases around it may use: those in and
@@ -125,15 +126,15 @@ def beside_data(cases: Sequence[str], files: Iterable[FileChange]) -> dict[str, 
     if not used:
         return {}
     folders = {folder for home in held for folder in _folders(home)}
-    reach: dict[str, str] = {}
+    reach: dict[str, Reason] = {}
     for path in used:
         above = (folder for folder in _folders(path) if folder in folders)
-        reach.setdefault(next(above, ""), f"{path}, which it may use, changed")
+        reach.setdefault(next(above, ""), Reason(ReasonKind.MAY_USE_CHANGED, (path,)))
     found = {}
     for case, home in homes.items():
-        why = next((reach[f] for f in _folders(home) if f in reach), reach.get(""))
-        if why is not None:
-            found[case] = why
+        reason = next((reach[f] for f in _folders(home) if f in reach), reach.get(""))
+        if reason is not None:
+            found[case] = reason
     return found
 
 

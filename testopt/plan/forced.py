@@ -8,6 +8,7 @@ import numpy as np
 
 from testopt.estimators.selection_score import must_run
 from testopt.features.mustrun import always_run, beside_data, why_everything
+from testopt.reasons import Reason, ReasonKind
 from testopt.sources.locate import Locator
 
 if TYPE_CHECKING:
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from testopt.schema import Change, FileChange, Selection
 
 
-def why_all(change: Change, selection: Selection) -> str:
-    """Return why every case must run; empty where none of the rules says so."""
+def why_all(change: Change, selection: Selection) -> Reason | None:
+    """Return why every case must run; None where none of the rules says so."""
     if selection.run_all:
         return selection.run_all
     if not change.known:
-        return f"the change is unknown: {change.why}"
+        return Reason(ReasonKind.CHANGE_UNKNOWN, (change.why,))
     return why_everything(change.files, selection.run_all_on)
 
 
 def forced_cases(
     query: Query, features: RunFeatures, selection: Selection, *, history: bool
-) -> dict[str, str]:
+) -> dict[str, Reason]:
     """Return the cases that must run, each with the strongest reason.
 
     Parameters
@@ -55,23 +56,24 @@ def forced_cases(
 
 def _from_features(
     cases: Sequence[str], features: RunFeatures, *, history: bool
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Reason]]:
     edited, new = features.in_change, features.is_new
     must = must_run(features) if history else edited > 0
     for i in np.flatnonzero(must).tolist():
         if edited[i] >= 1.0:
-            yield cases[i], "the test itself was changed"
+            yield cases[i], Reason(ReasonKind.TEST_CHANGED)
         elif history and new[i]:
-            yield cases[i], "new case"
+            yield cases[i], Reason(ReasonKind.NEW_CASE)
         elif edited[i] > 0.0:
-            yield cases[i], "a fixture or helper beside it was changed"
+            yield cases[i], Reason(ReasonKind.HELPER_CHANGED)
         else:
-            yield cases[i], "failed in the previous run"
+            yield cases[i], Reason(ReasonKind.FAILED_LAST)
 
 
-def _in_changed_files(cases: Sequence[str], files: Sequence[FileChange]) -> dict[str, str]:
+def _in_changed_files(cases: Sequence[str], files: Sequence[FileChange]) -> dict[str, Reason]:
     """Return the cases whose files are in the change, where no source tells them apart."""
     if not cases or not files:
         return {}
     changed = Locator(file.path for file in files)
-    return {case: "its file was changed" for case in cases if changed.find(case)[0]}
+    reason = Reason(ReasonKind.FILE_CHANGED)
+    return {case: reason for case in cases if changed.find(case)[0]}

@@ -29,7 +29,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ThingPast:
-    """Runs in which a file or folder had changed and the case ran, and in how many it failed."""
+    """Changes of a file or folder at which the case ran, and at how many of them it failed.
+
+    As in the reasons of a plan, the runs of one commit are one change.
+    """
 
     name: str
     changes: int
@@ -75,7 +78,8 @@ def case_past(store: Store, case: str, paths: Iterable[str], *, before: datetime
     paths : iterable of str
         The changed files.
     before : datetime
-        Later runs are left out; so are variants of commits, which really happened never.
+        Later runs are left out; so are variants of commits, which really happened never, and
+        runs that their environment failed, of which the reasons of a plan know nothing either.
 
     Raises
     ------
@@ -106,9 +110,15 @@ def case_past(store: Store, case: str, paths: Iterable[str], *, before: datetime
 
 def _runs(store: Store, ids: Iterable[str], before: datetime) -> list[dict[str, Any]]:
     """Return the runs that really happened, oldest first."""
-    columns = ["run_id", "commit", "time", "kind"]
+    columns = ["run_id", "commit", "base", "time", "kind", "environment_failure"]
     found = store.read("runs", columns=columns, where=[("run_id", "in", list(ids))]).to_pylist()
-    real = (r for r in found if r["kind"] not in VARIANT_KINDS and r["time"] < before)
+    real = (
+        run
+        for run in found
+        if run["kind"] not in VARIANT_KINDS
+        and run["environment_failure"] is not True
+        and run["time"] < before
+    )
     return sorted(real, key=lambda run: (run["time"], run["run_id"]))
 
 
@@ -129,24 +139,32 @@ def _things(
     store: Store, runs: Sequence[dict[str, Any]], failed: set[str], paths: Iterable[str]
 ) -> tuple[ThingPast, ...]:
     """Return how the case fared when the changed files, or others in their folders, changed."""
-    order = {run["run_id"]: (i, run["commit"]) for i, run in enumerate(runs)}
+    last = {_change(run): (i, run["commit"]) for i, run in enumerate(runs)}
+    change = {run["run_id"]: _change(run) for run in runs}
+    failing = {change[run] for run in failed}
     rows = store.read(
-        "run_changes", columns=["run_id", "path"], where=[("run_id", "in", list(order))]
+        "run_changes", columns=["run_id", "path"], where=[("run_id", "in", list(change))]
     )
     wanted = set(paths)
     folders = {_folder(path) for path in wanted}
     seen: dict[str, set[str]] = defaultdict(set)
     for run, path in zip(rows["run_id"].to_pylist(), rows["path"].to_pylist(), strict=True):
         if path in wanted:
-            seen[path].add(run)
+            seen[path].add(change[run])
         if _folder(path) in folders:
-            seen[_folder(path)].add(run)
+            seen[_folder(path)].add(change[run])
     found = []
     for name, ids in seen.items():
-        bad = sorted(ids & failed, key=lambda run: order[run][0])
-        found.append(ThingPast(name, len(ids), len(bad), order[bad[-1]][1] if bad else None))
+        bad = sorted(ids & failing, key=lambda one: last[one][0])
+        found.append(ThingPast(name, len(ids), len(bad), last[bad[-1]][1] if bad else None))
     found.sort(key=lambda t: (-t.failures / (t.changes + 1), t.name.endswith("/"), t.name))
     return tuple(found[:_TOLD])
+
+
+def _change(run: dict[str, Any]) -> str:
+    """Return what the runs of one change share; what is not committed yet is its own change."""
+    alone = not run["commit"] or run["commit"] == run["base"]
+    return f"run {run['run_id']}" if alone else run["commit"]
 
 
 def _folder(path: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError, UsageError
+from testopt.reasons import Reason, ReasonKind
 from testopt.sources.messages import commit_saying
 
 if TYPE_CHECKING:
@@ -69,19 +70,20 @@ def _check(selection: Selection) -> None:
         raise UsageError(f"the budget is {selection.budget_s:g} s", "it takes a time above 0")
 
 
-def _run_all(settings: Settings, run: PendingRun) -> str:
-    """Return who asks that everything runs; empty where nobody does."""
+def _run_all(settings: Settings, run: PendingRun) -> Reason | None:
+    """Return who asks that everything runs; None where nobody does."""
     if settings.run_all:
-        named = settings.origin.get("run_all") == "environment"
-        return f"{'TESTOPT_RUN_ALL' if named else 'the setting run_all'} asks for it"
+        if settings.origin.get("run_all") == "environment":
+            return Reason(ReasonKind.ASKED_BY_ENVIRONMENT, ("TESTOPT_RUN_ALL",))
+        return Reason(ReasonKind.ASKED_BY_SETTING, ("run_all",))
     change = run.change
     if run.repo is None or not change.known or change.base is None:
-        return ""
+        return None
     try:
         commit = commit_saying(run.repo, RUN_ALL, base=change.base, head=change.head)
     except RepositoryError as error:
-        return f"the messages of the change cannot be read: {error.message}"
-    return f"commit {commit} asks for it" if commit else ""
+        return Reason(ReasonKind.MESSAGES_UNREADABLE, (error.message,))
+    return Reason(ReasonKind.ASKED_BY_COMMIT, (commit,)) if commit else None
 
 
 def _key(run: PendingRun) -> str:

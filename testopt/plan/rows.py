@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testopt.reasons import sentence, words
 from testopt.schema import Policy
 from testopt.store.records import predictions_table
 
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
     from testopt.schema import Plan
     from testopt.store import Store
-
-_BUNDLE = "bundle "
-_ORIGINAL = "original order: "
 
 
 def prediction_rows(
@@ -53,7 +51,7 @@ def prediction_rows(
             "rank": case.rank,
             "selected": case.selected,
             "executed": None if ran is None else case.case_id in ran,
-            "reason": case.reason,
+            "reason": sentence(case.reasons),
             "propensity": case.propensity if acts else 1.0,
             "score": case.score if scored else None,
             "policy": policy,
@@ -63,14 +61,16 @@ def prediction_rows(
 
 
 def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
-    why = fell_back or (plan.note.removeprefix(_ORIGINAL) if plan.degraded else "")
-    bundle = plan.policy.removeprefix(_BUNDLE) if plan.policy.startswith(_BUNDLE) else ""
-    promise = plan.promise
-    if promise is None or why:
-        return Policy(mode=mode, bundle="" if why else bundle, fell_back=why)
+    origin, promise = plan.origin, plan.promise
+    if origin.fallback is not None:
+        fell_back = fell_back or words(origin.fallback)
+    if fell_back:
+        return Policy(mode=mode, fell_back=fell_back)
+    if promise is None:
+        return Policy(mode=mode, bundle=origin.bundle)
     return Policy(
         mode=mode,
-        bundle=bundle,
+        bundle=origin.bundle,
         kind=promise.kind,
         recall=promise.recall,
         threshold=promise.threshold,

@@ -11,6 +11,7 @@ import numpy as np
 
 from testopt.durations import readable
 from testopt.estimators.threshold import recall_estimate, recall_threshold
+from testopt.reasons import Reason, ReasonKind, words
 from testopt.schema import Promise
 
 if TYPE_CHECKING:
@@ -33,16 +34,16 @@ class Candidates:
         From `testopt.estimators.selection_score`.
     seconds : ndarray
         Expected durations.
-    forced : mapping of str to str
+    forced : mapping of str to Reason
         Cases that must run, each with its reason.
     """
 
     cases: Sequence[str]
     score: NDArray[np.float64]
     seconds: NDArray[np.float64]
-    forced: Mapping[str, str]
+    forced: Mapping[str, Reason]
 
-    def among(self, named: Mapping[str, str]) -> NDArray[np.bool_]:
+    def among(self, named: Mapping[str, Reason]) -> NDArray[np.bool_]:
         """Return which of the cases are named, shape (n,)."""
         return np.fromiter((case in named for case in self.cases), bool, len(self.cases))
 
@@ -51,16 +52,20 @@ class Candidates:
 class Choice:
     """What became of the candidates; see `testopt.schema.PlannedCase` for the arrays.
 
-    ``forced`` and ``affected`` say why a case must run, and why the change could affect it.
+    ``forced`` and ``affected`` say why a case must run, and why the change could affect it;
+    ``clear`` why it could not. ``decisions`` say of each candidate why it is selected or left
+    out, None where nothing but its place among the others does.
     """
 
     selected: NDArray[np.bool_]
     runs: NDArray[np.bool_]
     propensity: NDArray[np.float64]
     promise: Promise
-    forced: Mapping[str, str] = field(default_factory=dict)
+    decisions: Sequence[Reason | None]
+    forced: Mapping[str, Reason] = field(default_factory=dict)
     explored: bool = False
-    affected: Mapping[str, str] = field(default_factory=dict)
+    affected: Mapping[str, Reason] = field(default_factory=dict)
+    clear: Mapping[str, Reason] = field(default_factory=dict)
 
 
 def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> Choice:
@@ -83,29 +88,87 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
     Choice
     """
     must = candidates.among(candidates.forced)
-    promise, selected = _kept(candidates, selection, evidence)
-    selected |= must
-    budget = _budget(candidates, selection)
-    if candidates.seconds[selected].sum() > budget:
-        selected, floor = _within(candidates, selected, must, budget)
+    promise, kept = _kept(candidates, selection, evidence)
+    kept |= must
+    left_out = _left_out(candidates, selection, promise, kept)
+    selected, budget = kept, _budget(candidates, selection)
+    if candidates.seconds[kept].sum() > budget:
+        selected, floor = _within(candidates, kept, must, budget)
+        left_out |= _over_budget(candidates, kept & ~selected, must, floor=floor, budget=budget)
         promise = _estimated(selection, evidence, floor, budget)
         if candidates.seconds[must].sum() > budget:
             promise = replace(
                 promise, why=f"{promise.why}; the cases that must run alone take longer"
             )
-    sure = selected.astype(float)
     choice = Choice(
-        selected, selected, sure, promise, candidates.forced, affected=selection.affected or {}
+        selected,
+        selected,
+        selected.astype(float),
+        promise,
+        _decisions(candidates, selection, promise, left_out),
+        candidates.forced,
+        affected=selection.affected or {},
+        clear=selection.clear,
     )
     return _drawn(candidates, selection, choice)
 
 
-def everything(cases: Sequence[str], selection: Selection, why: str) -> Choice:
+def everything(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
     """Return the choice of all cases, for one reason."""
     whole = np.ones(len(cases), bool)
     asked = selection.recall if selection.case_recall is None else selection.case_recall
-    promise = Promise(asked or 1.0, "none", why=f"everything runs: {why}")
-    return Choice(whole, whole, whole.astype(float), promise)
+    promise = Promise(asked or 1.0, "none", why=f"everything runs: {words(why)}")
+    decision = Reason(ReasonKind.EVERYTHING_RUNS)
+    return Choice(whole, whole, whole.astype(float), promise, [decision] * len(cases))
+
+
+def _left_out(
+    candidates: Candidates, selection: Selection, promise: Promise, kept: NDArray[np.bool_]
+) -> dict[int, Reason]:
+    """Return why cases are not among those that a promise keeps, by position."""
+    positions = np.flatnonzero(~kept).tolist()
+    threshold = promise.threshold
+    if threshold is None:
+        unconnected = Reason(ReasonKind.NOT_AFFECTED)
+        return {i: selection.clear.get(candidates.cases[i], unconnected) for i in positions}
+    score = candidates.score.tolist()
+    return {i: Reason(ReasonKind.BELOW_THRESHOLD, (score[i], threshold)) for i in positions}
+
+
+def _over_budget(
+    candidates: Candidates,
+    dropped: NDArray[np.bool_],
+    must: NDArray[np.bool_],
+    *,
+    floor: float,
+    budget: float,
+) -> dict[int, Reason]:
+    """Return why cases are left out that a budget leaves no time for, by position."""
+    room = _room(candidates, must, budget)
+    score, seconds = candidates.score.tolist(), candidates.seconds.tolist()
+    return {
+        i: Reason(ReasonKind.LONGER_THAN_BUDGET, (seconds[i], room))
+        if seconds[i] > room
+        else Reason(ReasonKind.OVER_BUDGET, (score[i], floor, budget))
+        for i in np.flatnonzero(dropped).tolist()
+    }
+
+
+def _decisions(
+    candidates: Candidates, selection: Selection, promise: Promise, left_out: Mapping[int, Reason]
+) -> list[Reason | None]:
+    """Return why each case is selected or left out."""
+    threshold, affected = promise.threshold, selection.affected or {}
+    whole = None if left_out else Reason(ReasonKind.EVERYTHING_RUNS)
+    found: list[Reason | None] = []
+    for i, (case, score) in enumerate(
+        zip(candidates.cases, candidates.score.tolist(), strict=True)
+    ):
+        reason = candidates.forced.get(case) or left_out.get(i)
+        if reason is None and threshold is not None and score >= threshold:
+            reason = Reason(ReasonKind.SCORE_REACHED, (score, threshold))
+        found.append(reason or whole or affected.get(case))
+    return found
 
 
 def _kept(
@@ -147,7 +210,7 @@ def _within(
     A case that takes longer than all the time there is leaves its place to others.
     """
     seconds, score = candidates.seconds, candidates.score
-    room = max(budget - float(seconds[must].sum()), 0.0)
+    room = _room(candidates, must, budget)
     free = np.flatnonzero(kept & ~must)
     fits = free[seconds[free] <= room]
     by_id = np.argsort(np.argsort(np.array([candidates.cases[i] for i in fits], object)))
@@ -160,13 +223,18 @@ def _within(
     return chosen, floor
 
 
+def _room(candidates: Candidates, must: NDArray[np.bool_], budget: float) -> float:
+    """Return the seconds that those which must run leave to the others."""
+    return max(budget - float(candidates.seconds[must].sum()), 0.0)
+
+
 def _estimated(selection: Selection, evidence: Evidence, floor: float, budget: float) -> Promise:
     """Return what the evidence says of a budget that leaves out what a promise would keep."""
     asked, by_case = selection.recall, False
     if selection.case_recall is not None and asked is None:
         asked, by_case = selection.case_recall, True
-    made = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
-    return replace(made, why=f"within {readable(budget)}, {made.why}")
+    estimate = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
+    return replace(estimate, why=f"within {readable(budget)}, {estimate.why}")
 
 
 def _drawn(candidates: Candidates, selection: Selection, choice: Choice) -> Choice:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.estimators.evidence import KEPT, KEPT_CASES, Evidence, Regression
+from testopt.reasons import Reason, ReasonKind
 from testopt.schema import Policy
 from testopt.track import standing
 from testopt.track.kept import load
@@ -26,7 +27,7 @@ RECENT_RUNS: Final = 100  # among which a full one is looked for
 
 def trusted(
     selection: Selection, store: Store, rules: Rules, bundle: Bundle | None
-) -> tuple[Selection, str]:
+) -> tuple[Selection, Reason | None]:
     """Return the selection, in shadow where it has not earned it that cases are left out.
 
     Parameters
@@ -40,20 +41,20 @@ def trusted(
 
     Returns
     -------
-    tuple of Selection and str
-        With it where the selection stands, for the line of the plan; empty where ``shadow`` of
-        the selection says so.
+    tuple of Selection and Reason or None
+        With it where the selection stands; None where ``shadow`` of the selection says so.
     """
     trust, _ = standing(store, rules, trained=_trained(bundle))
+    so_far = Reason(ReasonKind.STANDING, (trust.why,))
     if selection.shadow:
-        earned = "cases could be left out by now" if trust.selects else trust.why
-        return replace(selection, shadow=f"{selection.shadow}; {earned}"), ""
+        earned = Reason(ReasonKind.COULD_SELECT) if trust.selects else so_far
+        return replace(selection, shadow=(*selection.shadow, earned)), None
     if trust.selects:
-        return selection, trust.why
+        return selection, so_far
     untried = trust.state == "shadow" and not trust.fallen and rules.promote != "never"
     if selection.at_once and untried:
-        return selection, f"selecting at once, as asked ({trust.why})"
-    return replace(selection, shadow=trust.why), ""
+        return selection, Reason(ReasonKind.SELECTS_AT_ONCE, (trust.why,))
+    return replace(selection, shadow=(so_far,)), None
 
 
 def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from testopt.errors import RepositoryError, StoreError, UnknownCaseError
+from testopt.errors import RepositoryError, UnknownCaseError
 from testopt.estimators.contributions import contributions
 from testopt.features.families import families
-from testopt.features.frames import Query
 from testopt.features.nearness import Nearness, nearest_files
 from testopt.features.run_features import NAMES
 from testopt.measured import measured_as, regions_then
-from testopt.plan import _known, plan
 from testopt.plan.past import CasePast, case_past
+from testopt.plan.planner import derive
 from testopt.sources.blobs import read_tree
 from testopt.sources.coverage import lines_of
 from testopt.sources.hunks import patches, read_patches
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from testopt.features.impact import Impact
     from testopt.measured import Regions
     from testopt.pending_run import PendingRun
+    from testopt.plan.planner import Derivation
+    from testopt.reasons import Reason
     from testopt.schema import Plan, PlannedCase, Selection
     from testopt.store import Store
 
@@ -67,12 +68,12 @@ class Why:
     Attributes
     ----------
     planned : PlannedCase
-        Rank, probability, selection score, whether it is selected and runs, the reason.
+        Rank, probability, selection score, whether it is selected and runs, the reasons.
     plan : Plan
         What it is part of, with the promise where cases may be left out.
     past : CasePast
-    affected, clear : str
-        Why coverage and imports say that the change could affect it, or could not; both empty
+    affected, clear : Reason, optional
+        Why coverage and imports say that the change could affect it, or could not; neither
         where they were not asked.
     nearest : tuple of Nearness
         Changed files that share words with it.
@@ -87,8 +88,8 @@ class Why:
     planned: PlannedCase
     plan: Plan
     past: CasePast
-    affected: str = ""
-    clear: str = ""
+    affected: Reason | None = None
+    clear: Reason | None = None
     nearest: tuple[Nearness, ...] = ()
     covers: tuple[Covered, ...] = ()
     base: float | None = None
@@ -127,22 +128,19 @@ def why(
         When no case, or more than one, has such an id.
     """
     name = find_case(case, cases)
-    made = plan(
+    found = derive(
         cases=cases, run=run, store=store, sources=sources, selection=selection, rules=rules
     )
-    planned = next(one for one in made.cases if one.case_id == name)
     paths = [file.path for file in run.change.files]
-    unique = list(dict.fromkeys(cases))
-    text = sources.of_change(unique, run.change) if sources is not None else None
-    query = Query(run.as_run(), unique, run.change.files, text)
-    base, parts = _contributions(made, query, unique.index(name), store, run)
+    position = found.query.cases.index(name)
+    base, parts = _contributions(found, position)
     return Why(
-        planned,
-        made,
+        next(one for one in found.plan.cases if one.case_id == name),
+        found.plan,
         CasePast() if store is None else case_past(store, name, paths, before=run.began),
-        affected="" if impact is None else impact.affected.get(name, ""),
-        clear="" if impact is None else impact.clear.get(name, ""),
-        nearest=tuple(nearest_files(query, unique.index(name))),
+        affected=None if impact is None else impact.affected.get(name),
+        clear=None if impact is None else impact.clear.get(name),
+        nearest=tuple(nearest_files(found.query, position)),
         covers=() if store is None else _covers(store, name, run),
         base=base,
         contributions=parts,
@@ -179,21 +177,17 @@ def find_case(case: str, cases: Sequence[str]) -> str:
 
 
 def _contributions(
-    made: Plan, query: Query, position: int, store: Store | None, run: PendingRun
+    found: Derivation, position: int
 ) -> tuple[float | None, tuple[Contribution, ...]]:
     """Return what the model's answer for a case consists of; nothing without a model."""
-    try:
-        known = _known(store, run.began)
-    except StoreError:
+    if found.model is None or found.scored is None or len(found.query.cases) < 2:  # noqa: PLR2004
         return None, ()
-    if known.model is None or made.degraded or len(query.cases) < 2:  # noqa: PLR2004
-        return None, ()
-    x = known.state.read(query).matrix
+    x = found.scored.features.matrix
     others = np.delete(np.arange(len(x)), position)
     step = max(len(others) // _BACKGROUND, 1)
     groups = families(NAMES)
     base, values = contributions(
-        known.model.log_odds,
+        found.model.log_odds,
         x[position],
         x[others[::step][:_BACKGROUND]],
         list(groups.values()),

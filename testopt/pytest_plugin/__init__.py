@@ -8,16 +8,34 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NOTES: pytest.StashKey[list[tuple[str, bool]]] = pytest.StashKey()
+
+class Note(NamedTuple):
+    """A text for the line in the terminal summary.
+
+    ``trouble`` is shown in quiet runs too; ``what`` is what became of the run because of it.
+    """
+
+    text: str
+    trouble: bool = False
+    what: str = ""
+
+    @property
+    def line(self) -> str:
+        """The text as it is printed."""
+        return f"{self.what}: {self.text}" if self.what else self.text
+
+
+_NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
 _MORE: pytest.StashKey[list[str]] = pytest.StashKey()
 _LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
+NOT_ORDERED = "original order"  # what becomes of a run whose plan is not followed
 ALWAYS = "testopt_always"  # mark of a case that is never left out
 
 # Options of pytest that end before any test runs.
@@ -91,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     quiet = terminalreporter.verbosity < 0
     silent = quiet and not config.stash.get(_LEFT_OUT, 0)
-    lines = [text for text, bad in notes(config) if text and (bad or not silent)]
+    lines = [note.line for note in notes(config) if note.line and (note.trouble or not silent)]
     if lines:
         terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
     for line in () if quiet else config.stash.get(_MORE, []):
@@ -108,13 +126,13 @@ def note_left_out(config: pytest.Config, count: int) -> None:
     config.stash[_LEFT_OUT] = count
 
 
-def note(config: pytest.Config, text: str, *, trouble: bool = False) -> None:
-    """Keep a text for the line in the terminal summary; ``trouble`` is said in quiet runs too."""
-    config.stash.setdefault(_NOTES, []).append((text, trouble))
+def add_note(config: pytest.Config, text: str, *, trouble: bool = False, what: str = "") -> None:
+    """Keep a text for the line in the terminal summary; see `Note`."""
+    config.stash.setdefault(_NOTES, []).append(Note(text, trouble, what))
 
 
-def notes(config: pytest.Config) -> list[tuple[str, bool]]:
-    """Return the texts that were noted, and whether each is of trouble."""
+def notes(config: pytest.Config) -> list[Note]:
+    """Return what was noted."""
     found = config.stash.get(_NOTES, None)
     return [] if found is None else list(found)
 
@@ -123,13 +141,13 @@ def fail_open(config: pytest.Config, what: str, step: Callable[..., Any], *args:
     """Take a step that must not touch the run: return what it returns, or None if it fails.
 
     This is the one place that catches everything: whatever goes wrong in the plugin becomes a
-    note, which begins with `what`, and pytest goes on as if the plugin were not there.
+    note on `what` became of the run, and pytest goes on as if the plugin were not there.
     """
     try:
         return step(*args)
     except Exception as error:  # noqa: BLE001 - the outermost guard
-        words = " ".join(str(error).split()) or type(error).__name__
-        note(config, f"{what}: {words}" if what else words, trouble=True)
+        text = " ".join(str(error).split()) or type(error).__name__
+        add_note(config, text, trouble=True, what=what)
         return None
 
 

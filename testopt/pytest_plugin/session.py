@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.pytest_plugin import fail_open, note, note_left_out, note_more, notes
+from testopt.pytest_plugin import (
+    NOT_ORDERED,
+    add_note,
+    fail_open,
+    note_left_out,
+    note_more,
+    notes,
+)
 from testopt.pytest_plugin.apply import (
     Order,
     check_permutation,
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _BATCH = 2000  # rows that are sent together
-_NOT_ORDERED = "original order"
 _NOT_RECORDED = "not recorded"
 
 
@@ -46,7 +52,7 @@ def _planner(config: pytest.Config, run: Run) -> Planner | Distributor | None:
     elif config.getoption("stepwise", default=False):
         why = "--stepwise goes on where the last run stopped"
     if why:
-        note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
+        add_note(config, why, trouble=True, what=NOT_ORDERED)
         return None
     alone = getattr(config.option, "collectonly", False)  # xdist then starts no worker
     if dist != "no" and config.getoption("tx", None) and not alone:
@@ -145,7 +151,7 @@ class Run:
             },
             self.options.timeout_s,
         )
-        note(self.config, str(answer.get("note", "")))
+        add_note(self.config, str(answer.get("note", "")))
 
 
 class Planner:
@@ -161,7 +167,7 @@ class Planner:
         """Order what the other plugins have selected and ordered, and leave out some of it."""
         result = yield
         if items:
-            fail_open(self._config, _NOT_ORDERED, self._order, items)
+            fail_open(self._config, NOT_ORDERED, self._order, items)
         return result
 
     def _order(self, items: list[pytest.Item]) -> None:
@@ -194,7 +200,7 @@ class Distributor:
         """Give a worker the order; a worker that replaces a crashed one gets the same."""
         if not self._asked:
             self._asked = True
-            self._payload = fail_open(self._config, _NOT_ORDERED, self._ask)
+            self._payload = fail_open(self._config, NOT_ORDERED, self._ask)
         if self._payload is not None:
             node.workerinput["testopt"] = self._payload
 
@@ -207,11 +213,11 @@ class Distributor:
         new = output.get("testopt_new") or 0
         if new > self._new:
             self._new = new
-            note(self._config, f"{new} new case{'s' if new > 1 else ''}, run first")
+            add_note(self._config, f"{new} new case{'s' if new > 1 else ''}, run first")
         why = output.get("testopt")
         if isinstance(why, str) and why not in self._failures:
             self._failures.add(why)
-            note(self._config, why, trouble=True)
+            add_note(self._config, why, trouble=True, what=NOT_ORDERED)
 
     def _ask(self) -> dict[str, Any] | None:
         options = self._run.options
@@ -233,21 +239,18 @@ def _folders_outside(config: pytest.Config) -> list[str]:
 
 def _fell_back(config: pytest.Config) -> str:
     """Return why the order that was asked for was not used; empty where it was."""
-    start = f"{_NOT_ORDERED}: "
-    found = (text for text, trouble in notes(config) if trouble and text.startswith(start))
-    return next(found, "").removeprefix(start)
+    return next((note.text for note in notes(config) if note.what == NOT_ORDERED), "")
 
 
 def _say(config: pytest.Config, options: Options, answer: dict[str, Any]) -> None:
     """Note where the order comes from, and where it is not what was asked for."""
-    text = str(answer.get("note", ""))
     if answer.get("degraded"):
-        why = text.removeprefix(f"{_NOT_ORDERED}: ")
-        note(config, f"{_NOT_ORDERED}: {why}", trouble=True)
+        add_note(config, str(answer.get("fell_back", "")), trouble=True, what=NOT_ORDERED)
         return
+    text = str(answer.get("note", ""))
     if options.mode == "shadow":
-        text = f"{_NOT_ORDERED} (shadow); rank would have used: {text}"
-    note(config, text, trouble=bool(answer.get("doubtful")))
+        text = f"{NOT_ORDERED} (shadow); rank would have used: {text}"
+    add_note(config, text, trouble=bool(answer.get("doubtful")))
     note_more(config, [str(line) for line in answer.get("lines") or ()])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testopt.pytest_plugin import fail_open
+from testopt.pytest_plugin import NOT_ORDERED, fail_open
 from testopt.pytest_plugin.apply import order_known, put
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class WorkerOrder:
         """Order what the other plugins have selected and ordered, and leave out some of it."""
         result = yield
         output = getattr(self._config, "workeroutput", {})
-        done = fail_open(self._config, "original order", self._order, items)
+        done = fail_open(self._config, NOT_ORDERED, self._order, items)
         if done is None:
-            output["testopt"] = "original order: a worker could not apply the order"
+            output["testopt"] = "a worker could not apply the order"
         else:
             output["testopt_left_out"], output["testopt_new"] = done
         return result

@@ -1,19 +1,49 @@
-"""A plan that leaves cases out, in a few lines: how much runs, what that promises, and why."""
+"""What there is to say of a plan: where its order comes from, what it leaves out, and why."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from testopt.durations import readable
-from testopt.features.reasons import summed_up
+from testopt.reasons import Reason, ReasonKind, Role, sentence, summary, summed_up, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from testopt.schema import Plan, PlannedCase
 
 
-def summary(plan: Plan) -> list[str]:
+def note(plan: Plan) -> str:
+    """Return in one line where the order of a plan comes from, and whether it is trusted."""
+    origin = plan.origin
+    if origin.fallback is not None:
+        return f"original order: {words(origin.fallback)}"
+    unknown = None
+    if not plan.change.known:
+        unknown = Reason(ReasonKind.CHANGE_UNKNOWN, (plan.change.why,))
+    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.standing])
+    return "; ".join(filter(None, [_ordered_by(plan), facts]))
+
+
+def _ordered_by(plan: Plan) -> str:
+    origin = plan.origin
+    if origin.bundle:
+        return f"ordered by bundle {origin.bundle}"
+    evidence = [
+        *(["recent failures"] if origin.by_failures else []),
+        *(["closeness to the change"] if origin.by_closeness else []),
+    ]
+    return f"ordered by {' and '.join(evidence)}: {sentence([origin.untrained])}"
+
+
+def policy_name(plan: Plan) -> str:
+    """Return what decided on a plan, as its JSON names it."""
+    if plan.degraded:
+        return "none"
+    return f"bundle {plan.origin.bundle}" if plan.origin.bundle else "untrained"
+
+
+def plan_lines(plan: Plan) -> list[str]:
     """Return the lines that say what a plan leaves out, and why.
 
     Parameters
@@ -25,13 +55,12 @@ def summary(plan: Plan) -> list[str]:
     left = [case for case in plan.cases if not case.runs]
     seconds, total = (sum(case.cost_s for case in part) for part in (runs, plan.cases))
     share = f" ({seconds / total:.1%})" if total > 0 else ""
-    whole = all(case.selected for case in plan.cases)
     size = f"{len(runs):,} of {len(plan.cases):,} cases run"
     lines = [
         f"{size}: {readable(seconds)} of {readable(total)}{share}",
         promise_line(plan),
-        *_sums("run", (_why_run(plan, case, whole=whole) for case in runs)),
-        *_sums("left out", (case.reason for case in left)),
+        *_titled("run", _counts(_why_run(plan, case) for case in runs)),
+        *_titled("left out", _left_out(left)),
     ]
     return [line for line in lines if line]
 
@@ -43,24 +72,35 @@ def promise_line(plan: Plan) -> str:
         return ""
     kind = "" if promise.kind == "none" else f"{promise.kind}: "
     drawn = "; this change was drawn: all cases run, to measure the recall" if plan.explored else ""
-    shadow = f"; all cases run: {plan.shadow}" if plan.shadow else ""
+    shadow = f"; all cases run: {sentence(plan.shadow)}" if plan.shadow else ""
     return f"{kind}{promise.why}{drawn}{shadow}"
 
 
-def _why_run(plan: Plan, case: PlannedCase, *, whole: bool) -> str:
-    """Return the kind of reason for which a case runs; `whole`: the plan leaves none out."""
-    threshold = plan.promise.threshold if plan.promise else None
-    if case.must_run:
-        return case.reason.partition("; ")[0]
-    if not case.selected:
-        if plan.mode == "shadow":
-            return "in shadow: the plan would leave it out"
-        return "drawn, to measure the recall" if plan.explored else "drawn, to go on learning"
-    if threshold is not None and case.score >= threshold:
-        return f"a score of at least {threshold:.4g}"
-    return "everything runs" if whole else case.reason.partition("; ")[0]
+def _why_run(plan: Plan, case: PlannedCase) -> Reason:
+    """Return the reason for which a case runs."""
+    if case.selected or case.must_run:
+        return case.decision or case.reasons[0]
+    if plan.mode == "shadow":
+        return Reason(ReasonKind.IN_SHADOW)
+    return Reason(ReasonKind.CHANGE_DRAWN if plan.explored else ReasonKind.CASE_DRAWN)
 
 
-def _sums(title: str, said: Iterable[str]) -> list[str]:
-    rows = [f"{count:9,d}  {why}" for why, count in summed_up(said)]
-    return [f"{title}:", *rows] if rows else []
+def _counts(reasons: Iterable[Reason]) -> list[str]:
+    return [f"{count:9,d}  {why}" for why, count in summed_up(reasons)]
+
+
+def _left_out(cases: Iterable[PlannedCase]) -> Iterator[str]:
+    """Yield why cases are left out, the most frequent reason first, each with their past."""
+    pasts: dict[str, list[Reason]] = {}
+    for case in cases:
+        decision, *others = case.reasons
+        past = (reason for reason in others if reason.role is Role.PAST)
+        pasts.setdefault(summary(decision), []).append(next(past, decision))
+    for why, reasons in sorted(pasts.items(), key=lambda item: (-len(item[1]), item[0])):
+        parts = ", ".join(f"{count:,} {past}" for past, count in summed_up(reasons))
+        yield f"{len(reasons):9,d}  {why}, of which {parts}"
+
+
+def _titled(title: str, rows: Iterable[str]) -> list[str]:
+    found = list(rows)
+    return [f"{title}:", *found] if found else []

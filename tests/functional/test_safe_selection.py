@@ -11,6 +11,7 @@ import pytest
 from conftest import GitRepo, call_testopt
 
 from testopt.impact import find_impact
+from testopt.reasons import words
 from testopt.schema import Change, FileChange
 from testopt.sources.change import find_change
 from testopt.store import Store
@@ -265,9 +266,9 @@ def test_what_an_edit_could_affect(both, name, old, new, wide, narrow):
 def test_reasons_lead_from_the_case_to_the_change(unmeasured):
     unmeasured.edit("pkg/core.py", "LIMIT = 3", "LIMIT = 4")
     impact = unmeasured.impact()
-    assert impact.affected["tests/test_core.py::test_limit"] == "imports pkg/core.py"
+    assert words(impact.affected["tests/test_core.py::test_limit"]) == "imports pkg/core.py"
     way = "imports pkg/core.py through tests/conftest.py"
-    assert impact.affected["tests/test_alone.py::test_alone"] == way
+    assert words(impact.affected["tests/test_alone.py::test_alone"]) == way
 
 
 def test_of_a_diff_from_elsewhere_whole_files_count(project):
@@ -300,12 +301,12 @@ def test_what_was_read_is_kept_for_the_next_time(project):
 def test_reasons_name_what_ran(project):
     project.edit("pkg/core.py", "a + b", "b + a")
     impact = project.impact()
-    assert impact.affected[CASES[0]] == "ran `add` of pkg/core.py"
+    assert words(impact.affected[CASES[0]]) == "ran `add` of pkg/core.py"
     clear = "it ran none of what changed when its coverage was measured"
-    assert impact.clear["tests/test_core.py::test_limit"] == clear
+    assert words(impact.clear["tests/test_core.py::test_limit"]) == clear
     project.repo.git("checkout", "-q", "HEAD", "--", "pkg/core.py")
     project.edit("tests/test_core.py", "LIMIT == 3", "3 == LIMIT")
-    assert project.impact().clear[CASES[0]] == "only other cases of its file changed"
+    assert words(project.impact().clear[CASES[0]]) == "only other cases of its file changed"
 
 
 def test_select_and_why_say_the_same(project):
@@ -354,10 +355,10 @@ def test_an_unknown_change_affects_everything(project):
     for repo, why in ((None, "no repository"), (project.folder.parent, "git")):
         impact = find_impact(cases=CASES, change=change, repo=repo)
         assert set(impact.affected) == set(CASES)
-        assert why in impact.everything
+        assert why in words(impact.everything)
     (project.folder / "link").symlink_to("README.md")
     project.repo.git("add", "-A")
-    assert "link changed" in project.impact().everything
+    assert "link changed" in words(project.impact().everything)
 
 
 def test_the_same_coverage_twice_leaves_one_copy_and_the_latest_counts(project, measured):

@@ -89,10 +89,10 @@ def test_an_exact_id_wins_over_longer_ones():
     assert find_case("a", ["ab", "a", "ac"]) == "a"
 
 
-def run(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, kind="real"):
+def run(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, **values):
     results = [Result("t.py::c", one, 0.1, attempt) for attempt, one in enumerate(outcomes, 1)]
     one = Run(f"r{day}", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day), commit=commit,
-              kind=kind)  # fmt: skip
+              **values)  # fmt: skip
     store.append_runs([RunRecord(one, results, Change(tuple(FileChange(p) for p in paths)))])
 
 
@@ -115,6 +115,18 @@ def test_the_past_of_a_case(tmp_path):
     assert (past.passed_again, past.both_at) == (1, 1)
     told = [(t.name, t.failures, t.changes, t.last_commit) for t in past.changes]
     assert told == [("billing/", 1, 3, "b" * 40), ("billing/a.py", 0, 2, None)]
+
+
+def test_runs_of_one_commit_are_one_change_and_disturbed_runs_say_nothing(tmp_path):
+    store = Store.open(str(tmp_path / "s"), create=True)
+    for n, outcome in enumerate(["passed", "failed", "passed"]):
+        run(store, n, [outcome], "a" * 40, "billing/a.py")
+    run(store, 3, ["passed"], "b" * 40, "billing/a.py")
+    run(store, 4, ["failed"], "c" * 40, "billing/a.py", environment_failure=True)
+    past = case_past(store, "t.py::c", ["billing/a.py"], before=datetime(2026, 2, 1, tzinfo=UTC))
+    assert (past.runs, past.failures) == (4, 1)
+    found = {(t.name, t.failures, t.changes, t.last_commit) for t in past.changes}
+    assert found == {("billing/", 1, 2, "a" * 40), ("billing/a.py", 1, 2, "a" * 40)}
 
 
 def test_what_a_change_could_affect_is_told_too(tmp_path, testopt):

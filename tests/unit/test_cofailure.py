@@ -10,6 +10,7 @@ import pytest
 from testopt.bundle import dump_arrays, load_arrays
 from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
 from testopt.features.frames import Query, RunFrame
+from testopt.reasons import words
 from testopt.schema import FileChange, Run
 
 CASES = ("tests/a.py::one[1]", "tests/a.py::one[2]", "tests/a.py::two", "tests/b.py::three")
@@ -78,8 +79,8 @@ def test_an_empty_state_survives_a_file():
     assert np.isnan(CoFailure.load(CoFailure().dump()).read(query("x.py"))).all()
 
 
-def told(state, *paths):
-    return state.told(query(*paths))
+def past_of(state, *paths):
+    return {at: words(reason) for at, reason in state.reasons(query(*paths)).items()}
 
 
 def test_counts_and_the_last_commit_in_words():
@@ -90,12 +91,12 @@ def test_counts_and_the_last_commit_in_words():
         state.update(
             RunFrame(Query(run, CASES, made.query.files), made.failed, *[made.skipped] * 2)
         )
-    words = "failed in 2 of 4 changes to `src/x.py`, last at 2f2a91c"
+    text = "failed in 2 of 4 changes to `src/x.py`, last at 2f2a91c"
     again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
     for one in (state, again):
-        assert told(one, "src/x.py") == {0: words}
-        assert told(one, "src/other.py") == {0: words.replace("src/x.py", "src/")}
-        assert told(one, "docs/y.md") == {}
+        assert past_of(one, "src/x.py") == {0: text}
+        assert past_of(one, "src/other.py") == {0: text.replace("src/x.py", "src/")}
+        assert past_of(one, "docs/y.md") == {}
 
 
 def test_a_state_without_counts_begins_to_count():
@@ -103,9 +104,9 @@ def test_a_state_without_counts_begins_to_count():
     state.update(frame(["x.py"], CASES[:1]))
     old = {name: a for name, a in state.dump().items() if name not in ("counts", "hits")}
     state = CoFailure.load(old)
-    assert told(state, "x.py") == {}
+    assert past_of(state, "x.py") == {}
     state.update(frame(["x.py"], CASES[3:]))
-    assert told(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
+    assert past_of(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
 
 
 def of_commit(number, failed, ran=CASES, kind="real", **run):
@@ -137,12 +138,14 @@ def test_shards_jobs_and_repeated_runs_of_a_commit_are_one_change():
     np.testing.assert_allclose(
         parts.read(query("src/x.py")), whole.read(query("src/x.py")), rtol=1e-6
     )
-    assert told(parts, "src/x.py") == told(whole, "src/x.py")
+    assert past_of(parts, "src/x.py") == past_of(whole, "src/x.py")
 
 
 def test_variants_of_a_commit_are_changes_of_their_own():
     state = after(*(of_commit(1, CASES[:1], kind="mutant") for _ in range(3)))
-    assert told(state, "src/x.py") == {0: "failed in 3 of 3 changes to `src/x.py`, last at 0000001"}
+    assert past_of(state, "src/x.py") == {
+        0: "failed in 3 of 3 changes to `src/x.py`, last at 0000001"
+    }
 
 
 def test_a_change_without_a_run_of_a_case_says_nothing_of_it():
@@ -155,7 +158,7 @@ def test_a_change_without_a_run_of_a_case_says_nothing_of_it():
     assert column(run_again, "failed_with_path_case", "src/x.py")[0] == pytest.approx(
         share * KEEP_UNSEEN
     )
-    assert told(left_out, "src/x.py")[0].startswith("failed in 1 of 3 changes")
+    assert past_of(left_out, "src/x.py")[0].startswith("failed in 1 of 3 changes")
 
 
 def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
@@ -165,13 +168,15 @@ def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
     arrays["hits"] = arrays["hits"][:, :2]
     old = CoFailure.load(arrays)
     np.testing.assert_array_equal(old.read(query("src/x.py")), state.read(query("src/x.py")))
-    assert told(old, "src/x.py") == told(state, "src/x.py")
+    assert past_of(old, "src/x.py") == past_of(state, "src/x.py")
 
 
 def test_edits_that_are_not_committed_are_changes_of_their_own():
     same = {"commit": "a" * 40, "base": "a" * 40}
     state = after(*(of_commit(n, CASES[:1] if n % 2 else (), **same) for n in range(1, 7)))
-    assert told(state, "src/x.py") == {0: "failed in 3 of 6 changes to `src/x.py`, last at aaaaaaa"}
+    assert past_of(state, "src/x.py") == {
+        0: "failed in 3 of 6 changes to `src/x.py`, last at aaaaaaa"
+    }
 
 
 @pytest.mark.parametrize("name", ["1234567{}", "2026010{}-3", "-{}"])
@@ -179,5 +184,5 @@ def test_other_names_of_commits_are_told_apart(name):
     state = after(
         *(of_commit(n, CASES[:1] if n % 2 else (), commit=name.format(n)) for n in range(1, 7))
     )
-    assert told(state, "src/x.py")[0].startswith("failed in 3 of 6 changes")
+    assert past_of(state, "src/x.py")[0].startswith("failed in 3 of 6 changes")
     CoFailure.load(load_arrays(dump_arrays(state.dump())))

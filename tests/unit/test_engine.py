@@ -118,7 +118,8 @@ def test_an_engine_whose_pytest_has_gone_ends(monkeypatch):
 def test_a_start_brings_in_no_heavy_library(tmp_path):
     script = (
         "import sys\nfrom testopt.engine import Engine\nengine = Engine()\n"
-        "engine.handle({'op': 'start', 'protocol': 2, 'mode': 'rank', 'root': sys.argv[1]})\n"
+        f"engine.handle({{'op': 'start', 'protocol': {PROTOCOL}, "
+        "'mode': 'rank', 'root': sys.argv[1]})\n"
         "assert not engine._trouble, engine._trouble\n"
         "heavy = {'pandas', 'lightgbm', 'git', 'sklearn', 'click'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"

@@ -25,6 +25,7 @@ from testopt.estimators.experts import (
 from testopt.estimators.ordering import run_order, value_per_cost
 from testopt.features.run_features import RunFeatures
 from testopt.features.training_set import TrainingSet
+from testopt.reasons import words
 
 PARTS = ("model", "untrained", "rate", "recent")
 
@@ -106,8 +107,8 @@ def test_a_standing_survives_the_manifest():
     again = OrderingWeights.from_dict(ordering_weights.as_dict())
     assert again.as_dict() == ordering_weights.as_dict()
     assert again.current(sources=False) == pytest.approx(ordering_weights.current(sources=False))
-    assert "9 failing runs" in again.note(sources=False)
-    assert OrderingWeights().note(sources=True) == f"mostly by {ORDERINGS[DEFAULT].name}"
+    assert "9 failing runs" in words(again.reason(sources=False))
+    assert words(OrderingWeights().reason(sources=True)) == f"mostly by {ORDERINGS[DEFAULT].name}"
 
 
 def test_a_blend_is_the_weighted_mean_of_the_logarithms():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testopt.features.mustrun import always_run, beside_data, glob_matcher, why_everything
+from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.schema import FileChange
 
 CASES = [
@@ -16,6 +17,10 @@ CASES = [
 ]
 
 
+def why(files, globs=()) -> str:
+    return sentence([why_everything(files, globs)])
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -24,29 +29,29 @@ CASES = [
     ],
 )  # fmt: skip
 def test_a_trigger_file_makes_everything_run(path):
-    assert why_everything([FileChange("a.py"), FileChange(path)]) == f"{path} changed"
+    assert why([FileChange("a.py"), FileChange(path)]) == f"{path} changed"
 
 
 @pytest.mark.parametrize("path", ["a.py", "docs/uv.lock.md", "src/requirements.py", "mypom.xml"])
 def test_other_files_do_not(path):
-    assert why_everything([FileChange(path)]) == ""
+    assert why([FileChange(path)]) == ""
 
 
 def test_a_renamed_trigger_file_counts_by_both_names():
     moved = FileChange("old/unused.txt", status="R", old_path="uv.lock")
-    assert why_everything([moved]) == "uv.lock changed"
+    assert why([moved]) == "uv.lock changed"
 
 
 def test_what_changed_in_a_submodule_is_not_understood():
-    assert why_everything([FileChange("lib", is_submodule=True)]) == "the submodule lib changed"
+    assert why([FileChange("lib", is_submodule=True)]) == "the submodule lib changed"
 
 
 def test_the_project_adds_globs_and_takes_them_out():
     schema, build = [FileChange("db/schema.sql")], [FileChange("pyproject.toml")]
-    assert why_everything(schema, ["*.sql"]) == "db/schema.sql changed"
-    assert why_everything(schema, ["*.sql", "!db/*"]) == ""
-    assert why_everything(build, ["!pyproject.toml"]) == ""
-    assert why_everything(build, ["!pyproject.toml", "*.toml"]) == "pyproject.toml changed"
+    assert why(schema, ["*.sql"]) == "db/schema.sql changed"
+    assert why(schema, ["*.sql", "!db/*"]) == ""
+    assert why(build, ["!pyproject.toml"]) == ""
+    assert why(build, ["!pyproject.toml", "*.toml"]) == "pyproject.toml changed"
 
 
 def test_globs_with_a_slash_take_the_whole_path():
@@ -58,7 +63,7 @@ def test_globs_with_a_slash_take_the_whole_path():
 
 def test_configured_cases_always_run():
     found = always_run(CASES, ["tests/db/*", "!*/deep/*"])
-    assert found == {CASES[2]: "always runs (tests/db/*)"}
+    assert found == {CASES[2]: Reason(ReasonKind.ALWAYS_RUNS, ("tests/db/*",))}
     assert set(always_run(CASES, ["test_a.py"])) == set(CASES[:2])
     assert set(always_run(CASES, ["*::C::*"])) == {CASES[1]}
     assert set(always_run(CASES, ["test_a.py", "!*::test_1"])) == {CASES[1]}
@@ -84,7 +89,7 @@ def test_configured_cases_always_run():
 def test_what_lies_among_the_tests_reaches_the_cases_around_it(path, reached):
     found = beside_data(CASES, [FileChange(path)])
     assert list(found) == reached
-    assert set(found.values()) <= {f"{path}, which it may use, changed"}
+    assert set(map(words, found.values())) <= {f"{path}, which it may use, changed"}
 
 
 def test_cases_without_files_all_depend_on_test_data():

@@ -13,12 +13,15 @@ from testopt.durations import parse_duration, readable
 from testopt.estimators.evidence import Evidence, Regression
 from testopt.plan.selection import Candidates, choose, draw
 from testopt.plan.shards import shard
+from testopt.reasons import Reason, ReasonKind
 from testopt.schema import PlannedCase, Selection
 
 SHARES = st.floats(0.0, 1.0)
 EVIDENCE = st.lists(
     st.tuples(st.lists(SHARES, min_size=1, max_size=4), st.booleans()), max_size=60
 ).map(lambda rows: Evidence(tuple(Regression(tuple(sorted(s)[::-1]), b) for s, b in rows)))
+NEW = Reason(ReasonKind.NEW_CASE)
+IMPORTS = Reason(ReasonKind.IMPORTS_CHANGED)
 QUIET = {"explore": 0.0, "refresh": 0.0, "key": "k"}
 
 
@@ -31,14 +34,14 @@ def candidates(draw):
     n = draw(st.integers(0, 25))
     of = st.lists(SHARES, min_size=n, max_size=n)
     cases = [f"tests/t.py::t{i}" for i in range(n)]
-    forced = {c: "new case" for c in cases if draw(st.booleans())}
+    forced = {c: NEW for c in cases if draw(st.booleans())}
     return Candidates(cases, np.array(draw(of)), np.array(draw(of)) * 10.0, forced)
 
 
 def some(n: int = 10, forced: tuple[int, ...] = ()) -> Candidates:
     """Cases of which each has a score of a tenth of its number, and takes a second."""
     cases = [f"t{i}" for i in range(n)]
-    must = {cases[i]: "new case" for i in forced}
+    must = {cases[i]: NEW for i in forced}
     return Candidates(cases, np.arange(n) / 10.0, np.ones(n), must)
 
 
@@ -55,7 +58,7 @@ def test_a_higher_recall_selects_all_that_a_lower_one_does(found, past, a, b, by
 @settings(deadline=None)
 @given(candidates(), EVIDENCE, st.none() | SHARES, st.none() | SHARES, st.none() | SHARES)
 def test_what_must_run_is_selected_and_what_is_selected_runs(found, past, recall, fraction, safe):
-    affected = None if safe is None else {c: "" for c in found.cases if draw("a", c) < safe}
+    affected = None if safe is None else {c: IMPORTS for c in found.cases if draw("a", c) < safe}
     asked = Selection(recall=recall, fraction=fraction, affected=affected, key="k", refresh=0.3)
     choice = choose(found, asked, past)
     assert choice.selected[found.among(found.forced)].all()
@@ -131,7 +134,7 @@ def test_a_case_longer_than_the_budget_leaves_its_place_to_others():
 
 
 def test_what_could_be_affected_is_selected_beside_the_promise():
-    affected = {"t0": "imports what changed"}
+    affected = {"t0": IMPORTS}
     alone = choose(some(), Selection(affected=affected, **QUIET), evidence(*[0.75] * 50))
     assert np.flatnonzero(alone.selected).tolist() == [0]
     both = choose(some(), Selection(affected=affected, recall=0.9, **QUIET), evidence(*[0.75] * 50))
@@ -159,7 +162,7 @@ def test_draws_follow_from_the_key_alone_and_have_their_shares():
 
 
 def test_in_shadow_everything_runs_and_the_choice_stays():
-    asked = Selection(recall=0.9, shadow="not proven yet", **QUIET)
+    asked = Selection(recall=0.9, shadow=(Reason(ReasonKind.ASKED_SHADOW),), **QUIET)
     choice = choose(some(), asked, evidence(*[0.75] * 50))
     assert choice.runs.all()
     assert choice.selected.sum() == 2
@@ -171,10 +174,7 @@ def test_in_shadow_everything_runs_and_the_choice_stays():
     st.integers(1, 6),
 )
 def test_parts_are_the_whole_without_overlap_and_about_equal(costs, count):
-    cases = [
-        PlannedCase(f"t{i}", i + 1, 0.1, cost, selected=True, reason="")
-        for i, cost in enumerate(costs)
-    ]
+    cases = [PlannedCase(f"t{i}", i + 1, 0.1, cost, selected=True) for i, cost in enumerate(costs)]
     parts = [shard(cases, i, count) for i in range(1, count + 1)]
     assert sorted(c.rank for part in parts for c in part) == [c.rank for c in cases]
     for part in parts:
@@ -184,7 +184,7 @@ def test_parts_are_the_whole_without_overlap_and_about_equal(costs, count):
 
 
 def test_parts_of_cases_of_unknown_duration_have_equal_numbers():
-    cases = [PlannedCase(f"t{i}", i, 0.0, 0.0, selected=True, reason="") for i in range(9)]
+    cases = [PlannedCase(f"t{i}", i, 0.0, 0.0, selected=True) for i in range(9)]
     assert [len(shard(cases, i, 3)) for i in (1, 2, 3)] == [3, 3, 3]
 
 

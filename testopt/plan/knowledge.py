@@ -1,0 +1,59 @@
+"""What a plan rests on: the state of the features, and the bundle, as of the run at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testopt.bundle_registry import current_bundle
+from testopt.errors import BundleError
+from testopt.feature_state_store import current_state
+from testopt.features.pipeline import FeatureState
+from testopt.reasons import Reason, ReasonKind
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from testopt.bundle import Bundle
+    from testopt.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """History and bundle; ``trouble`` says why there is no bundle, ``stale`` what is unread."""
+
+    state: FeatureState
+    bundle: Bundle | None = None
+    stale: tuple[Reason, ...] = ()
+    trouble: Reason | None = None
+
+    @property
+    def model(self) -> Bundle | None:
+        """The bundle, where its model has a say in the order."""
+        return None if self.bundle is None or self.bundle.too_young else self.bundle
+
+    @property
+    def untrained(self) -> Reason | None:
+        """Why no model has a say; None where one has."""
+        if self.model is not None:
+            return None
+        young = self.bundle.too_young if self.bundle is not None else None
+        return self.trouble or young or Reason(ReasonKind.NO_MODEL)
+
+
+def knowledge(store: Store | None, now: datetime | None) -> Knowledge:
+    """Return what was known before a moment.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    """
+    if store is None:
+        return Knowledge(FeatureState(), trouble=Reason(ReasonKind.NO_STORE))
+    try:
+        bundle, trouble = current_bundle(store), None
+    except BundleError as error:
+        bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
+    found = current_state(store, bundle, now=now)
+    return Knowledge(found.state, bundle, found.stale, trouble)

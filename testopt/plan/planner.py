@@ -1,0 +1,261 @@
+"""Makes the plan for a change: what is known, what each case scores, what is left out, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from testopt.errors import StoreError
+from testopt.features.frames import Query
+from testopt.plan.forced import forced_cases, why_all
+from testopt.plan.knowledge import knowledge
+from testopt.plan.scoring import score_cases
+from testopt.plan.selection import Candidates, Choice, choose, everything
+from testopt.reasons import Reason, ReasonKind, left_out
+from testopt.schema import Origin, Plan, PlannedCase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testopt.bundle import Bundle
+    from testopt.case_sources import Sources
+    from testopt.estimators.promotion import Rules
+    from testopt.features.texts import Texts
+    from testopt.pending_run import PendingRun
+    from testopt.plan.knowledge import Knowledge
+    from testopt.plan.scoring import ScoredCases
+    from testopt.schema import Change, Selection
+    from testopt.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A plan with what it was made from.
+
+    ``scored`` is None where nothing was computed, because the order is the original one;
+    ``model`` where no bundle has a say.
+    """
+
+    plan: Plan
+    query: Query
+    scored: ScoredCases | None = None
+    model: Bundle | None = None
+
+
+def plan(
+    *,
+    cases: Sequence[str],
+    run: PendingRun,
+    store: Store | None,
+    sources: Sources | None = None,
+    strict: bool = False,
+    selection: Selection | None = None,
+    rules: Rules | None = None,
+) -> Plan:
+    """Order the cases of a run about to start, and say which of them may be left out.
+
+    Parameters
+    ----------
+    cases : sequence of str
+        Case ids as collected; repeats keep their places behind the first.
+    run : PendingRun
+        What the run is for and where it happens: "failed in the last run" means here. Only what
+        was known before it began is used.
+    store : Store or None
+        History and bundle; without one closeness to the change decides where the sources are
+        read, else the order stays as it is.
+    sources : Sources, optional
+        Reads what the sources say of the change and the cases.
+    strict : bool
+        Keep the original order where there is a bundle that cannot be used; otherwise what is
+        known without one decides.
+    selection : Selection, optional
+        What may be left out, completed by `testopt.plan.request.completed`; default: nothing.
+    rules : Rules, optional
+        When a selection is trusted; default: always.
+
+    Returns
+    -------
+    Plan
+        ``degraded`` where the order is the original one; all cases run then.
+
+    Raises
+    ------
+    UsageError
+        Where cases would be left out and nothing would ever show what that misses.
+    """
+    return derive(
+        cases=cases,
+        run=run,
+        store=store,
+        sources=sources,
+        strict=strict,
+        selection=selection,
+        rules=rules,
+    ).plan
+
+
+def derive(
+    *,
+    cases: Sequence[str],
+    run: PendingRun,
+    store: Store | None,
+    sources: Sources | None = None,
+    strict: bool = False,
+    selection: Selection | None = None,
+    rules: Rules | None = None,
+) -> Derivation:
+    """Make a plan and keep what it was made from; see `plan`."""
+    change = run.change
+    query = Query(run.as_run(), list(dict.fromkeys(cases)), change.files)
+    try:
+        known = knowledge(store, run.began)
+    except StoreError as error:
+        return _unordered(query, change, Reason(ReasonKind.TROUBLE, (error.message,)), selection)
+    if strict and store is not None and known.trouble:
+        return _unordered(query, change, known.trouble, selection)
+    text = sources.of_change(query.cases, change) if sources is not None else None
+    if known.bundle is None and known.state.history.tick == 0 and text is None:
+        why = known.trouble or Reason(ReasonKind.NO_HISTORY)
+        return _unordered(query, change, why, selection)
+    scored = score_cases(known, replace(query, text=text))
+    draft = Plan((), change, _origin(known, scored, sources), steps=scored.steps)
+    if selection is None:
+        draft = replace(draft, cases=_planned(scored))
+    else:
+        draft = _selecting(known, scored, draft, selection=selection, store=store, rules=rules)
+    return Derivation(draft, scored.query, scored, known.model)
+
+
+def _unordered(
+    query: Query, change: Change, why: Reason, selection: Selection | None
+) -> Derivation:
+    return Derivation(original(query.cases, change, why, selection), query)
+
+
+def original(
+    cases: Sequence[str], change: Change, why: Reason, selection: Selection | None = None
+) -> Plan:
+    """Return the plan that leaves different cases in their order, for a reason; all run."""
+    reasons = (Reason(ReasonKind.ORIGINAL_ORDER),)
+    decision = None if selection is None else Reason(ReasonKind.EVERYTHING_RUNS)
+    rows = (
+        PlannedCase(case, rank, 0.0, 0.0, selected=True, reasons=reasons, decision=decision)
+        for rank, case in enumerate(cases, 1)
+    )
+    draft = Plan(tuple(rows), change, Origin(fallback=why))
+    if selection is None:
+        return draft
+    promise = everything(cases, selection, why).promise
+    return replace(draft, promise=promise, mode="shadow" if selection.shadow else "select")
+
+
+def _selecting(
+    known: Knowledge,
+    scored: ScoredCases,
+    draft: Plan,
+    *,
+    selection: Selection,
+    store: Store | None,
+    rules: Rules | None,
+) -> Plan:
+    """Return a plan with what it leaves out."""
+    from testopt.plan.trust import check_learning, trusted
+
+    standing = None
+    if store is not None and rules is not None:
+        selection, standing = trusted(selection, store, rules, known.bundle)
+    choice = _chosen(known, scored, draft.change, selection, store)
+    check_learning(choice, selection, store)
+    return replace(
+        draft,
+        cases=_planned(scored, choice),
+        promise=choice.promise,
+        mode="shadow" if selection.shadow else "select",
+        standing=standing,
+        explored=choice.explored,
+        shadow=selection.shadow,
+    )
+
+
+def _chosen(
+    known: Knowledge,
+    scored: ScoredCases,
+    change: Change,
+    selection: Selection,
+    store: Store | None,
+) -> Choice:
+    """Return what is left out, and what may be promised of that."""
+    from testopt.plan.trust import evidence_now
+
+    query = scored.query
+    why = why_all(change, selection)
+    if why:
+        return everything(query.cases, selection, why)
+    forced = forced_cases(query, scored.features, selection, history=known.state.history.tick > 0)
+    candidates = Candidates(query.cases, scored.score, scored.seconds, forced)
+    return choose(candidates, selection, evidence_now(known.bundle, store))
+
+
+def _planned(scored: ScoredCases, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
+    """Return the cases in their order, with what became of each where some may be left out."""
+    cases, why = scored.query.cases, scored.reasons
+    p, seconds = scored.p.tolist(), scored.seconds.tolist()
+    places = enumerate(scored.order.tolist(), 1)
+    if choice is not None:
+        return tuple(_decided(scored, choice, i, rank) for rank, i in places)
+    return tuple(
+        PlannedCase(cases[i], rank, p[i], seconds[i], selected=True, reasons=why[i])
+        for rank, i in places
+    )
+
+
+def _decided(scored: ScoredCases, choice: Choice, i: int, rank: int) -> PlannedCase:
+    case, reasons = scored.query.cases[i], scored.reasons[i]
+    forced, decision = choice.forced.get(case), choice.decisions[i]
+    if choice.runs[i]:
+        first = forced or choice.affected.get(case)
+        if first is not None:
+            reasons = (first, *(reason for reason in reasons if reason != first))
+    else:
+        clear = choice.clear.get(case)
+        reasons = left_out((decision, clear if clear != decision else None), reasons)
+    return PlannedCase(
+        case,
+        rank,
+        float(scored.p[i]),
+        float(scored.seconds[i]),
+        selected=bool(choice.selected[i]),
+        reasons=reasons,
+        score=float(scored.score[i]),
+        propensity=float(choice.propensity[i]),
+        must_run=forced is not None,
+        runs=bool(choice.runs[i]),
+        decision=decision or reasons[0],
+    )
+
+
+def _origin(known: Knowledge, scored: ScoredCases, sources: Sources | None) -> Origin:
+    """Return where the order comes from."""
+    text = scored.query.text
+    return Origin(
+        bundle="" if known.model is None else known.model.bundle_id,
+        untrained=known.untrained,
+        by_failures=known.state.history.tick > 0,
+        by_closeness=text is not None,
+        weights=scored.weights,
+        closeness=_closeness(sources, text),
+        stale=known.stale,
+    )
+
+
+def _closeness(sources: Sources | None, text: Texts | None) -> Reason | None:
+    """Return what weighs the closeness to the change, which no history of the project tells."""
+    if sources is None or text is None:
+        return None
+    shipped = sources.shipped
+    if shipped.model is None:
+        return Reason(ReasonKind.CLOSENESS_BY_HAND, (shipped.trouble,))
+    if text.judge is None:
+        return Reason(ReasonKind.CLOSENESS_BY_HAND_LANGUAGE)
+    return Reason(ReasonKind.CLOSENESS_BY_MODEL, (shipped.name, shipped.projects))

@@ -1,0 +1,77 @@
+"""What is known of each case of a run before any choice: its scores, its place, its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from testopt.estimators.baselines import untrained_score
+from testopt.estimators.experts import OrderingWeights, priority, signals_of
+from testopt.estimators.ordering import run_order, steps, value_per_cost
+from testopt.estimators.selection_score import selection_score
+from testopt.features.reasons import reasons
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from testopt.features.frames import Query
+    from testopt.features.run_features import RunFeatures
+    from testopt.plan.knowledge import Knowledge
+    from testopt.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCases:
+    """The cases of a run; all arrays of shape (n,).
+
+    Attributes
+    ----------
+    query : Query
+        The cases, and what they were compared with.
+    features : RunFeatures
+    p, score, seconds : ndarray
+        P(case fails), what selects it, expected duration.
+    order : ndarray of int64
+        Positions, what runs first first.
+    steps : tuple of int
+        Ranks between which cases are worth about the same.
+    reasons : list of tuple of Reason
+    weights : Reason or None
+        Which ways of ordering have how much to say; None without a model.
+    """
+
+    query: Query
+    features: RunFeatures
+    p: NDArray[np.float64]
+    seconds: NDArray[Any]
+    score: NDArray[np.float64]
+    order: NDArray[np.int64]
+    steps: tuple[int, ...]
+    reasons: list[tuple[Reason, ...]]
+    weights: Reason | None
+
+
+def score_cases(known: Knowledge, query: Query) -> ScoredCases:
+    """Return what is known of the cases of a run about to start."""
+    state, model = known.state, known.model
+    features = state.read(query)
+    seconds = state.history.seconds(query)
+    p = untrained_score(features) if model is None else model.probability(features.matrix)
+    weights = OrderingWeights() if known.bundle is None else known.bundle.ordering_weights
+    sources = features.sources_read
+    ordering = weights.blend(sources=sources)
+    value = priority(ordering, signals_of(features, p))
+    order = run_order(value, seconds, query.cases, exponent=ordering.cost)
+    falling = value_per_cost(value, seconds, ordering.cost)[order]
+    return ScoredCases(
+        query,
+        features,
+        p,
+        seconds,
+        score=selection_score(features, p, seconds, ordering=ordering),
+        order=order,
+        steps=tuple(at + 1 for at in steps(falling)),
+        reasons=reasons(features, cofailure=state.cofailure.reasons(query)),
+        weights=None if model is None else weights.reason(sources=sources),
+    )
