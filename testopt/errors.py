@@ -72,6 +72,10 @@ class RepositoryError(DataError):
     slug = "repository"
 
 
+class GitFailedError(RepositoryError):
+    """Git ran and said no; that it is missing or hangs is another error."""
+
+
 class InputFileError(DataError):
     """A result file cannot be read; the message says where in it."""
 

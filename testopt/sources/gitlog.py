@@ -1,8 +1,7 @@
 """Reads the history of a repository: commits and the files that each of them changed.
 
-``git log`` does the work, through GitPython's `Git` object: the list of commits is cut into ranges
-of a few hundred, a few processes read them at once, and their output is split at C speed. No
-object is walked in Python.
+``git log`` does the work: the list of commits is cut into ranges of a few hundred, a few processes
+read them at once, and their output is split at C speed. No object is walked in Python.
 
 What the numbers mean
 ---------------------
@@ -19,10 +18,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from subprocess import PIPE
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from testopt.errors import RepositoryError, RevisionError
+from testopt.errors import GitFailedError, RepositoryError, RevisionError
 from testopt.features.paths import path_text
 from testopt.sources.difftext import numstat_entry, raw_entry
 from testopt.sources.git import run_git
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from git.cmd import Git
-
     from testopt.sources.difftext import RawEntry
 
 # Commits that one git process reads: few share the work better, many make git unpack less twice.
@@ -40,18 +36,13 @@ CHUNK: Final = (256, 1024)
 MAX_WORKERS: Final = 8
 _HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
 LOG_ARGS: Final = (
-    "-z", "--raw", "--numstat", "-M", "--no-abbrev", "--root", "--no-diff-merges", "--no-color",
-    "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes", "--no-relative",
-    "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8", _HEADER,
+    "-z", "--raw", "--numstat", "-M", "-l1000", "--no-abbrev", "--root", "--no-diff-merges",
+    "--no-color", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes",
+    "--no-relative", "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8",
+    _HEADER,
 )  # fmt: skip
-_CONFIG: Final = ["core.quotepath=off", "diff.renameLimit=1000", "log.showRoot=true"]
-_ENV: Final = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": os.devnull,
-    "LC_ALL": "C",
-}
+# What was recorded, whatever a clone replaces.
+_ENV: Final = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
 # Dates are what somebody's clock or script said; what no calendar holds is moved to its end.
 _TIMES: Final = (-62_135_596_800, 253_402_214_400)  # years 1 to 9999
 
@@ -111,16 +102,14 @@ def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
     RepositoryError
         When there is no commit yet, or git fails.
     """
-    from git.exc import GitCommandError
-
     wanted = "HEAD" if rev_range is None else rev_range
     hint = "see `git log --oneline`; a range looks like v1.0..main"
     if not wanted or wanted.startswith("-") or "\0" in wanted:
         raise RevisionError(f"{wanted!r} is not a revision or range", hint)
     arguments = ("--topo-order", "--reverse", "--end-of-options", wanted, "--")
     try:
-        out = _git(repo).rev_list(*arguments, stdout_as_string=False)
-    except GitCommandError as error:
+        out = run_git(repo, "rev-list", *arguments, env=_ENV, timeout=None)
+    except GitFailedError as error:
         if rev_range is None:
             raise RepositoryError(
                 f"{repo} has no commit at HEAD", "commit something, or name a branch to mine"
@@ -180,25 +169,13 @@ def read_history(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _git(repo: Path) -> Git:
-    from git.cmd import Git
-
-    git = Git(str(repo))
-    git.update_environment(**_ENV)
-    return git(c=_CONFIG)
-
-
 def _read(repo: Path, shas: Sequence[str]) -> History:
-    process: Any = _git(repo).log(
-        "--no-walk=unsorted", "--stdin", *LOG_ARGS, istream=PIPE, as_process=True
-    )
-    out, words = process.communicate(("\n".join(shas) + "\n").encode("ascii"))
-    if process.returncode != 0:
-        said = words.decode("utf-8", "replace").strip().splitlines()
-        raise RepositoryError(
-            f"git log failed in {repo}: {said[-1] if said else 'no words'}",
-            "`git fsck` tells what is damaged",
-        )
+    names = ("\n".join(shas) + "\n").encode("ascii")
+    arguments = ("--no-walk=unsorted", "--stdin", *LOG_ARGS)
+    try:
+        out = run_git(repo, "log", *arguments, stdin=names, env=_ENV, timeout=None)
+    except GitFailedError as error:
+        raise RepositoryError(error.message, "`git fsck` tells what is damaged") from error
     return parse_log(out)
 
 

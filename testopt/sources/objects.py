@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 from testopt.errors import RepositoryError
 from testopt.features.paths import path_text
 from testopt.labels.evidence import CommitFacts
-from testopt.sources.git import git_command, git_env
+from testopt.sources.git import start_git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +40,7 @@ class Objects:
     def _process(self, *args: str) -> subprocess.Popen[bytes]:
         """Return the process of a git command, started when it is first needed."""
         if args[0] not in self._open:
-            self._open[args[0]] = subprocess.Popen(
-                git_command(self._repo, *args),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=git_env(),
-            )
+            self._open[args[0]] = start_git(self._repo, *args)
         return self._open[args[0]]
 
     def __enter__(self) -> Self:
