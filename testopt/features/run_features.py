@@ -12,8 +12,6 @@ from testopt.features import affinity, change, cofailure, history
 from testopt.features.case_facts import CaseFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 NAMES: Final = (*history.NAMES, *change.NAMES, *affinity.NAMES, *cofailure.NAMES)
@@ -55,12 +53,22 @@ class RunFeatures(CaseFacts):
         """Return some of the rows."""
         return RunFeatures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[RunFeatures]) -> RunFeatures:
-        """Return the rows of all parts, one part after the other."""
-        every = [_nothing(), *parts]
-        names = (field.name for field in fields(cls))
-        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in names))
+    @staticmethod
+    def concatenate(parts: list[RunFeatures]) -> RunFeatures:
+        """Return the rows of all parts, one part after the other.
+
+        The list is emptied on the way: a long history does not fit into memory twice.
+        """
+        end = sum(len(part) for part in parts)
+        whole = _unfilled(end)
+        names = [field.name for field in fields(RunFeatures)]
+        while parts:
+            part = parts.pop()
+            start = end - len(part)
+            for name in names:
+                getattr(whole, name)[start:end] = getattr(part, name)
+            end = start
+        return whole
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return a column of the matrix."""
@@ -87,21 +95,19 @@ class RunFeatures(CaseFacts):
         return np.nan_to_num(self.column("prior").astype(np.float64)).clip(0.0, 1.0)
 
 
-def _nothing() -> RunFeatures:
-    """Return the features of no case."""
-    count, number = np.zeros(0, np.int32), np.zeros(0, np.float32)
-    flag = np.zeros(0, bool)
+def _unfilled(n: int) -> RunFeatures:
+    """Return room for the features of `n` cases."""
     return RunFeatures(
-        executions=count,
-        failures=count,
-        runs_since_failure=number,
-        ticks_since_failure=number,
-        age_ticks=number,
-        seconds=number,
-        failing_last=flag,
-        has_parent=flag,
-        failing_in_parent=flag,
-        ran_before_parent=flag,
-        source_read=flag,
-        matrix=np.zeros((0, len(NAMES)), np.float32),
+        executions=np.empty(n, np.int32),
+        failures=np.empty(n, np.int32),
+        runs_since_failure=np.empty(n, np.float32),
+        ticks_since_failure=np.empty(n, np.float32),
+        age_ticks=np.empty(n, np.float32),
+        seconds=np.empty(n, np.float32),
+        failing_last=np.empty(n, np.bool_),
+        has_parent=np.empty(n, np.bool_),
+        failing_in_parent=np.empty(n, np.bool_),
+        ran_before_parent=np.empty(n, np.bool_),
+        source_read=np.empty(n, np.bool_),
+        matrix=np.empty((n, len(NAMES)), np.float32),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from testopt.features.run_features import RunFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -87,16 +87,21 @@ class TrainingSet:
             np.full(n, frame.stopped_early),
         )
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[TrainingSet]) -> TrainingSet:
-        """Return the rows of all parts, one part after the other."""
-        return cls(
-            RunFeatures.concatenate([part.features for part in parts]),
-            np.concatenate([np.zeros(0, bool), *(part.y for part in parts)]),
-            np.concatenate([np.zeros(0, np.int32), *(part.run for part in parts)]),
-            np.concatenate([np.zeros(0, np.float32), *(part.weight for part in parts)]),
-            np.concatenate([np.zeros(0, bool), *(part.is_seeded for part in parts)]),
-            np.concatenate([np.zeros(0, bool), *(part.stopped_early for part in parts)]),
+    @staticmethod
+    def concatenate(parts: list[TrainingSet]) -> TrainingSet:
+        """Return the rows of all parts, one part after the other.
+
+        The list is emptied on the way: a long history does not fit into memory twice.
+        """
+        y = np.concatenate([np.zeros(0, bool), *(part.y for part in parts)])
+        run = np.concatenate([np.zeros(0, np.int32), *(part.run for part in parts)])
+        weight = np.concatenate([np.zeros(0, np.float32), *(part.weight for part in parts)])
+        is_seeded = np.concatenate([np.zeros(0, bool), *(part.is_seeded for part in parts)])
+        early = np.concatenate([np.zeros(0, bool), *(part.stopped_early for part in parts)])
+        features = [part.features for part in parts]
+        parts.clear()
+        return TrainingSet(
+            RunFeatures.concatenate(features), y, run, weight, is_seeded, stopped_early=early
         )
 
     def at(self, rows: slice | NDArray[Any]) -> TrainingSet:
