@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt import features, sources
-from testopt.bundle import dump_arrays, load_arrays
-from testopt.case_sources import Sources
 from testopt.errors import BundleError
-from testopt.estimators.baselines import BASELINES, baseline_orders, expected_seconds
-from testopt.estimators.metrics import apfdc
-from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.pipeline import FeatureState
-from testopt.run_history import history
-from testopt.shipped import Shipped
+from testopt.features.run_history import history
+from testopt.learning.metrics import apfdc
+from testopt.ranking.baselines import BASELINES, baseline_orders, expected_seconds
+from testopt.similarity.affinity import NAMES, affinity_matrix
+from testopt.similarity.case_sources import Sources
+from testopt.similarity.pretrained import Shipped
+from testopt.store.bundle import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from testopt.estimators.baselines import BASELINES
-from testopt.estimators.experts import DEFAULT, FLOOR, ORDERINGS
-from testopt.features.affinity import NAMES
-from testopt.features.effort import relative_seconds
+from testopt.code.effort import relative_seconds
+from testopt.ranking.baselines import BASELINES
+from testopt.ranking.orderings import DEFAULT, FLOOR, ORDERINGS
+from testopt.similarity.affinity import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cold_examples import Example
     from numpy.typing import NDArray
 
-    from testopt.estimators.cold import ColdModel
+    from testopt.similarity.closeness_model import ColdModel
 
 TRUTHS = ("truth", "old", "strict")
 OURS = ("model", "untrained", "words")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from testopt.sources.mutate import choose_faults, find_faults
+from testopt.backfill.mutate import choose_faults, find_faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

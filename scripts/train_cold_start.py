@@ -29,9 +29,9 @@ from cold_report import Judged, card, judge_project, table
 
 from testopt.backfill import BackfillOptions, backfill
 from testopt.errors import TestoptError
-from testopt.estimators.cold import LEFT_OUT, ColdModel, fit_cold
-from testopt.features.affinity import NAMES
-from testopt.shipped import pack_shipped
+from testopt.similarity.affinity import NAMES
+from testopt.similarity.closeness_model import LEFT_OUT, ColdModel, fit_cold
+from testopt.similarity.pretrained import pack_shipped
 from testopt.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -24,10 +24,10 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from testopt.errors import TestoptError
-from testopt.labels.evidence import Candidate, gather
-from testopt.labels.ranking import WEIGHTS, features
-from testopt.sources.blame import Tracer
-from testopt.sources.git import find_root
+from testopt.git.process import find_root
+from testopt.szz.blame import Tracer
+from testopt.szz.evidence import Candidate, gather
+from testopt.szz.ranking import WEIGHTS, features
 
 REPEATS, FOLDS, DRAWS = 20, 10, 10_000
 

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 # Public name -> module that defines it. Twelve or fewer, each public on purpose.
 _PUBLIC = {
-    "ChangeRiskClassifier": "testopt.estimators.risk",
+    "ChangeRiskClassifier": "testopt.risk.classifier",
     "Settings": "testopt.settings",
     "Store": "testopt.store",
     "TestoptError": "testopt.errors",

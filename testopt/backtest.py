@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.case_sources import PATIENCE, Sources
 from testopt.errors import EmptyStoreError
-from testopt.estimators.baselines import BASELINES, baseline_orders, untrained_score
-from testopt.estimators.course import Course, course
-from testopt.estimators.experts import Ordering, priority, rolling_blends, signals_of
-from testopt.estimators.metrics import first_failure
-from testopt.estimators.ordering import COST_FLOOR_S, run_order
-from testopt.estimators.rolling import rolling_probabilities
-from testopt.estimators.selection import (
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_history import history
+from testopt.features.training_set import TrainingSet
+from testopt.learning.metrics import first_failure
+from testopt.ranking.baselines import BASELINES, baseline_orders, untrained_score
+from testopt.ranking.cost_order import COST_FLOOR_S, run_order
+from testopt.ranking.detection_curve import Course, course
+from testopt.ranking.orderings import Ordering, priority, rolling_blends, signals_of
+from testopt.ranking.rolling import rolling_probabilities
+from testopt.ranking.validation import Quality, mean_quality, quality
+from testopt.selection.must_run_rules import beside_data, why_everything
+from testopt.selection.score import must_run, selection_score
+from testopt.selection.simulation import (
     FRACTIONS,
     CurvePoint,
     Judged,
@@ -25,12 +30,7 @@ from testopt.estimators.selection import (
     regressing,
     rolling_promises,
 )
-from testopt.estimators.selection_score import must_run, selection_score
-from testopt.estimators.validation import Quality, mean_quality, quality
-from testopt.features.mustrun import beside_data, why_everything
-from testopt.features.pipeline import FeatureState
-from testopt.features.training_set import TrainingSet
-from testopt.run_history import history
+from testopt.similarity.case_sources import PATIENCE, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

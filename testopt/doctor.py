@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, RepositoryError, StoreError
-from testopt.estimators.threshold import recall_threshold
-from testopt.feature_state_store import CATCH_UP_RUNS
 from testopt.features.frames import VARIANT_KINDS
-from testopt.recent import real_runs, recent
+from testopt.features.state_store import CATCH_UP_RUNS
+from testopt.git.process import is_shallow, missing_commits
 from testopt.schema import FAILING, Policy
-from testopt.sources.git import is_shallow, missing_commits
-from testopt.track import broken_promise
-from testopt.track.kept import load
+from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.plan_log import broken_promise
+from testopt.selection.plan_log_file import load
+from testopt.selection.threshold import recall_threshold
+from testopt.store.run_summary import real_runs, recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from testopt.bundle import Bundle
     from testopt.store import Store
+    from testopt.store.bundle import Bundle
 
 PLANS: Final = 50  # the last ones are looked at
 RECENT: Final = 20  # runs whose cases are looked at
@@ -304,8 +304,8 @@ def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:
 
 def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
     """Return the ids that begin with the dotted name of several files."""
-    from testopt.sources.identity import Resolver, files_of
-    from testopt.sources.junit import Suite
+    from testopt.results.case_resolver import Resolver, files_of
+    from testopt.results.junit import Suite
 
     if repo is None:
         return set()

@@ -14,13 +14,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from testopt.code.paths import is_test_path, language_of, subsystem_of
 from testopt.errors import SettingsError
-from testopt.features.paths import is_test_path, language_of, subsystem_of
-from testopt.features.subjects import fix_matcher, is_fix, is_revert
+from testopt.git.line_counts import LineCounts
+from testopt.git.log import History, list_commits, read_history, shallow_edge
+from testopt.git.pseudonyms import author_key, pseudonym
+from testopt.git.subjects import fix_matcher, is_fix, is_revert
 from testopt.schema import arrow_schema, digest
-from testopt.sources.gitlog import History, list_commits, read_history, shallow_edge
-from testopt.sources.keys import author_key, pseudonym
-from testopt.sources.linecounts import LineCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from testopt.sources.gitlog import Commit, FileRow
+    from testopt.git.log import Commit, FileRow
     from testopt.store import Store
 
 FLUSH_COMMITS: Final = 4_096  # commits of one append

@@ -10,8 +10,8 @@ from collections import Counter
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from testopt.counted import counted
 from testopt.durations import readable
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.bundle import EVIDENCE, dump_arrays, pack
-from testopt.bundle_registry import register
-from testopt.case_sources import PATIENCE, Sources
-from testopt.counted import counted
 from testopt.errors import DataError, EmptyStoreError
-from testopt.estimators.evidence import KEPT, Evidence, Regression
-from testopt.estimators.experts import OrderingWeights, rolling_blends
-from testopt.estimators.ranker import FailureRanker
-from testopt.estimators.rolling import FIT_ROWS
-from testopt.estimators.selection import rolling_evidence
-from testopt.estimators.validation import Validation, validate
-from testopt.feature_state_store import save_state
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES, feature_hash
+from testopt.features.run_history import history
+from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_training_set
-from testopt.run_history import history
+from testopt.pluralize import counted
+from testopt.ranking.orderings import OrderingWeights, rolling_blends
+from testopt.ranking.ranker import FailureRanker
+from testopt.ranking.rolling import FIT_ROWS
+from testopt.ranking.validation import Validation, validate
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.track import late_misses
-from testopt.track.kept import load
+from testopt.selection.bundle_registry import register
+from testopt.selection.evidence import KEPT, Evidence, Regression
+from testopt.selection.plan_log import late_misses
+from testopt.selection.plan_log_file import load
+from testopt.selection.simulation import rolling_evidence
+from testopt.similarity.case_sources import PATIENCE, Sources
+from testopt.store.bundle import EVIDENCE, dump_arrays, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from testopt.estimators.promotion import Verdict
     from testopt.features.frames import RunFrame
+    from testopt.selection.promotion import Verdict
     from testopt.store import Store
 
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from ranking import Set, asked, testopt
 
-from testopt.case_sources import PATIENCE, Sources
-from testopt.estimators.baselines import expected_seconds
-from testopt.estimators.metrics import apfdc
-from testopt.estimators.ordering import value_per_cost
-from testopt.estimators.rolling import rolling_probabilities
-from testopt.features.families import families
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES
+from testopt.features.run_history import history
 from testopt.features.training_set import TrainingSet, read_training_set
-from testopt.run_history import history
+from testopt.learning.metrics import apfdc
+from testopt.ranking.baselines import expected_seconds
+from testopt.ranking.cost_order import value_per_cost
+from testopt.ranking.families import families
+from testopt.ranking.rolling import rolling_probabilities
+from testopt.similarity.case_sources import PATIENCE, Sources
 from testopt.store import Store
 
 # parts of a case's own past, which is one family in words

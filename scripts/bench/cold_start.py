@@ -34,15 +34,15 @@ import pyarrow.parquet as pq
 from measuring import measure
 from ranking import Set, find_sets, score
 
-from testopt.case_sources import Sources
-from testopt.estimators.metrics import apfdc
-from testopt.features.affinity import NAMES, affinity_matrix
 from testopt.features.frames import Query
-from testopt.pending_run import PendingRun
+from testopt.git.change import find_change
+from testopt.git.pending_run import PendingRun
+from testopt.learning.metrics import apfdc
 from testopt.plan import plan
 from testopt.schema import FAILING, Change, FileChange, Run
-from testopt.shipped import Shipped, load_shipped
-from testopt.sources.change import find_change
+from testopt.similarity.affinity import NAMES, affinity_matrix
+from testopt.similarity.case_sources import Sources
+from testopt.similarity.pretrained import Shipped, load_shipped
 from testopt.store import Store
 
 if TYPE_CHECKING:

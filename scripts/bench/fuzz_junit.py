@@ -15,9 +15,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["testopt.sources"]):
-    from testopt.sources.archives import Source
-    from testopt.sources.identity import Resolver
-    from testopt.sources.junit_rows import read_source
+    from testopt.results.archives import Source
+    from testopt.results.case_resolver import Resolver
+    from testopt.results.junit_rows import read_source
 
 WORK = Path(tempfile.mkdtemp())
 RESOLVER = Resolver(["tests/test_a.py", "pkg/b/test_a.py", "web/a.spec.ts"])

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from testopt.impact import find_impact
+from testopt.git.change import find_change
+from testopt.git.run_identity import RunIdentity
+from testopt.impact.find import find_impact
 from testopt.ingest.coverage_links import ingest_coverage
-from testopt.run_identity import RunIdentity
-from testopt.sources.change import find_change
 from testopt.store import Store
 
 

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from testopt.features.paths import path_bytes
+from testopt.code.paths import path_bytes
+from testopt.git.log import LOG_ARGS
 from testopt.mine import mine
-from testopt.sources.gitlog import LOG_ARGS
 from testopt.store import Store
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from testopt.estimators.metrics import apfdc, first_failure
+from testopt.learning.metrics import apfdc, first_failure
 
 PROBE = """
 import json, os

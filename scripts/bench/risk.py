@@ -30,12 +30,12 @@ from risk_candidates import from_patches, from_store
 from sklearn.metrics import roc_auc_score
 
 from testopt import ChangeRiskClassifier
-from testopt.assess.model import defects, frame_of, labelled, measure_history
 from testopt.errors import TestoptError
-from testopt.estimators.metrics import expected_calibration_error
-from testopt.features.jit import METRICS
-from testopt.features.kamei import AUTHOR_METRICS, RICHER
-from testopt.hotspots import hotspots
+from testopt.learning.metrics import expected_calibration_error
+from testopt.risk.change_metrics import AUTHOR_METRICS, RICHER
+from testopt.risk.derived_metrics import METRICS
+from testopt.risk.hotspots import hotspots
+from testopt.risk.model import defects, frame_of, labelled, measure_history
 from testopt.store import Store
 
 if TYPE_CHECKING:

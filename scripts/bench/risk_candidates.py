@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from testopt.features.paths import is_code
-from testopt.features.replay import COMMIT_COLUMNS, FILE_COLUMNS, entries
+from testopt.code.paths import is_code
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testopt.features.kamei import CommitFacts, TouchedFile
+    from testopt.risk.change_metrics import CommitFacts, TouchedFile
     from testopt.store import Store
 
 DAY_S = 86_400.0

@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 from mining import cost
 
-from testopt.szz import szz
+from testopt.szz.trace import szz
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from train_szz import clone_of

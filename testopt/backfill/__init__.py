@@ -17,11 +17,11 @@ from testopt.backfill.commits import CommitReplay, Shared
 from testopt.backfill.history import past_commits
 from testopt.backfill.ledger import Ledger
 from testopt.backfill.options import BackfillOptions, BackfillReport, Unusable
+from testopt.backfill.processes import Processes
 from testopt.backfill.replay import Slot
+from testopt.backfill.worktree import Stage, default_branch
 from testopt.errors import BackfillError
-from testopt.sources.git import is_shallow
-from testopt.sources.processes import Processes
-from testopt.sources.worktree import Stage, default_branch
+from testopt.git.process import is_shallow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

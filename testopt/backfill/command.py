@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from testopt.backfill import probe
 from testopt.schema import digest
-from testopt.sources import probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.backfill.ledger import regressed
 from testopt.backfill.options import Unusable
+from testopt.backfill.processes import Limits
+from testopt.backfill.variant_commits import commit_variant, keep_variant
 from testopt.backfill.variants import Variant, python_sources, variants_of
 from testopt.errors import RepositoryError
+from testopt.git.change import find_change
 from testopt.schema import Run, RunRecord, digest
-from testopt.sources.change import find_change
-from testopt.sources.processes import Limits
-from testopt.sources.variants import commit_variant, keep_variant
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from testopt.code.paths import is_code, is_test_path, language_of
 from testopt.errors import BackfillError
-from testopt.features.paths import is_code, is_test_path, language_of
-from testopt.sources.git import is_shallow, resolve, run_git
+from testopt.git.process import is_shallow, resolve, run_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

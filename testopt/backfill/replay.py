@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
+from testopt.backfill import probe
 from testopt.backfill.command import PROBE, Command, Places
+from testopt.backfill.processes import Limits
+from testopt.backfill.worktree import remove_tree
 from testopt.errors import BackfillError
+from testopt.results.archives import Source
+from testopt.results.case_resolver import Resolver, files_of
+from testopt.results.junit_rows import read_source
 from testopt.schema import Result
-from testopt.sources import probe
-from testopt.sources.archives import Source
-from testopt.sources.identity import Resolver, files_of
-from testopt.sources.junit_rows import read_source
-from testopt.sources.processes import Limits
-from testopt.sources.worktree import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testopt.sources.processes import Finished, Processes
-    from testopt.sources.worktree import Stage, Worktree
+    from testopt.backfill.processes import Finished, Processes
+    from testopt.backfill.worktree import Stage, Worktree
 
 _PROBE_S: Final = 60.0
 _SHOWN: Final = 600  # characters of output shown with an error

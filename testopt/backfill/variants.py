@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testopt.backfill import mutate
 from testopt.backfill.history import PastCommit, is_source
-from testopt.features.paths import language_of
-from testopt.sources import mutate
-from testopt.sources.variants import changed_lines, read_file, restored, rewritten
+from testopt.backfill.variant_commits import changed_lines, read_file, restored, rewritten
+from testopt.code.paths import language_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ import click
 
 from testopt.cli.common import Context, print_json, with_options, write_table
 from testopt.cli.planning import Duration
-from testopt.counted import counted
 from testopt.durations import readable
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from testopt.backtest import BacktestReport
-    from testopt.estimators.selection import SelectionQuality
+    from testopt.selection.simulation import SelectionQuality
 
 
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -103,7 +103,7 @@ def command(ctx: Context, options: BacktestOptions) -> None:
       testopt backtest --recall 0.9 --recall 0.95
     """
     from testopt.backtest import BacktestSettings, SelectionTrials, backtest
-    from testopt.estimators.selection import FRACTIONS
+    from testopt.selection.simulation import FRACTIONS
     from testopt.store import Store
 
     trials = SelectionTrials(

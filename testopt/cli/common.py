@@ -58,7 +58,7 @@ class Context:
     @cached_property
     def root(self) -> Path:
         """Top folder of the repository; raises `RepositoryError` when there is none."""
-        from testopt.sources.git import find_root
+        from testopt.git.process import find_root
 
         return find_root(Path(self.repo))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
-from testopt.counted import counted
 from testopt.errors import EmptyStoreError, RepositoryError, StoreError
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

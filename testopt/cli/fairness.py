@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.assess.fairness import FairnessReport
+    from testopt.risk.fairness import FairnessReport
 
 
 def fairness_lines(report: FairnessReport) -> Iterator[str]:

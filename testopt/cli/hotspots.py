@@ -10,7 +10,7 @@ import click
 from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
-    from testopt.hotspots import Hotspot, HotspotReport
+    from testopt.risk.hotspots import Hotspot, HotspotReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def command(ctx: Context, options: HotspotsOptions) -> None:
       testopt hotspots --by folder --days 180
       testopt hotspots --by function --top 40
     """
-    from testopt.hotspots import hotspots
+    from testopt.risk.hotspots import hotspots
     from testopt.store import Store
 
     repo = ctx.root if options.by == "function" else None

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
-from testopt.counted import counted
 from testopt.errors import UsageError
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from testopt.git.run_identity import RunIdentity
     from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
-    from testopt.run_identity import RunIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +182,8 @@ def _print_coverage(obj: Context, report: CoverageReport) -> None:
 
 def _identity(obj: Context, options: IngestOptions, *, in_ci: bool) -> RunIdentity:
     """Return what is known of the runs; those of a table were not made by this job of CI."""
-    from testopt.run_identity import RunIdentity
-    from testopt.sources.ci import ci_job
+    from testopt.git.ci_job import ci_job
+    from testopt.git.run_identity import RunIdentity
 
     return RunIdentity(
         repo=obj.root_or_none,
@@ -198,7 +198,7 @@ def _identity(obj: Context, options: IngestOptions, *, in_ci: bool) -> RunIdenti
 
 
 def _time(text: str | None) -> datetime | None:
-    from testopt.sources.junit_values import parse_timestamp
+    from testopt.results.junit_values import parse_timestamp
 
     moment = parse_timestamp(text)
     if text is not None and moment is None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from testopt.cli.common import Context, print_json, with_options
-from testopt.counted import counted
+from testopt.pluralize import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable, time_option, with_options
-from testopt.counted import counted
 from testopt.errors import GateError
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,8 @@ def command(ctx: Context, options: MonitorOptions) -> None:
       testopt monitor --since 2026-03-01 --fail-on misses --fail-on drift
     """
     from testopt.monitor import monitor
+    from testopt.selection.plan_log import rules_of
     from testopt.store import Store
-    from testopt.track import rules_of
 
     report = monitor(
         store=Store.open(ctx.store_url),

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from testopt.cli.common import print_json, printable
-from testopt.counted import counted
 from testopt.durations import parse_duration
 from testopt.errors import EmptyStoreError, InputFileError
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testopt.cli.common import Context
-    from testopt.plan_inputs import PlanInputs
+    from testopt.plan.inputs import PlanInputs
     from testopt.schema import Change, Plan, PlannedCase
     from testopt.store import Store
 
@@ -132,10 +132,10 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
     EmptyStoreError
         Where no cases are named, and none are known.
     """
-    from testopt.pending_run import find_pending_run
-    from testopt.plan_inputs import find_plan_inputs
-    from testopt.run_identity import RunIdentity
-    from testopt.sources.ci import ci_job
+    from testopt.git.ci_job import ci_job
+    from testopt.git.pending_run import find_pending_run
+    from testopt.git.run_identity import RunIdentity
+    from testopt.plan.inputs import find_plan_inputs
 
     base, head, diff = options.base, options.head, options.diff
     if diff and (base or head):
@@ -185,8 +185,8 @@ def _present(store: Store | None, ctx: Context) -> Store:
 
 def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
     """Return the change that a diff holds, or one that cannot be known; None: ask git."""
+    from testopt.git.change import diff_file
     from testopt.schema import Change
-    from testopt.sources.change import diff_file
 
     if diff:
         return diff_file(Path("/dev/stdin" if diff == "-" else diff))
@@ -243,7 +243,7 @@ def show(
         Print every case as text, not the first few.
     """
     from testopt.plan.shards import shard
-    from testopt.report.runners import runner_lines
+    from testopt.runners.arguments import runner_lines
 
     running = [case for case in made.cases if case.runs]
     if part is not None:

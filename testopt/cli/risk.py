@@ -14,7 +14,7 @@ from testopt.errors import DataError, GateError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testopt.risks import RiskReport
+    from testopt.risk.values import RiskReport
     from testopt.schema import Change
 
 _CHANGES = 20
@@ -78,7 +78,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
       testopt risk HEAD --format sarif > risk.sarif
       testopt risk --fairness
     """
-    from testopt.assess import assess
+    from testopt.risk.assessment import assess
     from testopt.store import Store
 
     if options.rev_range is not None and options.base is not None:
@@ -110,8 +110,8 @@ def command(ctx: Context, options: RiskOptions) -> None:
 
 
 def _changes(ctx: Context, rev_range: str | None, base: str | None) -> dict[str, Change]:
-    from testopt.sources.change import find_change
-    from testopt.sources.ci import ci_job
+    from testopt.git.change import find_change
+    from testopt.git.ci_job import ci_job
 
     if rev_range is None:
         ci = None if base else ci_job()
@@ -122,8 +122,8 @@ def _changes(ctx: Context, rev_range: str | None, base: str | None) -> dict[str,
 
 
 def _commits(ctx: Context, rev_range: str) -> list[str]:
-    from testopt.sources.git import resolve
-    from testopt.sources.gitlog import list_commits
+    from testopt.git.log import list_commits
+    from testopt.git.process import resolve
 
     if ".." not in rev_range:
         return [resolve(ctx.root, rev_range)]
@@ -139,8 +139,8 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
 
 
 def _fairness(ctx: Context, form: str) -> None:
-    from testopt.assess.fairness import risk_fairness
     from testopt.cli.fairness import fairness_dict, fairness_lines
+    from testopt.risk.fairness import risk_fairness
     from testopt.store import Store
 
     if form not in ("text", "json"):
@@ -161,7 +161,7 @@ def _fairness(ctx: Context, form: str) -> None:
 def _people(
     ctx: Context, report: RiskReport, changes: Mapping[str, Change]
 ) -> dict[str, tuple[str, ...]]:
-    from testopt.sources.people import who_knows
+    from testopt.risk.reviewers import who_knows
 
     shown = report.risks[:_CHANGES]
     paths = sorted({file.path for risk in shown for file in risk.files})
@@ -169,9 +169,9 @@ def _people(
 
 
 def _print(report: RiskReport, people: Mapping[str, tuple[str, ...]], form: str) -> None:
-    from testopt.report.markdown import risk_markdown
-    from testopt.report.risktext import risk_lines
-    from testopt.report.sarif import risk_sarif
+    from testopt.risk.markdown import risk_markdown
+    from testopt.risk.sarif import risk_sarif
+    from testopt.risk.text import risk_lines
 
     if form == "json":
         print_json({**asdict(report), "people": people})

@@ -21,8 +21,8 @@ from testopt.cli.planning import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testopt.features.impact import Impact
-    from testopt.plan_inputs import PlanInputs
+    from testopt.impact.safe_selection import Impact
+    from testopt.plan.inputs import PlanInputs
     from testopt.schema import Selection
 
 _SHARE = click.FloatRange(0.0, 1.0, min_open=True)
@@ -111,10 +111,10 @@ def command(ctx: Context, options: SelectOptions) -> None:
       testopt select --shard 1/4 --format go
     """
     from testopt.plan import plan
-    from testopt.plan.request import completed
     from testopt.plan.rows import keep_plan
     from testopt.report.plans import note, promise_line
-    from testopt.track import rules_of
+    from testopt.selection.plan_log import rules_of
+    from testopt.selection.request import completed
 
     inputs = find_inputs(ctx, options)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
@@ -142,7 +142,7 @@ def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selecti
 
     impact = None
     if options.safe:
-        from testopt.impact import find_impact
+        from testopt.impact.find import find_impact
 
         run = inputs.run
         impact = find_impact(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
-from testopt.counted import counted
 from testopt.errors import UsageError
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from testopt.store import Problem, Store
@@ -114,8 +114,8 @@ def check(context: Context, options: CheckOptions) -> None:
 
 
 def _damaged_model(store: Store) -> list[Problem]:
-    from testopt.bundle_registry import current_bundle
     from testopt.errors import BundleError
+    from testopt.selection.bundle_registry import current_bundle
     from testopt.store import Problem
 
     try:

@@ -12,8 +12,8 @@ import click
 from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
-    from testopt.sources.fixlists import Issue
-    from testopt.szz import Answer, SzzReport
+    from testopt.szz.fix_lists import Issue
+    from testopt.szz.trace import Answer, SzzReport
 
 _FILE = click.Path(path_type=Path)
 
@@ -64,8 +64,8 @@ def command(ctx: Context, options: SzzOptions) -> None:
     if options.explain is not None:
         _explain(ctx, options.explain, issues, stated=options.stated, as_json=options.as_json)
         return
-    from testopt.sources.fixlists import read_fixes
-    from testopt.szz import szz
+    from testopt.szz.fix_lists import read_fixes
+    from testopt.szz.trace import szz
 
     fixes = read_fixes(options.fixes) if options.fixes else None
     report = szz(
@@ -85,7 +85,7 @@ def command(ctx: Context, options: SzzOptions) -> None:
 def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
     if path is None:
         return {}
-    from testopt.sources.fixlists import read_issues
+    from testopt.szz.fix_lists import read_issues
 
     issues, bad = read_issues(path)
     if bad:
@@ -96,8 +96,8 @@ def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
 def _explain(
     ctx: Context, commit: str, issues: dict[str, Issue], *, stated: bool, as_json: bool
 ) -> None:
-    from testopt.sources.git import resolve
-    from testopt.szz import trace_fix
+    from testopt.git.process import resolve
+    from testopt.szz.trace import trace_fix
 
     full = resolve(ctx.root, commit)
     issue = next((i for name, i in issues.items() if full.startswith(name)), None)
@@ -118,8 +118,8 @@ def _explain(
 
 
 def _write(path: Path, report: SzzReport) -> None:
-    from testopt.sources.fixlists import write_table
-    from testopt.szz import label_rows
+    from testopt.szz.fix_lists import write_table
+    from testopt.szz.trace import label_rows
 
     write_table(path, label_rows(report))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, time_option, with_options
-from testopt.counted import counted
+from testopt.pluralize import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,7 +68,7 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
 
 
 def _show(report: TrainReport) -> None:
-    from testopt.estimators.experts import too_young
+    from testopt.ranking.orderings import too_young
     from testopt.reasons import words
 
     click.echo(

@@ -10,14 +10,14 @@ import click
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.planning import case_fields, change_options, find_inputs
 from testopt.cli.select import SelectionOptions, select_options, selection_of
-from testopt.counted import counted
+from testopt.pluralize import counted
 from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.report.plans import note, policy_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.plan.past import CasePast
+    from testopt.plan.case_history import CasePast
     from testopt.plan.why import Why
 
 _SHA: Final = 10  # digits of a hash that are shown
@@ -49,9 +49,9 @@ def command(ctx: Context, options: WhyOptions) -> None:
       testopt why tests/test_login.py::test_expired
       testopt why test_expired --base origin/main --safe
     """
-    from testopt.plan.request import completed
     from testopt.plan.why import why
-    from testopt.track import rules_of
+    from testopt.selection.plan_log import rules_of
+    from testopt.selection.request import completed
 
     inputs = find_inputs(ctx, options)
     selection, impact = selection_of(inputs, options)

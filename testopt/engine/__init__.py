@@ -30,19 +30,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from testopt.counted import counted
-from testopt.engine.asked import Asked
 from testopt.engine.results import results_of, texts_of
+from testopt.engine.selection_request import Asked
 from testopt.engine.session import PytestSession, find_session
 from testopt.errors import EmptyStoreError, TestoptError, UsageError
+from testopt.pluralize import counted
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testopt.case_sources import Sources
     from testopt.doctor import Health
     from testopt.schema import Plan, RunRecord
+    from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 __all__ = ["PROTOCOL", "Engine"]
@@ -114,8 +114,9 @@ class Engine:
 
     def _look_around(self, session: PytestSession) -> PytestSession:
         """Import what a plan needs, and look for what stands in its way, while pytest collects."""
-        from testopt import plan, plan_inputs  # noqa: F401
+        from testopt import plan
         from testopt.doctor import examine
+        from testopt.plan import inputs
 
         self._health = examine(
             repo=session.run.repo,
@@ -132,7 +133,7 @@ class Engine:
         session = self._session
         if session is None or self._mode == "record" or self._foreseen or self._plan:
             return
-        from testopt.known_cases import last_run_cases
+        from testopt.plan.known_cases import last_run_cases
 
         with suppress(TestoptError):  # it will be met again when the plan is asked for
             cases = last_run_cases(session.store, session.run.job)
@@ -174,7 +175,7 @@ class Engine:
         }
 
     def _plan_known(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - as all
-        from testopt.known_cases import known_cases
+        from testopt.plan.known_cases import known_cases
 
         session = self._started()
         try:
@@ -224,8 +225,8 @@ class Engine:
         self, session: PytestSession, cases: list[str], required: Sequence[str] = ()
     ) -> Plan:
         from testopt import plan
-        from testopt.plan_inputs import find_plan_inputs
-        from testopt.track import rules_of
+        from testopt.plan.inputs import find_plan_inputs
+        from testopt.selection.plan_log import rules_of
 
         asked = self._asked.selection(session, run_id=self._name, required=required)
         if session.doubt:

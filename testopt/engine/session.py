@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from testopt.pending_run import PendingRun
+    from testopt.git.pending_run import PendingRun
     from testopt.settings import Settings
     from testopt.store import Store
 
@@ -102,10 +102,10 @@ def _pending_run(
     repo: Path | None, store: Store | None, base: str, no_repository: str
 ) -> PendingRun:
     """Find the run at hand; a base that does not exist makes its change unknown."""
-    from testopt.pending_run import find_pending_run
-    from testopt.run_identity import RunIdentity
+    from testopt.git.ci_job import ci_job
+    from testopt.git.pending_run import find_pending_run
+    from testopt.git.run_identity import RunIdentity
     from testopt.schema import Change
-    from testopt.sources.ci import ci_job
 
     change = Change(known=False, why=no_repository) if repo is None else None
     identity = RunIdentity(repo=repo, base=base or None, ci=ci_job())
@@ -118,7 +118,7 @@ def _pending_run(
 
 def _repository(root: Path) -> tuple[Path | None, str]:
     """Return the repository around a folder, or why there is none."""
-    from testopt.sources.git import find_root
+    from testopt.git.process import find_root
 
     try:
         return find_root(root, timeout=_GIT_S), ""

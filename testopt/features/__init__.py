@@ -1,1 +1,1 @@
-"""Numbers that describe a change and a case. Pure functions and explicit state; no file, no git."""
+"""Numbers that describe a case in a run: its history, co-failures, and the table of them all."""

@@ -30,7 +30,7 @@ def change_features(files: Sequence[FileChange]) -> list[float]:
     """
     if not files:
         return [math.nan] * len(NAMES)
-    from testopt.features.paths import is_test_path
+    from testopt.code.paths import is_test_path
 
     lines = [(f.added or 0) + (f.deleted or 0) for f in files]
     folders = {f.path.rpartition("/")[0] for f in files}

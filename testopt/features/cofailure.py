@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.code.words import number
 from testopt.features.cases import split_case
-from testopt.features.words import number
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:

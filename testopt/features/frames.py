@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from testopt.features.texts import Texts
+    from testopt.similarity.texts import Texts
 
 VARIANT_KINDS = frozenset({"reverse", "mutant"})
 _AT_ONCE = frozenset({"table", "backfill"})

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.features import siblings
+from testopt.code.effort import relative_seconds
+from testopt.features import similar_runs
 from testopt.features.case_facts import CaseFacts
 from testopt.features.cases import LEVELS, CaseTable
-from testopt.features.effort import relative_seconds
-from testopt.features.lineage import Lineage
-from testopt.features.siblings import Siblings
+from testopt.features.parent_run import Lineage
+from testopt.features.similar_runs import Siblings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.frames import Query, RunFrame
-    from testopt.features.lineage import Parent
+    from testopt.features.parent_run import Parent
 
 ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
 GROUP_ALPHA: Final = 0.2
@@ -66,7 +66,7 @@ NAMES: Final = (
     "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
     "neighbours_rate_1", "neighbours_rate_3", "neighbours_rate_8",
     "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
-    *siblings.NAMES,
+    *similar_runs.NAMES,
 )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ class HistoryState:
             count = self.table.group_count(level)
             state |= {f"{level}.{k}": v[:count] for k, v in group.arrays.items()}
         state |= {f"lineage.{k}": v for k, v in self._lineage.dump().items()}
-        state |= {f"siblings.{k}": v for k, v in self._siblings.dump().items()}
+        state |= {f"similar_runs.{k}": v for k, v in self._siblings.dump().items()}
         state["recent"] = self._recent
         state["clock"] = np.array([self.tick, self.last_time])
         state["last_run"] = np.frombuffer(self.last_run.encode(), np.uint8)

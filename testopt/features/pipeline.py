@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.features import change
-from testopt.features.affinity import affinity_matrix
 from testopt.features.cofailure import CoFailure
 from testopt.features.history import HistoryState
 from testopt.features.run_features import RunFeatures
+from testopt.similarity.affinity import affinity_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.features import affinity, change, cofailure, history
+from testopt.features import change, cofailure, history
 from testopt.features.case_facts import CaseFacts
+from testopt.similarity import affinity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +87,7 @@ class RunFeatures(CaseFacts):
 
     @property
     def effort(self) -> NDArray[np.float32]:
-        """What its text tells of its duration (`testopt.features.effort`); NaN where unknown."""
+        """What its text tells of its duration (`testopt.code.effort`); NaN where unknown."""
         return self.column("effort")
 
     @property

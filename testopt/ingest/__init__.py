@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testopt.case_sources import Sources
     from testopt.schema import RunRecord
+    from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 __all__ = ["keep_up", "record"]
@@ -48,8 +48,9 @@ def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = 
     sources : Sources, optional
         Tells which functions the runs changed.
     """
-    from testopt import feature_state_store, track
+    from testopt.features import state_store
+    from testopt.selection import plan_log
 
-    feature_state_store.keep_up(store, runs=runs, results=results, sources=sources)
+    state_store.keep_up(store, runs=runs, results=results, sources=sources)
     if runs:
-        track.keep_up(store)
+        plan_log.keep_up(store)

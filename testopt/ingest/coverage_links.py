@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import InputFileError, TestoptError
+from testopt.git.process import run_git
 from testopt.ingest.junit_runs import resolver_of
+from testopt.results.coverage import CoverageData, ranges, read_coverage
+from testopt.results.junit import Suite
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, arrow_schema, digest
-from testopt.sources.coverage import CoverageData, ranges, read_coverage
-from testopt.sources.git import run_git
-from testopt.sources.junit import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
-    from testopt.run_identity import RunIdentity
-    from testopt.sources.identity import Resolver
+    from testopt.git.run_identity import RunIdentity
+    from testopt.results.case_resolver import Resolver
     from testopt.store import Store
 
 _PHASES: Final = frozenset({"setup", "run", "teardown"})

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from testopt.features.paths import is_test_path, language_of
+from testopt.code.paths import is_test_path, language_of
 from testopt.schema import FAILING
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.sources.junit_rows import JUnitFile
+    from testopt.results.junit_rows import JUnitFile
 
     Hashes = npt.NDArray[np.int64]
 

@@ -16,16 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testopt.errors import TestoptError
+from testopt.git.process import resolve
+from testopt.git.run_identity import RunIdentity, previous_commit
 from testopt.ingest import keep_up
 from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
-from testopt.run_identity import RunIdentity, previous_commit
+from testopt.results.archives import Refusal, Source, find_sources
+from testopt.results.case_resolver import Resolver, files_of
+from testopt.results.junit_rows import JUnitFile, read_source
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
-from testopt.sources.archives import Refusal, Source, find_sources
-from testopt.sources.git import resolve
-from testopt.sources.identity import Resolver, files_of
-from testopt.sources.junit_rows import JUnitFile, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

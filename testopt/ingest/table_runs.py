@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from testopt.counted import counted
 from testopt.errors import InputFileError
 from testopt.ingest import keep_up
 from testopt.ingest.grouping import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
+from testopt.pluralize import counted
+from testopt.results.tables import read_changes, read_results
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
-from testopt.sources.tabular import read_changes, read_results
 from testopt.store.records import tables_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.run_identity import RunIdentity
+    from testopt.git.run_identity import RunIdentity
     from testopt.store import Store
 
 _ROWS_PER_COMMIT: Final = 500_000
@@ -48,7 +48,7 @@ def ingest_table(
     store : Store
         Where to.
     paths : sequence of str
-        CSV or Parquet files, see `testopt.sources.tabular.read_results`.
+        CSV or Parquet files, see `testopt.results.tables.read_results`.
     identity : RunIdentity
         What it names stands in for columns that are absent; with its repository the change of each
         run is taken from git, unless its changes name the run.
@@ -299,7 +299,7 @@ def read_run_changes(path: Path) -> tuple[dict[str, list[FileChange]], str | Non
     Parameters
     ----------
     path : Path
-        CSV or Parquet, see `testopt.sources.tabular.read_changes`.
+        CSV or Parquet, see `testopt.results.tables.read_changes`.
 
     Raises
     ------

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from testopt import track
-from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, EmptyStoreError
-from testopt.estimators.promotion import Rules, promotion
 from testopt.monitor.calibration import Calibration, calibration_of
 from testopt.monitor.realised import Miss, PlanGroup, SelectReport, groups_of, misses_of, select_of
 from testopt.monitor.rows import plan_rows
+from testopt.selection import plan_log
+from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.promotion import Rules, promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testopt.estimators.promotion import Trust
     from testopt.schema import Policy
+    from testopt.selection.plan_log_tables import Judgement
+    from testopt.selection.promotion import Trust
     from testopt.store import Store
-    from testopt.track.tables import Judgement
 
 __all__ = ["Monitor", "monitor"]
 
@@ -107,7 +107,7 @@ def monitor(
         When a table cannot be read.
     """
     rules = rules or Rules()
-    kept, found = track.rebuild(store)
+    kept, found = plan_log.rebuild(store)
     if not found.policies:
         raise EmptyStoreError(
             "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
@@ -133,22 +133,22 @@ class _Window:
 
 
 def _report(
-    store: Store, kept: track.Track, found: Judgement, rules: Rules, window: _Window
+    store: Store, kept: plan_log.Track, found: Judgement, rules: Rules, window: _Window
 ) -> Monitor:
     recent = window.policies
     rows = plan_rows(store, list(recent))
     groups, seeded = groups_of(found, recent, rows)
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
-    record = track.record_of(kept)
+    record = plan_log.record_of(kept)
     fallbacks, last_plans = _fallbacks(found)
     troubles = {
-        "misses": track.broken_promise(kept, level=rules.level, since=window.start),
+        "misses": plan_log.broken_promise(kept, level=rules.level, since=window.start),
         "calibration": "" if calibration is None else calibration.trouble,
         "drift": record.drift,
         "fallback": _too_often(fallbacks, last_plans),
     }
     return Monitor(
-        trust=promotion(record, rules, stale=track.stale_of(kept, _trained(store))),
+        trust=promotion(record, rules, stale=plan_log.stale_of(kept, _trained(store))),
         runs=window.runs,
         plans=len(found.selecting & recent.keys()),
         shadow=groups,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.estimators.metrics import brier_score, expected_calibration_error, reliability
+from testopt.learning.metrics import brier_score, expected_calibration_error, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Calibration:
         95 % interval of observed to predicted failures: runs are drawn with replacement, since
         the cases of one run fail together.
     table : tuple of (int, float, float, float)
-        See `testopt.estimators.metrics.reliability`.
+        See `testopt.learning.metrics.reliability`.
     """
 
     runs: int

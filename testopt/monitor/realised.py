@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from testopt.estimators.metrics import wilson
-from testopt.estimators.propensity import WeightedRecall, weighted_recall
+from testopt.learning.metrics import wilson
+from testopt.selection.propensity import WeightedRecall, weighted_recall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testopt.labels.misses import PastRun, RegressedCase
     from testopt.monitor.rows import PlanRows
     from testopt.schema import Policy
-    from testopt.track.tables import Judgement
+    from testopt.selection.misses import PastRun, RegressedCase
+    from testopt.selection.plan_log_tables import Judgement
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testopt.schema import FAILING
-from testopt.track.tables import positions
+from testopt.selection.plan_log_tables import positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

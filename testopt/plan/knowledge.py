@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError
-from testopt.feature_state_store import current_state
 from testopt.features.pipeline import FeatureState
+from testopt.features.state_store import current_state
 from testopt.reasons import Reason, ReasonKind
+from testopt.selection.bundle_registry import current_bundle
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from testopt.bundle import Bundle
     from testopt.store import Store
+    from testopt.store.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)

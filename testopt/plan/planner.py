@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 from testopt.errors import StoreError
 from testopt.features.frames import Query
-from testopt.plan.forced import forced_cases, why_all
 from testopt.plan.knowledge import knowledge
 from testopt.plan.scoring import score_cases
-from testopt.plan.selection import Candidates, Choice, choose, everything
 from testopt.reasons import Reason, ReasonKind, left_out
 from testopt.schema import Origin, Plan, PlannedCase
+from testopt.selection.choice import Candidates, Choice, choose, everything
+from testopt.selection.must_run import forced_cases, why_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.bundle import Bundle
-    from testopt.case_sources import Sources
-    from testopt.estimators.promotion import Rules
-    from testopt.features.texts import Texts
-    from testopt.pending_run import PendingRun
+    from testopt.git.pending_run import PendingRun
     from testopt.plan.knowledge import Knowledge
     from testopt.plan.scoring import ScoredCases
     from testopt.schema import Change, Selection
+    from testopt.selection.promotion import Rules
+    from testopt.similarity.case_sources import Sources
+    from testopt.similarity.texts import Texts
     from testopt.store import Store
+    from testopt.store.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def plan(
         Keep the original order where there is a bundle that cannot be used; otherwise what is
         known without one decides.
     selection : Selection, optional
-        What may be left out, completed by `testopt.plan.request.completed`; default: nothing.
+        What may be left out, completed by `testopt.selection.request.completed`; default: nothing.
     rules : Rules, optional
         When a selection is trusted; default: always.
 
@@ -160,7 +160,7 @@ def _selecting(
     rules: Rules | None,
 ) -> Plan:
     """Return a plan with what it leaves out."""
-    from testopt.plan.trust import check_learning, trusted
+    from testopt.selection.trust import check_learning, trusted
 
     standing = None
     if store is not None and rules is not None:
@@ -186,7 +186,7 @@ def _chosen(
     store: Store | None,
 ) -> Choice:
     """Return what is left out, and what may be promised of that."""
-    from testopt.plan.trust import evidence_now
+    from testopt.selection.trust import evidence_now
 
     query = scored.query
     why = why_all(change, selection)

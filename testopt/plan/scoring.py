@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testopt.estimators.baselines import untrained_score
-from testopt.estimators.experts import OrderingWeights, priority, signals_of
-from testopt.estimators.ordering import run_order, steps, value_per_cost
-from testopt.estimators.selection_score import selection_score
-from testopt.features.reasons import reasons
+from testopt.ranking.baselines import untrained_score
+from testopt.ranking.cost_order import run_order, steps, value_per_cost
+from testopt.ranking.orderings import OrderingWeights, priority, signals_of
+from testopt.ranking.reasons import reasons
+from testopt.selection.score import selection_score
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import heapq
 import re
 from typing import TYPE_CHECKING, Final
 
-from testopt.estimators.ordering import COST_FLOOR_S
+from testopt.ranking.cost_order import COST_FLOOR_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.errors import RepositoryError, UnknownCaseError
-from testopt.estimators.contributions import contributions
-from testopt.features.families import families
-from testopt.features.nearness import Nearness, nearest_files
 from testopt.features.run_features import NAMES
-from testopt.measured import measured_as, regions_then
-from testopt.plan.past import CasePast, case_past
+from testopt.git.changed_lines import patches, read_patches
+from testopt.impact.coverage_index import measured_as, regions_then
+from testopt.learning.contributions import contributions
+from testopt.plan.case_history import CasePast, case_past
 from testopt.plan.planner import derive
-from testopt.sources.blobs import read_tree
-from testopt.sources.coverage import lines_of
-from testopt.sources.hunks import patches, read_patches
-from testopt.sources.locate import Locator
+from testopt.ranking.families import families
+from testopt.results.coverage import lines_of
+from testopt.runners.locate import Locator
+from testopt.similarity.blobs import read_tree
+from testopt.similarity.nearest_files import Nearness, nearest_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.case_sources import Sources
-    from testopt.estimators.promotion import Rules
-    from testopt.features.impact import Impact
-    from testopt.measured import Regions
-    from testopt.pending_run import PendingRun
+    from testopt.git.pending_run import PendingRun
+    from testopt.impact.coverage_index import Regions
+    from testopt.impact.safe_selection import Impact
     from testopt.plan.planner import Derivation
     from testopt.reasons import Reason
     from testopt.schema import Plan, PlannedCase, Selection
+    from testopt.selection.promotion import Rules
+    from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with

@@ -1,1 +1,1 @@
-"""Reports in the formats of others: Markdown, SARIF."""
+"""What people look at: a plan in words."""

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from testopt.counted import counted
 from testopt.errors import StoreError
+from testopt.pluralize import counted
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
     RUN_TABLES,

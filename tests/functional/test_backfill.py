@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testopt.backfill.worktree import PREFIX
 from testopt.cli import main
-from testopt.sources.worktree import PREFIX
 from testopt.store import Store
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def test_budgets_are_points_of_the_curve(store, testopt):
 
 
 def test_the_bundle_keeps_past_regressions(store, testopt):
-    from testopt.bundle_registry import current_bundle
+    from testopt.selection.bundle_registry import current_bundle
     from testopt.store import Store
 
     assert testopt(*store, "train").code == 0
@@ -82,10 +82,10 @@ def test_the_bundle_keeps_past_regressions(store, testopt):
 
 def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt, monkeypatch):
     from testopt import train
-    from testopt.bundle_registry import current_bundle
-    from testopt.estimators.promotion import Verdict
+    from testopt.selection.bundle_registry import current_bundle
+    from testopt.selection.plan_log import LateMisses
+    from testopt.selection.promotion import Verdict
     from testopt.store import Store
-    from testopt.track import LateMisses
 
     def evidence():
         assert testopt(*store, "train").code == 0

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import Suite
 
-from testopt.bundle import MANIFEST, dump_arrays, load_arrays
-from testopt.bundle_registry import current_bundle
 from testopt.errors import BundleError, RepositoryError
+from testopt.selection.bundle_registry import current_bundle
 from testopt.store import Store
+from testopt.store.bundle import MANIFEST, dump_arrays, load_arrays
 
 pytestmark = pytest.mark.usefixtures("no_ci")
 

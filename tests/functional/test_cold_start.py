@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from testopt import shipped
-from testopt.case_sources import Sources
-from testopt.pending_run import PendingRun
+from testopt.git.change import find_change
+from testopt.git.pending_run import PendingRun
 from testopt.plan import plan
-from testopt.sources.change import find_change
+from testopt.similarity import pretrained
+from testopt.similarity.case_sources import Sources
 
 AREAS = ("invoice", "parcel", "weather", "violin")
 
@@ -59,7 +59,7 @@ def test_the_case_of_the_changed_function_comes_first(fresh, testopt, area):
     assert sorted(order) == sorted(ids().decode().split())
     assert made["policy"] == "untrained"
     assert "closeness to the change" in made["note"]
-    assert f"by the model {shipped.load_shipped().name} that comes with testopt" in made["note"]
+    assert f"by the model {pretrained.load_shipped().name} that comes with testopt" in made["note"]
     assert not made["degraded"]
 
 
@@ -79,13 +79,13 @@ def test_without_a_sound_model_hand_set_weights_serve(
 ):
     folder = tmp_path / "models"
     folder.mkdir()
-    for file in shipped.shipped_folder().iterdir():
+    for file in pretrained.shipped_folder().iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     if damage == "altered":
         (folder / "forest.npz").write_bytes(b"PK" + (folder / "forest.npz").read_bytes()[2:] + b"0")
     else:
         (folder / "manifest.json").unlink()
-    monkeypatch.setattr(shipped, "shipped_folder", lambda: folder)
+    monkeypatch.setattr(pretrained, "shipped_folder", lambda: folder)
     fresh.write("shop/parcel.py", source("parcel", factor=3))
     done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=ids())
     assert done.code == 0, done.err
@@ -118,7 +118,7 @@ def test_what_weighs_closeness_decides_on_the_order(fresh):
                 sources=Sources(fresh.path, shipped=one),
             ).cases
         ]
-        for one in (shipped.Shipped(), shipped.Shipped(Contrary(), "contrary", 1))
+        for one in (pretrained.Shipped(), pretrained.Shipped(Contrary(), "contrary", 1))
     ]
     related = "tests/test_violin.py::test_violin_total_of_items"
     assert orders[0][0] == orders[1][-1] == related

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from testopt.errors import InputFileError
-from testopt.sources.change import diff_file, find_change
+from testopt.git.change import diff_file, find_change
 
 
 @pytest.fixture

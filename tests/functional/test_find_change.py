@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from testopt.errors import RevisionError
-from testopt.sources import change as change_module
-from testopt.sources import difftext
-from testopt.sources.change import find_change
-from testopt.sources.keys import pseudonym
+from testopt.git import change as change_module
+from testopt.git import diff_listing
+from testopt.git.change import find_change
+from testopt.git.pseudonyms import pseudonym
 
 BODY = "def first():\n" + "".join(f"    step_{i} = {i}\n" for i in range(20))
 
@@ -348,7 +348,7 @@ def test_words_are_capped_per_file(repo):
     repo.commit("Giant", {"giant.py": many, "z.py": "small = 1\n"})
     files = {f.path: f for f in find_change(repo.path).files}
     tokens = files["giant.py"].tokens
-    assert difftext.FILE_TOKENS - 20 < len(tokens) <= difftext.FILE_TOKENS
+    assert diff_listing.FILE_TOKENS - 20 < len(tokens) <= diff_listing.FILE_TOKENS
     assert set(tokens.split()) <= {f"identifier_{i}" for i in range(50_000)}
     assert files["giant.py"].added == 50_000
     assert files["z.py"].tokens == "small"
@@ -359,8 +359,8 @@ def test_words_of_many_files_are_shared_out(repo):
     repo.commit("Giant", {f"d/{n}.py": many for n in range(60)})
     sizes = [len(f.tokens) for f in find_change(repo.path).files]
     assert len(sizes) == 60
-    assert sum(sizes) <= difftext.ALL_TOKENS
-    assert min(sizes) > difftext.ALL_TOKENS // 60 - 20
+    assert sum(sizes) <= diff_listing.ALL_TOKENS
+    assert min(sizes) > diff_listing.ALL_TOKENS // 60 - 20
 
 
 def test_slow_listing_is_unknown(repo, monkeypatch):
@@ -397,7 +397,7 @@ def test_unusable_key_does_not_stop_a_plan(repo, monkeypatch):
 def test_nothing_heavy_is_imported():
     """It stands on the way to a plan, which has half a second in all."""
     code = (
-        "import sys, testopt.sources.change;"
+        "import sys, testopt.git.change;"
         "print(sorted({m.partition('.')[0] for m in sys.modules} & "
         "{'git', 'pandas', 'numpy', 'pyarrow', 'sklearn', 'lightgbm', 'deltalake'}))"
     )

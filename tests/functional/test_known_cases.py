@@ -6,7 +6,7 @@ import pytest
 
 from testopt.errors import EmptyStoreError
 from testopt.ingest import record
-from testopt.known_cases import known_cases, last_run_cases
+from testopt.plan.known_cases import known_cases, last_run_cases
 from testopt.schema import Change, Result, Run, RunRecord
 from testopt.store import Store
 

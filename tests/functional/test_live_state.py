@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testopt.bundle import load_arrays
-from testopt.case_sources import Sources
-from testopt.feature_state_store import CATCH_UP_RUNS, current_state, keep_up
 from testopt.features.pipeline import FeatureState
+from testopt.features.run_history import history
+from testopt.features.state_store import CATCH_UP_RUNS, current_state, keep_up
 from testopt.features.training_set import read_training_set
+from testopt.git.pending_run import PendingRun
 from testopt.ingest import record
-from testopt.pending_run import PendingRun
 from testopt.plan import plan
 from testopt.report.plans import note, policy_name
-from testopt.run_history import history
 from testopt.schema import Change, Result, Run, RunRecord
+from testopt.similarity.case_sources import Sources
 from testopt.store import Store
+from testopt.store.bundle import load_arrays
 from testopt.train import train
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

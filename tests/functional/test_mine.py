@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from testopt.cli import cli
+from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError, RevisionError, SettingsError
-from testopt.features.paths import path_bytes
+from testopt.git import log
 from testopt.mine import mine
-from testopt.sources import gitlog
 from testopt.store import Store
 
 TEXT = "".join(f"line {i}\n" for i in range(10))
@@ -314,9 +314,9 @@ def long_history(make_repo):
 
 
 def test_ranges_in_parallel_keep_order(long_history):
-    shas = gitlog.list_commits(long_history.path)
+    shas = log.list_commits(long_history.path)
     for workers in (1, 3):
-        read = list(gitlog.read_history(long_history.path, shas, workers=workers))
+        read = list(log.read_history(long_history.path, shas, workers=workers))
         assert [c.sha for h in read for c in h.commits] == shas
         assert len(read) > workers
         assert sum(len(h.files) for h in read) == 3000 - unchanged(read)

@@ -14,7 +14,7 @@ from datetime import UTC
 import git
 import pytest
 
-from testopt.features.paths import path_bytes
+from testopt.code.paths import path_bytes
 from testopt.mine import mine
 from testopt.store import Store
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from testopt.errors import RevisionError
-from testopt.pending_run import PendingRun, find_pending_run
-from testopt.run_identity import RunIdentity
+from testopt.git.ci_job import ci_job
+from testopt.git.pending_run import PendingRun, find_pending_run
+from testopt.git.run_identity import RunIdentity
 from testopt.schema import Change, Run, RunRecord
-from testopt.sources.ci import ci_job
 from testopt.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_ci")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from testopt.assess.places import find_places
-from testopt.sources.change import find_change
-from testopt.sources.people import who_knows
+from testopt.git.change import find_change
+from testopt.risk.places import find_places
+from testopt.risk.reviewers import who_knows
 
 MODULE = "import os\n\n\ndef first():\n    return 1\n\n\ndef second():\n    return 2\n"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import GitRepo, call_testopt
 
-from testopt.impact import find_impact
+from testopt.git.change import find_change
+from testopt.impact.find import find_impact
 from testopt.reasons import words
 from testopt.schema import Change, FileChange
-from testopt.sources.change import find_change
 from testopt.store import Store
 
 pytest.importorskip("pytest_cov")

@@ -7,12 +7,12 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 
-from testopt import szz as use_case
-from testopt.sources.blame import MAX_FILES
-from testopt.sources.fixlists import Issue, read_fixes, read_issues
-from testopt.sources.junit_values import parse_timestamp
+from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
-from testopt.szz import szz, trace_fix
+from testopt.szz import trace as use_case
+from testopt.szz.blame import MAX_FILES
+from testopt.szz.fix_lists import Issue, read_fixes, read_issues
+from testopt.szz.trace import szz, trace_fix
 
 BODY = [f"def step_{i}(value):\n    return value + {i}\n" for i in range(8)]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testopt.bundle import dump_arrays
 from testopt.schema import Change, Policy, Result, Run, RunRecord
 from testopt.store import Store
+from testopt.store.bundle import dump_arrays
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TROUBLES = {

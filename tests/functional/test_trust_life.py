@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from testopt import track
 from testopt.schema import Change, Policy, Result, Run, RunRecord
+from testopt.selection import plan_log
+from testopt.selection.plan_log_file import load
 from testopt.store import Store
-from testopt.track.kept import load
 
 FILES = ("a", "b", "c")
 CASES = tuple(f"tests/test_{m}.py::test_{n}" for m in FILES for n in range(5))
@@ -70,7 +70,7 @@ class Life:
         shutil.copytree(trained / "store", real.path / ".testopt")
         self.store = Store.open(str(real.path / ".testopt"))
         self.store.append_runs(past())
-        track.keep_up(self.store)
+        plan_log.keep_up(self.store)
 
     def change(self, *broken: str) -> str:
         """Commit that these cases are broken."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testopt.shipped import load_shipped
+from testopt.similarity.pretrained import load_shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("testopt", "models", "pyproject.toml", "README.md", "LICENSE")
@@ -63,7 +63,7 @@ def test_the_wheel(tmp_path):
     with zipfile.ZipFile(first) as wheel:
         wheel.extractall(site)
     code = (
-        "import testopt, testopt.cli; from testopt.shipped import load_shipped; "
+        "import testopt, testopt.cli; from testopt.similarity.pretrained import load_shipped; "
         "print(testopt.__file__); print(load_shipped().name)"
     )
     env = {**os.environ, "PYTHONPATH": str(site)}

@@ -8,7 +8,7 @@ import pytest
 from conftest import GitRepo, Suite
 
 from testopt.errors import UnknownCaseError
-from testopt.plan.past import case_past
+from testopt.plan.case_history import case_past
 from testopt.plan.why import find_case
 from testopt.schema import Change, FileChange, Result, Run, RunRecord
 from testopt.store import Store

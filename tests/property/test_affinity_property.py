@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.features.affinity import affinity_matrix, rank, share
-from testopt.features.bags import Bags, Corpus
+from testopt.code.outline import enclosing, outline
 from testopt.features.cofailure import CoFailure
 from testopt.features.frames import Query, RunFrame
-from testopt.features.outline import enclosing, outline
-from testopt.features.texts import index_file
 from testopt.schema import FileChange, Run
+from testopt.similarity.affinity import affinity_matrix, rank, share
+from testopt.similarity.bags import Bags, Corpus
+from testopt.similarity.texts import index_file
 
 VALUES = st.lists(st.floats(-10, 10, allow_nan=False), min_size=1, max_size=30).map(np.array)
 ROWS = st.lists(st.dictionaries(st.integers(0, 40), st.floats(0.5, 9), max_size=8), max_size=12)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.sources.diff import read_patch, unquote
+from testopt.git.diff import read_patch, unquote
 
 LINE = st.one_of(
     st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")),

@@ -5,10 +5,10 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.features.paths import path_bytes, path_text
+from testopt.code.paths import path_bytes, path_text
+from testopt.git import diff_listing
+from testopt.git.diff_listing import read_listing, with_tokens
 from testopt.schema import FileChange
-from testopt.sources import difftext
-from testopt.sources.difftext import read_listing, with_tokens
 
 LINE = st.sampled_from(
     [b"+added_word", b"-gone_word", b"+diff --git a/x b/x", b"-", b"+@@ -1 +1 @@ no", b"+\xff\xfe"]
@@ -63,6 +63,6 @@ def test_listing_ends_at_the_double_nul(path, block):
     stream = io.BytesIO(listing + b"\0\0" + b"diff --git a b\n")
     found, patch = read_listing(lambda _: stream.read(block))
     assert found == listing
-    (file,) = difftext.file_changes(found)
+    (file,) = diff_listing.file_changes(found)
     assert (path_bytes(file.path), file.added, file.deleted) == (path, 1, 2)
     assert (patch + stream.read()).endswith(b"diff --git a b\n"[len(patch) :])

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.evidence import Evidence, Regression
-from testopt.estimators.selection import Judged, rolling_promises
-from testopt.estimators.threshold import RecallTracker, recall_threshold
+from testopt.selection.evidence import Evidence, Regression
+from testopt.selection.simulation import Judged, rolling_promises
+from testopt.selection.threshold import RecallTracker, recall_threshold
 
 CHANGES = 300
 FULL_RUN = 15  # changes from one full run to the next

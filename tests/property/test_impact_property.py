@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testopt.features.bodies import function_spans, touch_of
-from testopt.features.impact import Evidence, Trace, affected
-from testopt.features.imports import ImportGraph
-from testopt.features.modules import read_module
+from testopt.impact.edits import function_spans, touch_of
+from testopt.impact.import_graph import ImportGraph
+from testopt.impact.python_module import read_module
+from testopt.impact.safe_selection import Evidence, Trace, affected
 
 pytest.importorskip("coverage")
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.ingest.grouping import number_attempts
-from testopt.sources.archives import Source
-from testopt.sources.identity import Resolver
-from testopt.sources.junit import read_junit
-from testopt.sources.junit_rows import read_source
-from testopt.sources.junit_values import parse_duration, parse_timestamp
+from testopt.results.archives import Source
+from testopt.results.case_resolver import Resolver
+from testopt.results.junit import read_junit
+from testopt.results.junit_rows import read_source
+from testopt.results.junit_values import parse_duration, parse_timestamp
 
 NAMES = st.text(
     st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff")

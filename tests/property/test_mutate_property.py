@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import testopt
-from testopt.sources.mutate import choose_faults, find_faults, parse, same_code
+from testopt.backfill.mutate import choose_faults, find_faults, parse, same_code
 
 FILES = sorted(
     path

@@ -8,11 +8,11 @@ import pyarrow as pa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.experts import priority, rolling_blends, signals_of
-from testopt.estimators.rolling import retraining_points, rolling_probabilities
 from testopt.features.frames import frames
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
+from testopt.ranking.orderings import priority, rolling_blends, signals_of
+from testopt.ranking.rolling import retraining_points, rolling_probabilities
 from testopt.schema import arrow_schema
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.estimators.propensity import horvitz_thompson, weighted_recall
+from testopt.selection.propensity import horvitz_thompson, weighted_recall
 
 DRAWS = 4000
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.labels.evidence import CommitFacts, FileTrace, PastChange, gather
-from testopt.labels.hunks import (
+from testopt.szz.evidence import CommitFacts, FileTrace, PastChange, gather
+from testopt.szz.hunks import (
     FileDiff,
     Hunk,
     added_lines,
@@ -14,7 +14,7 @@ from testopt.labels.hunks import (
     merge_ranges,
     suspects,
 )
-from testopt.labels.ranking import rank
+from testopt.szz.ranking import rank
 
 CODE = st.sampled_from(
     ["total = first + 1;", "call(second);", "if (ready) {", "}", "", "// a remark", "return total;"]

@@ -1,0 +1,214 @@
+"""Small faults in Python source, as edits of bytes: what a slip of the hand would change.
+
+The kinds follow the mutation operators of Offutt et al. (1996, "An experimental determination of
+sufficient mutant operators") as far as they carry over to Python: relational, logical and
+arithmetic replacement, constants, and statement deletion; and swaps of calls that are easily
+confused. Every fault compiles, and changes more than layout.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from testopt.backfill.mutators import Edit, edits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+MAX_BYTES: Final = 2_000_000  # larger files are data
+NEAR_LINES: Final = 6  # distance that still counts as near a changed line
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One edit of one file: `drop` bytes at offset `at` become `put`.
+
+    ``path`` is as `testopt.code.paths.path_text` spells it; ``line`` counts from 1.
+    """
+
+    path: str
+    line: int
+    operator: str
+    at: int
+    drop: int
+    put: bytes
+
+    def apply(self, source: bytes) -> bytes:
+        """Return the source with the fault in it."""
+        return source[: self.at] + self.put + source[self.at + self.drop :]
+
+    @property
+    def key(self) -> str:
+        """What makes the fault this one: stable from run to run."""
+        return f"{self.path}\0{self.at}\0{self.drop}\0{self.put.decode('utf-8', 'replace')}"
+
+
+def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[int, Fault]]:
+    """Return the faults that could be seeded on or near some lines.
+
+    Parameters
+    ----------
+    path : str
+        Name of the file, for the faults.
+    source : bytes
+        Content of a Python file, UTF-8.
+    lines : collection of int
+        Changed lines, from 1.
+
+    Returns
+    -------
+    list of (int, Fault)
+        Distance in lines to the nearest changed one (at most ``NEAR_LINES``, or one more for
+        the rest of the same function), and the fault; in the order of the file. Empty where the
+        file does not parse or is not UTF-8.
+    """
+    if not lines or len(source) > MAX_BYTES:
+        return []
+    tree = parse(source)
+    if tree is None:
+        return []
+    shift = len(_BOM) if source.startswith(_BOM) else 0
+    places = _Places(tree, lines)
+    found = []
+    for edit in edits_of(tree, source[shift:]):
+        distance = places.distance(edit.line)
+        if distance is not None:
+            at = edit.at + shift
+            found.append((distance, Fault(path, edit.line, edit.operator, at, edit.drop, edit.put)))
+    return sorted(set(found), key=lambda item: (item[1].at, item[1].key))
+
+
+def choose_faults(
+    candidates: Iterable[tuple[int, Fault]], limit: int, *, seed: str, sources: dict[str, bytes]
+) -> list[Fault]:
+    """Pick faults: near ones first, of many kinds and on many lines, the rest by the seed.
+
+    Parameters
+    ----------
+    candidates : iterable of (int, Fault)
+        From `find_faults`, of one or more files.
+    limit : int
+        How many at most.
+    seed : str
+        Decides between equals; the same seed gives the same faults.
+    sources : dict of str to bytes
+        Content by path, to see that the faulty file compiles.
+
+    Returns
+    -------
+    list of Fault
+        In the order of preference.
+    """
+    rest = sorted(candidates, key=lambda item: _lot(seed, item[1].key))
+    chosen: list[Fault] = []
+    kinds: dict[str, int] = {}
+    places: dict[tuple[str, int], int] = {}
+    while rest and len(chosen) < limit:
+        best = min(
+            range(len(rest)),
+            key=lambda i: (
+                places.get((rest[i][1].path, rest[i][1].line), 0),
+                _tier(rest[i][0]) + kinds.get(rest[i][1].operator, 0),
+            ),
+        )
+        fault = rest.pop(best)[1]
+        if not _alters(sources[fault.path], fault):
+            continue
+        chosen.append(fault)
+        kinds[fault.operator] = kinds.get(fault.operator, 0) + 1
+        place = (fault.path, fault.line)
+        places[place] = places.get(place, 0) + 1
+    return chosen
+
+
+def parse(source: bytes) -> ast.Module | None:
+    """Return the syntax tree of UTF-8 source, or None where this Python cannot parse it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the code that is parsed, not of ours
+            return ast.parse(source.decode("utf-8-sig"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def same_code(one: bytes, other: bytes) -> bool:
+    """Tell whether two versions of a file differ in comments, layout and docstrings at most."""
+    trees = [parse(one), parse(other)]
+    return None not in trees and _shape(trees[0]) == _shape(trees[1])
+
+
+def _alters(source: bytes, fault: Fault) -> bool:
+    """Tell whether the faulty file compiles and means something else."""
+    faulty = fault.apply(source)
+    tree = parse(faulty)
+    if tree is None or same_code(source, faulty):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(tree, "<fault>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _shape(tree: ast.Module | None) -> str:
+    """Return a syntax tree as text without positions and docstrings."""
+    if tree is None:
+        return ""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and is_docstring(body[0]):
+            del body[0]
+    return ast.dump(tree)
+
+
+def is_docstring(node: ast.AST) -> bool:
+    """Tell whether a statement is a bare string."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _tier(distance: int) -> int:
+    """Return 0 on a changed line, 1 near one, 2 in the same function only."""
+    if distance == 0:
+        return 0
+    return 1 if distance <= NEAR_LINES else 2
+
+
+def _lot(seed: str, key: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
+
+
+class _Places:
+    """Knows how far a line is from the changed ones."""
+
+    def __init__(self, tree: ast.Module, lines: Collection[int]) -> None:
+        self._lines = sorted(set(lines))
+        functions = (
+            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        self._functions = [
+            (f.lineno, f.end_lineno or f.lineno)
+            for f in functions
+            if any(f.lineno <= line <= (f.end_lineno or f.lineno) for line in self._lines)
+        ]
+
+    def distance(self, line: int) -> int | None:
+        """Return the distance of a line, or None where it is not near."""
+        nearest = min(abs(line - changed) for changed in self._lines)
+        if nearest <= NEAR_LINES:
+            return nearest
+        inside = any(first <= line <= last for first, last in self._functions)
+        return NEAR_LINES + 1 if inside else None
+
+
+__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse", "same_code"]

@@ -1,0 +1,126 @@
+"""What a run of pytest asks of a plan that leaves cases out, and the part of it that it runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.durations import parse_duration
+from testopt.errors import UsageError
+from testopt.reasons import Reason, ReasonKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from testopt.engine.session import PytestSession
+    from testopt.schema import Plan, Selection
+
+_ASKED_SHADOW: Final = Reason(ReasonKind.ASKED_SHADOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of one run, parsed.
+
+    Attributes
+    ----------
+    selects : bool
+        Whether a plan says what could be left out.
+    shadow : bool
+        Whether all cases run all the same.
+    recall, case_recall, budget_s, fraction : float or None
+    part : tuple of int or None
+        Which part of how many this run is.
+    """
+
+    selects: bool = False
+    shadow: bool = False
+    recall: float | None = None
+    case_recall: float | None = None
+    budget_s: float | None = None
+    fraction: float | None = None
+    part: tuple[int, int] | None = None
+
+    @classmethod
+    def parse(cls, mode: str, words: Mapping[str, Any]) -> Asked:
+        """Read what the plugin sent.
+
+        Raises
+        ------
+        UsageError
+            For a value that is no share, no time or no part.
+        """
+        return cls(
+            selects=mode in {"select", "shadow"},
+            shadow=mode == "shadow",
+            recall=_share(words, "recall"),
+            case_recall=_share(words, "case_recall"),
+            budget_s=_seconds(words.get("budget")),
+            fraction=_share(words, "fraction"),
+            part=_part(words.get("shard")) if mode != "shadow" else None,
+        )
+
+    def selection(
+        self, session: PytestSession, *, run_id: str, required: Iterable[str] = ()
+    ) -> Selection | None:
+        """Return what is asked of the plan, with what the settings and the change add to it.
+
+        Parameters
+        ----------
+        session : PytestSession
+        run_id : str
+            What the draws follow from, but for parts, which must all draw the same.
+        required : iterable of str
+            Cases that are marked as never left out.
+        """
+        if not self.selects:
+            return None
+        from testopt.schema import Selection
+        from testopt.selection.request import completed
+
+        asked = Selection(
+            recall=self.recall,
+            case_recall=self.case_recall,
+            budget_s=self.budget_s,
+            fraction=self.fraction,
+            required=dict.fromkeys(required, Reason(ReasonKind.MARKED)),
+            shadow=(_ASKED_SHADOW,) if self.shadow else (),
+        )
+        key = "" if self.part else run_id
+        return completed(asked, settings=session.settings, run=session.run, run_id=key)
+
+    def running(self, plan: Plan) -> set[str]:
+        """Return the cases of a plan that this run executes."""
+        from testopt.plan.shards import shard
+
+        cases = [case for case in plan.cases if case.runs]
+        return {case.case_id for case in (shard(cases, *self.part) if self.part else cases)}
+
+
+def _share(words: Mapping[str, Any], name: str) -> float | None:
+    text = str(words.get(name) or "")
+    try:
+        share = float(text) if text else None
+    except ValueError:
+        share = math.nan
+    if share is None or 0.0 < share <= 1.0:
+        return share
+    message = f"{name.replace('_', ' ')} is {text!r}"
+    raise UsageError(message, "it takes a share above 0 and up to 1, such as 0.95")
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        return parse_duration(str(text)) if text else None
+    except ValueError as error:
+        raise UsageError(f"cannot use the budget: {error}", "it takes a time: 10m, 90s") from None
+
+
+def _part(text: Any) -> tuple[int, int] | None:
+    from testopt.plan.shards import parse_part
+
+    try:
+        return parse_part(str(text)) if text else None
+    except ValueError as error:
+        raise UsageError(f"cannot use the shard: {error}") from None

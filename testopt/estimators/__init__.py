@@ -1,1 +1,0 @@
-"""Models that learn from arrays. They know no file and no git."""

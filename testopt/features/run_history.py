@@ -1,0 +1,62 @@
+"""The runs of the store in time order, as frames that feature state is made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from testopt.features.frames import RunFrame, frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from testopt.similarity.case_sources import Sources
+    from testopt.store import Store
+
+
+def history(
+    store: Store, *, until: datetime | None = None, sources: Sources | None = None
+) -> Iterator[RunFrame]:
+    """Yield the runs of the store in time order.
+
+    Parameters
+    ----------
+    store : Store
+    until : datetime, optional
+        Leave out later runs.
+    sources : Sources, optional
+        Adds what the sources say of each run, where its commits are known.
+    """
+    where = [("time", "<=", until)] if until is not None else []
+    for frame in _frames(store, store.read("runs", where=where), everything=until is None):
+        if sources is None:
+            yield frame
+        else:
+            yield replace(frame, query=sources.add(frame.query))
+
+
+def frames_of(store: Store, run_ids: Sequence[str]) -> Iterator[RunFrame]:
+    """Yield some runs in time order.
+
+    Parameters
+    ----------
+    store : Store
+    run_ids : sequence of str
+    """
+    if not run_ids:
+        return iter(())
+    runs = store.read("runs", where=[("run_id", "in", list(run_ids))])
+    return _frames(store, runs, everything=False)
+
+
+def _frames(store: Store, runs: Any, *, everything: bool) -> Iterator[RunFrame]:
+    ids = runs["run_id"].to_pylist()
+    where = [] if everything else [("run_id", "in", ids)]
+    results = store.read(
+        "results",
+        columns=["run_id", "case_id", "outcome", "duration_s", "attempt"],
+        where=where,
+        dictionary=["run_id", "case_id", "outcome"],
+    )
+    return frames(runs, results, store.read("run_changes", where=where))

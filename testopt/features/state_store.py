@@ -1,0 +1,157 @@
+"""The feature state that is kept beside the tables, and caught up with the runs since.
+
+A plan reads it and at most a few newer runs, never the whole history.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import BundleError, StoreError
+from testopt.features.frames import VARIANT_KINDS
+from testopt.features.pipeline import FeatureState
+from testopt.features.run_features import feature_hash
+from testopt.features.run_history import frames_of
+from testopt.reasons import Reason, ReasonKind
+from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.store.run_summary import recent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from testopt.similarity.case_sources import Sources
+    from testopt.store import Store
+    from testopt.store.bundle import Bundle
+
+CATCH_UP_RUNS: Final = 50
+_READ_RUNS: Final = 3  # of these, whose sources are read
+_CATCH_UP_RESULTS: Final = 50_000  # more would cost an ingestion time and memory
+_VERSION: Final = "runs.version"
+_NO_VERSION: Final = np.array(-2)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentState:
+    """Feature state for a plan.
+
+    Attributes
+    ----------
+    state : FeatureState
+    stale : tuple of Reason
+        Why the state is not the whole truth; empty when it is.
+    version : int
+        Version of the table ``runs`` that it is caught up with.
+    behind : bool
+        Whether more runs are new than were read.
+    """
+
+    state: FeatureState
+    stale: tuple[Reason, ...] = ()
+    version: int = -1
+    behind: bool = False
+
+
+def _state_name() -> str:
+    return f"state/features-{feature_hash()}.npz"
+
+
+def save_state(store: Store, state: FeatureState, *, version: int) -> None:
+    """Keep the feature state for the next plan, as of a version of the table ``runs``."""
+    store.write_blob(_state_name(), dump_arrays({**state.dump(), _VERSION: np.array(version)}))
+
+
+def current_state(
+    store: Store,
+    bundle: Bundle | None = None,
+    *,
+    now: datetime | None = None,
+    sources: Sources | None = None,
+) -> CurrentState:
+    """Return the feature state, caught up with the runs that came since it was kept.
+
+    Parameters
+    ----------
+    store : Store
+    bundle : Bundle, optional
+        Its state serves where the store keeps none that is newer.
+    now : datetime, optional
+        Runs at or after this time are left out.
+    sources : Sources, optional
+        Tells which functions the last few of the new runs changed; that takes time.
+    """
+    version = store.version("runs")
+    state, kept_version = _kept(store, bundle)
+    if version == kept_version:
+        return CurrentState(state, version=version)
+    runs = store.read("runs", columns=["run_id", "time", "kind", "environment_failure"])
+    rows = [r for r in runs.to_pylist() if _is_history(r)]
+    known = state.known(map(_key, rows))
+    new = sorted((r for r in rows if r["run_id"] not in known), key=_key)
+    if now is not None:
+        new = [r for r in new if r["time"] < now]
+    stale = []
+    if len(known) != state.history.tick:
+        stale.append(Reason(ReasonKind.OLDER_RUNS_ARRIVED))
+    if len(new) > CATCH_UP_RUNS:
+        stale.append(Reason(ReasonKind.RUNS_UNREAD, (CATCH_UP_RUNS, len(new))))
+    read = {r["run_id"] for r in new[-_READ_RUNS:]} if sources is not None else ()
+    for frame in frames_of(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
+        if sources is not None and frame.query.run.run_id in read:
+            state.update(replace(frame, query=sources.add(frame.query)))
+        else:
+            state.update(frame)
+    state.finish()  # what is in the store is over, whatever its clock said
+    return CurrentState(state, tuple(stale), version, behind=len(new) > CATCH_UP_RUNS)
+
+
+def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
+    """Bring the kept state up to date with a few new runs; larger gaps wait for training.
+
+    The state is a cache of the tables: when it cannot be made or written, nothing is lost, and
+    the next plan reads the runs themselves.
+
+    Parameters
+    ----------
+    store : Store
+    runs, results : int
+        How many were appended just now.
+    sources : Sources, optional
+        See `current_state`.
+    """
+    with suppress(StoreError):
+        recent(store)
+    if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
+        return
+    with suppress(StoreError):
+        found = current_state(store, sources=sources)
+        if not found.behind:
+            save_state(store, found.state, version=found.version)
+
+
+def _is_history(row: Mapping[str, Any]) -> bool:
+    return row["kind"] not in VARIANT_KINDS and row["environment_failure"] is not True
+
+
+def _key(row: Mapping[str, Any]) -> tuple[float, str]:
+    return (row["time"].timestamp(), row["run_id"])
+
+
+def _kept(store: Store, bundle: Bundle | None) -> tuple[FeatureState, int]:
+    """Return the newer of the state beside the tables and that of the bundle, and its version."""
+    candidates = [] if bundle is None else [bundle.state]
+    data = store.read_blob(_state_name())
+    if data is not None:
+        with suppress(BundleError):  # a cache: it is made again from the tables
+            candidates.append(load_arrays(data))
+    for arrays in sorted(candidates, key=FeatureState.age):
+        try:
+            version = int(arrays.get(_VERSION, _NO_VERSION))
+            return FeatureState.load({k: v for k, v in arrays.items() if k != _VERSION}), version
+        except (KeyError, ValueError, IndexError, TypeError):
+            continue
+    return FeatureState(), int(_NO_VERSION)

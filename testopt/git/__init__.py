@@ -1,0 +1,1 @@
+"""Git: processes, history, diffs, objects, and the change of a run."""

@@ -1,0 +1,102 @@
+"""Which lines a change touches, and what they say: from ``git diff -U0 --full-index``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.paths import path_bytes, path_text
+from testopt.git.diff import read_patch
+from testopt.git.process import empty_tree, run_git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+OPTIONS: Final = (
+    "-p", "-U0", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv",
+    "--no-relative", "--inter-hunk-context=0", "--submodule=short", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
+DIFF_S: Final = 20.0
+MAX_LINES: Final = 20_000  # changed lines kept per file
+
+
+@dataclass(slots=True)
+class Patch:
+    """The changed lines of one file: paths, objects and line ranges of both sides."""
+
+    old: str | None = None
+    new: str | None = None
+    old_object: str = ""
+    new_object: str = ""
+    old_lines: list[range] = field(default_factory=list)
+    new_lines: list[range] = field(default_factory=list)
+    text: list[bytes] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """The path after the change, else the one before."""
+        return self.new or self.old or ""
+
+    def words_text(self) -> str:
+        """Return the changed lines, without the marks."""
+        return b"\n".join(self.text).decode("utf-8", "replace")
+
+
+def patches(diff: bytes) -> Iterator[Patch]:
+    """Yield the files of a diff that have changed lines.
+
+    Parameters
+    ----------
+    diff : bytes
+        Output of git with `OPTIONS`.
+
+    Yields
+    ------
+    Patch
+        Ranges of lines count from 1; an empty one starts at the line before which nothing is.
+    """
+    for file in read_patch(BytesIO(diff)):
+        patch = Patch(_side(file.old), _side(file.new), file.old_object, file.new_object)
+        for hunk in file.hunks:
+            patch.old_lines.append(hunk.old_lines)
+            patch.new_lines.append(hunk.new_lines)
+            room = MAX_LINES - len(patch.text)
+            patch.text.extend(line[1:] for line in islice(hunk.lines, room))
+        if patch.old_lines:
+            yield patch
+
+
+def _side(path: bytes | None) -> str | None:
+    return None if path is None else path_text(path)
+
+
+def read_patches(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:
+    """Return the diff of some files, as `patches` takes it.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    base : str or None
+        Full hash; None: nothing, as before a first commit.
+    head : str or None
+        Full hash; None: the working tree.
+    paths : iterable of str
+        Paths as `path_text` spells them; of a renamed file both.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails or takes too long.
+    """
+    ends = [base or empty_tree(head or ""), *([head] if head else [])]
+    names = [os.fsdecode(path_bytes(path)) for path in paths]
+    if not names:
+        return b""
+    env = {"GIT_LITERAL_PATHSPECS": "1"}
+    return run_git(repo, "diff", *OPTIONS, *ends, "--", *names, timeout=DIFF_S, env=env)

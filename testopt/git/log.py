@@ -1,0 +1,248 @@
+"""Reads the history of a repository: commits and the files that each of them changed.
+
+``git log`` does the work: the list of commits is cut into ranges of a few hundred, a few processes
+read them at once, and their output is split at C speed. No object is walked in Python.
+
+What the numbers mean
+---------------------
+Lines added and deleted are those of ``git log --numstat -M`` against the first parent of a commit
+that has one parent, or against nothing for a root. A merge has no rows: what it brings in stands
+at the commits merged, and counting it again would bill it to who pressed the button (PyDriller
+does the same). Renames carry ``old_path``. Replaced objects (``git replace``) and grafts are
+ignored, for they differ from clone to clone.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from testopt.code.paths import path_text
+from testopt.errors import GitFailedError, RepositoryError, RevisionError
+from testopt.git.diff_listing import numstat_entry, raw_entry
+from testopt.git.process import run_git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from testopt.git.diff_listing import RawEntry
+
+# Commits that one git process reads: few share the work better, many make git unpack less twice.
+CHUNK: Final = (256, 1024)
+MAX_WORKERS: Final = 8
+_HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
+LOG_ARGS: Final = (
+    "-z", "--raw", "--numstat", "-M", "-l1000", "--no-abbrev", "--root", "--no-diff-merges",
+    "--no-color", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes",
+    "--no-relative", "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8",
+    _HEADER,
+)  # fmt: skip
+# What was recorded, whatever a clone replaces.
+_ENV: Final = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+# Dates are what somebody's clock or script said; what no calendar holds is moved to its end.
+_TIMES: Final = (-62_135_596_800, 253_402_214_400)  # years 1 to 9999
+
+
+class Commit(NamedTuple):
+    """One commit as git tells it; times in seconds since 1970, author the e-mail or the name."""
+
+    sha: str
+    parents: list[str]
+    authored: int
+    committed: int
+    author: bytes
+    subject: str
+
+
+class FileRow(NamedTuple):
+    """One file of a commit; counts are None for binary files and submodules."""
+
+    sha: str
+    path: str
+    old_path: str | None
+    status: str
+    added: int | None
+    deleted: int | None
+    old_blob: bytes
+    new_blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Consecutive commits, parents first, with their file changes."""
+
+    commits: list[Commit] = field(default_factory=list)
+    files: list[FileRow] = field(default_factory=list)
+
+
+def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
+    """Return the hashes of the commits in a range, parents before children.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    rev_range : str, optional
+        A revision or range such as ``v1.0..main``; default all of ``HEAD``.
+
+    Returns
+    -------
+    list of str
+        Full hashes. The commits at which a shallow clone ends are left out: their parents are
+        missing, so every file would look new.
+
+    Raises
+    ------
+    RevisionError
+        When the range begins with ``-`` or names what the repository does not have.
+    RepositoryError
+        When there is no commit yet, or git fails.
+    """
+    wanted = "HEAD" if rev_range is None else rev_range
+    hint = "see `git log --oneline`; a range looks like v1.0..main"
+    if not wanted or wanted.startswith("-") or "\0" in wanted:
+        raise RevisionError(f"{wanted!r} is not a revision or range", hint)
+    arguments = ("--topo-order", "--reverse", "--end-of-options", wanted, "--")
+    try:
+        out = run_git(repo, "rev-list", *arguments, env=_ENV, timeout=None)
+    except GitFailedError as error:
+        if rev_range is None:
+            raise RepositoryError(
+                f"{repo} has no commit at HEAD", "commit something, or name a branch to mine"
+            ) from error
+        raise RevisionError(f"unknown revision or range {rev_range!r} in {repo}", hint) from error
+    edge = shallow_edge(repo)
+    shas = out.decode("ascii").split()
+    return [sha for sha in shas if sha not in edge] if edge else shas
+
+
+def shallow_edge(repo: Path) -> frozenset[str]:
+    """Return the commits at which a shallow clone ends; empty for a whole one."""
+    path = run_git(repo, "rev-parse", "--git-path", "shallow").rstrip(b"\n")
+    try:
+        return frozenset((repo / os.fsdecode(path)).read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def read_history(
+    repo: Path, shas: Sequence[str], *, workers: int | None = None
+) -> Iterator[History]:
+    """Read commits in parallel, range by range.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    shas : sequence of str
+        From `list_commits`.
+    workers : int, optional
+        git processes at once; default one per processor, at most 8.
+
+    Yields
+    ------
+    History
+        Of 256 to 1,024 commits each, in the order of `shas`.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails, as it does on a damaged repository.
+    """
+    count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
+    # the same on every machine: whoever mines at the same time cuts the same ranges
+    size = min(max(-(-len(shas) // 4), CHUNK[0]), CHUNK[1])
+    ranges = iter([shas[i : i + size] for i in range(0, len(shas), size)])
+    pool = ThreadPoolExecutor(count, thread_name_prefix="gitlog")
+    try:
+        # a few ahead of the reader, so that a slow store does not fill the memory
+        waiting = [pool.submit(_read, repo, part) for part in islice(ranges, 2 * count)]
+        while waiting:
+            done = waiting.pop(0).result()
+            waiting += [pool.submit(_read, repo, part) for part in islice(ranges, 1)]
+            yield done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read(repo: Path, shas: Sequence[str]) -> History:
+    names = ("\n".join(shas) + "\n").encode("ascii")
+    arguments = ("--no-walk=unsorted", "--stdin", *LOG_ARGS)
+    try:
+        out = run_git(repo, "log", *arguments, stdin=names, env=_ENV, timeout=None)
+    except GitFailedError as error:
+        raise RepositoryError(error.message, "`git fsck` tells what is damaged") from error
+    return parse_log(out)
+
+
+def parse_log(output: bytes) -> History:
+    """Take the output of ``git log`` with ``LOG_ARGS`` apart.
+
+    Parameters
+    ----------
+    output : bytes
+        Fields that end with NUL: seven of a commit, then its raw and its numstat entries.
+
+    Returns
+    -------
+    History
+        In the order of the output.
+    """
+    history = History()
+    fields = iter(output.split(b"\0"))
+    sha = ""
+    raw: list[tuple[str, RawEntry]] = []
+    counts: dict[tuple[str, bytes], tuple[int | None, int | None]] = {}
+    for head in fields:
+        # the first entry of a commit stands on a line of its own
+        if head[:1] == b":" or head[:2] == b"\n:":
+            raw.append((sha, raw_entry(head.lstrip(b"\n"), fields)))
+        elif b"\t" in head:
+            path, added, deleted = numstat_entry(head, fields)
+            counts[sha, path] = (added, deleted)
+        elif head:
+            sha = head.decode("ascii")
+            history.commits.append(_commit(sha, fields))
+    history.files.extend(_file_row(of, entry, counts) for of, entry in raw)
+    return history
+
+
+def _commit(sha: str, fields: Iterator[bytes]) -> Commit:
+    parents, authored, committed, mail, name, subject = islice(fields, 6)
+    return Commit(
+        sha,
+        parents.decode("ascii").split(),
+        _seconds(authored),
+        _seconds(committed),
+        mail or name,
+        subject.decode("utf-8", "replace"),
+    )
+
+
+def _seconds(text: bytes) -> int:
+    try:
+        return min(max(int(text), _TIMES[0]), _TIMES[1])
+    except ValueError:
+        return 0
+
+
+def _file_row(
+    sha: str, entry: RawEntry, counts: dict[tuple[str, bytes], tuple[int | None, int | None]]
+) -> FileRow:
+    found = counts.get((sha, entry.path), (None, None))
+    added, deleted = (None, None) if entry.is_submodule else found
+    old_path = None if entry.old_path is None else path_text(entry.old_path)
+    return FileRow(
+        sha,
+        path_text(entry.path),
+        old_path,
+        entry.status,
+        added,
+        deleted,
+        entry.old_blob,
+        entry.new_blob,
+    )

@@ -1,0 +1,186 @@
+"""Commits, blobs and changed paths from two git processes that stay open."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Final, Self, cast
+
+from testopt.code.paths import path_text
+from testopt.errors import RepositoryError
+from testopt.git.process import start_git
+from testopt.szz.evidence import CommitFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BLOB: Final = 8_000_000  # bytes; larger files are data, whatever their name says
+_CAT: Final = ("cat-file", "--batch")
+_TREE: Final = ("diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-renames")
+_BLOCK: Final = 1 << 20
+_SHA: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
+_END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks the end of an answer
+
+
+class Objects:
+    """Reads objects of one repository; a context manager, for one thread.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+        self._open: dict[str, subprocess.Popen[bytes]] = {}
+        self._facts: dict[str, CommitFacts | None] = {}
+
+    def _process(self, *args: str) -> subprocess.Popen[bytes]:
+        """Return the process of a git command, started when it is first needed."""
+        if args[0] not in self._open:
+            self._open[args[0]] = start_git(self._repo, *args)
+        return self._open[args[0]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the git processes."""
+        for process in self._open.values():
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    cast("IO[bytes]", pipe).close()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def read(self, name: str) -> tuple[bytes, bytes] | None:
+        """Return type and content of an object.
+
+        Parameters
+        ----------
+        name : str
+            Object name, or ``commit:path``; no line breaks.
+
+        Returns
+        -------
+        tuple of bytes, or None
+            None when there is no such object here. Content past ``MAX_BLOB`` is left out.
+
+        Raises
+        ------
+        RepositoryError
+            When git stopped answering, as it does at a damaged object.
+        """
+        found = self._answer(name)
+        return None if found is None else found[1:]
+
+    def resolve(self, revision: str) -> str | None:
+        """Return the full hash of a commit, or None when there is no such one (or several)."""
+        found = self._answer(f"{revision}^{{commit}}")
+        return None if found is None else found[0].decode("ascii")
+
+    def _answer(self, name: str) -> tuple[bytes, bytes, bytes] | None:
+        """Return hash, type and content of an object."""
+        if "\n" in name:
+            return None
+        pipe = self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n")
+        head = pipe.readline().rstrip(b"\n")
+        if not head:
+            raise RepositoryError(f"git cat-file failed in {self._repo}", "see: git fsck")
+        sha, kind, length = [*head.rsplit(b" ", 2), b"", b""][:3]
+        if not length.isdigit() or not _SHA.fullmatch(sha):  # "… missing", "… ambiguous"
+            return None
+        size = int(length)
+        if size <= MAX_BLOB:
+            return sha, kind, pipe.read(size + 1)[:size]
+        left = size + 1
+        while left > 0 and (block := pipe.read(min(left, _BLOCK))):
+            left -= len(block)
+        return sha, kind, b""
+
+    def _ask(self, command: tuple[str, ...], question: bytes) -> IO[bytes]:
+        process = self._process(*command)
+        try:
+            pipe = cast("IO[bytes]", process.stdin)
+            pipe.write(question)
+            pipe.flush()
+        except OSError as error:
+            raise RepositoryError(f"git stopped in {self._repo}: {error}") from error
+        return cast("IO[bytes]", process.stdout)
+
+    def text(self, blob: str) -> list[str]:
+        """Return the lines of a blob, without line ends; none when it is not here."""
+        found = self.read(blob)
+        if found is None or found[0] != b"blob":
+            return []
+        lines = found[1].decode("utf-8", "replace").split("\n")
+        if lines and not lines[-1]:
+            lines.pop()
+        return [line.removesuffix("\r") for line in lines]
+
+    def commit(self, sha: str) -> CommitFacts | None:
+        """Return what a commit says of itself; None when it is not here or no commit."""
+        if sha not in self._facts:
+            found = self.read(sha)
+            self._facts[sha] = None
+            if found is not None and found[0] == b"commit":
+                self._facts[sha] = parse_commit(sha, found[1], len(self.paths(sha)))
+        return self._facts[sha]
+
+    def paths(self, sha: str) -> list[str]:
+        """Return the paths that a commit changed, as git quotes them; none for merges."""
+        pipe = self._ask(_TREE, sha.encode() + b"\n" + _END)
+        lines = []
+        while (line := pipe.readline()) and line != _END:
+            lines.append(line.rstrip(b"\n"))
+        # the hash itself comes first, unless nothing was changed
+        return [path_text(line) for line in lines[1:]]
+
+
+def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitFacts:
+    """Read a raw commit object.
+
+    Parameters
+    ----------
+    sha : str
+        Its name.
+    content : bytes
+        Headers, a blank line, the message. A missing or odd time counts as 0.
+    files : int
+        How many files it changed.
+
+    Returns
+    -------
+    CommitFacts
+        The author as bytes, for comparison only.
+    """
+    head, _, message = content.partition(b"\n\n")
+    headers: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        headers.setdefault(key, []).append(value)
+    author, authored = _person(headers.get(b"author", [b""])[0])
+    _, committed = _person(headers.get(b"committer", [b""])[0])
+    encoding = headers.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
+    try:
+        text = message.decode(encoding, "replace")
+    except LookupError:
+        text = message.decode("utf-8", "replace")
+    parents = tuple(p.decode("ascii", "replace") for p in headers.get(b"parent", []))
+    return CommitFacts(sha, parents, authored, committed, author, text, files)
+
+
+def _person(text: bytes) -> tuple[bytes, int]:
+    """Return e-mail (else the name) and time of an ``author`` or ``committer`` header."""
+    who, _, rest = text.rpartition(b">")
+    name, _, mail = who.rpartition(b"<")
+    time = rest.split()[0] if rest.split() else b""
+    return mail.strip() or name.strip(), int(time) if time.lstrip(b"-").isdigit() else 0

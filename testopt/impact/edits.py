@@ -1,0 +1,90 @@
+"""What a change does to one file: code that runs at import, or only bodies of functions."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from testopt.code.paths import is_code, language_of
+from testopt.impact.python_module import functions_of, parse
+from testopt.impact.safe_selection import Touch
+from testopt.selection.must_run_rules import RUN_ALL_ON, glob_matcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@lru_cache(1)
+def _decides_on_all() -> Callable[..., str]:
+    return glob_matcher(RUN_ALL_ON)
+
+
+def touch_of(path: str, old: str | None, new: str | None) -> Touch:
+    """Tell what a change does to a file.
+
+    Parameters
+    ----------
+    path : str
+    old, new : str or None
+        Its text before and after; None where there is none, or where it cannot be read.
+
+    Returns
+    -------
+    Touch
+        Files of other languages than Python, and what builds and configures, touch everything.
+    """
+    if old is not None and old == new:
+        return Touch(path, "nothing")
+    if _decides_on_all()(path):
+        return Touch(path, "everything")
+    if not path.endswith((".py", ".pyi")):
+        return Touch(path, "everything" if _may_be_run(path) else "data")
+    return _program(path, old, new) if path.endswith(".py") else Touch(path, "nothing")
+
+
+def _program(path: str, old: str | None, new: str | None) -> Touch:
+    before, after = (parse(text) if text is not None else None for text in (old, new))
+    if before is None or after is None:
+        return Touch(path, "module")
+    first, second = _bodies(before), _bodies(after)
+    if first.keys() != second.keys() or ast.dump(before) != ast.dump(after):
+        return Touch(path, "module")
+    changed = frozenset(name for name, body in first.items() if second[name] != body)
+    return Touch(path, "bodies" if changed else "nothing", changed)
+
+
+def _may_be_run(path: str) -> bool:
+    return is_code(path) and language_of(path) != "sql"
+
+
+def _bodies(tree: ast.Module) -> dict[str, str]:
+    """Take the bodies out of the functions of a module, and return them by dotted name."""
+    found = list(functions_of(tree))
+    bodies = {name: ast.dump(ast.Module(node.body, [])) for name, node in found}
+    for _, node in found:
+        node.body = []
+    return bodies
+
+
+def function_spans(text: str) -> list[tuple[str, range]]:
+    """Return the functions of a module with the lines of their bodies.
+
+    Parameters
+    ----------
+    text : str
+        Source of a Python module; of one that cannot be parsed nothing is known.
+
+    Returns
+    -------
+    list of (str, range)
+        Dotted names, as those of `touch_of`, and line numbers from 1. The line of a `def` itself
+        runs at import and belongs to no function, unless the body stands on it.
+    """
+    tree = parse(text)
+    if tree is None:
+        return []
+    return [
+        (name, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+        for name, node in functions_of(tree)
+    ]

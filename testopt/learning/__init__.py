@@ -1,0 +1,1 @@
+"""Models that ranking and risk share: forests, linear models, calibration, metrics, drift."""

@@ -1,0 +1,134 @@
+"""How an order did on runs that it had not seen, beside the orders anyone could use instead."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from testopt.learning.metrics import (
+    apfd,
+    apfdc,
+    expected_calibration_error,
+    first_failure,
+    napfd,
+)
+from testopt.ranking.baselines import baseline_orders, expected_seconds
+from testopt.ranking.cost_order import run_order
+from testopt.ranking.orderings import (
+    UNTRAINED,
+    OrderingWeights,
+    priority,
+    rolling_blends,
+    signals_of,
+)
+from testopt.ranking.ranker import level_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from testopt.features.training_set import TrainingSet
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Means over failing runs: APFD, APFDc, the share of time to the first failure, and NAPFD.
+
+    The last is that of running for half of the time.
+    """
+
+    apfd: float
+    apfdc: float
+    first: float
+    napfd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
+
+    Durations are the expected ones, so that the figures depend on order alone. ``weights`` are
+    those of the orderings after these runs.
+    """
+
+    failing_runs: int
+    calibration_error: float
+    methods: dict[str, Quality]
+    weights: OrderingWeights
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values, rounded to 6 digits."""
+        numbers: dict[str, Any] = _rounded(
+            {
+                "failing_runs": self.failing_runs,
+                "calibration_error": self.calibration_error,
+                "methods": {name: asdict(q) for name, q in self.methods.items()},
+            }
+        )
+        return numbers
+
+
+def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
+    """Compare the order that the weighted orderings make of `p` with the baselines.
+
+    Parameters
+    ----------
+    p : ndarray, shape (n,)
+        P(case fails) of each row.
+    rows : TrainingSet
+        Rows that the model has not seen.
+
+    Returns
+    -------
+    Validation or None
+        None when no run has both a failing and a passing case.
+    """
+    seconds = expected_seconds(rows.features)
+    scores: dict[str, list[Quality]] = {}
+    blends, weights = rolling_blends(rows, p, int(rows.run.max(initial=-1)) + 1)
+    for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
+        part = slice(*np.searchsorted(rows.run, [run, run + 1]))
+        features, failed = rows.features.at(part), rows.y[part]
+        if failed.all():
+            continue
+        orders = baseline_orders(features, seconds[part], seed=run)
+        ids = [f"{i:09d}" for i in range(len(failed))]
+        evidence = signals_of(features, p[part])
+        ways = {"before training": UNTRAINED[0], "testopt": blends[run]}
+        for name, ordering in ways.items():
+            value = priority(ordering, evidence)
+            orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
+        for name, order in orders.items():
+            scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
+    if not scores:
+        return None
+    level = level_rows(rows.y, ~rows.is_seeded)
+    error = expected_calibration_error(rows.y[level], p[level], weight=rows.weight[level])
+    return Validation(
+        len(scores["testopt"]),
+        error,
+        {k: mean_quality(v) for k, v in scores.items()},
+        weights,
+    )
+
+
+def quality(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> Quality:
+    """Return how good one order is; arrays of shape (n,) in the order of execution."""
+    total = max(float(seconds.sum()), 1e-9)
+    first = first_failure(failed, seconds) / total
+    return Quality(apfd(failed), apfdc(failed, seconds), first, napfd(failed, seconds))
+
+
+def mean_quality(values: Sequence[Quality]) -> Quality:
+    """Return the mean of each number."""
+    table = np.array([[v.apfd, v.apfdc, v.first, v.napfd] for v in values])
+    return Quality(*table.mean(axis=0).tolist())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,122 @@
+"""Case ids that stay the same from run to run, where what a producer writes cannot.
+
+A JUnit ``case_id`` keeps every character that the runner could accept again. Only what differs in
+each process or on each machine becomes ``…``: memory addresses, random (version 1, 4 and 7) UUIDs,
+temporary folders, and moments within a day of the run itself; an absolute path that ends in a file
+of the repository becomes relative. Several cases of one file that differ in such parts only are
+numbered in their order: ``t[<A at 0x…>]``, ``t[<A at 0x…>]#2``. Numbers in names (``t[3]``,
+``with data set #0``) are what runners accept, and stay.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from testopt.results.junit_values import parse_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_GONE: Final = "…"
+_NEAR: Final = timedelta(days=1)
+_MAX_NUMBERED: Final = 10_000  # ids of one file that are told apart
+
+# What may have to go; most names have none of it. Each branch begins with one character, by which
+# the engine for regular expressions skips quickly.
+SUSPECT: Final = re.compile(r"0[xX]|@[0-9a-f]{5}|-[147][0-9a-fA-F]{3}-|/|\\|-\d\d-\d\d|1\d{9}")
+_ADDRESS: Final = re.compile(
+    r"(?P<at>\bat )0[xX][0-9a-fA-F]{6,16}\b"  # Python's repr
+    r"|\b0[xX](?:0{2,4})?(?:7[ef]|5[56])[0-9a-fA-F]{10}\b"  # the heap and stack of Linux
+    r"|\b0[xX]c0{2,3}[0-9a-f]{6,7}\b"  # the heap of Go
+    r"|(?P<java>[\w;\])$]@)[0-9a-f]{5,8}(?![\w.@-])"  # Object.toString of Java
+)
+_UUID: Final = re.compile(
+    r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[147][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-"
+    r"[0-9a-fA-F]{12}(?![0-9a-fA-F])"
+)
+_TEMPORARY: Final = re.compile(
+    r"(?:/private)?/(?:var/)?tmp/"
+    r"(?:pytest-of-[^/\s]+/pytest-\d+|tmp\.?[A-Za-z0-9_]{6,10}|go-build\d+|junit-?\d+)"
+    r"|(?:/private)?/var/folders/\w\w/\w+/T(?:/tmp\w{8})?"
+    r"|[A-Za-z]:\\+Users\\+[^\\]+\\+AppData\\+Local\\+Temp(?:\\+tmp\w{8})?"
+)
+_MOMENT: Final = re.compile(
+    r"(?<!\d)\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d)"
+)
+_EPOCH: Final = re.compile(r"(?<![\w.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\w.])")
+_PATH: Final = re.compile(
+    r"(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:'\",)\]]+[/\\])+[^\s/\\:'\",)\]]+"
+)
+
+
+class StableIds:
+    """Takes what cannot be stable out of the case ids of one file.
+
+    Parameters
+    ----------
+    relative : callable
+        Returns the path within the repository that an absolute path ends in, or None.
+    """
+
+    def __init__(self, relative: Callable[[str], str | None]) -> None:
+        self._relative = relative
+        self._numbers: dict[str, dict[str, int]] = {}
+        self._numbered = 0
+
+    def stable(self, case_id: str, time: datetime | None) -> str:
+        """Return a case id without what differs in each run.
+
+        Parameters
+        ----------
+        case_id : str
+            As the producer writes it.
+        time : datetime or None
+            When the run took place, UTC.
+        """
+        plain = _PATH.sub(self._path, case_id)
+        found = without_addresses(plain)
+        if time is not None:
+            found = _without_moments(found, time)
+        return plain if found == plain else self._number(found, plain)
+
+    def _path(self, match: re.Match[str]) -> str:
+        return self._relative(match[0]) or match[0]
+
+    def _number(self, case_id: str, raw: str) -> str:
+        """Tell apart the ids that became equal, in the order of their first appearance."""
+        numbers = self._numbers.setdefault(case_id, {})
+        number = numbers.get(raw)
+        if number is None:
+            if self._numbered >= _MAX_NUMBERED:
+                return case_id
+            self._numbered += 1
+            number = numbers[raw] = len(numbers) + 1
+        return case_id if number == 1 else f"{case_id}#{number}"
+
+
+def without_addresses(text: str) -> str:
+    """Return a text without memory addresses, random UUIDs and temporary folders."""
+    text = _ADDRESS.sub(_address, text)
+    return _TEMPORARY.sub("/tmp/" + _GONE, _UUID.sub(_GONE, text))  # noqa: S108 - a name, no file
+
+
+def _address(match: re.Match[str]) -> str:
+    if match["java"]:
+        return match["java"] + _GONE
+    return f"{match['at'] or ''}0x{_GONE}"
+
+
+def _without_moments(text: str, time: datetime) -> str:
+    def near(moment: datetime | None) -> bool:
+        return moment is not None and abs(moment - time) <= _NEAR
+
+    def written(match: re.Match[str]) -> str:
+        return _GONE if near(parse_timestamp(match[0])) else match[0]
+
+    def counted(match: re.Match[str]) -> str:
+        seconds = float(match[0][:10])
+        return _GONE if near(datetime.fromtimestamp(seconds, UTC)) else match[0]
+
+    return _EPOCH.sub(counted, _MOMENT.sub(written, text))

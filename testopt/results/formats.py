@@ -1,0 +1,81 @@
+"""Tells which format a file of results has, by its first bytes, and reads it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Final
+
+from testopt.results.junit import JUnitSummary, NotJUnitError, read_junit
+from testopt.results.native_json import read_json
+from testopt.results.native_xml import NATIVE_ROOTS, read_native
+
+if TYPE_CHECKING:
+    from testopt.results.junit import OnCases
+    from testopt.results.xml_feed import Readable
+
+_HEAD: Final = 1 << 14
+_ROOT: Final = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
+_ASIDE: Final = re.compile(rb"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+_EVENT: Final = re.compile(rb'^\{"[^\n]*"Action":', re.MULTILINE)
+
+
+class _Replayed:
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, stream: Readable) -> None:
+        self._head, self._stream = head, stream
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+        if self._head:
+            head, self._head = self._head[:size], self._head[size:]
+            return head
+        return self._stream.read(size)
+
+
+def read_any(
+    stream: Readable, on_cases: OnCases, *, repair: bool, summary: JUnitSummary, native: bool
+) -> JUnitSummary:
+    """Read results in any known format; the rest as `read_junit`.
+
+    Parameters
+    ----------
+    stream, on_cases, repair, summary
+        See `read_junit`.
+    native : bool
+        Whether formats other than JUnit XML are wanted.
+
+    Raises
+    ------
+    NotJUnitError
+        For another format that is not wanted.
+    """
+    head = stream.read(_HEAD)
+    replayed = _Replayed(head, stream)
+    kind = kind_of(head)
+    if not native and (kind == "json" or kind in NATIVE_ROOTS):
+        name = "JSON" if kind == "json" else f"XML with the root <{kind}>"
+        raise NotJUnitError(f"line 1: this is no JUnit XML but {name}; --format auto may read it")
+    if kind == "json":
+        return read_json(replayed, on_cases, summary=summary)
+    if kind in NATIVE_ROOTS:
+        return read_native(replayed, on_cases, root=kind, repair=repair, summary=summary)
+    return read_junit(replayed, on_cases, repair=repair, summary=summary)
+
+
+def kind_of(head: bytes) -> str:
+    """Return ``json``, the name of the root element of XML, or nothing where it is not seen.
+
+    Parameters
+    ----------
+    head : bytes
+        The first bytes of a file.
+    """
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if text.startswith(b"{") or (not text.startswith(b"<") and _EVENT.search(text)):
+        return "json"
+    found = _ROOT.search(_ASIDE.sub(b"", text))
+    return found[1].decode("ascii", "replace") if found else ""

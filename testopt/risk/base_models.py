@@ -1,0 +1,159 @@
+"""The models behind change risk, averaged in log-odds: boosted trees and bent lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import BundleError
+from testopt.learning.spline_basis import Hinges
+from testopt.risk.derived_metrics import DAY, HOUR, WEEKDAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import lightgbm as lgb
+    from numpy.typing import NDArray
+
+_HINGES_SHARE: Final = 0.2
+_COMMON: Final[dict[str, Any]] = {
+    "objective": "binary",
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+}
+# (rounds, parameters, with times): chosen by time-ordered validation within training parts.
+_FORESTS: Final[tuple[tuple[int, dict[str, Any], bool], ...]] = (
+    (300, {"learning_rate": 0.02, "num_leaves": 15, "min_data_in_leaf": 100}, False),
+    (
+        500,
+        {"learning_rate": 0.03, "num_leaves": 31, "min_data_in_leaf": 30, "extra_trees": True},
+        False,
+    ),
+    (
+        500,
+        {"learning_rate": 0.03, "num_leaves": 31, "min_data_in_leaf": 30, "extra_trees": True},
+        True,
+    ),
+)
+_TIMES: Final = frozenset({DAY, HOUR, WEEKDAY, "hour_sin", "hour_cos"})
+
+
+@dataclass(frozen=True)
+class RiskModels:
+    """Fitted models with the columns that each of them reads."""
+
+    boosters: tuple[tuple[lgb.Booster, NDArray[np.intp]], ...]
+    hinges: Hinges
+    timeless: NDArray[np.intp]
+
+    @classmethod
+    def fit(
+        cls,
+        x: NDArray[np.float64],
+        y: NDArray[np.bool_],
+        weight: NDArray[np.float64],
+        *,
+        names: Sequence[str],
+        seed: int,
+        n_jobs: int | None,
+    ) -> RiskModels:
+        """Fit all models.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, k)
+            From ``features.jit.derive``.
+        y : ndarray of bool, shape (n,)
+        weight : ndarray, shape (n,)
+        names : sequence of str, length k
+        seed : int
+        n_jobs : int, optional
+            Threads; None: one; -1: all cores.
+        """
+        timeless = np.flatnonzero([name not in _TIMES for name in names])
+        everything = np.arange(len(names))
+        mean = weight / weight.mean()
+        chosen = timeless if len(timeless) else everything
+        boosters = tuple(
+            (_boost(x[:, columns], y, mean, (rounds, _params(own, seed + i, n_jobs))), columns)
+            for i, (rounds, own, timed) in enumerate(_FORESTS)
+            for columns in [everything if timed else chosen]
+        )
+        return cls(boosters, Hinges.fit(x[:, chosen], y, mean), chosen)
+
+    def margin(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log-odds before calibration, shape (n,)."""
+        trees = np.zeros(len(x))  # one thread: on a busy machine more would wait for each other
+        for booster, columns in self.boosters:
+            trees += np.asarray(booster.predict(x[:, columns], raw_score=True, num_threads=1))
+        lines = self.hinges.parts(x[:, self.timeless]).sum(axis=1) + self.hinges.intercept
+        out: NDArray[np.float64] = (1.0 - _HINGES_SHARE) * trees / len(
+            self.boosters
+        ) + _HINGES_SHARE * lines
+        return out
+
+    def parts(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Return what each column adds to the margin, shape (n, k), and the constant."""
+        share = (1.0 - _HINGES_SHARE) / len(self.boosters)
+        out = np.zeros(x.shape)
+        base = _HINGES_SHARE * self.hinges.intercept
+        for booster, columns in self.boosters:
+            shap = np.asarray(booster.predict(x[:, columns], pred_contrib=True, num_threads=1))
+            out[:, columns] += share * shap[:, :-1]
+            base += share * float(shap[0, -1]) if len(shap) else 0.0
+        out[:, self.timeless] += _HINGES_SHARE * self.hinges.parts(x[:, self.timeless])
+        return out, base
+
+    def dump(self) -> dict[str, Any]:
+        """Return the models as plain data: LightGBM's text, and numbers."""
+        return {
+            "boosters": [(b.model_to_string(), c.tolist()) for b, c in self.boosters],
+            "hinges": self.hinges.dump(),
+            "timeless": self.timeless.tolist(),
+        }
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any]) -> RiskModels:
+        """Rebuild from what `dump` returned; its checksum must have been checked before.
+
+        Raises
+        ------
+        BundleError
+            When the data are incomplete.
+        """
+        import lightgbm as lgb
+
+        try:
+            boosters = tuple(
+                (lgb.Booster(model_str=text), np.asarray(columns, np.intp))
+                for text, columns in data["boosters"]
+            )
+            hinges = Hinges.load(data["hinges"])
+            return cls(boosters, hinges, np.asarray(data["timeless"], np.intp))
+        except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
+            raise BundleError(f"the risk model is damaged: {error}") from None
+
+
+def _params(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
+    threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
+    return {**_COMMON, **own, "seed": seed, "num_threads": threads}
+
+
+def _boost(
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    recipe: tuple[int, dict[str, Any]],
+) -> lgb.Booster:
+    import lightgbm as lgb
+
+    rounds, params = recipe
+    data = lgb.Dataset(x, y.astype(np.float64), weight=weight, free_raw_data=True, params=params)
+    return lgb.train(params, data, num_boost_round=rounds)

@@ -1,0 +1,213 @@
+"""The 14 change metrics of Kamei et al. (2013), and a few more, in one pass over history.
+
+Source: Kamei, Shihab, Adams, Hassan, Mockus, Sinha, Ubayashi, "A large-scale empirical study of
+just-in-time quality assurance", IEEE TSE 39(6), 2013, table 1.
+
+=========  ======================================================================================
+ns         subsystems (first folder of the path) that are changed
+nd         folders that are changed
+nf         files that are changed
+entropy    how the changed lines spread over the files, in bits, not normalised (Hassan 2009)
+la, ld     lines added, deleted
+lt         lines that the files had before, summed
+fix        1 for the fix of a defect
+ndev       people who changed these files before
+age        mean days since the last change of each file; 0 where all are new
+nuc        distinct earlier changes of these files
+exp        earlier changes of the author
+rexp       the same, each divided by one plus its age in full years
+sexp       earlier changes of the author in the changed subsystems
+=========  ======================================================================================
+
+Beyond the paper (`RICHER`): ``new_files``; ``test_share``, the share of files that are tests;
+``fixes``, distinct earlier fixes that changed these files (Kim et al. 2007: defects come where
+defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011); and of the files
+that are program text and no tests their share ``src_share``, and their lines added and deleted
+``src_la`` and ``src_ld``, for a text or a test breaks little.
+
+Everything counts what came before the change: state is read, then updated. A renamed file keeps
+its past. Merges are measured and leave no trace, for what they bring is in their parents. Authors
+are pseudonyms. A file with unknown line counts (binary) counts as a file of zero lines.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.paths import is_code
+from testopt.risk.derived_metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+RICHER: Final = (
+    "new_files", "test_share", "fixes", "ownership", "src_share", "src_la", "src_ld",
+)  # fmt: skip
+NAMES: Final = (*METRICS, *RICHER)
+AUTHOR_METRICS: Final = frozenset({"ndev", "exp", "rexp", "sexp", "ownership"})
+_DAY_S: Final = 86_400.0
+_YEAR_S: Final = 365.25 * _DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedFile:
+    """One file of a commit; None: unknown."""
+
+    path: str
+    subsystem: str
+    added: int | None = None
+    deleted: int | None = None
+    size_before: int | None = None
+    old_path: str | None = None
+    status: str = "M"
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFacts:
+    """What is known of a commit beside its files; `time` in seconds since 1970."""
+
+    author: str
+    time: float
+    is_fix: bool = False
+    is_merge: bool = False
+
+
+@dataclass(slots=True)
+class _FilePast:
+    """What happened to one file; changes are numbers of commits."""
+
+    lines: int = 0
+    last: float = -math.inf
+    people: set[str] = field(default_factory=set)
+    changes: list[int] = field(default_factory=list)
+
+
+class ChangeHistory:
+    """What is known of files and people up to now."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, _FilePast] = {}
+        self._authors: list[str] = []  # by number of the commit
+        self._fixes: set[int] = set()
+        self._times: dict[str, list[float]] = {}  # by author, ascending
+        self._areas: dict[tuple[str, str], list[int]] = {}  # by author and subsystem
+
+    def measure(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> list[float]:
+        """Return the metrics of a change, in the order of ``NAMES``; nothing is remembered.
+
+        Parameters
+        ----------
+        commit : CommitFacts
+        files : sequence of TouchedFile
+            Empty for a commit that changes no file: all but the author's metrics are then 0.
+
+        Returns
+        -------
+        list of float, shape (len(NAMES),)
+        """
+        pasts = [past for f in files if (past := self._past(f)) is not None]
+        changes = _union(past.changes for past in pasts)
+        own = sum(self._authors[c] == commit.author for c in changes)
+        lines = [(f.added or 0) + (f.deleted or 0) for f in files]
+        areas = {f.subsystem for f in files}
+        source = [f for f in files if is_code(f.path) and not f.is_test]
+        return [
+            float(len(areas)),
+            float(len({f.path.rpartition("/")[0] for f in files})),
+            float(len(files)),
+            _entropy(lines),
+            float(sum(f.added or 0 for f in files)),
+            float(sum(f.deleted or 0 for f in files)),
+            float(sum(self._size(f) for f in files)),
+            float(commit.is_fix),
+            float(len(set().union(*(past.people for past in pasts)))),
+            _age(pasts, commit.time),
+            float(len(changes)),
+            *self._experience(commit, areas),
+            float(sum(f.status == "A" for f in files)),
+            sum(f.is_test for f in files) / max(len(files), 1),
+            float(len(self._fixes & changes)),
+            own / max(len(changes), 1),
+            len(source) / max(len(files), 1),
+            float(sum(f.added or 0 for f in source)),
+            float(sum(f.deleted or 0 for f in source)),
+        ]
+
+    def update(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> None:
+        """Remember a change."""
+        if commit.is_merge:
+            return
+        number = len(self._authors)
+        self._authors.append(commit.author)
+        if commit.is_fix:
+            self._fixes.add(number)
+        times = self._times.setdefault(commit.author, [])
+        # Author clocks jump back; a past change never counts as younger than the ones before.
+        times.append(max(commit.time, times[-1]) if times else commit.time)
+        for area in {f.subsystem for f in files}:
+            self._areas.setdefault((commit.author, area), []).append(number)
+        for file in files:
+            self._touch(file, commit, number)
+
+    def _touch(self, file: TouchedFile, commit: CommitFacts, number: int) -> None:
+        size = self._size(file)
+        past = self._past(file)
+        if file.status == "R" and file.old_path is not None:
+            self._files.pop(file.old_path, None)
+        elif file.status == "C" and past is not None:
+            past = _FilePast(past.lines, past.last, set(past.people), list(past.changes))
+        past = past or _FilePast()
+        self._files[file.path] = past
+        past.lines = max(size + (file.added or 0) - (file.deleted or 0), 0)
+        past.last = max(past.last, commit.time)
+        past.people.add(commit.author)
+        if not past.changes or past.changes[-1] != number:
+            past.changes.append(number)
+
+    def _past(self, file: TouchedFile) -> _FilePast | None:
+        if file.status in ("R", "C") and file.old_path is not None:
+            return self._files.get(file.old_path)
+        return self._files.get(file.path)
+
+    def _size(self, file: TouchedFile) -> int:
+        """Return the lines before the change: as git knows, else as counted so far."""
+        if file.size_before is not None:
+            return file.size_before
+        past = self._past(file)
+        return past.lines if past is not None and file.status != "A" else 0
+
+    def _experience(self, commit: CommitFacts, areas: set[str]) -> tuple[float, float, float]:
+        times = self._times.get(commit.author, [])
+        known = [self._areas.get((commit.author, area), []) for area in areas]
+        return float(len(times)), _recent(times, commit.time), float(len(_union(known)))
+
+
+def _union(parts: Iterable[Iterable[int]]) -> set[int]:
+    return set().union(*parts)
+
+
+def _entropy(lines: Sequence[int]) -> float:
+    total = sum(lines)
+    shares = [n / total for n in lines if n] if total else []
+    return max(-sum(s * math.log2(s) for s in shares), 0.0)
+
+
+def _age(pasts: Sequence[_FilePast], now: float) -> float:
+    if not pasts:
+        return 0.0
+    return sum(max(now - past.last, 0.0) for past in pasts) / len(pasts) / _DAY_S
+
+
+def _recent(times: Sequence[float], now: float) -> float:
+    """Return the sum of 1 / (1 + full years since) over past times, ascending."""
+    total, years, younger = 0.0, 0, len(times)
+    while younger:
+        # changes at most `years` full years old begin behind this time
+        older = bisect_right(times, now - (years + 1) * _YEAR_S, 0, younger)
+        total += (younger - older) / (years + 1)
+        younger, years = older, years + 1
+    return total

@@ -1,0 +1,348 @@
+"""P(a change introduces a defect), from its metrics: calibrated, and explained exactly.
+
+Boosted trees and a logistic regression are averaged in log-odds, younger changes weigh more, and
+the slope is that of the youngest changes under models that had not seen them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from testopt.errors import BundleError
+from testopt.learning.calibration import fit_level, fit_logit, sigmoid
+from testopt.risk.base_models import RiskModels
+from testopt.risk.change_table import DATE, ages, read_frame
+from testopt.risk.derived_metrics import DAY, HOUR, METRICS, WEEKDAY, derive
+from testopt.risk.label_latency import estimate_latency, latency_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_TIMES: Final = (DAY, HOUR, WEEKDAY)
+_HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
+_SMALL: Final = 60  # fewer rows, or fewer than _RARE of a class: the rate alone
+_RARE: Final = 10
+_BASE: Final = "base"
+_YEAR: Final = 365.0
+_REMEMBERED: Final = 1_000  # the last changes that weigh at least a half
+
+
+class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Probability that a change introduces a defect.
+
+    Parameters
+    ----------
+    half_life : float or "auto", default="auto"
+        Days after which a change weighs half as much in training; used where `X` has ``date``.
+        "auto": the time of the last 1,000 changes, at least a year, for a project that changes
+        seldom cannot afford to forget.
+    latency : float or "auto" or None, default="auto"
+        Mean days until a defect is found. Young commits are unlabelled, not clean: the youngest
+        are left out and the others corrected for what is not known yet. "auto" estimates it from
+        the fall of the rate at the end of the training data; None: labels are complete.
+    random_state : int, default=0
+        Seed of everything random.
+    n_jobs : int or None, default=None
+        Threads of LightGBM; None: one, which on a busy machine is the quicker; -1: all cores.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (2,)
+    prior_ : float
+        Rate of defects in training, smoothed by one of each class.
+    latency_ : float
+        Days, as given or estimated; 0: complete labels.
+    calibration_ : tuple of float
+        Intercept and slope in log-odds.
+    held_out_ : tuple of ndarray
+        Positions of the youngest rows of training, and their probabilities by a model that had
+        not seen them (its calibration had); empty where there were too few. Not saved.
+    n_features_in_ : int
+
+    Notes
+    -----
+    Rows are changes, oldest first. Known columns are the 14 metrics of Kamei et al., "A
+    large-scale empirical study of just-in-time quality assurance", TSE 39 (2013), in lower case,
+    and ``date``; any may be missing. Other numeric columns are used as they are, others ignored.
+    With few changes or few defects the answer is the rate alone.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from testopt import ChangeRiskClassifier
+    >>> X = pd.DataFrame({"la": np.arange(200.0), "nf": np.ones(200)})
+    >>> y = X["la"].to_numpy() % 7 == 0
+    >>> ChangeRiskClassifier().fit(X, y).predict_proba(X).shape
+    (200, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        half_life: float | str = "auto",
+        latency: float | str | None = "auto",
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.half_life = half_life
+        self.latency = latency
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+        """Fit on changes, oldest first.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, k)
+            Metrics; NaN where unknown.
+        y : array-like, shape (n,)
+            Two classes; the greater one (True) means that the change introduced a defect.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            When `y` has more than two classes, or `X` no usable column.
+        """
+        target, rows = self._checked(X, y)
+        known = np.unique(target)
+        if len(known) > 2:  # noqa: PLR2004 - a binary question
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{type_of_target(target)}."
+            )
+        self.classes_ = np.array([False, True]) if target.dtype == bool else known
+        positive = target == self.classes_[-1]
+        self._columns = self._frame_names(X)
+        columns = self._read(X, rows)
+        if not columns:
+            raise ValueError("X has no numeric column")
+        self.prior_ = float((positive.sum() + 1.0) / (len(positive) + 2.0))
+        if len(self.classes_) == 1:
+            self.prior_ = 1.0
+        self._fit(columns, positive)
+        return self
+
+    def _checked(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[np.float64] | None]:  # noqa: N803
+        if hasattr(X, "columns"):
+            self.feature_names_in_ = np.asarray([str(c) for c in X.columns], dtype=object)
+            self.n_features_in_ = X.shape[1]
+            target, rows = _labels(y), None
+            if target.shape != (len(X),):
+                raise ValueError(f"X has {len(X)} rows and y has shape {target.shape}")
+        else:
+            rows, target = validate_data(
+                self, X, y, dtype=np.float64, ensure_all_finite="allow-nan"
+            )
+        check_classification_targets(target)
+        return target, rows
+
+    def _fit(self, columns: dict[str, NDArray[np.float64]], y: NDArray[np.bool_]) -> None:
+        day = columns.get(DAY)
+        age = None if day is None or np.isnan(day).all() else ages(day)
+        self.latency_ = self._latency(age, y)
+        weight = np.ones(len(y))
+        if age is not None:
+            weight = latency_weights(age, y, self.latency_) * np.exp2(-age / self._half_life(age))
+        used = weight > 0.0
+        self.models_: RiskModels | None = None
+        self.calibration_ = (0.0, 1.0)
+        self.held_out_ = (np.empty(0, np.intp), np.empty(0))
+        self.inputs_ = tuple(columns)
+        if min(int(y[used].sum()), int((~y[used]).sum())) < _RARE or int(used.sum()) < _SMALL:
+            return
+        matrix, self.sources_ = derive({n: v[used] for n, v in columns.items()})
+        at = np.flatnonzero(used)
+        self._fit_models(matrix, y[used], weight[used])
+        young, p = self.held_out_
+        self.held_out_ = (at[young], p)
+
+    def _fit_models(
+        self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
+    ) -> None:
+        names = tuple(name for name, _ in self.sources_)
+        seed, jobs = self.random_state, self.n_jobs
+        cut = int(len(y) * (1.0 - _HOLD_OUT))
+        old, young = slice(0, cut), slice(cut, None)
+        if min(int(y[old].sum()), int((~y[old]).sum())) >= _RARE:
+            trial = RiskModels.fit(
+                matrix[old], y[old], weight[old], names=names, seed=seed, n_jobs=jobs
+            )
+            margin = trial.margin(matrix[young])
+            self.calibration_ = fit_logit(margin, y[young], weight[young] / weight[young].max())
+            intercept, slope = self.calibration_
+            self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
+        self.models_ = RiskModels.fit(matrix, y, weight, names=names, seed=seed, n_jobs=jobs)
+        # These models have seen how the rate drifts, the trial had not: the slope is the trial's,
+        # the level is where the youngest changes agree with what these models say of them.
+        slope = self.calibration_[1]
+        margin = slope * self.models_.margin(matrix[young])
+        self.calibration_ = (fit_level(margin, y[young], weight[young]), slope)
+
+    def _half_life(self, age: NDArray[np.float64]) -> float:
+        if self.half_life != "auto":
+            return float(self.half_life)
+        return max(_YEAR, float(np.sort(age)[:_REMEMBERED][-1]))
+
+    def _latency(self, age: NDArray[np.float64] | None, y: NDArray[np.bool_]) -> float:
+        if self.latency is None or age is None:
+            return 0.0
+        if self.latency == "auto":
+            return estimate_latency(age, y)
+        return float(self.latency)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Return P(clean) and P(introduces a defect), shape (n, 2).
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, k)
+            Columns as in `fit`; a column that is absent counts as unknown.
+        """
+        defect = sigmoid(self.decision_function(X))
+        if len(self.classes_) == 1:
+            return np.ones((len(defect), 1))
+        return np.column_stack([1.0 - defect, defect])
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Return the log-odds of a defect, shape (n,)."""
+        columns, n = self._for_prediction(X)
+        if self.models_ is None or not n:
+            return np.full(n, _logit(self.prior_))
+        intercept, slope = self.calibration_
+        out: NDArray[np.float64] = intercept + slope * self.models_.margin(derive(columns)[0])
+        return out
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """Return the likelier class of each change, shape (n,)."""
+        at = np.where(self.decision_function(X) > 0.0, len(self.classes_) - 1, 0)
+        picked: NDArray[Any] = self.classes_[at]
+        return picked
+
+    def contributions(self, X: Any) -> pd.DataFrame:  # noqa: N803
+        """Return what each metric adds to the log-odds; each row adds up to the logit.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, k)
+
+        Returns
+        -------
+        DataFrame, shape (n, 1 + columns)
+            ``base`` is the log-odds of an average change. SHAP values of the trees (Lundberg et
+            al. 2020) and terms of the regression; what comes from a column made of several
+            metrics is shared equally among them.
+        """
+        import pandas as pd
+
+        columns, n = self._for_prediction(X)
+        index = X.index if hasattr(X, "index") else None
+        if self.models_ is None:
+            return pd.DataFrame({_BASE: np.full(n, _logit(self.prior_))}, index=index)
+        intercept, slope = self.calibration_
+        parts, base = self.models_.parts(derive(columns)[0])
+        out = {_BASE: np.full(n, intercept + slope * base)}
+        for (_, sources), part in zip(self.sources_, parts.T, strict=True):
+            for source in sources:
+                name = DATE if source in _TIMES else source
+                out[name] = out.get(name, 0.0) + slope * part / len(sources)
+        return pd.DataFrame(out, index=index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fitted model as plain data for JSON: numbers, and LightGBM's text."""
+        check_is_fitted(self, "calibration_")
+        return {
+            "parameters": self.get_params(),
+            "inputs": list(self.inputs_),
+            "prior": self.prior_,
+            "latency": self.latency_,
+            "calibration": list(self.calibration_),
+            "models": None if self.models_ is None else self.models_.dump(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a model fitted on a DataFrame from what `to_dict` returned.
+
+        Raises
+        ------
+        BundleError
+            When the data are incomplete. Check where they come from first: LightGBM's parser
+            trusts its input.
+        """
+        try:
+            model = cls(**data["parameters"])
+            model.inputs_ = tuple(map(str, data["inputs"]))
+            model.prior_, model.latency_ = float(data["prior"]), float(data["latency"])
+            intercept, slope = map(float, data["calibration"])
+            saved = data["models"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the risk model is damaged: {error}") from None
+        model.calibration_ = (intercept, slope)
+        model.classes_ = np.array([False, True])
+        model._columns = None
+        model.sources_ = derive({n: np.zeros(1) for n in model.inputs_})[1]
+        model.models_ = None if saved is None else RiskModels.load(saved)
+        return model
+
+    def _for_prediction(self, X: Any) -> tuple[dict[str, NDArray[np.float64]], int]:  # noqa: N803
+        check_is_fitted(self, "calibration_")
+        rows = None
+        if not hasattr(X, "columns"):
+            rows = validate_data(
+                self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan"
+            )
+        found = self._read(X, rows)
+        n = len(X) if rows is None else len(rows)
+        return {name: found.get(name, np.full(n, np.nan)) for name in self.inputs_}, n
+
+    @staticmethod
+    def _frame_names(X: Any) -> tuple[str, ...] | None:  # noqa: N803
+        return tuple(map(str, X.columns)) if hasattr(X, "columns") else None
+
+    def _read(
+        self,
+        X: Any,  # noqa: N803
+        rows: NDArray[np.float64] | None,
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the numeric columns by name; infinities are unknown."""
+        if rows is None:
+            return read_frame(X)
+        names = self._columns
+        if names is None or len(names) != rows.shape[1]:
+            names = METRICS if rows.shape[1] == len(METRICS) else _numbered(rows.shape[1])
+        return dict(zip(names, rows.T, strict=True))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _labels(y: Any) -> NDArray[Any]:
+    """Return labels as an array; booleans that came as objects are booleans."""
+    target = np.asarray(y)
+    if target.dtype == object and all(isinstance(v, bool | np.bool_) for v in target.ravel()):
+        return target.astype(bool)
+    return target
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"x{i}" for i in range(count))
+
+
+def _logit(p: float) -> float:
+    return float(np.log(p) - np.log1p(-p)) if p < 1.0 else 20.0

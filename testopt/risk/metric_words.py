@@ -1,0 +1,103 @@
+"""Metrics of a change in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from testopt.risk.values import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+
+_WORDS: Final = {
+    "base": "an average change of this project",
+    "ns": "subsystems changed",
+    "nd": "folders changed",
+    "nf": "files changed",
+    "entropy": "spread of the lines over the files, in bits",
+    "la": "lines added",
+    "ld": "lines deleted",
+    "lt": "lines the files had before",
+    "fix": "is a fix",
+    "ndev": "people who changed these files before",
+    "age": "days since these files changed last",
+    "nuc": "earlier changes of these files",
+    "exp": "earlier changes of the author",
+    "rexp": "recent changes of the author",
+    "sexp": "earlier changes of the author in these subsystems",
+    "date": "time of the change",
+    "new_files": "new files",
+    "test_share": "share of files that are tests",
+    "src_share": "share of files that are the program's",
+    "src_la": "lines added to the program",
+    "src_ld": "lines deleted from the program",
+    "fixes": "earlier fixes in these files",
+    "ownership": "author's share of the earlier changes of these files",
+}
+
+
+def part_text(part: RiskPart) -> str:
+    """Return one part of a risk, such as ``lines added: 420 (typical: 14)``."""
+    words = _WORDS.get(part.metric, part.metric)
+    if part.value is None:
+        return words
+    if part.metric == "fix":
+        return words if part.value else "is no fix"
+    typical = "" if part.typical is None else f" (typical: {_number(part.typical)})"
+    return f"{words}: {_number(part.value)}{typical}"
+
+
+def percentile_text(risk: Risk, compared: int) -> str:
+    """Return ``riskier than 93% of the last 500 changes``, or an empty text."""
+    if risk.percentile is None:
+        return ""
+    return f"riskier than {risk.percentile:.0%} of the last {compared} changes"
+
+
+def basis_text(report: RiskReport) -> str:
+    """Return one line on what the risks rest on."""
+    text = f"Learnt from {report.changes} changes, {report.defects} of which introduced a defect"
+    if report.auc is not None and report.auc_lines is not None:
+        text += (
+            f"; on the youngest {report.checked}, not seen in training: AUC {report.auc:.2f} "
+            f"(lines added alone: {report.auc_lines:.2f})"
+        )
+    if report.latency_days:
+        text += f"; defects are found after {report.latency_days:.0f} days on average"
+    return text + "."
+
+
+def hunk_text(hunk: HunkRisk) -> str:
+    """Return ``lines 120-134 in Parser.read  +12 -3``."""
+    lines = f"lines {hunk.first}-{hunk.last}" if hunk.last > hunk.first else f"line {hunk.first}"
+    where = f" in {hunk.name}" if hunk.name else ""
+    return f"{lines}{where}  +{hunk.added} -{hunk.deleted}"
+
+
+def tests_text(file: FileRisk, most: int) -> str:
+    """Return the tests that may catch a defect in a file, such as ``a (failed in 3 of 5 changes)``.
+
+    Parameters
+    ----------
+    file : FileRisk
+    most : int
+        Tests that are named.
+    """
+    named = [_test_text(test) for test in file.tests[:most]]
+    further = (file.n_tests or 0) - len(named)
+    return ", ".join([*named, *([f"and {further} more"] if further > 0 else [])])
+
+
+def _test_text(test: CatchingTest) -> str:
+    if not test.failed:
+        return test.case_id
+    return f"{test.case_id} (failed in {test.failed} of {test.changes} runs that changed it)"
+
+
+def uncaught_text(risk: Risk, most: int = 8) -> str:
+    """Return the files that no test is known to catch, in words."""
+    further = len(risk.uncaught) - most
+    tail = f" and {further} more" if further > 0 else ""
+    return f"no test is known to catch a defect in: {', '.join(risk.uncaught[:most])}{tail}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"  # noqa: PLR2004 - three digits

@@ -1,0 +1,90 @@
+"""The tables of mined history as change metrics, commit by commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.paths import is_test_path, subsystem_of
+from testopt.risk.change_metrics import NAMES, ChangeHistory, CommitFacts, TouchedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    import pyarrow as pa
+
+    from testopt.schema import Change, FileChange
+
+COMMIT_COLUMNS: Final = ("sha", "author", "committed", "is_fix", "is_merge")
+FILE_COLUMNS: Final = (
+    "sha", "path", "subsystem", "added", "deleted", "size_before", "old_path", "status", "is_test",
+)  # fmt: skip
+
+Entry = tuple[str, CommitFacts, list[TouchedFile]]
+
+
+def entries(commits: pa.Table, files: pa.Table) -> Iterator[Entry]:
+    """Yield (hash, facts, files) of each commit, oldest first by committer time.
+
+    Parameters
+    ----------
+    commits, files : pyarrow.Table
+        Columns as in ``COMMIT_COLUMNS`` and ``FILE_COLUMNS``. A commit that stands twice counts
+        once.
+    """
+    touched: dict[str, dict[str, TouchedFile]] = {}
+    for row in _rows(files, FILE_COLUMNS):
+        touched.setdefault(row[0], {})[row[1]] = TouchedFile(*row[1:])
+    unique = {row[0]: row for row in _rows(commits, COMMIT_COLUMNS)}
+    for sha, author, time, is_fix, is_merge in sorted(unique.values(), key=lambda row: row[2]):
+        facts = CommitFacts(author, time.timestamp(), is_fix, is_merge)
+        yield sha, facts, list(touched.get(sha, {}).values())
+
+
+def replay(
+    history: Iterator[Entry], state: ChangeHistory, *, wanted: Mapping[str, Change]
+) -> Iterator[tuple[str, CommitFacts, list[float]]]:
+    """Yield the metrics of each commit that is no merge and changes a file, and remember it.
+
+    Parameters
+    ----------
+    history : iterator
+        From `entries`.
+    state : ChangeHistory
+        Updated.
+    wanted : mapping of str to Change
+        Commits to yield even if they are merges, which stand in no table with files: what they
+        bring in counts.
+    """
+    for sha, facts, files in history:
+        if files and not facts.is_merge:
+            yield sha, facts, state.measure(facts, files)
+        elif sha in wanted:
+            yield sha, facts, state.measure(facts, touched_files(wanted[sha].files))
+        state.update(facts, files)
+
+
+def facts_of(change: Change, *, now: float) -> CommitFacts:
+    """Return what is known of a change that is in no table; `now` in seconds since 1970."""
+    time = change.time.timestamp() if change.time else now
+    return CommitFacts(change.author or "", time, change.is_fix, change.is_merge)
+
+
+def touched_files(files: Sequence[FileChange]) -> list[TouchedFile]:
+    """Return the files of a change as the metrics take them."""
+    return [
+        TouchedFile(
+            f.path, subsystem_of(f.path), f.added, f.deleted, None, f.old_path, f.status,
+            is_test_path(f.path),
+        )
+        for f in files
+    ]  # fmt: skip
+
+
+def named(row: Sequence[float]) -> dict[str, float]:
+    """Return metrics by name."""
+    return dict(zip(NAMES, row, strict=True))
+
+
+def _rows(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in columns), strict=True)

@@ -1,0 +1,241 @@
+"""The model behind risk: learnt from mined commits and traced defects, kept beside the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import BundleError, EmptyStoreError, StoreError
+from testopt.risk.change_metrics import AUTHOR_METRICS, NAMES, ChangeHistory
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, entries, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from testopt.risk.change_metrics import CommitFacts
+    from testopt.risk.classifier import ChangeRiskClassifier
+    from testopt.schema import Change
+    from testopt.store import Store
+
+_VERSION: Final = 5  # changes with whatever changes the model
+_RECENT: Final = 500  # changes that a percentile compares with
+_LEFT_OUT: Final = 0.2  # at most this share of the commits is kept from teaching
+_TABLES: Final = ("commits", "file_changes", "labels")
+_MODEL_BLOB: Final = "state/risk-model.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with what the report says of it; plain data, so that it can be kept.
+
+    Attributes
+    ----------
+    model : ChangeRiskClassifier
+    facts : dict
+        Fields of a `RiskReport`.
+    recent : list of float
+        Probabilities of the last changes by a model that had not seen them, ascending.
+    typical : dict of str to float
+        Median of each metric.
+    """
+
+    model: ChangeRiskClassifier
+    facts: dict[str, Any]
+    recent: list[float]
+    typical: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The history as metrics, and the state at its end."""
+
+    shas: list[str]
+    facts: list[CommitFacts]
+    rows: list[list[float]]
+    state: ChangeHistory
+
+
+def measure_history(store: Store, wanted: Mapping[str, Change]) -> Measured:
+    """Return the metrics of all mined commits, each as of its own time.
+
+    Parameters
+    ----------
+    store : Store
+    wanted : mapping of str to Change
+        Commits to measure even if they are merges.
+
+    Raises
+    ------
+    EmptyStoreError
+        When no commits were mined.
+    """
+    commits = store.read("commits", columns=COMMIT_COLUMNS)
+    if not commits.num_rows:
+        raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
+    state = ChangeHistory()
+    history = entries(commits, store.read("file_changes", columns=FILE_COLUMNS))
+    found = list(replay(history, state, wanted=wanted))
+    shas, facts, rows = (list(part) for part in zip(*found, strict=True)) if found else ([],) * 3
+    return Measured(shas, facts, rows, state)
+
+
+def defects(labels: pa.Table) -> set[str]:
+    """Return the commits that introduced a defect.
+
+    Parameters
+    ----------
+    labels : pyarrow.Table
+        Table ``labels``; of each fix the answers of the latest tracing count.
+    """
+    rows = labels.select(["fix_commit", "bug_commit", "chosen", "seen"]).to_pylist()
+    latest: dict[str, datetime] = {}
+    for row in rows:
+        latest[row["fix_commit"]] = max(row["seen"], latest.get(row["fix_commit"], row["seen"]))
+    return {
+        row["bug_commit"]
+        for row in rows
+        if row["chosen"] and row["bug_commit"] and row["seen"] == latest[row["fix_commit"]]
+    }
+
+
+def frame_of(
+    facts: Sequence[CommitFacts], rows: Sequence[Sequence[float]], *, author_features: bool = True
+) -> pd.DataFrame:
+    """Return metrics as the estimator takes them, with ``date``."""
+    import pandas as pd
+
+    frame = pd.DataFrame(np.asarray(rows, np.float64).reshape(-1, len(NAMES)), columns=list(NAMES))
+    if not author_features:
+        frame = frame.drop(columns=sorted(AUTHOR_METRICS))
+    frame["date"] = pd.to_datetime([f.time for f in facts], unit="s", utc=True)
+    return frame
+
+
+def model_of(
+    store: Store,
+    measured: Measured,
+    *,
+    judged: Collection[str] = (),
+    author_features: bool = True,
+    seed: int = 0,
+) -> Trained:
+    """Return the model of exactly these tables: the one that was kept, else a new one.
+
+    Parameters
+    ----------
+    store : Store
+        With traced labels.
+    measured : Measured
+        From `measure_history`.
+    judged : collection of str
+        Commits that do not teach, because their risk is asked for; more than a fifth of the
+        history teaches all the same.
+    author_features : bool
+        Let metrics of the author count.
+    seed : int
+        Of training.
+
+    Raises
+    ------
+    EmptyStoreError
+        When no defects were traced, or no commit changes a file.
+    """
+    apart = sorted(set(judged) & set(measured.shas))
+    if len(apart) > _LEFT_OUT * len(measured.shas):
+        apart = []
+    versions = {table: store.version(table) for table in _TABLES}
+    key = {"version": _VERSION, "seed": seed, "authors": author_features, "apart": apart}
+    kept = _load(store.read_blob(_MODEL_BLOB), {**key, **versions})
+    if kept is not None:
+        return kept
+    trained = _train(store, measured, apart=apart, author_features=author_features, seed=seed)
+    with suppress(StoreError):  # a cache; a store that may only be read serves as well
+        store.write_blob(_MODEL_BLOB, _dump(trained, {**key, **versions}))
+    return trained
+
+
+def labelled(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which commits introduced a defect, shape (n,).
+
+    Raises
+    ------
+    EmptyStoreError
+        When no defects were traced, or there are no commits.
+    """
+    labels = store.read("labels")
+    if not labels.num_rows:
+        raise EmptyStoreError(
+            "no defects have been traced to the commits that introduced them",
+            "trace them: testopt szz (where it finds no fixes, there is nothing to learn from)",
+        )
+    if not len(shas):
+        raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")
+    guilty = defects(labels)
+    return np.array([sha in guilty for sha in shas], dtype=bool)
+
+
+def _train(
+    store: Store, measured: Measured, *, apart: Sequence[str], author_features: bool, seed: int
+) -> Trained:
+    from sklearn.metrics import roc_auc_score
+
+    from testopt.risk.classifier import ChangeRiskClassifier
+
+    y = labelled(store, measured.shas)
+    frame = frame_of(measured.facts, measured.rows, author_features=author_features)
+    if apart:
+        left = set(apart)
+        teaching = np.array([sha not in left for sha in measured.shas])
+        frame, y = frame[teaching].reset_index(drop=True), y[teaching]
+    model = ChangeRiskClassifier(random_state=seed).fit(frame, y)
+    at, p = model.held_out_
+    both = len(at) > 0 and 0 < int(y[at].sum()) < len(at)
+    facts = {
+        "changes": len(y),
+        "defects": int(y.sum()),
+        "latency_days": model.latency_,
+        "checked": len(at),
+        "auc": float(roc_auc_score(y[at], p)) if both else None,
+        "auc_lines": float(roc_auc_score(y[at], frame["la"].to_numpy()[at])) if both else None,
+    }
+    typical = {str(k): float(v) for k, v in frame.drop(columns="date").median().items()}
+    return Trained(model, facts, sorted(map(float, p[-_RECENT:])), typical)
+
+
+def _dump(trained: Trained, key: Mapping[str, Any]) -> bytes:
+    body = {
+        "model": trained.model.to_dict(),
+        "facts": trained.facts,
+        "recent": trained.recent,
+        "typical": trained.typical,
+    }
+    text = json.dumps(body, sort_keys=True)
+    check = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({"key": key, "sha256": check, "body": text}).encode()
+
+
+def _load(data: bytes | None, key: Mapping[str, Any]) -> Trained | None:
+    """Return the kept model, or None when it is damaged or of other tables: it is a cache."""
+    from testopt.risk.classifier import ChangeRiskClassifier
+
+    try:
+        kept = json.loads(data or b"null")
+        if not isinstance(kept, dict) or kept["key"] != key:
+            return None
+        # LightGBM's parser can end the process on a damaged text, so it never sees one.
+        if hashlib.sha256(kept["body"].encode()).hexdigest() != kept["sha256"]:
+            return None
+        body = json.loads(kept["body"])
+        model = ChangeRiskClassifier.from_dict(body["model"])
+        return Trained(model, body["facts"], body["recent"], body["typical"])
+    except (ValueError, KeyError, TypeError, AttributeError, BundleError):
+        return None

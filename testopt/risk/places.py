@@ -1,0 +1,95 @@
+"""Where in the files of a change: lines that belong together, by the function around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.outline import enclosing
+from testopt.code.paths import is_code
+from testopt.errors import RepositoryError
+from testopt.git.changed_lines import patches, read_patches
+from testopt.similarity.blobs import read_blobs, read_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from testopt.git.changed_lines import Patch
+    from testopt.schema import Change, FileChange
+
+_GAP: Final = 8  # unchanged lines between two hunks of one place outside of any function
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Changed lines ``first`` to ``last`` in the function ``name`` (empty: in none)."""
+
+    first: int
+    last: int
+    name: str
+    added: int
+    deleted: int
+
+
+def find_places(
+    repo: Path, change: Change, files: Sequence[FileChange]
+) -> dict[str, tuple[Place, ...]]:
+    """Return the changed places of some files of a change, in the order of the lines.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    change : Change
+        With its revisions.
+    files : sequence of FileChange
+        Files of it.
+
+    Returns
+    -------
+    dict of str to tuple of Place
+        By path; files without changed lines, binary ones, and all where git fails, are left out.
+    """
+    named = {p for f in files for p in (f.path, f.old_path) if p is not None}
+    try:
+        diff = read_patches(repo, base=change.base, head=change.head, paths=sorted(named))
+        found = {patch.path: patch for patch in patches(diff)}
+        texts = _texts(repo, change, found)
+    except RepositoryError:
+        return {}
+    out = {path: tuple(_places(patch, texts.get(path, ""))) for path, patch in found.items()}
+    for file in files:  # untracked ones are in no diff
+        if change.head is None and file.path not in out and file.status == "A" and file.added:
+            out[file.path] = (Place(1, file.added, "", file.added, 0),)
+    return out
+
+
+def _texts(repo: Path, change: Change, found: Mapping[str, Patch]) -> dict[str, str]:
+    """Return the text of each file after the change, or before its deletion."""
+    objects = {p: x.old_object if x.new is None else x.new_object for p, x in found.items()}
+    blobs = read_blobs(repo, objects.values())
+    texts = {path: blobs[name] for path, name in objects.items() if name in blobs}
+    if change.head is None:
+        for path in found.keys() - texts.keys():
+            text = read_disk(repo, path)
+            if text is not None:
+                texts[path] = text
+    return texts
+
+
+def _places(patch: Patch, text: str) -> Iterator[Place]:
+    sides = patch.old_lines if patch.new is None else patch.new_lines
+    place: Place | None = None
+    for lines, old, new in zip(sides, patch.old_lines, patch.new_lines, strict=True):
+        inside = enclosing(text, patch.path, lines) if is_code(patch.path) else []
+        name = inside[0].name if inside else ""
+        first, last = lines.start, max(lines.stop - 1, lines.start)
+        if place is not None and name == place.name and (name or first - place.last <= _GAP):
+            place = Place(place.first, last, name, place.added + len(new), place.deleted + len(old))
+            continue
+        if place is not None:
+            yield place
+        place = Place(first, last, name, len(new), len(old))
+    if place is not None:
+        yield place

@@ -1,0 +1,94 @@
+"""Risks as SARIF 2.1.0 (OASIS standard), for code hosts that show findings beside the code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from testopt.code.paths import path_bytes
+from testopt.risk.metric_words import part_text, percentile_text
+from testopt.schema import digest
+
+if TYPE_CHECKING:
+    from testopt.risk.values import FileRisk, Risk, RiskReport
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_RULE: Final = "testopt/change-risk"
+_REASONS: Final = 3
+_HIGH: Final = 0.9  # percentile above which a change is a warning
+
+
+def risk_sarif(report: RiskReport, *, version: str) -> str:
+    """Return a report of risks as a SARIF log: one result for each risky file of each change.
+
+    Parameters
+    ----------
+    report : RiskReport
+    version : str
+        Of testopt.
+    """
+    driver = {
+        "name": "testopt",
+        "version": version,
+        "rules": [
+            {
+                "id": _RULE,
+                "name": "ChangeRisk",
+                "shortDescription": {"text": "Change that may introduce a defect"},
+                "fullDescription": {
+                    "text": "The change resembles earlier ones of this project that had to be "
+                    "fixed later."
+                },
+                "defaultConfiguration": {"level": "note"},
+            }
+        ],
+    }
+    results = [r for risk in report.risks for r in _results(risk, report.compared)]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
+
+
+def _results(risk: Risk, compared: int) -> list[dict[str, Any]]:
+    high = risk.percentile is not None and risk.percentile >= _HIGH
+    return [
+        {
+            "ruleId": _RULE,
+            "ruleIndex": 0,
+            "level": "warning" if high else "note",
+            "message": {"text": _message(risk, file, compared)},
+            "locations": [_location(file)],
+            "rank": round(100.0 * risk.probability, 2),
+            "partialFingerprints": {"change/v1": digest(f"{risk.name}\0{file.path}")},
+            "properties": {"change": risk.name, "probability": round(risk.probability, 6)},
+        }
+        for file in risk.files
+    ]
+
+
+def _location(file: FileRisk) -> dict[str, Any]:
+    """Return the riskiest place of a file, else the file."""
+    place: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(path_bytes(file.path)), "uriBaseId": "%SRCROOT%"}
+    }
+    if not file.hunks:
+        return {"physicalLocation": place}
+    hunk = file.hunks[0]
+    place["region"] = {"startLine": hunk.first, "endLine": hunk.last}
+    named = [{"fullyQualifiedName": hunk.name}] if hunk.name else []
+    return {"physicalLocation": place, **({"logicalLocations": named} if named else {})}
+
+
+def _message(risk: Risk, file: FileRisk, compared: int) -> str:
+    reasons = [part_text(p) for p in risk.parts if p.metric != "base" and p.log_odds > 0]
+    beside = percentile_text(risk, compared)
+    text = (
+        f"The change has a probability of {risk.probability:.0%} to introduce a defect"
+        f"{', ' + beside if beside else ''}; this file alone: {file.probability:.0%}."
+    )
+    if reasons:
+        text += f" What raises it: {'; '.join(reasons[:_REASONS])}."
+    if file.path in risk.uncaught:
+        text += " No test is known to catch a defect in it."
+    # In a SARIF message brackets make links, braces stand for arguments.
+    return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")

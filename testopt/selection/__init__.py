@@ -1,0 +1,1 @@
+"""Which cases may be left out: threshold, promise, promotion, must-run rules, log of plans."""

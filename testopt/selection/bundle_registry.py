@@ -1,0 +1,53 @@
+"""The bundles that a store holds, and which of them is the current one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import BundleError, StoreError
+from testopt.features.run_features import NAMES, feature_hash
+from testopt.store.bundle import MANIFEST, Bundle, bundle_id, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testopt.store import Store
+
+_CURRENT: Final = "models/current.json"
+
+
+def register(store: Store, files: Mapping[str, bytes]) -> str:
+    """Write a bundle into the store and make it the current one; return its id."""
+    name = bundle_id(json.loads(files[MANIFEST]))
+    for file in [*(f for f in files if f != MANIFEST), MANIFEST]:
+        store.write_blob(f"models/{name}/{file}", files[file])
+    store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
+    return name
+
+
+def current_bundle(store: Store) -> Bundle | None:
+    """Return the current bundle, or None when none is registered.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged.
+    """
+    try:
+        data = store.read_blob(_CURRENT)
+        if data is None:
+            return None
+        name = str(json.loads(data)["bundle"])
+        bundle = unpack(
+            lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash()
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
+    except StoreError as error:
+        raise BundleError(error.message, error.hint) from error
+    if bundle.forest.n_features != len(NAMES):
+        raise BundleError("the bundle's forest takes other features", "run: testopt train")
+    if bundle.bundle_id != name:
+        raise BundleError("manifest.json of the bundle was altered", "run: testopt train")
+    return bundle

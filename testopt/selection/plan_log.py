@@ -1,0 +1,310 @@
+"""What became of the plans that could leave cases out: verdicts, kept up beside the tables.
+
+The tables ``predictions``, ``results`` and ``runs`` are the truth, from which `rebuild` reads it
+all. A plan reads the small file that `keep_up` keeps, run by run, never the tables.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from testopt.errors import SettingsError, StoreError
+from testopt.learning.drift import rise_of_rate, shift
+from testopt.selection.plan_log_file import Track, load, save
+from testopt.selection.plan_log_tables import history_of, is_real, judge
+from testopt.selection.promotion import (
+    LEVEL,
+    Rules,
+    TrackRecord,
+    Verdict,
+    evidence_against,
+    promotion,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from testopt.schema import Policy
+    from testopt.selection.misses import Guess, RegressedCase
+    from testopt.selection.plan_log_tables import Judgement
+    from testopt.selection.promotion import Trust
+    from testopt.settings import Settings
+    from testopt.store import Store
+
+__all__ = [
+    "LateMisses",
+    "Track",
+    "broken_promise",
+    "drift_of",
+    "keep_up",
+    "late_misses",
+    "rebuild",
+    "rules_of",
+    "standing",
+    "verdicts_of",
+]
+
+CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
+STALE_RUNS: Final = 500  # since the bundle was trained
+_WINDOW: Final = 200  # plans and verdicts among which drift is looked for
+_ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
+
+
+def standing(
+    store: Store | None, rules: Rules, *, trained: datetime | None = None
+) -> tuple[Trust, Track]:
+    """Say whether cases may be left out now.
+
+    Parameters
+    ----------
+    store : Store or None
+    rules : Rules
+    trained : datetime, optional
+        Time of the last run that the bundle knows.
+
+    Returns
+    -------
+    tuple of Trust and Track
+        Where the selection stands, and what that rests on: verdicts known since the training are
+        evidence that the bundle does not have.
+    """
+    track = Track() if store is None else load(store)
+    return promotion(record_of(track), rules, stale=stale_of(track, trained)), track
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the rules of promotion that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        For a value that makes no sense.
+    """
+    rules = Rules(
+        settings.promote,  # type: ignore[arg-type]
+        settings.shadow_days,
+        settings.shadow_regressions,
+        settings.rollback_level,
+    )
+    if rules.promote not in ("auto", "always", "never"):
+        raise SettingsError(
+            f"setting 'promote' is {rules.promote!r}", "it takes auto, always or never"
+        )
+    if not 0.0 < rules.level < 1.0:
+        raise SettingsError(
+            f"setting 'rollback_level' is {rules.level:g}", "it takes a number between 0 and 1"
+        )
+    return rules
+
+
+def record_of(track: Track) -> TrackRecord:
+    """Return the evidence for or against a promotion."""
+    last = track.plans[-1].time if track.plans else None
+    return TrackRecord(track.first, last, track.verdicts, track.drift)
+
+
+def stale_of(track: Track, trained: datetime | None) -> str:
+    """Say that a bundle is out of date; empty where it is not, or there is none."""
+    runs = 0 if trained is None else track.since(trained.timestamp())
+    if runs <= STALE_RUNS:
+        return ""
+    return f"the bundle is stale, {runs} runs have come since it was trained (testopt train)"
+
+
+def broken_promise(track: Track, *, level: float = LEVEL, since: float = -math.inf) -> str:
+    """Say that more regressions were missed than was promised; empty where that may be chance.
+
+    Parameters
+    ----------
+    track : Track
+    level : float
+        Of the test, `testopt.selection.promotion.evidence_against`.
+    since : float
+        Leave out what was known before, in seconds since 1970.
+    """
+    judged = [v for v in track.verdicts if v.known >= since]
+    if evidence_against(judged) < 1.0 / level:
+        return ""
+    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
+    return (
+        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
+        f"(beyond chance at level {level:g})"
+    )
+
+
+def drift_of(track: Track) -> str:
+    """Say what has changed among the newest plans of a bundle; empty where nothing has."""
+    rise = rise_of_rate([v.missed for v in track.verdicts[-_WINDOW:]])
+    if rise is not None:
+        return f"regressions are missed more often among the last {rise[0]} (p = {rise[1]:.2g})"
+    newest = track.plans[-1].policy.bundle if track.plans else ""
+    own = [p.histogram for p in track.plans[-_WINDOW:] if p.policy.bundle == newest]
+    moved = shift(np.array(own)) if own else None
+    if moved is None:
+        return ""
+    size, index, p = moved
+    return f"probabilities of the last {size} plans have shifted (PSI {index:.2f}, p = {p:.2g})"
+
+
+def keep_up(store: Store) -> None:
+    """Judge the runs that have come since; where that cannot be done now, nothing is lost."""
+    with suppress(StoreError):
+        if store.version("predictions") < 0:
+            return
+        track = load(store)
+        rows = [row for row in history_of(store) if is_real(row)]
+        known = {run_id for run_id, _ in track.seen}
+        oldest = track.seen[0][1] if track.seen else -math.inf
+        new = [r["run_id"] for r in rows if r["time"].timestamp() >= oldest]
+        new = [run_id for run_id in new if run_id not in known]
+        if not new:
+            return
+        # a store that has never been looked at: what lies far back is for `rebuild`
+        now = new[:CATCH_UP_RUNS] if track.seen else new[-CATCH_UP_RUNS:]
+        passed = new if not track.seen else now
+        seen = [(r["run_id"], r["time"].timestamp()) for r in rows if r["run_id"] in set(passed)]
+        save(store, _extended(track, judge(store, rows, set(now)), seen))
+
+
+def rebuild(store: Store) -> tuple[Track, Judgement]:
+    """Judge all runs anew from the tables, and keep the result for the next plan.
+
+    Returns
+    -------
+    tuple of Track and Judgement
+        What is kept; all that was found, also of seeded variants, which are not.
+
+    Raises
+    ------
+    StoreError
+        When a table cannot be read. Where the result cannot be kept, nothing is lost.
+    """
+    rows = history_of(store)
+    found = judge(store, rows, {row["run_id"] for row in rows})
+    seen = [(r["run_id"], r["time"].timestamp()) for r in rows if is_real(r)]
+    track = _extended(Track(), found, seen)
+    with suppress(StoreError):
+        save(store, track)
+    return track, found
+
+
+@dataclass(frozen=True, slots=True)
+class LateMisses:
+    """Failures that are not of the run in which they were found.
+
+    Attributes
+    ----------
+    found : frozenset of (str, str)
+        Run and case: no regressions of that run.
+    owners : mapping of str to Verdict
+        The regressions that they belong to, by the run that caused them, with the scores that
+        its plan gave to all their cases then.
+    """
+
+    found: frozenset[tuple[str, str]]
+    owners: Mapping[str, Verdict]
+
+
+def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
+    """Find the misses that later runs brought to light, for evidence that is gathered anew.
+
+    Parameters
+    ----------
+    store : Store
+    until : datetime, optional
+        Leave out later runs.
+
+    Raises
+    ------
+    StoreError
+        When a table cannot be read.
+    """
+    rows = [row for row in history_of(store) if until is None or row["time"] <= until]
+    found = judge(store, rows, {row["run_id"] for row in rows})
+    late = [
+        case
+        for run_id, cases in found.by_cause().items()
+        for case in cases
+        if case.late and run_id in found.selecting
+    ]
+    owners = {found.runs[case.cause].run_id for case in late}
+    return LateMisses(
+        frozenset((found.runs[case.found].run_id, case.case_id) for case in late),
+        {v.run_id: v for v in verdicts_of(found) if v.run_id in owners},
+    )
+
+
+def _extended(track: Track, found: Judgement, seen: Iterable[tuple[str, float]]) -> Track:
+    made = {run.run_id for run in found.runs if run.made_from is not None}
+    verdicts = {v.run_id: v for v in track.verdicts}
+    for new in verdicts_of(found):
+        if new.run_id not in made:
+            verdicts[new.run_id] = _merged(verdicts.get(new.run_id), new)
+    plans = [p for p in found.plans if p.run_id not in made]
+    every = sorted([*track.plans, *plans], key=lambda p: (p.time, p.run_id))
+    times = [p.time for p in plans]
+    kept = Track(
+        seen=tuple(sorted([*track.seen, *seen], key=lambda s: (s[1], s[0]))),
+        first=min([*times, *([track.first] if track.first is not None else [])], default=None),
+        plans=tuple(every),
+        verdicts=tuple(sorted(verdicts.values(), key=lambda v: (v.known, v.run_id))),
+    )
+    return replace(kept, drift=drift_of(kept))
+
+
+def verdicts_of(found: Judgement) -> list[Verdict]:
+    """Return one verdict for each regression under a plan that could leave cases out.
+
+    A miss that was found late is the regression of the run that caused it, with the scores that
+    its plan gave to the cases then.
+    """
+    by_id = {run.run_id: run for run in found.runs}
+    verdicts = []
+    for run_id, cases in found.by_cause().items():
+        if run_id in found.selecting:
+            policy, guesses = found.policies[run_id], by_id[run_id].guesses
+            known = min(found.runs[c.found].time for c in cases)
+            verdicts.append(_verdict(run_id, cases, guesses, policy, known=known))
+    return verdicts
+
+
+def _verdict(
+    run_id: str,
+    cases: Sequence[RegressedCase],
+    guesses: Mapping[str, Guess],
+    policy: Policy,
+    *,
+    known: float,
+) -> Verdict:
+    own = [guesses[case.case_id] for case in cases]
+    missed = not any(guess.selected for guess in own)
+    late = missed and all(case.late for case in cases)
+    at_once = "explored" if policy.explored else "shadow" if policy.mode != "select" else "selected"
+    return Verdict(
+        run_id,
+        known,
+        missed,
+        _ALLOWED if policy.allowed is None else policy.allowed,
+        tuple(sorted((_score(guess, policy.threshold) for guess in own), reverse=True)),
+        "late" if late else at_once,
+    )
+
+
+def _score(guess: Guess, threshold: float | None) -> float:
+    """Return the score of a case; infinite for one that was kept in spite of it."""
+    score = -math.inf if guess.score is None else guess.score
+    return math.inf if guess.selected and (threshold is None or score < threshold) else score
+
+
+def _merged(old: Verdict | None, new: Verdict) -> Verdict:
+    """Return the verdict on a regression of which more cases were found later."""
+    if old is None:
+        return new
+    scores = tuple(sorted((*old.scores, *new.scores), reverse=True))
+    return replace(old, missed=old.missed and new.missed, scores=scores)

@@ -1,0 +1,150 @@
+"""The small file in which the track record is kept: JSON, checked when it is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.learning.drift import BINS
+from testopt.schema import Policy
+from testopt.selection.plan_log_tables import LoggedPlan
+from testopt.selection.promotion import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testopt.store import Store
+
+_NAME: Final = "state/track.json"
+_FORMAT: Final = 1
+# What is kept of each, the newest; the tables hold the rest.
+_SEEN: Final = 1000
+_PLANS: Final = 200
+_VERDICTS: Final = 2000
+_SCORES: Final = 16
+_MOST_CASES: Final = 1 << 31
+_SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The track record; every part oldest first.
+
+    Attributes
+    ----------
+    seen : tuple of (str, float)
+        Id and time of the runs judged.
+    first : float or None
+        Time of the first plan that could leave cases out.
+    plans : tuple of LoggedPlan
+        Such plans.
+    verdicts : tuple of Verdict
+        By the time at which they were known.
+    drift : str
+        What has changed among the newest plans; empty where nothing has.
+    """
+
+    seen: tuple[tuple[str, float], ...] = ()
+    first: float | None = None
+    plans: tuple[LoggedPlan, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    drift: str = ""
+
+    @property
+    def settled(self) -> tuple[Verdict, ...]:
+        """The verdicts that are evidence for a threshold.
+
+        What a selection finds at once are regressions that were easy to foresee: until everything
+        has run again, and shown the others, they would make a threshold too lax.
+        """
+        whole = max(
+            (p.time for p in self.plans if p.policy.explored or p.policy.mode != "select"),
+            default=-math.inf,
+        )
+        return tuple(v for v in self.verdicts if v.source != "selected" or v.known <= whole)
+
+    def since(self, time: float) -> int:
+        """Return how many runs came after a time, in seconds since 1970."""
+        return sum(at > time for _, at in self.seen)
+
+
+def load(store: Store) -> Track:
+    """Return what is kept; nothing where there is nothing, or it cannot be read."""
+    data = store.read_blob(_NAME)
+    if data is None:
+        return Track()
+    try:
+        return _parse(json.loads(data))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return Track()  # a cache: it is made again from the tables
+
+
+def save(store: Store, track: Track) -> None:
+    """Keep the newest part of a track record.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written.
+    """
+    document = {
+        "format": _FORMAT,
+        "seen": track.seen[-_SEEN:],
+        "first": track.first,
+        "drift": track.drift,
+        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
+        "verdicts": [
+            _fields(verdict) | {"scores": verdict.scores[:_SCORES]}
+            for verdict in track.verdicts[-_VERDICTS:]
+        ],
+    }
+    store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _fields(value: LoggedPlan | Verdict) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _parse(document: Mapping[str, Any]) -> Track:
+    if document["format"] != _FORMAT:
+        return Track()
+    first = document["first"]
+    return Track(
+        tuple((str(run_id), _time(at)) for run_id, at in document["seen"]),
+        None if first is None else _time(first),
+        tuple(_plan(row) for row in document["plans"]),
+        tuple(_verdict(row) for row in document["verdicts"]),
+        str(document["drift"]),
+    )
+
+
+def _plan(row: Mapping[str, Any]) -> LoggedPlan:
+    histogram = tuple(int(n) for n in row["histogram"])
+    if len(histogram) != BINS or not all(0 <= n < _MOST_CASES for n in histogram):
+        raise ValueError("a histogram is damaged")
+    return LoggedPlan(
+        str(row["run_id"]),
+        _time(row["time"]),
+        Policy.parse(row["policy"]),
+        int(row["cases"]),
+        int(row["selected"]),
+        histogram,
+    )
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    scores, source = tuple(float(s) for s in row["scores"]), row["source"]
+    allowed = float(row["allowed"])
+    if source not in _SOURCES or any(map(math.isnan, scores)) or not 0.0 <= allowed <= 1.0:
+        raise ValueError("a verdict is damaged")
+    missed = bool(row["missed"])
+    return Verdict(str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source)
+
+
+def _time(value: Any) -> float:
+    time = float(value)
+    if not math.isfinite(time):
+        raise ValueError("a time is not a number")
+    return time

@@ -1,0 +1,92 @@
+"""What the user asks of a selection, completed by the settings and by the change itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import RepositoryError, UsageError
+from testopt.git.messages import commit_saying
+from testopt.reasons import Reason, ReasonKind
+
+if TYPE_CHECKING:
+    from testopt.git.pending_run import PendingRun
+    from testopt.schema import Selection
+    from testopt.settings import Settings
+
+RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything runs
+
+
+def completed(
+    selection: Selection, *, settings: Settings, run: PendingRun, run_id: str = ""
+) -> Selection:
+    """Return a selection with all that the settings and the change say of it.
+
+    Parameters
+    ----------
+    selection : Selection
+        What the user asks on the command line; without recall, budget and impact the recall of
+        the settings counts.
+    settings : Settings
+        Recall, rules for what must run, shares of the draws.
+    run : PendingRun
+        The change, whose messages may ask that everything runs.
+    run_id : str
+        Identity of the run, which the draws follow from; empty: commit and job.
+
+    Raises
+    ------
+    UsageError
+        For shares outside 0..1 and budgets that are not positive.
+    """
+    asked = (selection.recall, selection.case_recall, selection.budget_s, selection.fraction)
+    bare = all(value is None for value in asked) and selection.affected is None
+    whole = replace(
+        selection,
+        recall=settings.recall if bare else selection.recall,
+        must_run=(*settings.must_run, *selection.must_run),
+        run_all_on=(*settings.run_all_on, *selection.run_all_on),
+        run_all=selection.run_all or _run_all(settings, run),
+        explore=settings.explore,
+        refresh=settings.refresh,
+        key=run_id or _key(run),
+    )
+    _check(whole)
+    return whole
+
+
+def _check(selection: Selection) -> None:
+    shares = {
+        "recall": selection.recall,
+        "case recall": selection.case_recall,
+        "fraction": selection.fraction,
+        "explore": selection.explore,
+        "refresh": selection.refresh,
+    }
+    for name, share in shares.items():
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise UsageError(f"{name} is {share:g}", "it takes a share from 0 to 1, such as 0.95")
+    if selection.budget_s is not None and not selection.budget_s > 0.0:
+        raise UsageError(f"the budget is {selection.budget_s:g} s", "it takes a time above 0")
+
+
+def _run_all(settings: Settings, run: PendingRun) -> Reason | None:
+    """Return who asks that everything runs; None where nobody does."""
+    if settings.run_all:
+        if settings.origin.get("run_all") == "environment":
+            return Reason(ReasonKind.ASKED_BY_ENVIRONMENT, ("TESTOPT_RUN_ALL",))
+        return Reason(ReasonKind.ASKED_BY_SETTING, ("run_all",))
+    change = run.change
+    if run.repo is None or not change.known or change.base is None:
+        return None
+    try:
+        commit = commit_saying(run.repo, RUN_ALL, base=change.base, head=change.head)
+    except RepositoryError as error:
+        return Reason(ReasonKind.MESSAGES_UNREADABLE, (error.message,))
+    return Reason(ReasonKind.ASKED_BY_COMMIT, (commit,)) if commit else None
+
+
+def _key(run: PendingRun) -> str:
+    """Return what the draws follow from where no run has a name yet."""
+    where = run.commit or f"{run.began:%Y-%m-%d}"
+    return f"{where}\0{run.job}"

@@ -1,0 +1,219 @@
+"""Source files of a revision by their git object, read in bulk, indexed once, kept as arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.code.paths import path_text
+from testopt.git.process import run_git
+from testopt.schema import digest
+from testopt.similarity.bags import Bags
+from testopt.similarity.texts import MAX_FILE, FileText, index_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+READ_S: Final = 20.0
+
+
+def read_tree(repo: Path, commit: str | None) -> dict[str, str]:
+    """Return the git object of each file.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    commit : str or None
+        Full hash; None: what git has staged.
+
+    Returns
+    -------
+    dict of str to str
+        Path -> object name, without submodules and symbolic links.
+    """
+    if commit is None:
+        out = run_git(repo, "ls-files", "-s", "-z", timeout=READ_S)
+        rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
+        found = ((head.split(b" ")[:2], path) for head, _, path in rows)
+    else:
+        out = run_git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, timeout=READ_S)
+        rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
+        found = ((head.split(b" ")[0:3:2], path) for head, _, path in rows)
+    return {
+        path_text(path): mode_sha[1].decode()
+        for mode_sha, path in found
+        if mode_sha[0].startswith(b"100")
+    }
+
+
+def read_blobs(repo: Path, objects: Iterable[str]) -> dict[str, str]:
+    """Return the text of git objects; those that are missing or binary are left out.
+
+    Parameters
+    ----------
+    repo : Path
+        Repository that has them.
+    objects : iterable of str
+        Object names.
+    """
+    wanted = list(dict.fromkeys(objects))
+    if not wanted:
+        return {}
+    out = run_git(
+        repo, "cat-file", "--batch", timeout=READ_S, stdin="\n".join(wanted).encode() + b"\n"
+    )
+    texts: dict[str, str] = {}
+    at = 0
+    for name in wanted:
+        end = out.find(b"\n", at)
+        head = out[at:end].split(b" ")
+        at = end + 1
+        if len(head) != 3 or not head[2].isdigit():  # noqa: PLR2004 - "name missing"
+            continue
+        data = out[at : at + int(head[2])]
+        at += int(head[2]) + 1
+        if b"\0" not in data[:8000]:
+            texts[name] = data[: 4 * MAX_FILE].decode("utf-8", "replace")
+    return texts
+
+
+def read_disk(repo: Path, path: str) -> str | None:
+    """Return the text of a file of the working tree; None where it cannot be read.
+
+    A path that leads out of `repo`, through a link too, is not read.
+    """
+    target = (repo / path).resolve()
+    try:
+        if not target.is_relative_to(repo.resolve()) or not target.is_file():
+            return None
+        with target.open("rb") as file:
+            return file.read(4 * MAX_FILE).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+class SourceIndex:
+    """Indexed source files by git object.
+
+    Parameters
+    ----------
+    repo : Path
+        Where missing ones are read from.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+        self._files: dict[str, FileText] = {}
+        self._texts: dict[str, str] = {}
+        self.added = 0
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def texts(self, objects: Iterable[str]) -> dict[str, str]:
+        """Return texts of objects, keeping the last few thousand."""
+        wanted = list(dict.fromkeys(objects))
+        missing = [name for name in wanted if name not in self._texts]
+        if len(self._texts) + len(missing) > _KEPT:
+            self._texts.clear()
+            missing = wanted
+        if missing:
+            self._texts |= read_blobs(self._repo, missing)
+        return {name: self._texts[name] for name in wanted if name in self._texts}
+
+    def ensure(self, files: Mapping[str, str], *, words: bool) -> None:
+        """Index what is not indexed yet.
+
+        Parameters
+        ----------
+        files : mapping of str to str
+            Path -> object name.
+        words : bool
+            Whether the words of the bodies are wanted too.
+        """
+        missing = {name: path for path, name in files.items() if not self._has(name, words=words)}
+        for name, text in self.texts(missing).items():
+            self._files[name] = index_file(text, missing[name], words=words)
+            self.added += 1
+
+    def _has(self, name: str, *, words: bool) -> bool:
+        file = self._files.get(name)
+        # an empty file is indexed anew each time, which costs nothing
+        return file is not None and (not words or len(file.bodies.words) > 0)
+
+    def put(self, text: str, path: str) -> str:
+        """Index a text that git does not have (yet); return the name it goes by here."""
+        name = f"{digest(text)}:{path}"
+        if name not in self._files:
+            self._files[name] = index_file(text, path)
+        self._texts[name] = text
+        return name
+
+    def objects(self) -> list[str]:
+        """Return the names of what is indexed."""
+        return list(self._files)
+
+    def get(self, name: str) -> FileText | None:
+        """Return an indexed file."""
+        return self._files.get(name)
+
+    def dump(self, objects: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Return the index of some objects as arrays, for a file without pickle."""
+        kept = [name for name in dict.fromkeys(objects) if name in self._files]
+        files = [self._files[name] for name in kept]
+        names = "\n".join("\t".join(file.names) for file in files)
+        out: dict[str, NDArray[Any]] = {
+            "version": np.array(_VERSION),
+            "objects": np.frombuffer("\n".join(kept).encode(), np.uint8),
+            "names": np.frombuffer(names.encode("utf-8", "surrogatepass"), np.uint8),
+            "defines": np.concatenate([f.defines for f in files] or [np.zeros(0, np.uint32)]),
+            "efforts": np.concatenate([f.efforts for f in files] or [np.zeros(0, np.float32)]),
+        }
+        for part in ("bodies", "uses"):
+            bags = Bags.concat([getattr(file, part) for file in files])
+            out[f"{part}.ends"], out[f"{part}.words"] = bags.ends, bags.words
+            out[f"{part}.counts"] = bags.counts
+        return out
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take in what `dump` returned.
+
+        Raises
+        ------
+        ValueError, KeyError
+            When the arrays do not fit together, or were made by another way of indexing.
+        """
+        if int(arrays["version"]) != _VERSION:
+            raise ValueError("the index of sources is of another version")
+        kept = _lines(arrays["objects"])
+        names = [tuple(n for n in line.split("\t") if n) for line in _lines(arrays["names"])]
+        names += [()] * (len(kept) - len(names))
+        rows = np.cumsum([0, *(len(each) + 1 for each in names)])
+        defined = np.cumsum([0, *(len(each) for each in names)])
+        both = [
+            Bags(*(arrays[f"{part}.{field}"] for field in ("ends", "words", "counts")))
+            for part in ("bodies", "uses")
+        ]
+        efforts = arrays["efforts"]
+        sizes = {len(efforts), *map(len, both)}
+        if len(names) != len(kept) or sizes != {int(rows[-1])}:
+            raise ValueError("the index of sources does not fit together")
+        for i, name in enumerate(kept):
+            here = slice(int(rows[i]), int(rows[i + 1]))
+            bodies, uses = (bags.part(here.start, here.stop) for bags in both)
+            mine = arrays["defines"][defined[i] : defined[i + 1]]
+            self._files.setdefault(name, FileText(names[i], bodies, uses, mine, efforts[here]))
+
+
+_KEPT: Final = 4_000
+_VERSION: Final = 4  # of what is indexed of a file
+
+
+def _lines(data: NDArray[Any]) -> list[str]:
+    text = data.tobytes().decode("utf-8", "surrogatepass")
+    return text.split("\n") if text else []

@@ -1,0 +1,89 @@
+"""What the sources say of cases and changes; an index of them is kept beside the tables."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from testopt.errors import BundleError, StoreError
+from testopt.impact.coverage_index import RanLines
+from testopt.similarity.case_texts import CaseTexts
+from testopt.similarity.pretrained import load_shipped
+from testopt.store.bundle import dump_arrays, load_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from testopt.features.frames import Query
+    from testopt.schema import Change
+    from testopt.similarity.pretrained import Shipped
+    from testopt.similarity.texts import Texts
+    from testopt.store import Store
+
+PATIENCE: Final = 20.0  # of training and backtest, which nobody waits for at a prompt
+_SOURCES: Final = "state/sources.npz"
+_SHA: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+
+class Sources:
+    """What the sources say of runs; indexed files are kept beside the tables.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    store : Store, optional
+        Where the index is kept, and what the cases ran when their coverage was measured.
+    patience : float
+        How many times longer than a plan to wait for git.
+    shipped : Shipped, optional
+        The model that weighs closeness; default: the one that comes with testopt.
+    """
+
+    def __init__(
+        self,
+        repo: Path,
+        store: Store | None = None,
+        *,
+        patience: float = 1.0,
+        shipped: Shipped | None = None,
+    ) -> None:
+        coverage = None if store is None else RanLines(repo, store)
+        self._reader = CaseTexts(repo, patience=patience, coverage=coverage)
+        self.shipped = load_shipped() if shipped is None else shipped
+        self._store = store
+        data = store.read_blob(_SOURCES) if store is not None else None
+        if data is not None:
+            # a cache: what is damaged or of another version is read from git again
+            with suppress(BundleError, KeyError, ValueError, IndexError):
+                self._reader.index.load(load_arrays(data))
+        self._known = len(self._reader.index)
+
+    def add(self, query: Query) -> Query:
+        """Return the query with the text of its cases and of its change."""
+        run = query.run
+        if not (run.commit and _SHA.fullmatch(run.commit)):
+            return query
+        base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
+        text = self._reader.read(query.cases, base=base, commit=run.commit, time=run.time)
+        return replace(query, text=self._judged(text))
+
+    def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:
+        """Return the text of some cases and of a change that git knows or the disk holds."""
+        if not change.known or not change.base:
+            return None
+        return self._judged(self._reader.read(cases, base=change.base, commit=change.head))
+
+    def _judged(self, text: Texts | None) -> Texts | None:
+        return None if text is None else replace(text, judge=self.shipped.judge_of(text.paths))
+
+    def keep(self) -> None:
+        """Keep the index for the next plan, where it has grown."""
+        index = self._reader.index
+        if self._store is None or len(index) == self._known:
+            return
+        with suppress(StoreError):
+            self._store.write_blob(_SOURCES, dump_arrays(index.dump(index.objects())))

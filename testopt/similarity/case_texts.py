@@ -1,0 +1,288 @@
+"""The sources of the cases of a run and of its change, read from git or the working tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from testopt.code.paths import is_code, is_test_path
+from testopt.code.words import name_number, text_words
+from testopt.errors import RepositoryError
+from testopt.git.changed_lines import OPTIONS
+from testopt.git.process import run_git
+from testopt.runners.locate import Locator
+from testopt.similarity.bags import Bags, blend
+from testopt.similarity.blobs import SourceIndex, read_disk, read_tree
+from testopt.similarity.call_graph import callers
+from testopt.similarity.case_functions import Documents, Places, RunSources
+from testopt.similarity.cochange import RECENT, WrittenTogether
+from testopt.similarity.definition_resolver import module_names
+from testopt.similarity.import_distance import import_hops
+from testopt.similarity.texts import WRITTEN, ChangeText, Code, Texts, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from testopt.similarity.bags import Words
+    from testopt.similarity.cochange import Written
+
+MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
+_DIFF_S: Final = 6.0
+_TREES: Final = 8  # neighbours in time share their base
+_SHARED: Final = ("conftest.py",)  # what the tests beside and below have without importing it
+_NOT_SOURCE: Final = ("docs/", "doc/", "examples/", "benchmarks/", "bench/", "setup.py")
+
+
+class Coverage(Protocol):
+    """Knows which lines the cases ran when that was measured."""
+
+    def shares(
+        self,
+        cases: Sequence[str],
+        *,
+        locator: Locator,
+        base: str,
+        changed: Mapping[str, Sequence[range]],
+        until: datetime | None = None,
+    ) -> NDArray[np.float32] | None:
+        """Return the share of a change that each case ran, NaN or None where not known."""
+        ...
+
+
+class CaseTexts:
+    """Reads the sources behind cases and changes of one repository.
+
+    Parameters
+    ----------
+    repo : Path
+        Top folder of the repository, or a bare one.
+    patience : float
+        Factor on the time that git is given: what a plan does without, training waits for.
+    coverage : Coverage, optional
+        Knows which lines the cases ran.
+
+    Attributes
+    ----------
+    index : SourceIndex
+        Indexed files; load it from a snapshot to be fast, and dump it afterwards.
+    """
+
+    def __init__(
+        self, repo: Path, *, patience: float = 1.0, coverage: Coverage | None = None
+    ) -> None:
+        self._repo, self._patience, self._coverage = repo, patience, coverage
+        self.index = SourceIndex(repo)
+        self._together = WrittenTogether(repo, self.index, patience=patience)
+        self._trees: dict[str, dict[str, str]] = {}
+        self._locators: dict[frozenset[str], Locator] = {}
+
+    def read(
+        self,
+        cases: Sequence[str],
+        *,
+        base: str | None,
+        commit: str | None,
+        files: Mapping[str, str] | None = None,
+        time: datetime | None = None,
+    ) -> Texts | None:
+        """Read what sources say of a run.
+
+        Parameters
+        ----------
+        cases : sequence of str
+            Case ids, each once.
+        base, commit : str or None
+            Full hashes of what the change is between; without `commit` the working tree.
+        files : mapping of str to str, optional
+            File of a case, where the results name it.
+        time : datetime, optional
+            What was measured at this time or later is not known yet.
+
+        Returns
+        -------
+        Texts or None
+            None where the base is unknown or git does not have the commits.
+        """
+        if base is None or not len(cases):
+            return None
+        try:
+            diff = run_git(
+                self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
+                timeout=_DIFF_S * self._patience,
+            )  # fmt: skip
+            run = RunSources(
+                cases, files or {}, base=base, diff=diff,
+                tree=self._tree(commit), before=self._tree(base),
+            )  # fmt: skip
+            if commit is None:
+                self._read_working_tree(run)
+            return self._texts(run, time)
+        except RepositoryError:
+            return None
+
+    def _tree(self, commit: str | None) -> dict[str, str]:
+        if commit is None:
+            return read_tree(self._repo, None)
+        if commit not in self._trees:
+            if len(self._trees) >= _TREES:
+                self._trees.pop(next(iter(self._trees)))
+            self._trees[commit] = read_tree(self._repo, commit)
+        return self._trees[commit]
+
+    def _read_working_tree(self, run: RunSources) -> None:
+        """Take the changed files from the disk, where they may differ from what git has."""
+        for patch in run.patches:
+            text = read_disk(self._repo, patch.new) if patch.new else None
+            if text is not None and patch.new is not None:
+                run.tree[patch.new] = self.index.put(text, patch.new)
+
+    def _texts(self, run: RunSources, time: datetime | None) -> Texts:
+        locator = self._locator(run.tree)
+        documents = Documents(run, locator, self.index)
+        sources = _sources(run)
+        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
+        places = self._places(run)
+        edits = self._together.edits(run.base, documents.folders())
+        old = np.nan if edits is None else float(RECENT)
+        written = self._together.written_with(
+            run.base, {"lines": places.old_lines, "owners": places.old_owners}
+        )
+        code, names = self._code(run, sources, places)
+        return Texts(
+            **documents.arrays(self.index),
+            change=_change_text(run, places, written or {}, _callers(code, names)),
+            all_changed_paths=tuple(patch.path for patch in run.patches),
+            code=code,
+            edited=documents.spread(edits or {}, missing=old),
+            written_with={
+                part: documents.spread(written[part].tests, missing=0.0)
+                if written is not None else unknown(len(documents.keys))
+                for part in WRITTEN
+            },
+            in_change=documents.edited(places.tests),
+            import_hops=self._import_hops(run, sources, documents),
+            ran=None if self._coverage is None else self._coverage.shares(
+                run.cases, locator=locator, base=run.base, changed=places.old_lines, until=time
+            ),
+        )  # fmt: skip
+
+    def _locator(self, tree: Mapping[str, str]) -> Locator:
+        """Return a locator, the same one for trees with the same paths."""
+        paths = frozenset(tree)
+        if paths not in self._locators:
+            if len(self._locators) >= _TREES:
+                self._locators.clear()
+            self._locators[paths] = Locator(paths)
+        return self._locators[paths]
+
+    def _places(self, run: RunSources) -> Places:
+        """Find the definitions around the changed lines, on both sides."""
+        places = Places()
+        sides = [
+            (patch, run.before.get(patch.old or "", ""), run.tree.get(patch.new or "", ""))
+            for patch in run.patches
+            if is_code(patch.path)
+        ]
+        texts = self.index.texts(name for _, *both in sides for name in both if name)
+        for patch, old, new in sides:
+            if is_test_path(patch.path):
+                places.add_test(patch, texts.get(new, ""))
+            else:
+                places.add(patch, texts.get(old, ""), texts.get(new, ""))
+        return places
+
+    def _code(
+        self, run: RunSources, sources: Sequence[str], places: Places
+    ) -> tuple[Code | None, list[str]]:
+        """Return the definitions of the tree and of what the change took away, and their names."""
+        found = [(path, self.index.get(run.tree[path])) for path in sources]
+        files = [(path, file) for path, file in found if file is not None]
+        if not files:
+            return None, []
+        here = [(path, name) for path, file in files for name in file.names]
+        gone = [key for key in places.owners if key not in set(here)]
+        lost = [name_number(name.rpartition(".")[2]) for _, name in gone]
+        defines = [*(file.defines for _, file in files), np.array(lost, np.uint32)]
+        uses = [
+            *(file.uses.part(0, len(file.names)) for _, file in files),
+            Bags.of([{}] * len(gone)),
+        ]
+        changed = [*(key in places.owners for key in here), *(True for _ in gone)]
+        names = [name for _, name in (*here, *gone)]
+        return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool)), names
+
+    def _import_hops(
+        self, run: RunSources, sources: Sequence[str], documents: Documents
+    ) -> NDArray[np.float32]:
+        """Return how many imports lie between each test file and a changed module."""
+        changed = {patch.path for patch in run.source_patches()}
+        shared = [path for path in run.tree if path.rpartition("/")[2] in _SHARED]
+        self.index.ensure({path: run.tree[path] for path in shared}, words=False)
+        paths = list(dict.fromkeys([*documents.paths, *shared, *sources, *sorted(changed)]))
+        files = [self.index.get(run.tree.get(path, "")) for path in paths]
+        empty: Bags = Bags.of([{}])
+        hops = import_hops(
+            Bags.concat([f.uses.part(len(f.names)) if f is not None else empty for f in files]),
+            np.array([name_number(name) for name in module_names(paths)], np.uint32),
+            np.array([path in changed for path in paths], bool),
+            list(_beside(paths)),
+        )
+        return hops[: len(documents.paths)].astype(np.float32)
+
+
+def _beside(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield positions of files, each with those of the shared files above it."""
+    shared: dict[str, list[int]] = {}
+    for i, path in enumerate(paths):
+        folder, _, name = path.rpartition("/")
+        if name in _SHARED:
+            shared.setdefault(folder, []).append(i)
+    for i, path in enumerate(paths):
+        folder = path
+        while folder:
+            folder = folder.rpartition("/")[0]
+            yield from ((i, other) for other in shared.get(folder, ()) if other != i)
+
+
+def _sources(run: RunSources) -> list[str]:
+    """Return the program files whose calls may lead to the change: those of its languages."""
+    endings = {patch.path.rpartition(".")[2] for patch in run.source_patches()}
+    found = [
+        path
+        for path in run.tree
+        if path.rpartition(".")[2] in endings
+        and not is_test_path(path)
+        and not path.startswith(_NOT_SOURCE)
+    ]
+    return found if len(found) <= MAX_SOURCES else []
+
+
+def _callers(code: Code | None, names: Sequence[str]) -> Words:
+    """Return the words of the names of what uses a changed definition, the rarest use first."""
+    if code is None:
+        return {}
+    weight = callers(code)
+    found = np.flatnonzero(weight).tolist()
+    return blend(*((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in found))
+
+
+def _change_text(
+    run: RunSources, places: Places, written: Mapping[str, Written], used_by: Words
+) -> ChangeText:
+    sources = run.source_patches()
+    names = " ".join(name for _, name in places.owners)
+    return ChangeText(
+        lines=text_words("\n".join(patch.words_text() for patch in sources)),
+        owners=dict.fromkeys(text_words(names), 1.0),
+        around=text_words("\n".join(places.bodies)),
+        paths=text_words(" ".join(patch.path for patch in sources)),
+        paths_changed=tuple(patch.path for patch in sources),
+        owner_names=tuple(f"{path}::{name}" for path, name in places.owners),
+        callers=used_by,
+        said={part: one.words for part, one in written.items()},
+    )

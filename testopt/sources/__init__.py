@@ -1,1 +1,0 @@
-"""What comes from outside: git, JUnit XML, tables. Nothing else reads files or calls git."""

@@ -1,0 +1,1 @@
+"""Which commits introduced the defects that others fixed (SZZ)."""

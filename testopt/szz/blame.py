@@ -1,0 +1,286 @@
+"""The git side of SZZ: what a fix changed, who wrote that, what the file's last commits did."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.lines import only_reformatted
+from testopt.code.paths import is_code, is_test_path, language_of, path_text
+from testopt.errors import RepositoryError
+from testopt.git.diff import read_patch
+from testopt.git.diff_listing import RawEntry, raw_entry
+from testopt.git.log import shallow_edge
+from testopt.git.objects import Objects
+from testopt.git.process import run_git
+from testopt.szz.evidence import PAST, CommitFacts, FileTrace, PastChange
+from testopt.szz.hunks import (
+    FileDiff,
+    Hunk,
+    added_lines,
+    meaningful,
+    merge_ranges,
+    surroundings,
+    suspects,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from testopt.git.diff import PatchHunk
+
+MAX_FILES: Final = 20  # files of a fix that are traced: code first, in git's order
+TIMEOUT_S: Final = 120.0  # for one git command; a file that takes longer is left out
+IGNORE_FILE: Final = ".git-blame-ignore-revs"
+MAX_IGNORED: Final = 200  # commits that blame is asked to pass over
+_DIFF: Final = (
+    "-p", "-U0", "--full-index", "--no-abbrev", "--no-color", "--no-ext-diff", "--no-textconv",
+    "--no-relative", "--diff-algorithm=default", "--src-prefix=a/", "--dst-prefix=b/",
+)  # fmt: skip
+_BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
+_HASH: Final = re.compile(r"^\s*([0-9a-f]{40,64})\b", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class FixTrace:
+    """A fix traced back: its files, the commits met on the way, and notes on what was left out."""
+
+    fix: CommitFacts | None
+    files: tuple[FileTrace, ...] = ()
+    facts: Mapping[str, CommitFacts] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Tracer:
+    """Traces fixes of one repository; a context manager, for one thread.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    """
+
+    def __init__(self, repo: Path) -> None:
+        self._repo = repo
+        self._objects = Objects(repo)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the git processes."""
+        self._objects.close()
+
+    def resolve(self, revision: str) -> str | None:
+        """Return the full hash of a commit, or None."""
+        return self._objects.resolve(revision)
+
+    def paths(self, sha: str) -> list[str]:
+        """Return the paths that a commit changed; none for merges."""
+        return self._objects.paths(sha)
+
+    @cached_property
+    def _edge(self) -> frozenset[str]:
+        return shallow_edge(self._repo)
+
+    def commit(self, sha: str) -> CommitFacts | None:
+        """Return what a commit says of itself, or None."""
+        return self._objects.commit(sha)
+
+    def trace(self, sha: str) -> FixTrace:
+        """Trace one fix.
+
+        Parameters
+        ----------
+        sha : str
+            Full hash of the fixing commit.
+
+        Returns
+        -------
+        FixTrace
+            Without files, and with a note, where there is nothing to trace.
+        """
+        fix = self._objects.commit(sha)
+        if fix is None:
+            return FixTrace(None, notes=("there is no such commit",))
+        if sha in self._edge:
+            return FixTrace(fix, notes=("history ends here: the clone is shallow",))
+        if not fix.parents:
+            return FixTrace(fix, notes=("the first commit of a history has nothing before it",))
+        parent, notes = fix.parents[0], []
+        if len(fix.parents) > 1:
+            notes.append("a merge: compared with its first parent")
+        try:
+            diffs = self._diffs(parent, sha, notes)
+        except RepositoryError as error:
+            return FixTrace(fix, notes=(*notes, error.message))
+        added = added_lines(diffs)
+        files = self._files(parent, diffs, added, notes)
+        met = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
+        if diffs and not any(f.hunks for f in files):
+            notes.append("nothing that runs was changed: layout, comments, unreadable files")
+        facts = {s: c for s in sorted(met - self._edge) if (c := self._objects.commit(s))}
+        if met & self._edge:
+            notes.append("some lines are older than this shallow clone")
+        return FixTrace(fix, files, facts, tuple(notes))
+
+    def _diffs(self, parent: str, sha: str, notes: list[str]) -> list[FileDiff]:
+        """Return the changed text files, code first; blank space counts where nothing else did."""
+        for options in (("-w", "--ignore-blank-lines"), ()):
+            out = run_git(
+                self._repo, "diff", "--raw", "-z", "-M", *_DIFF, *options, parent, sha,
+                timeout=TIMEOUT_S,
+            )  # fmt: skip
+            entries, hunks = read_diff(out)
+            wanted = [
+                e for e in entries if e.status in "MRC" and hunks.get((e.old_blob, e.new_blob))
+            ]
+            if wanted:
+                break
+        if any(e.is_submodule for e in entries):
+            notes.append("submodules are not looked into")
+        if not wanted:
+            notes.append("it changes no line of a text file that was there before")
+        wanted.sort(key=lambda e: -_weight(path_text(e.path)))
+        if len(wanted) > MAX_FILES:
+            notes.append(f"{len(wanted)} files changed: the first {MAX_FILES} were traced")
+        return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in wanted[:MAX_FILES]]
+
+    def _diff(self, entry: RawEntry, hunks: Sequence[Hunk]) -> FileDiff:
+        path = (entry.old_path or entry.path).decode("utf-8", "surrogateescape")
+        before = self._objects.text(entry.old_blob.decode())
+        after = self._objects.text(entry.new_blob.decode())
+        language = language_of(path_text(entry.path))
+        return FileDiff(path, language, tuple(hunks), tuple(before), tuple(after))
+
+    def _files(
+        self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], notes: list[str]
+    ) -> tuple[FileTrace, ...]:
+        """Trace the files that say most, which come first; the others would not be looked at."""
+        files: list[FileTrace] = []
+        for diff in diffs:
+            if any(f.hunks and f.weight > _weight(diff.path) for f in files):
+                break
+            files.append(self._file(parent, diff, added, notes))
+        return tuple(files)
+
+    def _file(
+        self, parent: str, diff: FileDiff, added: Mapping[str, int], notes: list[str]
+    ) -> FileTrace:
+        hunks = tuple(meaningful(diff))
+        weight = _weight(diff.path)
+        if not hunks or not diff.before:
+            return FileTrace(diff, (), (), {}, weight=weight)
+        lines = suspects(diff, hunks, added)
+        try:
+            past = self._past(parent, diff.path)
+            blame = self._blame(parent, diff, _ranges(diff, hunks, lines), past)
+        except RepositoryError as error:
+            notes.append(f"{diff.path}: {error.message}")
+            return FileTrace(diff, (), (), {}, weight=weight)
+        return FileTrace(diff, hunks, tuple(lines), blame, tuple(past), weight)
+
+    def _past(self, parent: str, path: str) -> list[PastChange]:
+        """Return the latest commits of a file, newest first, with what they did to it."""
+        out = run_git(
+            self._repo, "--literal-pathspecs", "log", f"-n{PAST}", "-w", "--no-renames",
+            "--no-diff-merges", *_DIFF, "--format=%x00%H", parent, "--", path, timeout=TIMEOUT_S,
+        )  # fmt: skip
+        blocks = (block.partition(b"\n") for block in out.split(b"\0")[1:])
+        return [
+            PastChange(head.decode(), tuple(_hunks(patch)))
+            for head, _, patch in blocks
+            if re.fullmatch(rb"[0-9a-f]{40,64}", head)
+        ]
+
+    def _blame(
+        self, parent: str, diff: FileDiff, ranges: Iterable[range], past: Sequence[PastChange]
+    ) -> dict[int, str]:
+        """Return who wrote each line, with commits that only reformatted the file passed over."""
+        skip = self._ignored(parent) | {
+            change.sha for change in past if _mechanical(change, diff.language)
+        }
+        out = run_git(
+            self._repo, "--literal-pathspecs", "blame", "--incremental", "-w",
+            *(f"-L{r.start},{r.stop - 1}" for r in ranges),
+            *(f"--ignore-rev={sha}" for sha in sorted(skip)[:MAX_IGNORED]),
+            parent, "--", diff.path, timeout=TIMEOUT_S,
+        )  # fmt: skip
+        owner: dict[int, str] = {}
+        for sha, start, count in _BLAMED.findall(out):
+            owner.update(dict.fromkeys(range(int(start), int(start) + int(count)), sha.decode()))
+        return owner
+
+    def _ignored(self, parent: str) -> frozenset[str]:
+        """Return the commits that the project itself wants blame to pass over."""
+        found = self._objects.read(f"{parent}:{IGNORE_FILE}")
+        if found is None or found[0] != b"blob":
+            return frozenset()
+        listed = _HASH.findall(found[1].decode("utf-8", "replace"))[:MAX_IGNORED]
+        return frozenset(sha for sha in listed if self._objects.commit(sha))
+
+
+def _ranges(diff: FileDiff, hunks: Sequence[Hunk], lines: Collection[int]) -> list[range]:
+    around = (surroundings(diff, hunk) for hunk in hunks)
+    return merge_ranges([*around, *(range(n, n + 1) for n in lines)])
+
+
+def _mechanical(change: PastChange, language: str) -> bool:
+    """Tell whether a commit only changed the layout of a file."""
+    edits = [h for h in change.hunks if h.old and h.new]
+    return len(edits) == len(change.hunks) > 0 and all(
+        only_reformatted(h.old, h.new, language) for h in edits
+    )
+
+
+def _weight(path: str) -> int:
+    """Return how much a file says about a defect: 2 code, 1 tests, 0 documents and data."""
+    return 0 if not is_code(path) else 1 if is_test_path(path) else 2
+
+
+def read_diff(
+    out: bytes,
+) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[Hunk]]]:
+    """Read ``git diff --raw -z -p -U0 --full-index``.
+
+    Parameters
+    ----------
+    out : bytes
+        List of files, an empty field, patch.
+
+    Returns
+    -------
+    tuple
+        The files, and the hunks by the names of the old and new blob. Binary files and
+        submodules have none.
+    """
+    listing, _, patch = out.partition(b"\0\0")
+    fields = iter(listing.split(b"\0"))
+    entries = [raw_entry(head, fields) for head in fields if head.startswith(b":")]
+    links = {(e.old_blob, e.new_blob) for e in entries if e.is_submodule}
+    hunks = {}
+    for file in read_patch(BytesIO(patch)):
+        index = file.old_object.encode(), file.new_object.encode()
+        if index not in links and (found := [_hunk(hunk) for hunk in file.hunks]):
+            hunks[index] = found
+    return entries, hunks
+
+
+def _hunks(patch: bytes) -> Iterator[Hunk]:
+    for file in read_patch(BytesIO(patch)):
+        yield from map(_hunk, file.hunks)
+
+
+def _hunk(hunk: PatchHunk) -> Hunk:
+    sides: dict[bytes, list[str]] = {b"-": [], b"+": []}
+    for line in hunk.lines:
+        sides[line[:1]].append(line[1:].decode("utf-8", "replace"))
+    return Hunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))

@@ -1,0 +1,189 @@
+"""Candidates for the commit that introduced a defect, and what speaks for each of them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.lines import code_mask, names, squeezed
+from testopt.szz.hunks import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from testopt.szz.hunks import FileDiff, Hunk
+
+DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls to 1/e
+FAR: Final = 30  # distance of a commit that wrote none of the lines nearby
+PAST: Final = 20  # latest commits of a file that are looked at
+MERGE: Final = 2  # parents
+SECONDS_PER_DAY: Final = 86_400
+_SHOWN: Final = 5  # lines shown as evidence for a candidate
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFacts:
+    """What a commit says of itself; times in seconds since 1970, ``files`` changed by it."""
+
+    sha: str
+    parents: tuple[str, ...]
+    authored: int
+    committed: int
+    author: bytes
+    message: str
+    files: int = 0
+
+    @property
+    def subject(self) -> str:
+        """First line of the message."""
+        return self.message.strip().partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PastChange:
+    """One earlier commit of a file and what it did to it."""
+
+    sha: str
+    hunks: tuple[Hunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileTrace:
+    """One file of a fix, traced back.
+
+    ``hunks`` are the meaningful ones, ``lines`` the numbers of the suspect old lines, ``blame``
+    the commit that wrote each line looked at, ``past`` the file's latest commits, newest first.
+    """
+
+    diff: FileDiff
+    hunks: tuple[Hunk, ...]
+    lines: tuple[int, ...]
+    blame: Mapping[int, str]
+    past: tuple[PastChange, ...] = ()
+    weight: int = 2  # 2 code, 1 tests, 0 anything else
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A commit that may have introduced the defect, and the evidence.
+
+    ``written`` counts the suspect lines that it wrote, ``near`` the lines around the hunks with
+    a weight that falls with distance, ``distance`` the lines from the nearest hunk to the nearest
+    line of it, ``position`` its place among the latest commits of the file (0: the last one),
+    ``returned`` names it deleted that the fix adds, ``restored`` whole lines that it deleted and
+    the fix adds. ``share`` and ``near`` are shares of all candidates of the fix.
+    """
+
+    facts: CommitFacts
+    written: int = 0
+    share: float = 0.0
+    near: float = 0.0
+    distance: int = FAR
+    position: int = PAST
+    returned: int = 0
+    restored: int = 0
+    same_author: bool = False
+    age_days: float = 0.0
+    stated: bool = False
+    where: list[str] = field(default_factory=list)
+
+
+def gather(
+    fix: CommitFacts, traces: Sequence[FileTrace], facts: Mapping[str, CommitFacts]
+) -> list[Candidate]:
+    """Return the candidates of a fix with their evidence, the latest first.
+
+    Parameters
+    ----------
+    fix : CommitFacts
+        The fixing commit.
+    traces : sequence of FileTrace
+        Its files. Only code counts where there is some, then tests, then the rest.
+    facts : mapping of str to CommitFacts
+        By hash; commits that are not in it (beyond a shallow clone) are no candidates.
+
+    Returns
+    -------
+    list of Candidate
+        Merges only where nothing else is left: what they bring in was written elsewhere.
+    """
+    best = max((t.weight for t in traces if t.hunks), default=0)
+    found = _Found(facts)
+    for trace in traces:
+        if trace.weight == best and trace.hunks:
+            found.blamed(trace)
+            found.nearby(trace)
+            found.past(trace)
+    out = found.candidates()
+    written, near = sum(c.written for c in out), sum(c.near for c in out)
+    for item in out:
+        item.share = item.written / max(written, 1)
+        item.near = item.near / near if near else 0.0
+        item.same_author = item.facts.author == fix.author
+        item.age_days = max(fix.committed - item.facts.committed, 0) / SECONDS_PER_DAY
+    return sorted(out, key=lambda c: (-c.facts.committed, c.position, c.facts.sha))
+
+
+class _Found:
+    """Collects candidates and their evidence file by file."""
+
+    def __init__(self, facts: Mapping[str, CommitFacts]) -> None:
+        self._facts = facts
+        self._found: dict[str, Candidate] = {}
+
+    def _get(self, sha: str | None) -> Candidate | None:
+        if sha is not None and sha not in self._found and sha in self._facts:
+            self._found[sha] = Candidate(self._facts[sha])
+        return self._found.get(sha or "")
+
+    def candidates(self) -> list[Candidate]:
+        every = list(self._found.values())
+        return [c for c in every if len(c.facts.parents) < MERGE] or every
+
+    def blamed(self, trace: FileTrace) -> None:
+        """Count the suspect lines that each commit wrote."""
+        for number in trace.lines:
+            if item := self._get(trace.blame.get(number)):
+                item.written += 1
+                if len(item.where) < _SHOWN:
+                    item.where.append(f"{trace.diff.path}:{number}")
+
+    def nearby(self, trace: FileTrace) -> None:
+        """Weigh the lines of code around each hunk, which is all that an insertion has."""
+        mask = code_mask(trace.diff.before, trace.diff.language)
+        for hunk in trace.hunks:
+            span = hunk.span
+            for number in surroundings(trace.diff, hunk):
+                item = self._get(trace.blame.get(number)) if mask[number - 1] else None
+                if item is not None:
+                    away = _distance(number, span)
+                    item.near += math.exp(-away / DECAY)
+                    item.distance = min(item.distance, away)
+
+    def past(self, trace: FileTrace) -> None:
+        """Compare what the file's latest commits did with what the fix does."""
+        new = Counter(names(line for h in trace.hunks for line in h.new))
+        lines = _whole_lines(trace)
+        for position, change in enumerate(trace.past):
+            if not (item := self._get(change.sha)):
+                continue
+            item.position = min(item.position, position)
+            deleted = Counter(names(line for h in change.hunks for line in h.old))
+            item.returned += (new & deleted).total()
+            gone = {squeezed(line) for h in change.hunks for line in h.old}
+            item.restored += len(lines & gone)
+
+
+def _whole_lines(trace: FileTrace) -> set[str]:
+    """Return the lines of code that the fix adds, without whitespace."""
+    added = [line for hunk in trace.hunks for line in hunk.new]
+    mask = code_mask(added, trace.diff.language)
+    return {squeezed(line) for line, code in zip(added, mask, strict=True) if code}
+
+
+def _distance(number: int, span: range) -> int:
+    if number < span.start:
+        return span.start - number
+    return max(number - span.stop + 1, 0)

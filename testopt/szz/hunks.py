@@ -1,0 +1,147 @@
+"""Hunks of a diff: which lines of a fix say where the defect was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from testopt.code.lines import code_mask, only_reformatted, same_program, squeezed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+CONTEXT: Final = 5  # lines on either side of a hunk that may hold the cause
+MAX_HUNKS: Final = 200  # per file; the rest of a mechanical change says no more
+MAX_LINES: Final = 2_000  # deleted lines per file that are traced
+_MOVED: Final = 10  # characters, without spaces, from which a line can be recognised elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """Consecutive changed lines: numbers (1-based) and texts before and after.
+
+    With no line before, ``old_start`` is the line behind which lines were added.
+    """
+
+    old_start: int
+    old: tuple[str, ...]
+    new_start: int
+    new: tuple[str, ...]
+
+    @property
+    def span(self) -> range:
+        """Numbers of the old lines; for an insertion, the empty range where it happened."""
+        start = self.old_start if self.old else self.old_start + 1
+        return range(start, start + len(self.old))
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """What a fix does to one file; ``before`` and ``after`` are the lines of the whole file."""
+
+    path: str
+    language: str
+    hunks: tuple[Hunk, ...]
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def meaningful(file: FileDiff) -> list[Hunk]:
+    """Return the hunks of a file that change what it does.
+
+    Parameters
+    ----------
+    file : FileDiff
+        One changed file.
+
+    Returns
+    -------
+    list of Hunk
+        Without those that only reformat or touch comments and blank lines, at most
+        ``MAX_HUNKS``; empty for a Python file whose syntax tree stays the same.
+    """
+    if file.language == "python" and same_program("\n".join(file.before), "\n".join(file.after)):
+        return []
+    kept = []
+    before, after = code_mask(file.before, file.language), code_mask(file.after, file.language)
+    for hunk in file.hunks:
+        new = range(hunk.new_start, hunk.new_start + len(hunk.new))
+        code = _any(before, hunk.span) or _any(after, new)
+        if code and not only_reformatted(hunk.old, hunk.new, file.language):
+            kept.append(hunk)
+    return kept[:MAX_HUNKS]
+
+
+def _any(mask: Sequence[bool], numbers: range) -> bool:
+    return any(mask[numbers.start - 1 : numbers.stop - 1])
+
+
+def suspects(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) -> list[int]:
+    """Return the numbers of the old lines that the fix deletes or modifies.
+
+    Parameters
+    ----------
+    file : FileDiff
+        One changed file.
+    hunks : sequence of Hunk
+        Those of its hunks that are `meaningful`.
+    added : mapping of str to int
+        How often each line (without whitespace) is added anywhere in the fix.
+
+    Returns
+    -------
+    list of int
+        Lines of code, without those that the fix only moves. Where nothing else is left, moved
+        lines, then comments and brackets count after all. At most ``MAX_LINES``.
+    """
+    mask = code_mask(file.before, file.language)
+    numbers, code, stay = [], [], []
+    for hunk in hunks:
+        own = Counter(map(squeezed, hunk.new))
+        lines = [n for n in hunk.span if n <= len(mask)]
+        numbers += lines
+        code += [n for n in lines if mask[n - 1]]
+        stay += [
+            n for n in lines if mask[n - 1] and not _moved(squeezed(file.before[n - 1]), added, own)
+        ]
+    return (stay or code or numbers)[:MAX_LINES]
+
+
+def _moved(line: str, added: Mapping[str, int], own: Mapping[str, int]) -> bool:
+    return len(line) >= _MOVED and added.get(line, 0) > own.get(line, 0)
+
+
+def added_lines(files: Iterable[FileDiff]) -> Counter[str]:
+    """Count the lines, without whitespace, that a fix adds anywhere."""
+    return Counter(squeezed(line) for file in files for hunk in file.hunks for line in hunk.new)
+
+
+def surroundings(file: FileDiff, hunk: Hunk) -> range:
+    """Return the lines around a hunk that may hold its cause.
+
+    Parameters
+    ----------
+    file : FileDiff
+        The file, as it was before.
+    hunk : Hunk
+        One of its hunks.
+
+    Returns
+    -------
+    range
+        Numbers of old lines, at most ``CONTEXT`` on either side.
+    """
+    span = hunk.span
+    return range(max(1, span.start - CONTEXT), min(len(file.before), span.stop + CONTEXT - 1) + 1)
+
+
+def merge_ranges(ranges: Iterable[range]) -> list[range]:
+    """Unite ranges that touch or overlap; empty ones vanish."""
+    out: list[range] = []
+    for item in sorted((r for r in ranges if r), key=lambda r: r.start):
+        if out and item.start <= out[-1].stop:
+            out[-1] = range(out[-1].start, max(out[-1].stop, item.stop))
+        else:
+            out.append(item)
+    return out

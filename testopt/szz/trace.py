@@ -1,0 +1,371 @@
+"""Which commits introduced the defects that others fixed: SZZ over a repository.
+
+Each fix is traced on its own, in parallel; answers go to the store in batches, so that an
+interrupted run is continued by the next one, and a repeated one only reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import local
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.errors import RepositoryError
+from testopt.git.messages import read_messages
+from testopt.schema import arrow_schema
+from testopt.szz.blame import Tracer
+from testopt.szz.evidence import Candidate, gather
+from testopt.szz.fixes import classify, stated_commits
+from testopt.szz.ranking import rank, reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from testopt.store import Store
+    from testopt.szz.blame import FixTrace
+    from testopt.szz.evidence import CommitFacts
+    from testopt.szz.fix_lists import Issue
+    from testopt.szz.ranking import Suspect
+
+METHOD: Final = "szz-2"  # changes with whatever changes answers
+MAX_WORKERS: Final = 8
+KEPT: Final = 5  # candidates of a fix that are reported
+FLUSH: Final = 200  # fixes of one append
+FLUSH_S: Final = 15.0  # at most so much work is lost by an interruption
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One candidate of a fix: its probability, whether it is the answer, and why."""
+
+    bug_commit: str
+    confidence: float
+    chosen: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fix and who introduced its defect: the likeliest first, nobody where it is unknown.
+
+    ``why`` says why the commit counts as a fix, ``notes`` what was left out on the way.
+    """
+
+    fix_commit: str
+    labels: tuple[Label, ...] = ()
+    why: str = ""
+    notes: tuple[str, ...] = ()
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SzzReport:
+    """All answers; ``known`` of them came from the store, ``missing`` are commits not found."""
+
+    answers: tuple[Answer, ...]
+    known: int = 0
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    fix: str
+    why: str
+    before: datetime | None
+    stated: bool
+
+    @property
+    def method(self) -> str:
+        date = f" before {self.before.isoformat()}" if self.before else ""
+        return METHOD + ("+stated" if self.stated else "") + date
+
+
+def trace_fix(
+    repo: Path, fix: str, *, before: datetime | None = None, stated: bool = False
+) -> Answer:
+    """Return who introduced the defect that a commit fixes.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    fix : str
+        Hash of the fixing commit (shortened ones and other revisions are resolved).
+    before : datetime, optional
+        When the defect was reported: commits written later are innocent.
+    stated : bool
+        Believe prose of the message, too ("introduced in 1a2b3c"); trailers and reverts, which
+        tools write, are always believed.
+
+    Returns
+    -------
+    Answer
+        At most ``KEPT`` candidates; none, and a note, where nothing can be traced.
+    """
+    with Tracer(repo) as tracer:
+        full = tracer.resolve(fix)
+        if full is None:
+            return Answer(fix, notes=("there is no such commit",))
+        return _answer(tracer, _Task(full, _why(tracer, full), before, stated))
+
+
+def _why(tracer: Tracer, sha: str) -> str:
+    facts = tracer.commit(sha)
+    if facts is None:
+        return ""
+    verdict = classify(facts.message, tracer.paths(sha), parents=len(facts.parents))
+    return verdict.reason if verdict.is_fix else f"taken as a fix, though it {verdict.reason}"
+
+
+def szz(
+    *,
+    repo: Path,
+    fixes: Sequence[str] | None = None,
+    issues: Mapping[str, Issue] | None = None,
+    stated: bool = False,
+    store: Store | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SzzReport:
+    """Find the commits that introduced the defects which others fixed.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    fixes : sequence of str, optional
+        Fixing commits; default those of HEAD whose message says so.
+    issues : mapping of str to Issue, optional
+        By fixing commit: when its issue was opened, and its type.
+    stated : bool
+        As for `trace_fix`.
+    store : Store, optional
+        Where answers are kept (table ``labels``) and known ones are read from.
+    progress : callable, optional
+        Called with fixes done and fixes to do.
+
+    Returns
+    -------
+    SzzReport
+        In the order of `fixes`, or newest first.
+
+    Raises
+    ------
+    RepositoryError
+        When git cannot read the repository.
+    """
+    told = issues or {}
+    with Tracer(repo) as tracer:
+        dates = {tracer.resolve(name): issue for name, issue in told.items()}
+        missing = []
+        if fixes is None:
+            reasons_by_fix = dict(find_fixes(repo, {k: i.kind for k, i in dates.items() if k}))
+        else:
+            reasons_by_fix = {}
+            for name in fixes:
+                if (full := tracer.resolve(name)) is None:
+                    missing.append(name)
+                else:
+                    reasons_by_fix[full] = "given"
+    tasks = [
+        _Task(fix, why, dates[fix].opened if fix in dates else None, stated)
+        for fix, why in reasons_by_fix.items()
+    ]
+    known = _known(store, tasks)
+    answers = dict(known)
+    for answer in _traced(repo, [t for t in tasks if t.fix not in known], store, progress):
+        answers[answer.fix_commit] = answer
+    ordered = tuple(answers[task.fix] for task in tasks)
+    return SzzReport(ordered, known=len(known), missing=tuple(missing))
+
+
+def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the fixing commits of HEAD, newest first, each with the reason.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    kinds : mapping of str to str, optional
+        Types of issues by commit; they decide where they are known.
+
+    Yields
+    ------
+    tuple of str
+        Full hash, and why the commit counts as a fix.
+    """
+    for sha, parents, message, paths in read_messages(repo):
+        verdict = classify(message, paths, parents=parents, issue_type=(kinds or {}).get(sha, ""))
+        if verdict.is_fix:
+            yield sha, verdict.reason
+
+
+def _traced(
+    repo: Path,
+    tasks: Sequence[_Task],
+    store: Store | None,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Answer]:
+    """Trace fixes in parallel; write them to the store batch by batch."""
+    batch: list[tuple[_Task, Answer]] = []
+    started = time.monotonic()
+    for done, (task, answer) in enumerate(_parallel(repo, tasks), 1):
+        batch.append((task, answer))
+        if len(batch) >= FLUSH or time.monotonic() - started > FLUSH_S:
+            _write(store, batch)
+            batch, started = [], time.monotonic()
+        if progress:
+            progress(done, len(tasks))
+        yield answer
+    _write(store, batch)
+
+
+def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answer]]:
+    """Trace on several threads, each with git processes of its own."""
+    if not tasks:
+        return
+    own, opened = local(), []
+
+    def work(task: _Task) -> Answer:
+        if not hasattr(own, "tracer"):
+            own.tracer = Tracer(repo)
+            opened.append(own.tracer)
+        try:
+            return _answer(own.tracer, task)
+        except RepositoryError as error:
+            # a damaged object stops git; the next fix starts with a new one
+            del own.tracer
+            return Answer(task.fix, why=task.why, notes=(error.message,))
+
+    count = min(os.cpu_count() or 1, MAX_WORKERS, len(tasks))
+    pool = ThreadPoolExecutor(count, thread_name_prefix="szz")
+    try:
+        futures = {pool.submit(work, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for tracer in opened:
+            tracer.close()
+
+
+def _answer(tracer: Tracer, task: _Task) -> Answer:
+    trace = tracer.trace(task.fix)
+    if trace.fix is None:
+        return Answer(task.fix, why=task.why, notes=trace.notes)
+    found = _with_stated(tracer, trace, prose=task.stated)
+    suspects = rank(found, before=task.before.timestamp() if task.before else None)
+    notes = list(trace.notes)
+    if found and not suspects:
+        notes.append("all candidates are younger than the issue")
+    when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _LAST), UTC)
+    labels = tuple(_label(s) for s in suspects[:KEPT])
+    return Answer(task.fix, labels, task.why, tuple(notes), when)
+
+
+_LAST: Final = 253_402_214_400  # the year 9999, where calendars end
+
+
+def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candidate]:
+    """Return the candidates, with those that the message names marked or added."""
+    fix: CommitFacts = trace.fix  # type: ignore[assignment]
+    found = gather(fix, trace.files, trace.facts)
+    by_sha = {c.facts.sha: c for c in found}
+    for name in stated_commits(fix.message, prose=prose):
+        full = tracer.resolve(name)
+        facts = tracer.commit(full) if full and full != fix.sha else None
+        if facts is None or facts.committed > fix.committed:
+            continue
+        if facts.sha not in by_sha:
+            by_sha[facts.sha] = Candidate(facts)
+            found.append(by_sha[facts.sha])
+        by_sha[facts.sha].stated = True
+    return found
+
+
+def _label(suspect: Suspect) -> Label:
+    c = suspect.candidate
+    lines = (f"wrote {place}" for place in c.where)
+    return Label(c.facts.sha, suspect.confidence, suspect.chosen, (*reasons(c), *lines))
+
+
+def _write(store: Store | None, batch: Sequence[tuple[_Task, Answer]]) -> None:
+    """Append a batch of answers, once however often it is tried."""
+    if store is None or not batch:
+        return
+    seen = datetime.now(UTC)
+    rows = [row for task, answer in batch for row in _rows(task, answer, seen)]
+    key = hashlib.sha256("\n".join(f"{t.fix} {t.method}" for t, _ in batch).encode()).hexdigest()
+    store.append("labels", {f"szz {key}": _table(rows)})
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema=arrow_schema("labels"))
+
+
+def _rows(task: _Task, answer: Answer, seen: datetime) -> Iterator[dict[str, Any]]:
+    said = {"why": answer.why, "notes": answer.notes}
+    for label in answer.labels or (None,):
+        yield {
+            "fix_commit": answer.fix_commit,
+            "bug_commit": label.bug_commit if label else None,
+            "confidence": label.confidence if label else 0.0,
+            "chosen": bool(label and label.chosen),
+            "evidence": json.dumps({**said, "reasons": label.reasons if label else ()}),
+            "time": answer.time or datetime.fromtimestamp(0, UTC),
+            "seen": seen,
+            "method": task.method,
+        }
+
+
+def _known(store: Store | None, tasks: Iterable[_Task]) -> dict[str, Answer]:
+    """Return the answers that the store already has, found by the same method."""
+    methods = {task.fix: task.method for task in tasks}
+    if store is None or not methods:
+        return {}
+    answers: dict[str, Answer] = {}
+    newest: dict[str, datetime] = {}
+    rows = store.read("labels").to_pylist()
+    for row in rows:
+        fix = row["fix_commit"]
+        if methods.get(fix) == row["method"]:
+            newest[fix] = max(newest.get(fix, row["seen"]), row["seen"])
+    for row in rows:
+        fix = row["fix_commit"]
+        if methods.get(fix) == row["method"] and row["seen"] == newest[fix]:
+            answers[fix] = _joined(answers.get(fix), row)
+    return answers
+
+
+def _joined(answer: Answer | None, row: Mapping[str, Any]) -> Answer:
+    """Add a row of the store to an answer."""
+    said = json.loads(row["evidence"])
+    if answer is None:
+        answer = Answer(row["fix_commit"], (), said["why"], tuple(said["notes"]), row["time"])
+    if row["bug_commit"] is None:
+        return answer
+    confidence = round(row["confidence"], 6)
+    label = Label(row["bug_commit"], confidence, row["chosen"], tuple(said["reasons"]))
+    labels = sorted((*answer.labels, label), key=lambda x: (-x.chosen, -x.confidence))
+    return replace(answer, labels=tuple(labels))
+
+
+def label_rows(report: SzzReport) -> dict[str, list[Any]]:
+    """Return the columns ``fix_commit, bug_commit, confidence, chosen`` of a report."""
+    rows = [(a.fix_commit, x) for a in report.answers for x in a.labels]
+    return {
+        "fix_commit": [fix for fix, _ in rows],
+        "bug_commit": [x.bug_commit for _, x in rows],
+        "confidence": [x.confidence for _, x in rows],
+        "chosen": [x.chosen for _, x in rows],
+    }

@@ -1,0 +1,188 @@
+"""What failed when the same things were changed before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
+from testopt.features.frames import Query, RunFrame
+from testopt.reasons import words
+from testopt.schema import FileChange, Run
+from testopt.store.bundle import dump_arrays, load_arrays
+
+CASES = ("tests/a.py::one[1]", "tests/a.py::one[2]", "tests/a.py::two", "tests/b.py::three")
+
+
+def query(*paths):
+    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
+    return Query(run, CASES, tuple(FileChange(path) for path in paths))
+
+
+def frame(paths, failed):
+    bad = np.array([case in failed for case in CASES])
+    return RunFrame(query(*paths), bad, np.zeros(4, bool), np.ones(4, np.float32))
+
+
+def column(state, name, *paths):
+    return state.read(query(*paths))[:, NAMES.index(name)].tolist()
+
+
+def test_nothing_is_known_before_a_thing_was_changed():
+    state = CoFailure()
+    assert np.isnan(state.read(query("src/x.py"))).all()
+    state.update(frame(["src/x.py"], CASES[:1]))
+    assert np.isnan(state.read(query("lib/y.py"))).all()
+    assert np.isnan(state.read(query())).all()
+
+
+def test_shares_of_the_changes_by_case_function_and_file():
+    state = CoFailure()
+    state.update(frame(["src/x.py"], CASES[:1]))
+    assert column(state, "failed_with_path_case", "src/x.py") == [0.5, 0, 0, 0]
+    assert column(state, "failed_with_path_function", "src/x.py") == [0.5, 0.5, 0, 0]
+    assert column(state, "failed_with_path_file", "src/x.py") == [0.5, 0.5, 0.5, 0]
+    assert column(state, "failed_with_path_file_share", "src/x.py") == [1, 1, 1, 0]
+    assert column(state, "failed_with_folder_case", "src/other.py") == [0.5, 0, 0, 0]
+
+
+def test_later_changes_without_the_failure_make_it_fade():
+    state = CoFailure()
+    state.update(frame(["x.py"], CASES[3:]))
+    state.update(frame(["x.py"], ()))
+    expected = KEEP / (1 + KEEP + 1)
+    assert column(state, "failed_with_path_case", "x.py")[3] == pytest.approx(expected)
+
+
+def test_the_nearest_of_several_changed_files_counts():
+    state = CoFailure()
+    state.update(frame(["x.py"], CASES[:1]))
+    state.update(frame(["y.py"], CASES[3:]))
+    assert column(state, "failed_with_path_case", "x.py", "y.py") == [0.5, 0, 0, 0.5]
+
+
+def test_reading_changes_nothing_and_the_state_survives_a_file():
+    state = CoFailure()
+    for failed in (CASES[:2], CASES[2:], ()):
+        state.update(frame(["src/x.py", "src/y.py"], failed))
+    before = state.read(query("src/x.py"))
+    again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
+    np.testing.assert_array_equal(again.read(query("src/x.py")), before)
+    for one in (state, again):
+        one.update(frame(["src/x.py"], CASES[:1]))
+    np.testing.assert_array_equal(again.read(query("src/x.py")), state.read(query("src/x.py")))
+
+
+def test_an_empty_state_survives_a_file():
+    assert np.isnan(CoFailure.load(CoFailure().dump()).read(query("x.py"))).all()
+
+
+def past_of(state, *paths):
+    return {at: words(reason) for at, reason in state.reasons(query(*paths)).items()}
+
+
+def test_counts_and_the_last_commit_in_words():
+    state = CoFailure()
+    for n, failed in enumerate((CASES[:1], (), CASES[:1], ())):
+        run = Run("r", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{n}f2a91c" + "0" * 33)
+        made = frame(["src/x.py"], failed)
+        state.update(
+            RunFrame(Query(run, CASES, made.query.files), made.failed, *[made.skipped] * 2)
+        )
+    text = "failed in 2 of 4 changes to `src/x.py`, last at 2f2a91c"
+    again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
+    for one in (state, again):
+        assert past_of(one, "src/x.py") == {0: text}
+        assert past_of(one, "src/other.py") == {0: text.replace("src/x.py", "src/")}
+        assert past_of(one, "docs/y.md") == {}
+
+
+def test_a_state_without_counts_begins_to_count():
+    state = CoFailure()
+    state.update(frame(["x.py"], CASES[:1]))
+    old = {name: a for name, a in state.dump().items() if name not in ("counts", "hits")}
+    state = CoFailure.load(old)
+    assert past_of(state, "x.py") == {}
+    state.update(frame(["x.py"], CASES[3:]))
+    assert past_of(state, "x.py") == {3: "failed in 1 of 1 changes to `x.py`"}
+
+
+def of_commit(number, failed, ran=CASES, kind="real", **run):
+    run = {"commit": f"{number:07x}", "kind": kind, **run}
+    run = Run(f"r{number}", datetime(2024, 1, 1, tzinfo=UTC), **run)
+    bad = np.array([case in failed for case in ran])
+    files = (FileChange("src/x.py"),)
+    return RunFrame(Query(run, ran, files), bad, np.zeros(len(ran), bool), np.ones(len(ran)))
+
+
+def after(*frames):
+    state = CoFailure()
+    for one in frames:
+        state.update(one)
+    return state
+
+
+def test_shards_jobs_and_repeated_runs_of_a_commit_are_one_change():
+    whole = after(of_commit(1, CASES[:1]), of_commit(2, CASES[3:]), of_commit(3, ()))
+    parts = after(
+        of_commit(1, CASES[:1], CASES[:2]),
+        of_commit(1, (), CASES[2:]),
+        of_commit(2, (), CASES[:2]),
+        of_commit(2, CASES[3:], CASES[2:]),
+        of_commit(2, CASES[3:], CASES[2:]),
+        of_commit(3, (), CASES[:2]),
+        of_commit(3, (), CASES[2:]),
+    )
+    np.testing.assert_allclose(
+        parts.read(query("src/x.py")), whole.read(query("src/x.py")), rtol=1e-6
+    )
+    assert past_of(parts, "src/x.py") == past_of(whole, "src/x.py")
+
+
+def test_variants_of_a_commit_are_changes_of_their_own():
+    state = after(*(of_commit(1, CASES[:1], kind="mutant") for _ in range(3)))
+    assert past_of(state, "src/x.py") == {
+        0: "failed in 3 of 3 changes to `src/x.py`, last at 0000001"
+    }
+
+
+def test_a_change_without_a_run_of_a_case_says_nothing_of_it():
+    before = after(of_commit(1, CASES[:1]), of_commit(2, ()))
+    left_out = after(
+        of_commit(1, CASES[:1]), of_commit(2, ()), of_commit(3, (), CASES[2:]), of_commit(4, ())
+    )
+    (share,) = column(before, "failed_with_path_case", "src/x.py")[:1]
+    run_again = after(of_commit(1, CASES[:1]), of_commit(2, ()), of_commit(3, (), CASES[2:]))
+    assert column(run_again, "failed_with_path_case", "src/x.py")[0] == pytest.approx(
+        share * KEEP_UNSEEN
+    )
+    assert past_of(left_out, "src/x.py")[0].startswith("failed in 1 of 3 changes")
+
+
+def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
+    state = after(of_commit(1, CASES[:1]), of_commit(2, ()))
+    arrays = state.dump()
+    del arrays["last"]
+    arrays["hits"] = arrays["hits"][:, :2]
+    old = CoFailure.load(arrays)
+    np.testing.assert_array_equal(old.read(query("src/x.py")), state.read(query("src/x.py")))
+    assert past_of(old, "src/x.py") == past_of(state, "src/x.py")
+
+
+def test_edits_that_are_not_committed_are_changes_of_their_own():
+    same = {"commit": "a" * 40, "base": "a" * 40}
+    state = after(*(of_commit(n, CASES[:1] if n % 2 else (), **same) for n in range(1, 7)))
+    assert past_of(state, "src/x.py") == {
+        0: "failed in 3 of 6 changes to `src/x.py`, last at aaaaaaa"
+    }
+
+
+@pytest.mark.parametrize("name", ["1234567{}", "2026010{}-3", "-{}"])
+def test_other_names_of_commits_are_told_apart(name):
+    state = after(
+        *(of_commit(n, CASES[:1] if n % 2 else (), commit=name.format(n)) for n in range(1, 7))
+    )
+    assert past_of(state, "src/x.py")[0].startswith("failed in 3 of 6 changes")
+    CoFailure.load(load_arrays(dump_arrays(state.dump())))

@@ -1,0 +1,99 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from testopt.errors import InputFileError
+from testopt.results.tables import read_changes, read_results
+
+HEAD = "run_id,time,case_id,outcome,duration_s"
+
+
+def csv(tmp_path, *lines, head=HEAD):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_csv_keeps_text_byte_for_byte(tmp_path):
+    table = read_results(
+        csv(
+            tmp_path,
+            '007,2026-01-02 03:04:05,"a ""b"", c\nd",passed,1e-1',
+            "NULL,2026-01-02T03:04:05+02:00,NaN,failed,",
+        )
+    )
+    rows = table.rows.to_pylist()
+    assert [(r["run_id"], r["case_id"]) for r in rows] == [("007", 'a "b", c\nd'), ("NULL", "NaN")]
+    assert rows[0]["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert rows[1]["time"] == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
+    assert [r["duration_s"] for r in rows] == [pytest.approx(0.1), None]
+    assert (table.bad_rows, rows[0]["commit"]) == (0, None)
+
+
+def test_bad_rows_are_left_out_one_by_one(tmp_path):
+    good = "r,2026-01-01,c,passed,1"
+    table = read_results(
+        csv(
+            tmp_path,
+            good,
+            "r,2026-01-01,c,flaky,1",
+            "r,yesterday,c,passed,1",
+            ",2026-01-01,c,passed,1",
+            "r,2026-01-01,,passed,1",
+            "r,2026-01-01,c,passed,soon",
+            good,
+        )
+    )
+    assert table.rows.num_rows == 3
+    assert table.bad_rows == 4
+    assert [bad.row for bad in table.bad] == [2, 3, 4, 5]
+    assert "flaky" in table.bad[0].why
+
+
+def test_parquet_in_other_types(tmp_path):
+    path = tmp_path / "t.parquet"
+    naive = [datetime(2026, 1, 2, 3), datetime(2026, 1, 2, 3)]  # noqa: DTZ001 - the point here
+    pq.write_table(
+        pa.table(
+            {
+                "run_id": pa.array(["r", "r"]).dictionary_encode(),
+                "time": pa.array(naive, pa.timestamp("ns")),
+                "case_id": pa.array(["c", "d"], pa.large_string()),
+                "outcome": ["passed", "skipped"],
+                "duration_s": pa.array([1, -1], pa.int64()),
+                "attempt": pa.array([2, None], pa.int64()),
+                "__index_level_0__": [0, 1],
+            }
+        ),
+        path,
+    )
+    rows = read_results(path).rows.to_pylist()
+    assert rows[0]["time"] == datetime(2026, 1, 2, 3, tzinfo=UTC)
+    assert [r["duration_s"] for r in rows] == [1.0, None]
+    assert [r["attempt"] for r in rows] == [2, None]
+
+
+def test_parquet_times_with_a_zone(tmp_path):
+    path = tmp_path / "t.parquet"
+    moment = datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2)))
+    row = {"run_id": "r", "time": moment, "case_id": "c", "outcome": "passed", "duration_s": 0.0}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    assert read_results(path).rows["time"][0].as_py() == moment
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1 but no more", b"run_id,time\n1,2\n", b"a,b\n1\n1,2,3\n"]
+)
+def test_files_that_are_no_such_table(tmp_path, content):
+    path = tmp_path / "t"
+    path.write_bytes(content)
+    with pytest.raises(InputFileError, match="t "):
+        read_results(path)
+
+
+def test_changes(tmp_path):
+    table = read_changes(csv(tmp_path, "r,a.py,3,", "r,b.py,x,1", head="run_id,path,added,deleted"))
+    assert table.rows.to_pylist() == [{"run_id": "r", "path": "a.py", "added": 3, "deleted": None}]
+    assert table.bad[0].row == 2

@@ -1,0 +1,210 @@
+"""Risk from a store: what it learns from, what it says, what it keeps."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from testopt.errors import DataError, EmptyStoreError, StoreError
+from testopt.risk.assessment import assess, defects
+from testopt.schema import Change, FileChange, arrow_schema
+from testopt.store import Store
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=500)
+
+
+def sha(i):
+    return f"{i:040x}"
+
+
+def filled(url, *, n=600, seed=0, labels=True):
+    """A history in which large changes of core/ introduce defects."""
+    rng = np.random.default_rng(seed)
+    added = np.floor(np.exp(rng.normal(3.0, 1.3, n))).astype(int)
+    guilty = rng.uniform(size=n) < 1 / (1 + np.exp(-(1.2 * np.log1p(added) - 5.5)))
+    commits, files, traced = [], [], []
+    for i in range(n):
+        time = START + timedelta(hours=20 * i)
+        commits.append(
+            {
+                "sha": sha(i),
+                "parents": [sha(i - 1)] if i else [],
+                "author": "ab"[i % 2],
+                "time": time,
+                "committed": time,
+                "is_fix": i % 5 == 0,
+                "is_merge": False,
+                "is_revert": False,
+            }
+        )
+        files.append(
+            {
+                "sha": sha(i),
+                "path": f"core/{i % 7}.py",
+                "status": "M",
+                "added": int(added[i]),
+                "deleted": 1,
+                "subsystem": "core",
+                "language": "python",
+                "is_test": False,
+            }
+        )
+        if guilty[i]:
+            traced.append(label(sha(n + i), sha(i)))
+    store = Store.open(url, create=True)
+    store.append("commits", {"c": rows("commits", commits)})
+    store.append("file_changes", {"f": rows("file_changes", files)})
+    if labels:
+        store.append("labels", {"l": rows("labels", traced)})
+    return store
+
+
+def label(fix, bug, *, chosen=True, seen=END):
+    return {
+        "fix_commit": fix,
+        "bug_commit": bug,
+        "confidence": 0.9,
+        "chosen": chosen,
+        "evidence": "{}",
+        "time": END,
+        "seen": seen,
+        "method": "test",
+    }
+
+
+def rows(table, values):
+    return pa.Table.from_pylist(values, schema=arrow_schema(table))
+
+
+def change(*files, **facts):
+    facts = {"author": "a", "time": END, **facts}
+    return Change(files=tuple(FileChange(p, a, 1) for p, a in files), **facts)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return filled(str(tmp_path_factory.mktemp("risk") / "store"))
+
+
+def test_large_changes_are_riskier_and_the_parts_add_up(store):
+    report = assess(
+        store=store,
+        changes={"small": change(("core/1.py", 2)), "large": change(("core/1.py", 900))},
+    )
+    large, small = report.risks
+    assert (large.name, small.name) == ("large", "small")
+    assert large.probability > small.probability + 0.2
+    assert large.percentile > 0.9
+    assert small.percentile < 0.5
+    logit = np.log(large.probability / (1 - large.probability))
+    assert sum(p.log_odds for p in large.parts) == pytest.approx(logit, abs=1e-6)
+    assert large.parts[0].metric == "base"
+    assert max(large.parts[1:], key=lambda p: p.log_odds).metric == "la"
+    assert next(p for p in large.parts if p.metric == "la").value == 900
+
+
+def test_the_report_says_what_it_rests_on(store):
+    report = assess(store=store, changes={"x": change(("core/1.py", 2))})
+    assert report.changes == 600
+    assert 100 < report.defects < 300
+    assert report.checked == report.compared == 120
+    assert report.auc > 0.7
+    assert report.auc_lines > 0.7
+
+
+def test_files_are_ranked_each_alone(store):
+    report = assess(store=store, changes={"x": change(("core/1.py", 2), ("core/2.py", 700))})
+    (risk,) = report.risks
+    assert [f.path for f in risk.files] == ["core/2.py", "core/1.py"]
+    assert risk.files[0].probability > risk.files[1].probability
+    vast = change(*((f"core/{i}.py", i) for i in range(20_000)))
+    (risk,) = assess(store=store, changes={"vast": vast}).risks
+    assert risk.n_files == 20_000
+    assert len(risk.files) == 20
+
+
+def test_a_mined_commit_is_judged_as_it_was_then(store):
+    (risk,) = assess(store=store, changes={sha(3): change(("core/3.py", 10))}).risks
+    values = {p.metric: p.value for p in risk.parts}
+    assert values["exp"] == 1  # of commits 0 to 2, the author made 1
+    assert values["nuc"] == 0
+
+
+def test_the_model_is_kept_and_a_damaged_one_replaced(tmp_path):
+    store = filled(str(tmp_path / "store"), n=200)
+    ask = {"x": change(("core/1.py", 30))}
+    first = assess(store=store, changes=ask)
+    kept = store.read_blob("state/risk-model.json")
+    assert assess(store=store, changes=ask) == first
+    assert store.read_blob("state/risk-model.json") == kept
+    for damaged in (b"{", b"[]", kept.replace(b"tree", b"eert"), kept[: len(kept) // 2]):
+        store.write_blob("state/risk-model.json", damaged)
+        assert assess(store=store, changes=ask) == first
+        assert store.read_blob("state/risk-model.json") == kept
+
+
+def test_a_store_that_cannot_be_written_serves_as_well(tmp_path, monkeypatch):
+    store = filled(str(tmp_path / "store"), n=20)
+    ask = {"x": change(("core/1.py", 30))}
+
+    def refuse(*_):
+        raise StoreError("read only")
+
+    monkeypatch.setattr(store, "write_blob", refuse)
+    (risk,) = assess(store=store, changes=ask).risks
+    assert 0 < risk.probability < 1
+
+
+def test_authors_can_be_left_out(tmp_path):
+    store = filled(str(tmp_path / "store"), n=200)
+    ask = {"x": change(("core/1.py", 30))}
+    (risk,) = assess(store=store, changes=ask, author_features=False).risks
+    assert not {"exp", "rexp", "sexp", "ndev", "ownership"} & {p.metric for p in risk.parts}
+    (other,) = assess(
+        store=store, changes={"x": change(("core/1.py", 30), author="b")}, author_features=False
+    ).risks
+    assert other.probability == risk.probability
+
+
+def test_what_is_missing_is_said(tmp_path):
+    ask = {"x": change(("a.py", 1))}
+    empty = Store.open(str(tmp_path / "empty"), create=True)
+    with pytest.raises(EmptyStoreError, match="no commits"):
+        assess(store=empty, changes=ask)
+    unlabelled = filled(str(tmp_path / "unlabelled"), n=5, labels=False)
+    with pytest.raises(EmptyStoreError, match="no defects"):
+        assess(store=unlabelled, changes=ask)
+    with pytest.raises(DataError, match="shallow"):
+        assess(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
+
+
+def test_few_commits_give_the_rate(tmp_path):
+    store = filled(str(tmp_path / "store"), n=20)
+    (risk,) = assess(store=store, changes={"x": change(("a.py", 500))}).risks
+    count = len(defects(store.read("labels")))
+    assert risk.probability == pytest.approx((count + 1) / 22)
+    assert risk.percentile is None
+
+
+def test_the_latest_tracing_of_a_fix_counts():
+    late = END + timedelta(days=1)
+    table = rows(
+        "labels",
+        [
+            label("f1", "old"),
+            label("f1", "new", seen=late),
+            label("f2", "other", chosen=False),
+            label("f3", None),
+        ],
+    )
+    assert defects(table) == {"new"}
+
+
+def test_a_commit_that_is_judged_does_not_teach(store):
+    guilty = min(defects(store.read("labels")))
+    judged = assess(store=store, changes={guilty: change(("core/3.py", 10))})
+    assert (judged.changes, judged.defects) == (599, len(defects(store.read("labels"))) - 1)
+    many = {sha(i): change(("core/3.py", 10)) for i in range(200)}  # nothing would be left
+    assert assess(store=store, changes=many).changes == 600

@@ -1,0 +1,74 @@
+"""Which tests may catch a defect in a file: those that ran it, and those that failed with it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from testopt.risk.catchers import find_catchers
+from testopt.schema import Change, FileChange, Result, Run, RunRecord, arrow_schema
+from testopt.store import Store
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def store_of(path, runs):
+    """Return a store of runs, each given as (changed paths, failing cases)."""
+    store = Store.open(str(path / "store"), create=True)
+    cases = ("test_a", "test_b", "test_always")
+    records = [
+        RunRecord(
+            Run(f"run-{n}", START + timedelta(hours=n)),
+            [Result(c, "failed" if c in failing else "passed", 0.1) for c in cases],
+            Change(files=tuple(FileChange(p, 1, 0) for p in changed)),
+        )
+        for n, (changed, failing) in enumerate(runs)
+    ]
+    store.append_runs(records)
+    return store
+
+
+def test_what_failed_with_a_file_and_not_otherwise(tmp_path):
+    runs = [
+        (["a.py"], ["test_a", "test_always"]),
+        (["b.py"], ["test_always"]),
+        (["a.py", "b.py"], ["test_a", "test_always"]),
+        (["a.py"], ["test_always"]),
+        (["b.py"], ["test_b", "test_always"]),
+        (["c.py"], ["test_always"]),
+    ]
+    catchers = find_catchers(store_of(tmp_path, runs), ["a.py", "b.py", "c.py", "new.py"])
+    assert catchers.known
+    (found,) = catchers.of("a.py")
+    assert (found.case_id, found.failed, found.changes, found.covers) == ("test_a", 2, 3, False)
+    assert [t.case_id for t in catchers.of("b.py")] == ["test_b"]
+    assert catchers.of("c.py") == catchers.of("new.py") == ()
+
+
+def link(case, path):
+    row = {"case_id": case, "path": path, "lines": "1-3", "commit": None, "seen": START}
+    return {name: row[name] for name in arrow_schema("links").names}
+
+
+def test_what_ran_a_file_comes_after_what_caught_something(tmp_path):
+    store = store_of(tmp_path, [(["a.py"], ["test_b"]), (["x.py"], []), (["y.py"], [])])
+    cases = ["test_a", "test_b", "", "|setup"]
+    rows = pa.Table.from_pylist([link(c, "a.py") for c in cases], schema=arrow_schema("links"))
+    store.append("links", {"coverage": rows})
+    first, second = find_catchers(store, ["a.py"]).of("a.py")
+    assert (first.case_id, first.failed, first.covers) == ("test_b", 1, True)
+    assert (second.case_id, second.failed, second.covers) == ("test_a", 0, True)
+
+
+def test_only_the_first_few_are_shown(tmp_path):
+    store = Store.open(str(tmp_path / "store"), create=True)
+    rows = [link(f"test_{n}", "a.py") for n in range(9)]
+    store.append("links", {"x": pa.Table.from_pylist(rows, schema=arrow_schema("links"))})
+    catchers = find_catchers(store, ["a.py"])
+    assert catchers.known
+    assert len(catchers.of("a.py")) == 9
+    assert [t.case_id for t in catchers.shown("a.py")] == [f"test_{n}" for n in range(5)]
+
+
+def test_without_runs_and_coverage_nothing_is_known(tmp_path):
+    store = Store.open(str(tmp_path / "store"), create=True)
+    assert not find_catchers(store, ["a.py"]).known

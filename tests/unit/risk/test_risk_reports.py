@@ -1,0 +1,165 @@
+"""Risks in the formats of others: true to the report, and safe whatever a path holds."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from testopt.risk.markdown import basis_text, escape, risk_markdown
+from testopt.risk.metric_words import uncaught_text
+from testopt.risk.sarif import risk_sarif
+from testopt.risk.text import risk_lines
+from testopt.risk.values import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+
+SCHEMA = Path(__file__).parents[2] / "data" / "sarif" / "sarif-schema-2.1.0.json"
+
+EVIL = "a|b](http://x) <script>@team\n# `x`.py"
+
+
+def report(path="core/a b.py", percentile=0.93):
+    risk = Risk(
+        name="f" * 40,
+        probability=0.42,
+        percentile=percentile,
+        parts=(
+            RiskPart("base", None, -1.0),
+            RiskPart("la", 420.0, 0.9, 14.0),
+            RiskPart("fix", 0.0, -0.2, 0.0),
+        ),
+        files=(FileRisk(path, 0.3, 420, 3),),
+        n_files=1,
+    )
+    return RiskReport((risk,), 1000, 200, 30.0, 500, checked=200, auc=0.71, auc_lines=0.66)
+
+
+def test_markdown_says_what_the_report_says():
+    text = risk_markdown(report())
+    assert "42%" in text
+    assert "Riskier than 93% of the last 500 changes." in text
+    assert "| +0.90 | lines added\\: 420 \\(typical\\: 14\\) |" in text
+    assert "is no fix" in text
+    assert "AUC 0.71 (lines added alone: 0.66)" in basis_text(report())
+
+
+def test_markdown_of_an_evil_path_is_one_harmless_cell():
+    text = risk_markdown(report(EVIL))
+    (row,) = [line for line in text.splitlines() if "script" in line]
+    assert row.replace("\\|", "").count("|") == 7
+    assert "<script" not in row
+    assert "](" not in row
+    assert "\\@team" in row
+    assert escape("a\x1b[2Jb") == "a\\\\x1b\\[2Jb"
+
+
+def detailed(path="core/a.py"):
+    """A report with places, tests, and a file that no test catches."""
+    (risk,) = report().risks
+    hunks = (HunkRisk(120, 134, "Parser.read", 0.25, 12, 3), HunkRisk(9, 9, "", 0.1, 1, 0))
+    tests = (
+        CatchingTest("tests/test_a.py::test_x", covers=True, failed=3, changes=5),
+        CatchingTest("tests/test_a.py::test_y", covers=True, failed=0, changes=5),
+    )
+    known = FileRisk(path, 0.3, 13, 3, hunks, tests, 14)
+    bare = FileRisk("core/b.py", 0.2, 1, 0, n_tests=0)
+    found = replace(risk, files=(known, bare), n_files=2, uncaught=("core/b.py",))
+    return replace(report(), risks=(found,))
+
+
+def test_text_names_places_tests_and_people():
+    people = {"core/a.py": ("Ann", "Bob")}
+    lines = [line.strip() for line in risk_lines(detailed(), people, most=20)]
+    assert "25.0%  lines 120-134 in Parser.read  +12 -3" in lines
+    assert "10.0%  line 9  +1 -0" in lines
+    assert (
+        "tests: tests/test_a.py::test_x (failed in 3 of 5 runs that changed it), "
+        "tests/test_a.py::test_y, and 12 more"
+    ) in lines
+    assert "who knows it: Ann, Bob" in lines
+    assert "no test is known to catch a defect in: core/b.py" in lines
+
+
+def test_many_changes_take_a_line_each():
+    many = replace(detailed(), risks=detailed().risks * 25)
+    lines = list(risk_lines(many, {}, most=20))
+    assert len(lines) == 22
+    assert lines[-2] == "and 5 less risky changes (--json lists all)"
+
+
+def test_long_lists_of_uncaught_files_end():
+    risk = replace(detailed().risks[0], uncaught=tuple(f"{i}.py" for i in range(12)))
+    assert uncaught_text(risk).endswith("7.py and 4 more")
+
+
+def test_markdown_names_places_tests_and_people():
+    text = risk_markdown(detailed(), {"core/a.py": ("Ann @all", "Bob")})
+    (row,) = [line for line in text.splitlines() if "core\\/a" in line]
+    assert "lines 120\\-134 in Parser\\.read" in row
+    assert "test\\_x" in row
+    assert "Ann \\@all, Bob" in row
+    assert "No test is known to catch a defect in\\: core\\/b\\.py" in text
+
+
+@pytest.mark.parametrize("path", ["core/a.py", EVIL, "caf\\xe9.py"])
+@pytest.mark.parametrize("percentile", [None, 0.0, 1.0])
+def test_sarif_is_valid_by_its_schema(path, percentile):
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    logs = [detailed(path), report(path, percentile), replace(report(), risks=())]
+    for log in logs:
+        jsonschema.Draft4Validator(schema).validate(json.loads(risk_sarif(log, version="1.2.3")))
+    broken = json.loads(risk_sarif(detailed(), version="1"))
+    broken["runs"][0]["results"][0]["level"] = "awful"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft4Validator(schema).validate(broken)
+
+
+def test_sarif_points_at_the_riskiest_place():
+    first, second = json.loads(risk_sarif(detailed(), version="1"))["runs"][0]["results"]
+    place = first["locations"][0]
+    assert place["physicalLocation"]["region"] == {"startLine": 120, "endLine": 134}
+    assert place["logicalLocations"] == [{"fullyQualifiedName": "Parser.read"}]
+    assert "No test is known to catch" not in first["message"]["text"]
+    assert "No test is known to catch" in second["message"]["text"]
+    assert "region" not in second["locations"][0]["physicalLocation"]
+
+
+def test_sarif_is_what_the_standard_asks_for():
+    log = json.loads(risk_sarif(report(), version="1.2.3"))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    driver = run["tool"]["driver"]
+    assert (driver["name"], driver["version"]) == ("testopt", "1.2.3")
+    (result,) = run["results"]
+    assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+    assert result["level"] == "warning"
+    assert 0 <= result["rank"] <= 100
+    location = result["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert location == {"uri": "core/a%20b.py", "uriBaseId": "%SRCROOT%"}
+    assert "lines added: 420" in result["message"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("percentile", "level"), [(0.95, "warning"), (0.5, "note"), (None, "note")]
+)
+def test_sarif_warns_of_the_riskiest_tenth(percentile, level):
+    log = json.loads(risk_sarif(report(percentile=percentile), version="1"))
+    assert log["runs"][0]["results"][0]["level"] == level
+
+
+@pytest.mark.parametrize("path", [EVIL, "caf\\xe9.py", "ünï.py", "a%2e.py", "-x"])
+def test_sarif_locations_are_uris(path):
+    log = json.loads(risk_sarif(report(path), version="1"))
+    uri = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"][
+        "uri"
+    ]
+    assert uri.isascii()
+    assert not set(uri) & set(' <>"|\\^`[]\n')
+
+
+def test_the_same_finding_keeps_its_fingerprint():
+    first, again, other = (
+        json.loads(risk_sarif(r, version="1"))["runs"][0]["results"][0]["partialFingerprints"]
+        for r in (report(), report(percentile=0.1), report("b.py"))
+    )
+    assert first == again != other

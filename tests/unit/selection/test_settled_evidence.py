@@ -1,0 +1,26 @@
+"""Which regressions under a selection count as evidence, and when."""
+
+from dataclasses import replace
+
+from testopt.schema import Policy
+from testopt.selection.plan_log_file import Track
+from testopt.selection.plan_log_tables import LoggedPlan
+from testopt.selection.promotion import Verdict
+
+
+def plan(time, **policy):
+    return LoggedPlan(f"r{time}", time, Policy(**{"mode": "select", **policy}), 10, 3, ())
+
+
+def verdict(time, source):
+    return Verdict(f"r{time}", time, missed=source == "late", scores=(0.5,), source=source)
+
+
+def test_what_a_selection_finds_counts_when_everything_has_run_again():
+    found = tuple(verdict(t, s) for t, s in ((1, "selected"), (2, "late"), (3, "selected")))
+    track = Track(plans=(plan(1), plan(2), plan(3)), verdicts=found)
+    assert [v.run_id for v in track.settled] == ["r2"]
+    explored = replace(track, plans=(*track.plans, plan(2, explored=True)))
+    assert [v.run_id for v in explored.settled] == ["r1", "r2"]
+    shadowed = replace(track, plans=(*track.plans, plan(4, mode="shadow")))
+    assert shadowed.settled == found

@@ -1,0 +1,49 @@
+"""The last runs, kept beside the tables."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from testopt.schema import Result, Run, RunRecord
+from testopt.store import Store
+from testopt.store.run_summary import LAST, real_runs, recent
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def record(number: int, kind: str = "real") -> RunRecord:
+    run = Run(f"r{number:03d}", START + timedelta(hours=number), commit=f"{number:040x}", kind=kind)
+    return RunRecord(run, [Result("a::t", "passed", 0.1), Result("a::u", "passed", 0.1)])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store.open(tmp_path / "store", create=True)
+    made.append_runs([record(i) for i in range(LAST + 5)] + [record(900, "mutant")])
+    return made
+
+
+def test_counts_all_and_keeps_the_last(store: Store) -> None:
+    found = recent(store)
+    assert (found.runs, found.results) == (LAST + 5, 2 * LAST + 10)
+    assert found.last == real_runs(store)[:LAST]
+    assert found.last[0]["run_id"] == f"r{LAST + 4:03d}"
+
+
+def test_what_is_kept_serves_until_a_run_comes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recent(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", None)
+        assert recent(store) == made
+    store.append_runs([record(500)])
+    assert recent(store).last[0]["run_id"] == "r500"
+
+
+def test_damage_of_what_is_kept_costs_nothing(store: Store) -> None:
+    made = recent(store)
+    for damage in (b"{", b'{"version": 0}', b"[" * 100_000, b'{"last": 3}'):
+        store.write_blob("state/recent.json", damage)
+        assert recent(store) == made
