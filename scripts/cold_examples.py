@@ -23,7 +23,7 @@ from testopt.ranking.baselines import BASELINES, baseline_orders, expected_secon
 from testopt.similarity.affinity import NAMES, affinity_matrix
 from testopt.similarity.case_sources import Sources
 from testopt.similarity.pretrained import Shipped
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

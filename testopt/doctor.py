@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
-from testopt.features.frames import VARIANT_KINDS
 from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.process import is_shallow, missing_commits
-from testopt.schema import FAILING, Policy
+from testopt.schema import FAILING, VARIANT_KINDS, Policy
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from testopt.selection.bundle import Bundle
     from testopt.store import Store
-    from testopt.store.bundle import Bundle
 
 PLANS: Final = 50  # the last ones are looked at
 RECENT: Final = 20  # runs whose cases are looked at

@@ -27,6 +27,7 @@ Outcome = Literal["passed", "failed", "error", "skipped"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "skipped")
 FAILING: Final[frozenset[str]] = frozenset({"failed", "error"})
 Kind = Literal["real", "clean", "reverse", "mutant"]
+VARIANT_KINDS: Final = frozenset({"reverse", "mutant"})  # runs made from another one
 
 # Columns by table: name -> (type, required). Types are Arrow's own names, made into a
 # schema on demand, so that reading a plan does not pay for what it does not use.

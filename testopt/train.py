@@ -23,13 +23,15 @@ from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
 from testopt.schema import SCHEMA_VERSION, TABLES
+from testopt.selection.bundle import EVIDENCE
 from testopt.selection.bundle_registry import register
 from testopt.selection.evidence import KEPT, Evidence, Regression
 from testopt.selection.plan_log import late_misses
 from testopt.selection.plan_log_file import load
 from testopt.selection.simulation import rolling_evidence
 from testopt.similarity.case_sources import PATIENCE, Sources
-from testopt.store.bundle import EVIDENCE, dump_arrays, pack
+from testopt.store.arrays import dump_arrays
+from testopt.store.bundle import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -34,7 +34,6 @@ import pyarrow.parquet as pq
 from measuring import measure
 from ranking import Set, find_sets, score
 
-from testopt.features.frames import Query
 from testopt.git.change import find_change
 from testopt.git.pending_run import PendingRun
 from testopt.learning.metrics import apfdc
@@ -43,6 +42,7 @@ from testopt.schema import FAILING, Change, FileChange, Run
 from testopt.similarity.affinity import NAMES, affinity_matrix
 from testopt.similarity.case_sources import Sources
 from testopt.similarity.pretrained import Shipped, load_shipped
+from testopt.similarity.query import Query
 from testopt.store import Store
 
 if TYPE_CHECKING:

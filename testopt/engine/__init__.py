@@ -114,9 +114,9 @@ class Engine:
 
     def _look_around(self, session: PytestSession) -> PytestSession:
         """Import what a plan needs, and look for what stands in its way, while pytest collects."""
-        from testopt import plan
+        import testopt.plan.inputs
+        import testopt.plan.planner  # noqa: F401
         from testopt.doctor import examine
-        from testopt.plan import inputs
 
         self._health = examine(
             repo=session.run.repo,

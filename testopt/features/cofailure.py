@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.code.words import number
-from testopt.features.cases import split_case
 from testopt.reasons import Reason, ReasonKind
+from testopt.runners.case_ids import split_case
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query, RunFrame
+    from testopt.features.frames import RunFrame
     from testopt.schema import Run
+    from testopt.similarity.query import Query
 
 THINGS: Final = ("owner", "path", "folder")
 _MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}

@@ -7,40 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from testopt.schema import FAILING, FileChange, Run
+from testopt.schema import FAILING, VARIANT_KINDS, FileChange, Run
+from testopt.similarity.query import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from testopt.similarity.texts import Texts
 
-VARIANT_KINDS = frozenset({"reverse", "mutant"})
 _AT_ONCE = frozenset({"table", "backfill"})
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is known of a run before it starts: all that a feature may read.
-
-    Attributes
-    ----------
-    run : Run
-        Time, job, branch and commits.
-    cases : sequence of str
-        Case ids, each once, shape (n,).
-    files : tuple of FileChange
-        The change of the run; empty where unknown.
-    text : Texts, optional
-        Sources of the cases and of the change, where git has them.
-    """
-
-    run: Run
-    cases: Sequence[str]
-    files: tuple[FileChange, ...] = ()
-    text: Texts | None = None
 
 
 @dataclass(frozen=True, slots=True)

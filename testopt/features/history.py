@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query, RunFrame
+    from testopt.features.frames import RunFrame
     from testopt.features.parent_run import Parent
+    from testopt.similarity.query import Query
 
 ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
 GROUP_ALPHA: Final = 0.2

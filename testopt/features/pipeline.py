@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query, RunFrame
+    from testopt.features.frames import RunFrame
+    from testopt.similarity.query import Query
 
 _TAKEN: Final = 512  # runs remembered by id
 _LATE_S: Final = 86_400.0

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError, StoreError
-from testopt.features.frames import VARIANT_KINDS
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import feature_hash
 from testopt.features.run_history import frames_of
 from testopt.reasons import Reason, ReasonKind
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.schema import VARIANT_KINDS
+from testopt.store.arrays import dump_arrays, load_arrays
 from testopt.store.run_summary import recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from numpy.typing import NDArray
+
     from testopt.similarity.case_sources import Sources
     from testopt.store import Store
-    from testopt.store.bundle import Bundle
 
 CATCH_UP_RUNS: Final = 50
 _READ_RUNS: Final = 3  # of these, whose sources are read
@@ -67,7 +68,7 @@ def save_state(store: Store, state: FeatureState, *, version: int) -> None:
 
 def current_state(
     store: Store,
-    bundle: Bundle | None = None,
+    trained: Mapping[str, NDArray[Any]] | None = None,
     *,
     now: datetime | None = None,
     sources: Sources | None = None,
@@ -77,15 +78,15 @@ def current_state(
     Parameters
     ----------
     store : Store
-    bundle : Bundle, optional
-        Its state serves where the store keeps none that is newer.
+    trained : mapping of str to ndarray, optional
+        State that a bundle keeps: it serves where the store keeps none that is newer.
     now : datetime, optional
         Runs at or after this time are left out.
     sources : Sources, optional
         Tells which functions the last few of the new runs changed; that takes time.
     """
     version = store.version("runs")
-    state, kept_version = _kept(store, bundle)
+    state, kept_version = _kept(store, trained)
     if version == kept_version:
         return CurrentState(state, version=version)
     runs = store.read("runs", columns=["run_id", "time", "kind", "environment_failure"])
@@ -141,9 +142,9 @@ def _key(row: Mapping[str, Any]) -> tuple[float, str]:
     return (row["time"].timestamp(), row["run_id"])
 
 
-def _kept(store: Store, bundle: Bundle | None) -> tuple[FeatureState, int]:
-    """Return the newer of the state beside the tables and that of the bundle, and its version."""
-    candidates = [] if bundle is None else [bundle.state]
+def _kept(store: Store, trained: Mapping[str, NDArray[Any]] | None) -> tuple[FeatureState, int]:
+    """Return the newer of the state beside the tables and the trained one, and its version."""
+    candidates = [] if trained is None else [trained]
     data = store.read_blob(_state_name())
     if data is not None:
         with suppress(BundleError):  # a cache: it is made again from the tables

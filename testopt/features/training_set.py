@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt.features.run_features import RunFeatures
+from testopt.learning.sampling import thinning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,31 +17,6 @@ if TYPE_CHECKING:
 
     from testopt.features.frames import RunFrame
     from testopt.features.pipeline import FeatureState
-
-
-def thinning(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
-    """Choose all failing rows and a sample of the passing ones, at most about `most` rows.
-
-    Parameters
-    ----------
-    y : ndarray of bool, shape (n,)
-        Whether each row failed.
-    most : int
-        Rows to keep; of the passing ones at least a quarter of this.
-    seed : int
-        Seed of the sample.
-
-    Returns
-    -------
-    tuple of ndarray of bool, shape (n,), and float
-        Which rows to keep, and the share of the passing rows that this is.
-    """
-    passing = int((~y).sum())
-    room = max(most - int(y.sum()), most // 4)
-    if passing <= room:
-        return np.ones(len(y), bool), 1.0
-    share = room / passing
-    return y | (np.random.default_rng(seed).random(len(y)) < share), share
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from testopt.code.paths import path_text
 from testopt.errors import RepositoryError
 from testopt.git.process import start_git
-from testopt.szz.evidence import CommitFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,24 @@ _TREE: Final = ("diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-ren
 _BLOCK: Final = 1 << 20
 _SHA: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks the end of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFacts:
+    """What a commit says of itself; times in seconds since 1970, ``files`` changed by it."""
+
+    sha: str
+    parents: tuple[str, ...]
+    authored: int
+    committed: int
+    author: bytes
+    message: str
+    files: int = 0
+
+    @property
+    def subject(self) -> str:
+        """First line of the message."""
+        return self.message.strip().partition("\n")[0]
 
 
 class Objects:

@@ -6,10 +6,11 @@ import ast
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from testopt.code.globs import glob_matcher
 from testopt.code.paths import is_code, language_of
+from testopt.code.shared_files import RUN_ALL_ON
 from testopt.impact.python_module import functions_of, parse
 from testopt.impact.safe_selection import Touch
-from testopt.selection.must_run_rules import RUN_ALL_ON, glob_matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable

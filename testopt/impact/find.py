@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
+from testopt.git.blobs import read_blobs, read_disk, read_tree
 from testopt.impact.coverage_index import measured_as
 from testopt.impact.edits import function_spans, touch_of
 from testopt.impact.import_graph import ImportGraph
@@ -17,8 +18,7 @@ from testopt.reasons import Reason, ReasonKind
 from testopt.results.coverage import lines_of
 from testopt.runners.locate import Locator
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, digest
-from testopt.similarity.blobs import read_blobs, read_disk, read_tree
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

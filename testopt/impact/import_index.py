@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.git.blobs import read_blobs
 from testopt.impact.python_module import ModuleFacts, read_module
-from testopt.similarity.blobs import read_blobs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError
-from testopt.features.training_set import thinning
+from testopt.learning.sampling import thinning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.features.frames import VARIANT_KINDS
-from testopt.schema import FAILING
+from testopt.schema import FAILING, VARIANT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

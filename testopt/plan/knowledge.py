@@ -14,8 +14,8 @@ from testopt.selection.bundle_registry import current_bundle
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from testopt.selection.bundle import Bundle
     from testopt.store import Store
-    from testopt.store.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +55,5 @@ def knowledge(store: Store | None, now: datetime | None) -> Knowledge:
         bundle, trouble = current_bundle(store), None
     except BundleError as error:
         bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
-    found = current_state(store, bundle, now=now)
+    found = current_state(store, None if bundle is None else bundle.state, now=now)
     return Knowledge(found.state, bundle, found.stale, trouble)

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import EmptyStoreError
-from testopt.features.cases import split_case
 from testopt.pluralize import counted
+from testopt.runners.case_ids import split_case
 from testopt.store.run_summary import real_runs
 
 if TYPE_CHECKING:

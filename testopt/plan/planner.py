@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testopt.errors import StoreError
-from testopt.features.frames import Query
 from testopt.plan.knowledge import knowledge
 from testopt.plan.scoring import score_cases
 from testopt.reasons import Reason, ReasonKind, left_out
 from testopt.schema import Origin, Plan, PlannedCase
 from testopt.selection.choice import Candidates, Choice, choose, everything
 from testopt.selection.must_run import forced_cases, why_all
+from testopt.similarity.query import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from testopt.plan.knowledge import Knowledge
     from testopt.plan.scoring import ScoredCases
     from testopt.schema import Change, Selection
+    from testopt.selection.bundle import Bundle
     from testopt.selection.promotion import Rules
     from testopt.similarity.case_sources import Sources
     from testopt.similarity.texts import Texts
     from testopt.store import Store
-    from testopt.store.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query
     from testopt.features.run_features import RunFeatures
     from testopt.plan.knowledge import Knowledge
     from testopt.reasons import Reason
+    from testopt.similarity.query import Query
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from testopt.errors import RepositoryError, UnknownCaseError
 from testopt.features.run_features import NAMES
+from testopt.git.blobs import read_tree
 from testopt.git.changed_lines import patches, read_patches
 from testopt.impact.coverage_index import measured_as, regions_then
 from testopt.learning.contributions import contributions
@@ -18,7 +19,6 @@ from testopt.plan.planner import derive
 from testopt.ranking.families import families
 from testopt.results.coverage import lines_of
 from testopt.runners.locate import Locator
-from testopt.similarity.blobs import read_tree
 from testopt.similarity.nearest_files import Nearness, nearest_files
 
 if TYPE_CHECKING:

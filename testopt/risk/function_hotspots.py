@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.outline import outline
 from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError
+from testopt.git.blobs import read_blobs, read_tree
 from testopt.git.process import resolve, run_git
 from testopt.risk.hotspots import Hotspot
-from testopt.similarity.blobs import read_blobs, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.outline import enclosing
 from testopt.code.paths import is_code
 from testopt.errors import RepositoryError
+from testopt.git.blobs import read_blobs, read_disk
 from testopt.git.changed_lines import patches, read_patches
-from testopt.similarity.blobs import read_blobs, read_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

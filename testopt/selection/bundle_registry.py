@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import BundleError, StoreError
 from testopt.features.run_features import NAMES, feature_hash
-from testopt.store.bundle import MANIFEST, Bundle, bundle_id, unpack
+from testopt.selection.bundle import Bundle, unpack
+from testopt.store.bundle import MANIFEST, bundle_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

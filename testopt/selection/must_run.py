@@ -14,9 +14,9 @@ from testopt.selection.score import must_run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testopt.features.frames import Query
     from testopt.features.run_features import RunFeatures
     from testopt.schema import Change, FileChange, Selection
+    from testopt.similarity.query import Query
 
 
 def why_all(change: Change, selection: Selection) -> Reason | None:

@@ -1,69 +1,21 @@
-"""Which cases a change forces to run whatever the models say, and why, by rule.
-
-A glob without a slash is compared with the name of a file, one with a slash with its whole path,
-where ``*`` also stands for slashes. A glob that begins with ``!`` takes out what those before it
-match.
-"""
+"""Which cases a change forces to run whatever the models say, and why, by rule."""
 
 from __future__ import annotations
 
 import re
-from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
+from testopt.code.globs import glob_matcher
 from testopt.code.paths import is_test_path
+from testopt.code.shared_files import RUN_ALL_ON
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from testopt.schema import FileChange
 
-# Files on which the result of every case may depend.
-RUN_ALL_ON: Final = (
-    # what is installed
-    "*.lock", "*.lockfile", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "go.sum",
-    "requirements*.txt", "requirements/*.txt", "*/requirements/*.txt", "constraints*.txt",
-    "environment.yml", "environment.yaml", "Pipfile", "Gemfile", ".tool-versions",
-    ".python-version", ".nvmrc", "rust-toolchain*", "*/gradle/libs.versions.toml", "*.gemspec",
-    # how CI runs
-    ".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitlab/*", ".circleci/*",
-    ".buildkite/*", "azure-pipelines*.yml", "Jenkinsfile*", ".travis.yml", "appveyor.yml",
-    # how it is built and tested
-    "pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "noxfile.py", "pytest.ini", ".coveragerc",
-    "package.json", "tsconfig*.json", "babel.config.*", "jest.config.*", "vitest.config.*",
-    "go.mod", "Cargo.toml", "pom.xml", "build.gradle*", "settings.gradle*", "gradle.properties",
-    "*.csproj", "*.sln", "Directory.*.props", "CMakeLists.txt", "*.cmake", "Makefile",
-    "configure.ac", "meson.build", "BUILD", "BUILD.bazel", "WORKSPACE", "MODULE.bazel",
-    "Dockerfile*", "docker-compose*.yml", ".gitmodules",
-)  # fmt: skip
 _NO_DATA: Final = re.compile(r"(?:readme|changelog|licen[cs]e|\.git\w+)(?:\.\w+)?", re.IGNORECASE)
-
-
-def glob_matcher(globs: Iterable[str]) -> Callable[..., str]:
-    """Return a function from a path to the last glob that matches it, empty where none does.
-
-    Its second argument, if given, is a text that each whole glob is compared with as well.
-
-    Parameters
-    ----------
-    globs : iterable of str
-        As above.
-    """
-    compiled = []
-    for glob in globs:
-        bare = glob.removeprefix("!").removeprefix("./")
-        compiled.append((glob, "/" in bare, re.compile(translate(bare)).match))
-
-    def match(path: str, text: str = "") -> str:
-        name = path.rpartition("/")[2]
-        found = ""
-        for glob, whole, fits in compiled:
-            if fits(path if whole else name) or (text and fits(text)):
-                found = "" if glob.startswith("!") else glob
-        return found
-
-    return match
 
 
 def why_everything(files: Iterable[FileChange], globs: Sequence[str] = ()) -> Reason | None:

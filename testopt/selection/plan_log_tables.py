@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from testopt.features.frames import VARIANT_KINDS
 from testopt.learning.drift import log_odds_histogram
-from testopt.schema import FAILING, Policy
+from testopt.schema import FAILING, VARIANT_KINDS, Policy
 from testopt.selection.misses import Guess, PastRun, parents, regressions, with_ancestors
 
 if TYPE_CHECKING:

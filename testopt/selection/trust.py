@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.schema import Selection
+    from testopt.selection.bundle import Bundle
     from testopt.selection.choice import Choice
     from testopt.selection.promotion import Rules
     from testopt.store import Store
-    from testopt.store.bundle import Bundle
 
 RECENT_RUNS: Final = 100  # among which a full one is looked for
 

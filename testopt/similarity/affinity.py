@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.features.frames import Query
     from testopt.similarity.bags import Words
+    from testopt.similarity.query import Query
     from testopt.similarity.texts import ChangeText, Texts
 
     Signals = dict[str, NDArray[np.float64]]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from testopt.git.changed_lines import Patch
     from testopt.runners.locate import Locator
     from testopt.similarity.bags import Words
-    from testopt.similarity.blobs import SourceIndex
     from testopt.similarity.cochange import Document
+    from testopt.similarity.source_index import SourceIndex
     from testopt.similarity.texts import FileText
 
 MAX_PATCHES: Final = 200  # changed files looked into

@@ -11,15 +11,15 @@ from testopt.errors import BundleError, StoreError
 from testopt.impact.coverage_index import RanLines
 from testopt.similarity.case_texts import CaseTexts
 from testopt.similarity.pretrained import load_shipped
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testopt.features.frames import Query
     from testopt.schema import Change
     from testopt.similarity.pretrained import Shipped
+    from testopt.similarity.query import Query
     from testopt.similarity.texts import Texts
     from testopt.store import Store
 

@@ -9,16 +9,17 @@ import numpy as np
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import name_number, text_words
 from testopt.errors import RepositoryError
+from testopt.git.blobs import read_disk, read_tree
 from testopt.git.changed_lines import OPTIONS
 from testopt.git.process import run_git
 from testopt.runners.locate import Locator
 from testopt.similarity.bags import Bags, blend
-from testopt.similarity.blobs import SourceIndex, read_disk, read_tree
 from testopt.similarity.call_graph import callers
 from testopt.similarity.case_functions import Documents, Places, RunSources
 from testopt.similarity.cochange import RECENT, WrittenTogether
 from testopt.similarity.definition_resolver import module_names
 from testopt.similarity.import_distance import import_hops
+from testopt.similarity.source_index import SourceIndex
 from testopt.similarity.texts import WRITTEN, ChangeText, Code, Texts, unknown
 
 if TYPE_CHECKING:

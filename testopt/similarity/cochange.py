@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.similarity.bags import Words
-    from testopt.similarity.blobs import SourceIndex
+    from testopt.similarity.source_index import SourceIndex
 
 Document = tuple[str, str]  # path and dotted name of a test function; no name: the file
 

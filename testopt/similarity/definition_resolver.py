@@ -15,8 +15,8 @@ from testopt.code.words import name_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from testopt.similarity.blobs import SourceIndex
     from testopt.similarity.cochange import Document
+    from testopt.similarity.source_index import SourceIndex
     from testopt.similarity.texts import FileText
 
 _MOST: Final = 30  # names that a class may build on

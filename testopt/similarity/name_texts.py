@@ -8,15 +8,15 @@ import numpy as np
 
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words, token_numbers
-from testopt.features.cases import split_case
+from testopt.runners.case_ids import split_case
 from testopt.similarity.bags import Bags
 from testopt.similarity.texts import ChangeText, Texts, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.features.frames import Query
     from testopt.schema import FileChange
+    from testopt.similarity.query import Query
 
 
 def name_texts(query: Query) -> Texts | None:

@@ -10,7 +10,7 @@ from testopt.code.words import word_number, words_of
 from testopt.similarity.name_texts import name_texts
 
 if TYPE_CHECKING:
-    from testopt.features.frames import Query
+    from testopt.similarity.query import Query
     from testopt.similarity.texts import Texts
 
 _WORDS: Final = 6  # told of each file

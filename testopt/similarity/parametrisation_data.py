@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testopt.similarity.bags import Words
-    from testopt.similarity.blobs import SourceIndex
     from testopt.similarity.cochange import Document
+    from testopt.similarity.source_index import SourceIndex
 
 FEWEST: Final = 5  # numbered cases of a function that are worth looking for
 _MOST: Final = 20_000  # items of a list

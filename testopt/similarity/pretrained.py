@@ -11,7 +11,8 @@ from testopt.errors import BundleError
 from testopt.learning.forest import Forest
 from testopt.similarity import affinity
 from testopt.similarity.closeness_model import PRIOR, ColdModel
-from testopt.store.bundle import bundle_id, dump_arrays, load_arrays, pack, read_checked
+from testopt.store.arrays import dump_arrays, load_arrays
+from testopt.store.bundle import bundle_id, pack, read_checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,93 +7,19 @@ a bundle is code: JSON, text, Markdown, and npz without pickle.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import struct
-import zipfile
-import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from testopt.errors import BundleError
-from testopt.learning.calibration import sigmoid
-from testopt.learning.forest import Forest
-from testopt.learning.linear import Linear
-from testopt.ranking.orderings import FIRST_FAILING, OrderingWeights, too_young
-from testopt.selection.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from numpy.typing import NDArray
-
-    from testopt.reasons import Reason
 
 FORMAT_VERSION: Final = 1  # 1: first format (0.1.0)
 MANIFEST: Final = "manifest.json"
-EVIDENCE: Final = "evidence.json"
 MAX_FILE_BYTES: Final = 1 << 30
 MAX_MANIFEST_BYTES: Final = 4 << 20
-MAX_CALIBRATION: Final = 1e6
-# What zipfile and numpy raise for bytes that are no archive of arrays.
-_UNREADABLE: Final = (
-    ValueError, OSError, EOFError, KeyError, MemoryError, RuntimeError, struct.error, zlib.error,
-    zipfile.BadZipFile,
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A model that is ready to predict.
-
-    Attributes
-    ----------
-    manifest : dict
-        Format version, feature hash, table versions, training window, library versions, seed,
-        validation, and the files with their sizes and checksums.
-    forest : Forest
-        Compiled trees.
-    linear : Linear
-        Logistic regression on the same features.
-    calibration : tuple of float
-        Intercept and slope in log-odds.
-    state : dict of str to ndarray
-        Feature state after the last training run.
-    ordering_weights : OrderingWeights
-        What the ways of ordering have gained on runs that the model had not seen.
-    evidence : Evidence
-        Past regressions, with the scores that were predicted before them.
-    """
-
-    manifest: dict[str, Any]
-    forest: Forest
-    linear: Linear
-    calibration: tuple[float, float]
-    state: dict[str, NDArray[Any]]
-    ordering_weights: OrderingWeights = field(default_factory=OrderingWeights)
-    evidence: Evidence = field(default_factory=Evidence)
-
-    @property
-    def bundle_id(self) -> str:
-        """Identity of the bundle: the start of the checksum of its manifest."""
-        return bundle_id(self.manifest)
-
-    @property
-    def too_young(self) -> Reason | None:
-        """Why its model has no say yet; None where it has one."""
-        return too_young(self.manifest.get("failing_runs", FIRST_FAILING))
-
-    def probability(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return P(case fails) for rows of features, shape (n,)."""
-        return sigmoid(self.log_odds(x))
-
-    def log_odds(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the calibrated log-odds that a case fails, shape (n,)."""
-        intercept, slope = self.calibration
-        margin = 0.5 * (self.forest.margin(x) + self.linear.margin(x))
-        return np.asarray(intercept + slope * margin)
 
 
 def bundle_id(manifest: Mapping[str, Any]) -> str:
@@ -119,40 +45,6 @@ def pack(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, b
     return {**files, MANIFEST: _json(whole)}
 
 
-def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
-    """Check and load a bundle.
-
-    Parameters
-    ----------
-    read : callable
-        Returns the content of a file of the bundle, or None.
-    features : str
-        Identity of the feature set that the caller computes.
-
-    Returns
-    -------
-    Bundle
-
-    Raises
-    ------
-    BundleError
-        When a file is missing, altered, too large, or of another format or feature set.
-    """
-    manifest = _manifest(read(MANIFEST))
-    if manifest.get("features") != features:
-        raise BundleError("the bundle was trained on other features", "run: testopt train")
-    forest = Forest.load(load_arrays(_checked(manifest, "forest.npz", read)))
-    linear = Linear.load(load_arrays(_checked(manifest, "linear.npz", read)), forest.n_features)
-    state = load_arrays(_checked(manifest, "state.npz", read))
-    line = manifest.get("calibration")
-    floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
-    if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
-        raise BundleError("the bundle's calibration is damaged", "run: testopt train")
-    evidence = _evidence(manifest, read)
-    ordering_weights = _ordering_weights(manifest)
-    return Bundle(manifest, forest, linear, (line[0], line[1]), state, ordering_weights, evidence)
-
-
 def read_checked(
     read: Callable[[str], bytes | None], names: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -170,57 +62,18 @@ def read_checked(
     BundleError
         When one is missing, altered, too large, or the bundle has another format.
     """
-    manifest = _manifest(read(MANIFEST))
-    return manifest, {name: _checked(manifest, name, read) for name in names}
+    manifest = read_manifest(read(MANIFEST))
+    return manifest, {name: checked_file(manifest, name, read) for name in names}
 
 
-def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) -> Evidence:
-    if EVIDENCE not in manifest["files"]:
-        return Evidence()
-    data = _checked(manifest, EVIDENCE, read)
-    try:
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise ValueError("it is larger than allowed")
-        return Evidence.from_dict(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{EVIDENCE} is damaged: {error}", "run: testopt train") from None
-
-
-def _ordering_weights(manifest: Mapping[str, Any]) -> OrderingWeights:
-    if "experts" not in manifest:
-        return OrderingWeights()
-    try:
-        return OrderingWeights.from_dict(manifest["experts"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise BundleError("the bundle's experts are damaged", "run: testopt train") from None
-
-
-def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return arrays as npz bytes that depend on nothing but the arrays."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(arrays))
-    return buffer.getvalue()
-
-
-def load_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Read npz bytes without pickle, at most ``MAX_FILE_BYTES`` of arrays.
+def read_manifest(data: bytes | None) -> dict[str, Any]:
+    """Return a manifest, checked.
 
     Raises
     ------
     BundleError
-        When the bytes are no such file.
+        When it is missing, damaged or of another format.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_FILE_BYTES:
-                raise BundleError("an array file is larger than allowed")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _UNREADABLE as error:
-        raise BundleError(f"an array file is damaged: {error}") from None
-
-
-def _manifest(data: bytes | None) -> dict[str, Any]:
     hint = "train a new one: testopt train"
     if data is None:
         raise BundleError("the bundle has no manifest.json", hint)
@@ -242,7 +95,16 @@ def _manifest(data: bytes | None) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _checked(manifest: Mapping[str, Any], name: str, read: Callable[[str], bytes | None]) -> bytes:
+def checked_file(
+    manifest: Mapping[str, Any], name: str, read: Callable[[str], bytes | None]
+) -> bytes:
+    """Return a file of a bundle, whole and unaltered.
+
+    Raises
+    ------
+    BundleError
+        When it is missing, too large, or not what the manifest says.
+    """
     hint = "restore the bundle, or train a new one: testopt train"
     entry = manifest["files"].get(name)
     data = read(name) if entry else None

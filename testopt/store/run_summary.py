@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError
-from testopt.features.frames import VARIANT_KINDS
+from testopt.schema import VARIANT_KINDS
 
 if TYPE_CHECKING:
     from testopt.store import Store

@@ -14,9 +14,9 @@ from testopt.errors import RepositoryError
 from testopt.git.diff import read_patch
 from testopt.git.diff_listing import RawEntry, raw_entry
 from testopt.git.log import shallow_edge
-from testopt.git.objects import Objects
+from testopt.git.objects import CommitFacts, Objects
 from testopt.git.process import run_git
-from testopt.szz.evidence import PAST, CommitFacts, FileTrace, PastChange
+from testopt.szz.evidence import PAST, FileTrace, PastChange
 from testopt.szz.hunks import (
     FileDiff,
     Hunk,

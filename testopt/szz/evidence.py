@@ -13,6 +13,7 @@ from testopt.szz.hunks import surroundings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from testopt.git.objects import CommitFacts
     from testopt.szz.hunks import FileDiff, Hunk
 
 DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls to 1/e
@@ -21,24 +22,6 @@ PAST: Final = 20  # latest commits of a file that are looked at
 MERGE: Final = 2  # parents
 SECONDS_PER_DAY: Final = 86_400
 _SHOWN: Final = 5  # lines shown as evidence for a candidate
-
-
-@dataclass(frozen=True, slots=True)
-class CommitFacts:
-    """What a commit says of itself; times in seconds since 1970, ``files`` changed by it."""
-
-    sha: str
-    parents: tuple[str, ...]
-    authored: int
-    committed: int
-    author: bytes
-    message: str
-    files: int = 0
-
-    @property
-    def subject(self) -> str:
-        """First line of the message."""
-        return self.message.strip().partition("\n")[0]
 
 
 @dataclass(frozen=True, slots=True)

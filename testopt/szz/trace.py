@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from testopt.git.objects import CommitFacts
     from testopt.store import Store
     from testopt.szz.blame import FixTrace
-    from testopt.szz.evidence import CommitFacts
     from testopt.szz.fix_lists import Issue
     from testopt.szz.ranking import Suspect
 

@@ -15,7 +15,8 @@ from conftest import Suite
 from testopt.errors import BundleError, RepositoryError
 from testopt.selection.bundle_registry import current_bundle
 from testopt.store import Store
-from testopt.store.bundle import MANIFEST, dump_arrays, load_arrays
+from testopt.store.arrays import dump_arrays, load_arrays
+from testopt.store.bundle import MANIFEST
 
 pytestmark = pytest.mark.usefixtures("no_ci")
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from testopt.code.words import text_words
-from testopt.features.frames import Query
+from testopt.git.blobs import read_disk
 from testopt.schema import Run
 from testopt.similarity.affinity import NAMES, affinity_matrix, features
-from testopt.similarity.blobs import SourceIndex, read_disk
 from testopt.similarity.case_texts import CaseTexts
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.similarity.query import Query
+from testopt.similarity.source_index import SourceIndex
+from testopt.store.arrays import dump_arrays, load_arrays
 
 CORE = """\
 def tokenize(text):

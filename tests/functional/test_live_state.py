@@ -18,7 +18,7 @@ from testopt.report.plans import note, policy_name
 from testopt.schema import Change, Result, Run, RunRecord
 from testopt.similarity.case_sources import Sources
 from testopt.store import Store
-from testopt.store.bundle import load_arrays
+from testopt.store.arrays import load_arrays
 from testopt.train import train
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

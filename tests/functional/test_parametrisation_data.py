@@ -8,9 +8,10 @@ import subprocess
 import pytest
 
 from testopt.code.words import text_words
-from testopt.similarity.blobs import SourceIndex, read_tree
+from testopt.git.blobs import read_tree
 from testopt.similarity.case_texts import CaseTexts
 from testopt.similarity.parametrisation_data import FEWEST, Items
+from testopt.similarity.source_index import SourceIndex
 
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig"]
 ROWS = [{"fruit": word, "weight": i} for i, word in enumerate(WORDS)]

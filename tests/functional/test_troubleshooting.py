@@ -18,7 +18,7 @@ import pytest
 
 from testopt.schema import Change, Policy, Result, Run, RunRecord
 from testopt.store import Store
-from testopt.store.bundle import dump_arrays
+from testopt.store.arrays import dump_arrays
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TROUBLES = {

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from testopt.code.outline import enclosing, outline
 from testopt.features.cofailure import CoFailure
-from testopt.features.frames import Query, RunFrame
+from testopt.features.frames import RunFrame
 from testopt.schema import FileChange, Run
 from testopt.similarity.affinity import affinity_matrix, rank, share
 from testopt.similarity.bags import Bags, Corpus
+from testopt.similarity.query import Query
 from testopt.similarity.texts import index_file
 
 VALUES = st.lists(st.floats(-10, 10, allow_nan=False), min_size=1, max_size=30).map(np.array)

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.szz.evidence import CommitFacts, FileTrace, PastChange, gather
+from testopt.git.objects import CommitFacts
+from testopt.szz.evidence import FileTrace, PastChange, gather
 from testopt.szz.hunks import (
     FileDiff,
     Hunk,

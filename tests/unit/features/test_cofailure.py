@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
-from testopt.features.frames import Query, RunFrame
+from testopt.features.frames import RunFrame
 from testopt.reasons import words
 from testopt.schema import FileChange, Run
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.similarity.query import Query
+from testopt.store.arrays import dump_arrays, load_arrays
 
 CASES = ("tests/a.py::one[1]", "tests/a.py::one[2]", "tests/a.py::two", "tests/b.py::three")
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from testopt.features.cases import CaseTable, split_case
-from testopt.features.frames import Query, RunFrame
+from testopt.features.cases import CaseTable
+from testopt.features.frames import RunFrame
 from testopt.features.history import NAMES, HistoryState
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
+from testopt.runners.case_ids import split_case
 from testopt.schema import Run
+from testopt.similarity.query import Query
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from testopt.features import history
-from testopt.features.frames import Query, RunFrame
+from testopt.features.frames import RunFrame
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES
 from testopt.schema import FileChange, Run
+from testopt.similarity.query import Query
 
 CASES = ("tests/a.py::one", "tests/b.py::two")
 WITH_PATH = NAMES.index("failed_with_path_case")

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from builders import run_features
 
-from testopt.features.frames import Query, RunFrame
+from testopt.features.frames import RunFrame
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES, RunFeatures
 from testopt.schema import Run
+from testopt.similarity.query import Query
 
 CASES = ("t/a.py::a", "t/a.py::b", "t/b.py::new")
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from testopt.impact.edits import function_spans, touch_of
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.import_index import Modules, plugins_of
 from testopt.impact.python_module import read_module
-from testopt.store.bundle import dump_arrays, load_arrays
+from testopt.store.arrays import dump_arrays, load_arrays
 
 
 def graph(files: dict[str, str], plugins=()) -> ImportGraph:

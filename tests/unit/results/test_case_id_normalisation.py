@@ -2,10 +2,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testopt.features.cases import split_case
 from testopt.results.case_id_normalisation import StableIds
 from testopt.results.case_resolver import Resolver
 from testopt.results.junit import Suite
+from testopt.runners.case_ids import split_case
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 FILES = ["tests/CartTest.php", "web/a.spec.ts", "index.html"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testopt.features.frames import Query, RunFrame
+from testopt.features.frames import RunFrame
 from testopt.schema import Run
+from testopt.similarity.query import Query
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 BASELINES = 8

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from testopt.code.globs import glob_matcher
 from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.schema import FileChange
-from testopt.selection.must_run_rules import always_run, beside_data, glob_matcher, why_everything
+from testopt.selection.must_run_rules import always_run, beside_data, why_everything
 
 CASES = [
     "tests/test_a.py::test_1",

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from testopt.features.frames import Query
 from testopt.schema import FileChange, Run
 from testopt.similarity.affinity import FIRST, features
 from testopt.similarity.name_texts import name_texts
+from testopt.similarity.query import Query
 
 CASES = (
     "tests/a.py::test_parse_table_header",  # named like the change

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from testopt.features.frames import Query
 from testopt.schema import FileChange, Run
 from testopt.similarity.affinity import NAMES, affinity_matrix
+from testopt.similarity.query import Query
 
 CASES = (
     "org.apache.commons.codec.net.URLCodecTest",

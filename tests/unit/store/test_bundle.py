@@ -9,7 +9,9 @@ import pytest
 
 from testopt.errors import BundleError
 from testopt.ranking.orderings import ORDERINGS
-from testopt.store.bundle import MANIFEST, dump_arrays, load_arrays, pack, unpack
+from testopt.selection.bundle import unpack
+from testopt.store.arrays import dump_arrays, load_arrays
+from testopt.store.bundle import MANIFEST, pack
 
 
 def files(**more):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from testopt.szz.evidence import CommitFacts, FileTrace, PastChange, gather
+from testopt.git.objects import CommitFacts
+from testopt.szz.evidence import FileTrace, PastChange, gather
 from testopt.szz.hunks import FileDiff, Hunk
 from testopt.szz.ranking import WEIGHTS, features, rank, reasons
 

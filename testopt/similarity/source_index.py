@@ -1,4 +1,4 @@
-"""Source files of a revision by their git object, read in bulk, indexed once, kept as arrays."""
+"""Indexed source files by their git object: read in bulk, indexed once, kept as arrays."""
 
 from __future__ import annotations
 
@@ -6,95 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.code.paths import path_text
-from testopt.git.process import run_git
+from testopt.git.blobs import read_blobs
 from testopt.schema import digest
 from testopt.similarity.bags import Bags
-from testopt.similarity.texts import MAX_FILE, FileText, index_file
+from testopt.similarity.texts import FileText, index_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-READ_S: Final = 20.0
-
-
-def read_tree(repo: Path, commit: str | None) -> dict[str, str]:
-    """Return the git object of each file.
-
-    Parameters
-    ----------
-    repo : Path
-        Top folder of the repository, or a bare one.
-    commit : str or None
-        Full hash; None: what git has staged.
-
-    Returns
-    -------
-    dict of str to str
-        Path -> object name, without submodules and symbolic links.
-    """
-    if commit is None:
-        out = run_git(repo, "ls-files", "-s", "-z", timeout=READ_S)
-        rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
-        found = ((head.split(b" ")[:2], path) for head, _, path in rows)
-    else:
-        out = run_git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, timeout=READ_S)
-        rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
-        found = ((head.split(b" ")[0:3:2], path) for head, _, path in rows)
-    return {
-        path_text(path): mode_sha[1].decode()
-        for mode_sha, path in found
-        if mode_sha[0].startswith(b"100")
-    }
-
-
-def read_blobs(repo: Path, objects: Iterable[str]) -> dict[str, str]:
-    """Return the text of git objects; those that are missing or binary are left out.
-
-    Parameters
-    ----------
-    repo : Path
-        Repository that has them.
-    objects : iterable of str
-        Object names.
-    """
-    wanted = list(dict.fromkeys(objects))
-    if not wanted:
-        return {}
-    out = run_git(
-        repo, "cat-file", "--batch", timeout=READ_S, stdin="\n".join(wanted).encode() + b"\n"
-    )
-    texts: dict[str, str] = {}
-    at = 0
-    for name in wanted:
-        end = out.find(b"\n", at)
-        head = out[at:end].split(b" ")
-        at = end + 1
-        if len(head) != 3 or not head[2].isdigit():  # noqa: PLR2004 - "name missing"
-            continue
-        data = out[at : at + int(head[2])]
-        at += int(head[2]) + 1
-        if b"\0" not in data[:8000]:
-            texts[name] = data[: 4 * MAX_FILE].decode("utf-8", "replace")
-    return texts
-
-
-def read_disk(repo: Path, path: str) -> str | None:
-    """Return the text of a file of the working tree; None where it cannot be read.
-
-    A path that leads out of `repo`, through a link too, is not read.
-    """
-    target = (repo / path).resolve()
-    try:
-        if not target.is_relative_to(repo.resolve()) or not target.is_file():
-            return None
-        with target.open("rb") as file:
-            return file.read(4 * MAX_FILE).decode("utf-8", "replace")
-    except OSError:
-        return None
 
 
 class SourceIndex:

@@ -1,0 +1,41 @@
+"""Globs of files as users write them.
+
+A glob without a slash is compared with the name of a file, one with a slash with its whole path,
+where ``*`` also stands for slashes. A glob that begins with ``!`` takes out what those before it
+match.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def glob_matcher(globs: Iterable[str]) -> Callable[..., str]:
+    """Return a function from a path to the last glob that matches it, empty where none does.
+
+    Its second argument, if given, is a text that each whole glob is compared with as well.
+
+    Parameters
+    ----------
+    globs : iterable of str
+        As above.
+    """
+    compiled = []
+    for glob in globs:
+        bare = glob.removeprefix("!").removeprefix("./")
+        compiled.append((glob, "/" in bare, re.compile(translate(bare)).match))
+
+    def match(path: str, text: str = "") -> str:
+        name = path.rpartition("/")[2]
+        found = ""
+        for glob, whole, fits in compiled:
+            if fits(path if whole else name) or (text and fits(text)):
+                found = "" if glob.startswith("!") else glob
+        return found
+
+    return match
