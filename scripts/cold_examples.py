@@ -22,7 +22,7 @@ from testopt.learning.metrics import apfdc
 from testopt.ranking.baselines import BASELINES, baseline_orders, expected_seconds
 from testopt.similarity.affinity import NAMES, affinity_matrix
 from testopt.similarity.case_sources import Sources
-from testopt.similarity.pretrained import Shipped
+from testopt.similarity.pretrained import PretrainedModel
 from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_examples(
         Called with the number of examples so far.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    sources = Sources(repo, patience=PATIENCE, shipped=Shipped())
+    sources = Sources(repo, patience=PATIENCE, shipped=PretrainedModel())
     past, state, found = _Past(), FeatureState(), []
     for frame in history(store):
         broken = past.broken(frame) if frame.is_variant else past.add(frame)

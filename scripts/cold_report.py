@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cold_examples import Example
     from numpy.typing import NDArray
 
-    from testopt.similarity.closeness_model import ColdModel
+    from testopt.similarity.closeness_model import ClosenessModel
 
 TRUTHS = ("truth", "old", "strict")
 OURS = ("model", "untrained", "words")
@@ -65,7 +65,10 @@ class Judged:
 
 
 def judge_project(
-    name: str, examples: Sequence[Example], strict: Sequence[NDArray[np.bool_]], model: ColdModel
+    name: str,
+    examples: Sequence[Example],
+    strict: Sequence[NDArray[np.bool_]],
+    model: ClosenessModel,
 ) -> Judged:
     """Judge all orders on the variants of a project that the model has not seen."""
     commits: dict[str, list[bytes]] = {truth: [] for truth in TRUTHS}
@@ -83,7 +86,7 @@ def judge_project(
     return Judged(name, commits, tables)
 
 
-def _orders(example: Example, model: ColdModel, seed: int) -> list[list[NDArray[Any]]]:
+def _orders(example: Example, model: ClosenessModel, seed: int) -> list[list[NDArray[Any]]]:
     columns = {name: example.x[:, j] for j, name in enumerate(NAMES)}
     planned = (as_planned(close, columns) for close in (model.closeness(columns), columns["prior"]))
     scores = (*planned, np.nan_to_num(columns["words"]))

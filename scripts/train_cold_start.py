@@ -30,8 +30,8 @@ from cold_report import Judged, card, judge_project, table
 from testopt.backfill import BackfillOptions, backfill
 from testopt.errors import TestoptError
 from testopt.similarity.affinity import NAMES
-from testopt.similarity.closeness_model import LEFT_OUT, ColdModel, fit_cold
-from testopt.similarity.pretrained import pack_shipped
+from testopt.similarity.closeness_model import LEFT_OUT, ClosenessModel, fit_closeness
+from testopt.similarity.pretrained import pack_pretrained
 from testopt.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,10 +125,10 @@ def rows(projects: list[Project]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.concatenate(x), np.concatenate(y), np.concatenate(weight)
 
 
-def fit(projects: list[Project]) -> tuple[ColdModel, str]:
+def fit(projects: list[Project]) -> tuple[ClosenessModel, str]:
     x, y, weight = rows(projects)
     kept = [j for j, name in enumerate(NAMES) if name not in LEFT_OUT]
-    return fit_cold(x[:, kept], y, weight, [NAMES[j] for j in kept], seed=SEED)
+    return fit_closeness(x[:, kept], y, weight, [NAMES[j] for j in kept], seed=SEED)
 
 
 def judge(projects: list[Project]) -> list[Judged]:
@@ -153,7 +153,7 @@ def write(projects: list[Project], judged: list[Judged]) -> None:
     }
     folder = ROOT / "models" / "cold_start"
     folder.mkdir(parents=True, exist_ok=True)
-    files = pack_shipped(model, text, facts)
+    files = pack_pretrained(model, text, facts)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     size = sum(map(len, files.values()))

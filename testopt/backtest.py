@@ -14,7 +14,7 @@ from testopt.features.training_set import TrainingSet
 from testopt.learning.metrics import first_failure
 from testopt.ranking.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.ranking.cost_order import COST_FLOOR_S, run_order
-from testopt.ranking.detection_curve import Course, course
+from testopt.ranking.detection_curve import DetectionCurve, detection_curve
 from testopt.ranking.orderings import Ordering, priority, rolling_blends, signals_of
 from testopt.ranking.rolling import rolling_probabilities
 from testopt.ranking.validation import Quality, mean_quality, quality
@@ -83,7 +83,7 @@ class BacktestReport:
     seconds_to_first: dict[str, float]
     suite_seconds: float
     disturbed_runs: int = 0
-    courses: dict[str, Course] = field(default_factory=dict)
+    courses: dict[str, DetectionCurve] = field(default_factory=dict)
     fresh_runs: int = 0
     judged_runs: int = 0
     promises: tuple[PromiseReport, ...] = ()
@@ -309,7 +309,7 @@ def _report(
         },
         suite_seconds=float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
         disturbed_runs=sum(run.frame.is_disturbed for run in past.runs),
-        courses={k: course(v) for k, v in methods.items()},
+        courses={k: detection_curve(v) for k, v in methods.items()},
         fresh_runs=fresh,
         judged_runs=len(found["testopt"]),
     )

@@ -15,7 +15,7 @@ from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
 from testopt.selection.threshold import recall_threshold
-from testopt.store.run_summary import real_runs, recent
+from testopt.store.run_summary import read_run_summary, real_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,7 +156,7 @@ class _Visit:
 
     def report(self, most_rows: int | None, recall: float) -> Health:
         """Return what is found, the last run first in every list."""
-        known = None if most_rows is None else recent(self._store)
+        known = None if most_rows is None else read_run_summary(self._store)
         if known is not None and most_rows is not None and known.results <= most_rows:
             known = None  # all of it can be read
         self._runs = real_runs(self._store) if known is None else known.last
@@ -303,13 +303,13 @@ def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:
 
 def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
     """Return the ids that begin with the dotted name of several files."""
-    from testopt.results.case_resolver import Resolver, files_of
+    from testopt.results.case_resolver import CaseResolver, files_of
     from testopt.results.junit import Suite
 
     if repo is None:
         return set()
     try:
-        resolver = Resolver(files_of(repo))
+        resolver = CaseResolver(files_of(repo))
     except RepositoryError:
         return set()
     found = set()

@@ -11,7 +11,7 @@ from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from testopt.durations import readable
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -194,7 +194,7 @@ def _failed_with_change(failures: int, changes: int, thing: str, commit: str) ->
 
 
 def _never_failed(runs: int) -> str:
-    return f"never failed in {counted(runs, 'run')}"
+    return f"never failed in {pluralize(runs, 'run')}"
 
 
 def _imports(path: str, through: str) -> str:

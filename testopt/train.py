@@ -17,7 +17,7 @@ from testopt.features.run_features import NAMES, feature_hash
 from testopt.features.run_history import history
 from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_training_set
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.ranking.orderings import OrderingWeights, rolling_blends
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.features.frames import RunFrame
-    from testopt.selection.promotion import Verdict
+    from testopt.selection.promotion import PlanOutcome
     from testopt.store import Store
 
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")
@@ -174,7 +174,7 @@ def _check(rows: TrainingSet, seen: _Seen) -> None:
     if not rows.y.any() or rows.y.all():
         what = "no case ever failed" if not rows.y.any() else "every case failed in every run"
         raise DataError(
-            f"{what} in {counted(len(seen.ids), 'run')}: there is nothing to learn yet",
+            f"{what} in {pluralize(len(seen.ids), 'run')}: there is nothing to learn yet",
             "ingest more runs, or make some from past commits: testopt backfill",
         )
 
@@ -212,7 +212,7 @@ def _weights(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> O
 
 
 def _evidence(
-    store: Store, rows: TrainingSet, seen: _Seen, owners: Mapping[str, Verdict], seed: int
+    store: Store, rows: TrainingSet, seen: _Seen, owners: Mapping[str, PlanOutcome], seed: int
 ) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)

@@ -16,11 +16,11 @@ import atheris
 
 with atheris.instrument_imports(include=["testopt.sources"]):
     from testopt.results.archives import Source
-    from testopt.results.case_resolver import Resolver
+    from testopt.results.case_resolver import CaseResolver
     from testopt.results.junit_rows import read_source
 
 WORK = Path(tempfile.mkdtemp())
-RESOLVER = Resolver(["tests/test_a.py", "pkg/b/test_a.py", "web/a.spec.ts"])
+RESOLVER = CaseResolver(["tests/test_a.py", "pkg/b/test_a.py", "web/a.spec.ts"])
 SEEDS = Path(__file__).parents[2] / "tests" / "data" / "junit"
 
 

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from testopt.backfill.command import Command
-from testopt.backfill.commits import CommitReplay, Shared
+from testopt.backfill.commits import CommitReplay, ReplayContext
 from testopt.backfill.history import past_commits
 from testopt.backfill.ledger import Ledger
 from testopt.backfill.options import BackfillOptions, BackfillReport, Unusable
@@ -83,7 +83,7 @@ def backfill(
         retry=wanted.retry,
         progress=progress,
     )
-    shared = Shared(repo, wanted, ledger, default_branch(repo), command.digest)
+    shared = ReplayContext(repo, wanted, ledger, default_branch(repo), command.digest)
     processes = Processes()
     with Stage(repo) as stage:
         slots = [
@@ -98,7 +98,9 @@ def backfill(
     return ledger.report(commits=len(commits), shallow=is_shallow(repo))
 
 
-def _replay_all(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Shared) -> None:
+def _replay_all(
+    commits: Sequence[PastCommit], slots: Sequence[Slot], shared: ReplayContext
+) -> None:
     """Replay the newest commit first, to try the command, then the others from the oldest.
 
     This thread only waits, so that a signal always finds it where everything can be stopped.
@@ -131,7 +133,7 @@ def _replay_all(commits: Sequence[PastCommit], slots: Sequence[Slot], shared: Sh
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check_usable(shared: Shared) -> None:
+def _check_usable(shared: ReplayContext) -> None:
     unusable = shared.ledger.unusable
     if unusable and not shared.ledger.usable:
         said = unusable[-1].output

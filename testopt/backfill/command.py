@@ -28,7 +28,7 @@ _FOREIGN: Final = ("TESTOPT_", "PYTEST_XDIST_", "PYTEST_CURRENT_TEST", "COV_CORE
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class CommandPaths:
     """Folders of one run: checked-out tree, results, temporary files, the probe's copy."""
 
     tree: Path
@@ -78,7 +78,7 @@ class Command:
         """Tell whether pytest's options can be put into the command."""
         return _behind_pytest(self.program) > 0
 
-    def arguments(self, places: Places) -> list[str]:
+    def arguments(self, places: CommandPaths) -> list[str]:
         """Return program and arguments for one run."""
         fill = {JUNIT: str(places.junit), JUNIT_FOLDER: str(places.results)}
         words = [_filled(word, fill) for word in self.program]
@@ -91,13 +91,13 @@ class Command:
         return words
 
     def environment(
-        self, places: Places, *, roots: Sequence[Path], names: Sequence[str]
+        self, places: CommandPaths, *, roots: Sequence[Path], names: Sequence[str]
     ) -> dict[str, str]:
         """Return the environment of a run.
 
         Parameters
         ----------
-        places : Places
+        places : CommandPaths
             Folders of the run.
         roots : sequence of Path
             Folders that lead ``PYTHONPATH``.
@@ -128,7 +128,7 @@ class Command:
         return shutil.which("python") or shutil.which("python3")
 
 
-def pytest_options(places: Places, *, cache: bool = True) -> list[str]:
+def pytest_options(places: CommandPaths, *, cache: bool = True) -> list[str]:
     """Return the options that make pytest report every case of the tree, and leave nothing.
 
     Without the plugin that keeps the cache, pytest may refuse to be told where to keep it.

@@ -34,7 +34,7 @@ _STEP: Final = timedelta(milliseconds=1)  # keeps the runs of a commit in order,
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ReplayContext:
     """What all commits of a backfill share."""
 
     repo: Path
@@ -53,11 +53,11 @@ class CommitReplay:
         The commit.
     slot : Slot
         The worktree to use.
-    shared : Shared
+    shared : ReplayContext
         What all commits share.
     """
 
-    def __init__(self, commit: PastCommit, slot: Slot, shared: Shared) -> None:
+    def __init__(self, commit: PastCommit, slot: Slot, shared: ReplayContext) -> None:
         self._commit, self._slot, self._shared = commit, slot, shared
         self._change = _change(shared.repo, commit.parent, commit.sha)
         self._sources = python_sources(self._change)

@@ -31,7 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ProcessResult:
     """How a command ended: exit code (None: it was stopped), seconds, the end of its output."""
 
     code: int | None
@@ -50,7 +50,7 @@ class Processes:
 
     def run(
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], limits: Limits
-    ) -> Finished:
+    ) -> ProcessResult:
         """Run a command to its end.
 
         Parameters
@@ -97,7 +97,7 @@ class Processes:
                 self._live.discard(process)
         seconds = time.monotonic() - begun
         code = None if timed_out else process.returncode
-        return Finished(code, seconds, timed_out, tail.text())
+        return ProcessResult(code, seconds, timed_out, tail.text())
 
     def stop(self) -> None:
         """Kill everything that runs, and whatever is started later."""

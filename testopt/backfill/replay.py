@@ -11,12 +11,12 @@ from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
 from testopt.backfill import probe
-from testopt.backfill.command import PROBE, Command, Places
+from testopt.backfill.command import PROBE, Command, CommandPaths
 from testopt.backfill.processes import Limits
 from testopt.backfill.worktree import remove_tree
 from testopt.errors import BackfillError
 from testopt.results.archives import Source
-from testopt.results.case_resolver import Resolver, files_of
+from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import read_source
 from testopt.schema import Result
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testopt.backfill.processes import Finished, Processes
+    from testopt.backfill.processes import Processes, ProcessResult
     from testopt.backfill.worktree import Stage, Worktree
 
 _PROBE_S: Final = 60.0
@@ -93,7 +93,7 @@ class Slot:
         why = self._failure(done, limits)
         results: list[Result] = []
         if not why:
-            resolver = Resolver(files_of(self._stage.git, commit=commit))
+            resolver = CaseResolver(files_of(self._stage.git, commit=commit))
             results, why = _read(places.results, resolver, places.scratch / "rows")
         if not why and names:
             self._prove(places, env)
@@ -124,9 +124,11 @@ class Slot:
             tree.keep()
         return tree
 
-    def _places(self, tree: Worktree) -> Places:
+    def _places(self, tree: Worktree) -> CommandPaths:
         slot = tree.path.parent
-        places = Places(tree.path, slot / "results", slot / "tmp", self._stage.folder / "probe")
+        places = CommandPaths(
+            tree.path, slot / "results", slot / "tmp", self._stage.folder / "probe"
+        )
         for folder in (places.results, places.scratch):
             remove_tree(folder)
             folder.mkdir(exist_ok=True)
@@ -135,7 +137,7 @@ class Slot:
             copyfile(probe.__file__, places.probe / f"{PROBE}.py")
         return places
 
-    def _start(self, words: Sequence[str], env: dict[str, str], limits: Limits) -> Finished:
+    def _start(self, words: Sequence[str], env: dict[str, str], limits: Limits) -> ProcessResult:
         cwd = self._tree.path if self._tree is not None else self._stage.folder
         try:
             done = self._processes.run(words, cwd=cwd, env=env, limits=limits)
@@ -148,7 +150,7 @@ class Slot:
             raise BackfillError("stopped")
         return done
 
-    def _failure(self, done: Finished, limits: Limits) -> str:
+    def _failure(self, done: ProcessResult, limits: Limits) -> str:
         """Return why the results of a command are not to be trusted, empty where they are."""
         if done.timed_out:
             return f"took more than {limits.seconds:.0f} s"
@@ -159,7 +161,7 @@ class Slot:
             return f"pytest {_PYTEST_BROKEN[code]} (exit code {code})"
         return ""
 
-    def _prove(self, places: Places, env: dict[str, str]) -> None:
+    def _prove(self, places: CommandPaths, env: dict[str, str]) -> None:
         """Stop where a package under test was imported from outside the worktree."""
         if not places.origins.is_file():
             python = self._command.interpreter()
@@ -187,7 +189,7 @@ def _outside(name: str, origin: str) -> str:
     return f"the cases would not test the past commit: {name!r} {where}, not from the worktree"
 
 
-def _read(folder: Path, resolver: Resolver, spill: Path) -> tuple[list[Result], str]:
+def _read(folder: Path, resolver: CaseResolver, spill: Path) -> tuple[list[Result], str]:
     """Return the results in a folder of JUnit XML, or why there are none."""
     results: list[Result] = []
     attempts: Counter[str] = Counter()

@@ -10,7 +10,7 @@ import click
 from testopt.cli.common import Context, print_json, with_options, write_table
 from testopt.cli.planning import Duration
 from testopt.durations import readable
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from testopt.backtest import BacktestReport
@@ -134,12 +134,13 @@ def command(ctx: Context, options: BacktestOptions) -> None:
 
 def _show(report: BacktestReport) -> None:
     click.echo(
-        f"{counted(report.runs, 'run')} ({report.failing_runs} failing, "
-        f"{report.modelled_runs} ordered by a model), {counted(report.cases, 'case')}"
+        f"{pluralize(report.runs, 'run')} ({report.failing_runs} failing, "
+        f"{report.modelled_runs} ordered by a model), {pluralize(report.cases, 'case')}"
     )
     if report.disturbed_runs:
         click.echo(
-            f"{counted(report.disturbed_runs, 'run')} that their environment failed are not judged"
+            f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "
+            "are not judged"
         )
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
@@ -183,7 +184,8 @@ def _show_selections(report: BacktestReport) -> None:
         if promise.runs_without:
             click.echo(_line("  in runs with a promise", promise.promised))
             click.echo(
-                f"    {counted(promise.runs_without, 'run')} had no promise yet and ran everything"
+                f"    {pluralize(promise.runs_without, 'run')} had no promise yet "
+                "and ran everything"
             )
         click.echo(f"    now: {promise.last.why}")
     for point in report.curve:

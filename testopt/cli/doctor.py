@@ -9,7 +9,7 @@ import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.errors import EmptyStoreError, RepositoryError, StoreError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def _print(health: Health) -> None:
         click.secho(f"{word}: ", fg=color, nl=False)
         click.echo(f"{finding.slug}: {printable(finding.message)}")
         click.echo(f"  fix: {printable(finding.fix)}")
-    click.echo(f"{counted(health.runs, 'run')}; {counted(health.plans, 'plan')} looked at")
+    click.echo(f"{pluralize(health.runs, 'run')}; {pluralize(health.plans, 'plan')} looked at")
     for why, count in health.fallbacks:
         click.echo(f"  {count} fell back: {printable(why)}")
     if not health.degraded:

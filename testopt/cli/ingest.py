@@ -11,7 +11,7 @@ import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.errors import UsageError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,9 +111,9 @@ def command(obj: Context, options: IngestOptions) -> None:
 
 
 def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
-    from testopt.store.light import leave_pandas_out
+    from testopt.store.process_tuning import skip_pandas
 
-    leave_pandas_out()
+    skip_pandas()
     from testopt.ingest.junit_runs import ingest_junit
     from testopt.ingest.table_runs import ingest_table, read_run_changes
 
@@ -141,9 +141,9 @@ def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
 
 
 def _read_coverage(obj: Context, options: IngestOptions) -> None:
-    from testopt.store.light import leave_pandas_out
+    from testopt.store.process_tuning import skip_pandas
 
-    leave_pandas_out()
+    skip_pandas()
     from testopt.ingest.coverage_links import ingest_coverage
 
     identity = _identity(obj, options, in_ci=True)
@@ -173,8 +173,9 @@ def _print_coverage(obj: Context, report: CoverageReport) -> None:
     known = sum(not file.new for file in read)
     there = f", {known} known already" if known else ""
     at = f" at {report.commit[:12]}" if report.commit else ""
+    cases = sum(file.cases for file in read)
     click.echo(
-        f"{counted(len(read), 'file')}{at}: {counted(sum(file.cases for file in read), 'case')} "
+        f"{pluralize(len(read), 'file')}{at}: {pluralize(cases, 'case')} "
         f"ran lines of the repository, "
         f"{sum(file.links for file in read):,} pairs of case and file{there}"
     )
@@ -229,8 +230,8 @@ def _print(obj: Context, report: IngestReport) -> None:
     known = len(report.run_ids) - report.new_runs
     there = f", {known} known already" if known else ""
     click.echo(
-        f"{counted(len(read), 'file')}, {counted(cases, 'case')}, "
-        f"{counted(len(report.run_ids), 'run')}: {report.new_runs} new{there}"
+        f"{pluralize(len(read), 'file')}, {pluralize(cases, 'case')}, "
+        f"{pluralize(len(report.run_ids), 'run')}: {report.new_runs} new{there}"
     )
     if report.unresolved:
         obj.note(

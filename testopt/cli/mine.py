@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from testopt.cli.common import Context, print_json, with_options
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def command(ctx: Context, options: MineOptions) -> None:
     )
     if report.shallow:
         ctx.warn(
-            f"this clone is shallow: history ends at {counted(report.shallow, 'commit')}, "
+            f"this clone is shallow: history ends at {pluralize(report.shallow, 'commit')}, "
             "and what lies before is unknown.\n  hint: git fetch --unshallow (in CI: depth 0),"
             " then mine again"
         )
@@ -65,5 +65,5 @@ def command(ctx: Context, options: MineOptions) -> None:
     else:
         click.echo(
             f"{report.commits} new commits with {report.files} file changes "
-            f"({counted(report.known, 'commit')} were known)"
+            f"({pluralize(report.known, 'commit')} were known)"
         )

@@ -10,14 +10,14 @@ import click
 
 from testopt.cli.common import Context, print_json, printable, time_option, with_options
 from testopt.errors import GateError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.monitor import Monitor
     from testopt.monitor.calibration import Calibration
-    from testopt.monitor.realised import Miss, PlanGroup, SelectReport, Share
+    from testopt.monitor.missed_and_saved import Miss, PlanGroup, SelectReport, Share
 
 _GATES = ("misses", "calibration", "drift", "fallback")
 _SHOWN = 20
@@ -86,7 +86,7 @@ def _show(report: Monitor) -> None:
     click.secho(f"{report.trust.state}: ", fg=stands, nl=False)
     click.echo(printable(report.trust.why))
     click.echo(
-        f"{counted(report.runs, 'run')}, {report.plans} with a plan that could leave cases out"
+        f"{pluralize(report.runs, 'run')}, {report.plans} with a plan that could leave cases out"
     )
     if report.shadow:
         click.echo("\nwhere every case ran")
@@ -122,7 +122,7 @@ def _name(group: PlanGroup) -> str:
 
 
 def _show_group(group: PlanGroup, name: str) -> None:
-    click.echo(f"  {printable(name)}: {counted(group.runs, 'run')}")
+    click.echo(f"  {printable(name)}: {pluralize(group.runs, 'run')}")
     click.echo(f"    regressions caught  {_share(group.caught)}")
     click.echo(f"    regressing cases    {_share(group.cases)}")
     click.echo(f"    false greens        {_share(group.false_greens, 'green-looking runs')}")
@@ -142,7 +142,7 @@ def _share(share: Share, of: str = "") -> str:
 
 def _show_select(select: SelectReport) -> None:
     click.echo(
-        f"\nwhere cases were left out: {counted(select.runs, 'run')}, "
+        f"\nwhere cases were left out: {pluralize(select.runs, 'run')}, "
         f"{select.explored} drawn to run all"
     )
     whole = select.seconds + select.saved_s
@@ -186,7 +186,7 @@ def _show_miss(miss: Miss) -> None:
 
 
 def _show_calibration(found: Calibration) -> None:
-    click.echo(f"\nprobabilities of {found.cases} cases in {counted(found.runs, 'run')}")
+    click.echo(f"\nprobabilities of {found.cases} cases in {pluralize(found.runs, 'run')}")
     click.echo(
         f"    failed              {found.failed} of {found.expected:.1f} expected "
         f"({found.low:.2f} to {found.high:.2f} times as many)"

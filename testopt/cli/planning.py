@@ -12,7 +12,7 @@ import click
 from testopt.cli.common import print_json, printable
 from testopt.durations import parse_duration
 from testopt.errors import EmptyStoreError, InputFileError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,9 +165,9 @@ def finish(ctx: Context, inputs: PlanInputs, *notes: str) -> None:
 
 def _store(ctx: Context) -> Store | None:
     from testopt.store import Store
-    from testopt.store.light import collect_rarely
+    from testopt.store.process_tuning import tune_garbage_collector
 
-    collect_rarely()
+    tune_garbage_collector()
     try:
         return Store.open(ctx.store_url, light=True)
     except EmptyStoreError:
@@ -308,7 +308,7 @@ def _show_text(
             click.echo(printable(line))
     if part is not None:
         seconds = readable(sum(case.cost_s for case in running))
-        click.echo(f"part {part[0]} of {part[1]}: {counted(len(running), 'case')}, {seconds}")
+        click.echo(f"part {part[0]} of {part[1]}: {pluralize(len(running), 'case')}, {seconds}")
     shown = running if everything else running[:_SHOWN]
     head = f"{'P(fail)':>8}  " if made.calibrated else ""
     click.echo(f"{'rank':>6}  {head}{'seconds':>8}  case")

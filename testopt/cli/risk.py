@@ -78,7 +78,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
       testopt risk HEAD --format sarif > risk.sarif
       testopt risk --fairness
     """
-    from testopt.risk.assessment import assess
+    from testopt.risk.change_risk import change_risk
     from testopt.store import Store
 
     if options.rev_range is not None and options.base is not None:
@@ -92,7 +92,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
         return
     changes = _changes(ctx, options.rev_range, options.base)
     settings = ctx.settings
-    report = assess(
+    report = change_risk(
         store=Store.open(ctx.store_url),
         changes=changes,
         repo=ctx.root,
@@ -161,11 +161,11 @@ def _fairness(ctx: Context, form: str) -> None:
 def _people(
     ctx: Context, report: RiskReport, changes: Mapping[str, Change]
 ) -> dict[str, tuple[str, ...]]:
-    from testopt.risk.reviewers import who_knows
+    from testopt.risk.reviewers import file_experts
 
     shown = report.risks[:_CHANGES]
     paths = sorted({file.path for risk in shown for file in risk.files})
-    return who_knows(ctx.root, paths, changes[shown[0].name].head)
+    return file_experts(ctx.root, paths, changes[shown[0].name].head)
 
 
 def _print(report: RiskReport, people: Mapping[str, tuple[str, ...]], form: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
 from testopt.errors import UsageError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from testopt.store import Problem, Store
@@ -72,7 +72,7 @@ def info(context: Context, options: JsonOptions) -> None:
         return
     click.echo(f"{printable(found.url)}  format {found.schema_version}")
     when = f", {found.first_run:%Y-%m-%d} to {found.last_run:%Y-%m-%d}" if found.last_run else ""
-    click.echo(f"{counted(found.runs, 'run')}{when}")
+    click.echo(f"{pluralize(found.runs, 'run')}{when}")
     if found.disk_bytes is not None:
         click.echo(f"{_size(found.disk_bytes)} on disk")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
@@ -108,7 +108,7 @@ def check(context: Context, options: CheckOptions) -> None:
             place = printable("/".join(filter(None, (p.table, p.file))))
             end = f" ({printable(p.done) or 'mended'})" if p.mended else ""
             click.echo(f"{p.kind:<11} {place}: {printable(p.message)}{end}")
-        click.echo("the store is whole" if not left else f"{counted(len(left), 'problem')}")
+        click.echo("the store is whole" if not left else f"{pluralize(len(left), 'problem')}")
     if left:
         click.get_current_context().exit(3)
 
@@ -168,4 +168,4 @@ def export(context: Context, options: ExportOptions) -> None:
     if options.as_json:
         print_json({"table": table, "path": out, "rows": rows})
     else:
-        click.echo(f"{counted(rows, 'row')} of {printable(table)} written to {printable(out)}")
+        click.echo(f"{pluralize(rows, 'row')} of {printable(table)} written to {printable(out)}")

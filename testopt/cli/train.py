@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, time_option, with_options
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,13 +72,14 @@ def _show(report: TrainReport) -> None:
     from testopt.reasons import words
 
     click.echo(
-        f"bundle {report.bundle_id}: {counted(report.runs, 'run')} "
-        f"({report.failing_runs} failing), {counted(report.cases, 'case')}, "
+        f"bundle {report.bundle_id}: {pluralize(report.runs, 'run')} "
+        f"({report.failing_runs} failing), {pluralize(report.cases, 'case')}, "
         f"{report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
     if report.disturbed_runs:
         click.echo(
-            f"{counted(report.disturbed_runs, 'run')} that their environment failed taught nothing"
+            f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "
+            "taught nothing"
         )
     young = too_young(report.failing_runs)
     if young:

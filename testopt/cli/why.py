@@ -10,7 +10,7 @@ import click
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.planning import case_fields, change_options, find_inputs
 from testopt.cli.select import SelectionOptions, select_options, selection_of
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.report.plans import note, policy_name
 
@@ -151,7 +151,7 @@ def _history(past: CasePast) -> Iterator[str]:
         return
     last = past.last_failure
     when = f"last run {past.last_run:%Y-%m-%d}" if past.last_run else ""
-    yield f"history: {counted(past.runs, 'run')}, {counted(past.failures, 'failure')}, {when}"
+    yield f"history: {pluralize(past.runs, 'run')}, {pluralize(past.failures, 'failure')}, {when}"
     if last is not None:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
@@ -159,7 +159,8 @@ def _history(past: CasePast) -> Iterator[str]:
         values = (thing.failures, thing.changes, thing.name, (thing.last_commit or "")[:_SHA])
         yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
     if past.passed_again:
-        runs = counted(past.passed_again, "run")
+        runs = pluralize(past.passed_again, "run")
         yield f"  perhaps flaky: in {runs} it failed and passed when run again"
     if past.both_at:
-        yield f"  perhaps flaky: at {counted(past.both_at, 'commit')} it has both passed and failed"
+        commits = pluralize(past.both_at, "commit")
+        yield f"  perhaps flaky: at {commits} it has both passed and failed"

@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from testopt.engine.results import results_of, texts_of
-from testopt.engine.selection_request import Asked
+from testopt.engine.selection_request import SelectionRequest
 from testopt.engine.session import PytestSession, find_session
 from testopt.errors import EmptyStoreError, TestoptError, UsageError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Engine:
     _sources: Sources | None = None
     _health: Health | None = None
     _mode: str = ""
-    _asked: Asked = field(default_factory=Asked)
+    _asked: SelectionRequest = field(default_factory=SelectionRequest)
     _name: str = field(default_factory=lambda: uuid4().hex)
     _each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
@@ -97,12 +97,12 @@ class Engine:
                 f"the plugin speaks protocol {request.get('protocol')}, the engine {PROTOCOL}",
                 "use the same version of testopt for both",
             )
-        from testopt.store.light import collect_rarely, leave_pandas_out
+        from testopt.store.process_tuning import skip_pandas, tune_garbage_collector
 
-        collect_rarely()
-        leave_pandas_out()
+        tune_garbage_collector()
+        skip_pandas()
         self._mode, self._each = str(request["mode"]), bool(request.get("each"))
-        self._asked = Asked.parse(self._mode, request.get("selection") or {})
+        self._asked = SelectionRequest.parse(self._mode, request.get("selection") or {})
         self._session = find_session(
             Path(request["root"]),
             base=request.get("base", ""),
@@ -231,7 +231,7 @@ class Engine:
         asked = self._asked.selection(session, run_id=self._name, required=required)
         if session.doubt:
             doubt = Reason(ReasonKind.TROUBLE, (session.doubt,))
-            return plan.original(cases, session.run.change, doubt, asked)
+            return plan.original_order(cases, session.run.change, doubt, asked)
         inputs = find_plan_inputs(
             session.run, store=session.store, cases=cases, sources=self._sources
         )
@@ -268,7 +268,7 @@ class Engine:
         store = session.open_store()
         record = self._record(session, request)
         self._recorded = store, store.append_runs([record]), len(record.results)
-        note = f"{counted(len(record.results), 'result')} recorded in {self._short(session)}"
+        note = f"{pluralize(len(record.results), 'result')} recorded in {self._short(session)}"
         if record.run.environment_failure:
             note += "; they look like a failure of the environment: nothing is learnt from them"
         return {"note": note}
@@ -301,14 +301,14 @@ class Engine:
         self, ran: Sequence[str], request: Mapping[str, Any]
     ) -> Sequence[Mapping[str, Any]]:
         """Return the plan as rows; one that fell back says why, also where none was made."""
-        from testopt.plan import original, prediction_rows
+        from testopt.plan import original_order, prediction_rows
 
         plan, fell_back = self._plan, str(request.get("fell_back") or "")
         if plan is None:
             if not fell_back:
                 return []
             why = Reason(ReasonKind.TROUBLE, (fell_back,))
-            plan = original(ran, self._started().run.change, why)
+            plan = original_order(ran, self._started().run.change, why)
         mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
         return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 

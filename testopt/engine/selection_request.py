@@ -20,7 +20,7 @@ _ASKED_SHADOW: Final = Reason(ReasonKind.ASKED_SHADOW)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SelectionRequest:
     """The options of one run, parsed.
 
     Attributes
@@ -43,7 +43,7 @@ class Asked:
     part: tuple[int, int] | None = None
 
     @classmethod
-    def parse(cls, mode: str, words: Mapping[str, Any]) -> Asked:
+    def parse(cls, mode: str, words: Mapping[str, Any]) -> SelectionRequest:
         """Read what the plugin sent.
 
         Raises

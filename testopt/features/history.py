@@ -14,8 +14,8 @@ from testopt.code.effort import relative_seconds
 from testopt.features import similar_runs
 from testopt.features.case_facts import CaseFacts
 from testopt.features.cases import LEVELS, CaseTable
-from testopt.features.parent_run import Lineage
-from testopt.features.similar_runs import Siblings
+from testopt.features.parent_run import ParentRuns
+from testopt.features.similar_runs import SimilarRuns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,8 +118,8 @@ class HistoryState:
         self.last_run = ""
         self._case = _Columns(_CASE_STATE)
         self._group = {level: _Columns(_GROUP_STATE) for level in LEVELS}
-        self._lineage = Lineage()
-        self._siblings = Siblings()
+        self._lineage = ParentRuns()
+        self._siblings = SimilarRuns()
         self._recent = np.zeros(2)  # decayed: share of failing runs, share of failing cases
 
     def read(self, query: Query) -> tuple[CaseFacts, NDArray[np.float32]]:
@@ -217,8 +217,8 @@ class HistoryState:
         new._case.load(state, "case", len(new.table))
         for level in LEVELS:
             new._group[level].load(state, level, new.table.group_count(level))
-        new._lineage = Lineage.load(_family(state, "lineage"))
-        new._siblings = Siblings.load(_family(state, "siblings"), len(new.table))
+        new._lineage = ParentRuns.load(_family(state, "lineage"))
+        new._siblings = SimilarRuns.load(_family(state, "siblings"), len(new.table))
         new._recent = state["recent"].astype(np.float64).reshape(2)
         new.tick, new.last_time = int(state["clock"][0]), float(state["clock"][1])
         new.last_run = state["last_run"].tobytes().decode()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEADS_KEPT: Final = 512  # branches and commits remembered, the latest ones
 
 
-class Lineage:
+class ParentRuns:
     """Failing cases at the latest run of each branch and at each recent commit, by job.
 
     A case that a run left out keeps what its ancestor said of it: unknown is not passed.
@@ -67,7 +67,7 @@ class Lineage:
         }
 
     @classmethod
-    def load(cls, state: dict[str, NDArray[Any]]) -> Lineage:
+    def load(cls, state: dict[str, NDArray[Any]]) -> ParentRuns:
         """Rebuild from what `dump` returned."""
         lineage = cls()
         keys = json.loads(state["keys"].tobytes())

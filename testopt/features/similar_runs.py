@@ -27,7 +27,7 @@ _NEGLIGIBLE: Final = 1e-3
 _ODDS_FLOOR: Final = 1e-4
 
 
-class Siblings:
+class SimilarRuns:
     """The failing cases of the last runs, and which sets of cases these had.
 
     Cases are numbers, as in `CaseTable`.
@@ -98,7 +98,7 @@ class Siblings:
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, NDArray[Any]], n_cases: int) -> Siblings:
+    def load(cls, state: Mapping[str, NDArray[Any]], n_cases: int) -> SimilarRuns:
         """Rebuild from what `dump` returned.
 
         Raises

@@ -18,7 +18,7 @@ from testopt.features.run_history import frames_of
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import VARIANT_KINDS
 from testopt.store.arrays import dump_arrays, load_arrays
-from testopt.store.run_summary import recent
+from testopt.store.run_summary import read_run_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = 
         See `current_state`.
     """
     with suppress(StoreError):
-        recent(store)
+        read_run_summary(store)
     if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
         return
     with suppress(StoreError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt.features.run_features import RunFeatures
-from testopt.learning.sampling import thinning
+from testopt.learning.sampling import sample_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +102,7 @@ class TrainingSet:
         Which rows are kept depends on the position of a row alone, so that rows added later
         change nothing but the share.
         """
-        keep, share = thinning(self.y, most, seed)
+        keep, share = sample_rows(self.y, most, seed)
         if share == 1.0:
             return self
         weight = np.where(self.y, self.weight, self.weight / share).astype(np.float32)

@@ -33,7 +33,7 @@ _MOST_FILES: Final = 100  # a change of more is not compared with coverage
 _LINES: Final = 2_000  # many cases run the same lines of a file
 
 
-def measured_as(
+def match_measured(
     store: Store, cases: Sequence[str], locator: Locator, *, until: datetime | None = None
 ) -> tuple[dict[str, str], Latest]:
     """Find the coverage of cases, however the data and the runner spell their ids.
@@ -108,7 +108,7 @@ def regions_then(
     }
 
 
-class RanLines:
+class CoverageIndex:
     """Tells how much of a change each case ran when its coverage was measured.
 
     Parameters
@@ -156,7 +156,7 @@ class RanLines:
         try:
             if not self._began(until):
                 return None
-            named, latest = measured_as(self._store, cases, locator, until=until)
+            named, latest = match_measured(self._store, cases, locator, until=until)
             return self._shares(cases, named, latest, base=base, changed=changed)
         except (StoreError, RepositoryError):
             return None

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.git.blobs import read_blobs, read_disk, read_tree
-from testopt.impact.coverage_index import measured_as
+from testopt.impact.coverage_index import match_measured
 from testopt.impact.edits import function_spans, touch_of
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.import_index import Modules, plugins_of
-from testopt.impact.safe_selection import Evidence, Impact, Touch, Trace, affected
+from testopt.impact.safe_selection import DependencyEvidence, Impact, Touch, Trace, affected
 from testopt.reasons import Reason, ReasonKind
 from testopt.results.coverage import lines_of
 from testopt.runners.locate import Locator
@@ -145,13 +145,13 @@ class _Gathered:
             for path in paths
         ]
 
-    def evidence(self, cases: Sequence[str], touches: Sequence[Touch]) -> Evidence:
+    def evidence(self, cases: Sequence[str], touches: Sequence[Touch]) -> DependencyEvidence:
         """Return what is known of the cases; with nothing but the graph where nothing changed."""
         files = {**self._before, **self.after}
         locator = Locator(files)
         home = {case: locator.find(case) for case in cases}
         if all(touch.how == "nothing" for touch in touches):
-            return Evidence(ImportGraph({}, files), home)
+            return DependencyEvidence(ImportGraph({}, files), home)
         sides = [
             self._modules.read({p: n for p, n in side.items() if _is_python(p)})
             for side in (self._before, self.after)
@@ -163,13 +163,13 @@ class _Gathered:
         configuration = {p: self.after[p] for p in _CONFIGURATION if p in self.after}
         plugins = plugins_of(self._texts(configuration.values()))
         graph = ImportGraph(versions, files, plugins)
-        return Evidence(graph, home, **self._coverage(cases, locator))
+        return DependencyEvidence(graph, home, **self._coverage(cases, locator))
 
     def _coverage(self, cases: Sequence[str], locator: Locator) -> dict[str, Any]:
-        """Return the fields of `Evidence` that coverage fills."""
+        """Return the fields of `DependencyEvidence` that coverage fills."""
         if self._elsewhere or self._store is None or self._store.version("links") < 0:
             return {}
-        named, latest = measured_as(self._store, cases, locator)
+        named, latest = match_measured(self._store, cases, locator)
         counted = Counter(commit for commit, _ in latest.values() if commit)
         trees: dict[str, dict[str, str]] = {}
         since: dict[str, tuple[Touch, ...]] = {}

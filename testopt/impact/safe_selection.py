@@ -60,7 +60,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class DependencyEvidence:
     """What is known of cases beside the change.
 
     Attributes
@@ -111,14 +111,16 @@ class Impact:
         return cls(dict.fromkeys(cases, why), everything=why)
 
 
-def affected(touches: Sequence[Touch], evidence: Evidence, cases: Sequence[str]) -> Impact:
+def affected(
+    touches: Sequence[Touch], evidence: DependencyEvidence, cases: Sequence[str]
+) -> Impact:
     """Find the cases that a change could affect.
 
     Parameters
     ----------
     touches : sequence of Touch
         What the change does to each of its files.
-    evidence : Evidence
+    evidence : DependencyEvidence
         Imports, coverage, and where the cases are.
     cases : sequence of str
         Case ids.
@@ -149,7 +151,7 @@ def _why_everything(touch: Touch) -> Reason:
 class _Judge:
     """Gives a verdict on cases, looking at each of their files once."""
 
-    def __init__(self, evidence: Evidence, touches: Sequence[Touch]) -> None:
+    def __init__(self, evidence: DependencyEvidence, touches: Sequence[Touch]) -> None:
         self._evidence, self._graph = evidence, evidence.graph
         self._touches = [touch for touch in touches if touch.how != "nothing"]
         self._any = bool(touches)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from testopt.git.run_identity import RunIdentity
-    from testopt.results.case_resolver import Resolver
+    from testopt.results.case_resolver import CaseResolver
     from testopt.store import Store
 
 _PHASES: Final = frozenset({"setup", "run", "teardown"})
@@ -123,7 +123,7 @@ class _Links:
     """Makes rows of coverage data, all of one commit and moment."""
 
     def __init__(
-        self, resolver: Resolver, repo: Path | None, commit: str | None, seen: datetime
+        self, resolver: CaseResolver, repo: Path | None, commit: str | None, seen: datetime
     ) -> None:
         self._resolver, self._commit, self._seen = resolver, commit, seen
         self._root = str(repo.resolve()) + "/" if repo is not None else None

@@ -23,7 +23,7 @@ from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
 from testopt.results.archives import Refusal, Source, find_sources
-from testopt.results.case_resolver import Resolver, files_of
+from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import JUnitFile, read_source
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 
@@ -132,18 +132,18 @@ def _says_something(group: Group) -> bool:
     return any(file.rows or not file.rejected for file in junit)
 
 
-def resolver_of(identity: RunIdentity) -> Resolver:
+def resolver_of(identity: RunIdentity) -> CaseResolver:
     """Return what resolves ids by the files of the commit that was tested, else of the folder."""
     if identity.repo is None:
-        return Resolver()
+        return CaseResolver()
     named = identity.commit or (identity.ci.commit if identity.ci else None)
     for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
         try:
             sha = None if commit is None else resolve(identity.repo, commit)
-            return Resolver(files_of(identity.repo, commit=sha))
+            return CaseResolver(files_of(identity.repo, commit=sha))
         except TestoptError:
             continue
-    return Resolver()
+    return CaseResolver()
 
 
 def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:

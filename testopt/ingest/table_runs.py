@@ -14,7 +14,7 @@ from testopt.errors import InputFileError
 from testopt.ingest import keep_up
 from testopt.ingest.grouping import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.results.tables import read_changes, read_results
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
 from testopt.store.records import tables_of
@@ -311,5 +311,5 @@ def read_run_changes(path: Path) -> tuple[dict[str, list[FileChange]], str | Non
     for row in table.rows.to_pylist():
         file = FileChange(row["path"], row["added"], row["deleted"])
         changes.setdefault(row["run_id"], {}).setdefault(row["path"], file)
-    left = f"{path}: {counted(table.bad_rows, 'row')} left out" if table.bad_rows else None
+    left = f"{path}: {pluralize(table.bad_rows, 'row')} left out" if table.bad_rows else None
     return {run_id: list(files.values()) for run_id, files in changes.items()}, left

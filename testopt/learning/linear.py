@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError
-from testopt.learning.sampling import thinning
+from testopt.learning.sampling import sample_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Linear:
         """
         from sklearn.linear_model import LogisticRegression
 
-        keep, share = thinning(y, MAX_ROWS, seed)
+        keep, share = sample_rows(y, MAX_ROWS, seed)
         known, target = _filled(x[keep]), y[keep]
         counts = np.asarray(weight, np.float64)[keep] * np.where(target, 1.0, 1.0 / share)
         mean, scale = known.mean(axis=0), known.std(axis=0)

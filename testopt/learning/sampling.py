@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def thinning(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
+def sample_rows(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
     """Choose all failing rows and a sample of the passing ones, at most about `most` rows.
 
     Parameters

@@ -19,7 +19,7 @@ _C: Final = 0.02  # inverse strength of the ridge; chosen by time-ordered valida
 
 
 @dataclass(frozen=True)
-class Hinges:
+class SplineBasis:
     """A fitted model; the margin is a sum of one function of each column.
 
     Attributes
@@ -41,7 +41,7 @@ class Hinges:
     @classmethod
     def fit(
         cls, x: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
-    ) -> Hinges:
+    ) -> SplineBasis:
         """Fit on a matrix of shape (n, k) with NaN where unknown."""
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
@@ -77,7 +77,7 @@ class Hinges:
         }
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> Hinges:
+    def load(cls, data: Mapping[str, Any]) -> SplineBasis:
         """Rebuild from what `dump` returned.
 
         Raises

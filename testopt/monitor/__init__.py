@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import BundleError, EmptyStoreError
 from testopt.monitor.calibration import Calibration, calibration_of
-from testopt.monitor.realised import Miss, PlanGroup, SelectReport, groups_of, misses_of, select_of
+from testopt.monitor.missed_and_saved import (
+    Miss,
+    PlanGroup,
+    SelectReport,
+    groups_of,
+    misses_of,
+    select_of,
+)
 from testopt.monitor.rows import plan_rows
 from testopt.selection import plan_log
 from testopt.selection.bundle_registry import current_bundle
@@ -133,13 +140,13 @@ class _Window:
 
 
 def _report(
-    store: Store, kept: plan_log.Track, found: Judgement, rules: Rules, window: _Window
+    store: Store, kept: plan_log.PlanLog, found: Judgement, rules: Rules, window: _Window
 ) -> Monitor:
     recent = window.policies
     rows = plan_rows(store, list(recent))
     groups, seeded = groups_of(found, recent, rows)
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
-    record = plan_log.record_of(kept)
+    record = plan_log.selection_record(kept)
     fallbacks, last_plans = _fallbacks(found)
     troubles = {
         "misses": plan_log.broken_promise(kept, level=rules.level, since=window.start),

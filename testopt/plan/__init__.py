@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testopt.plan.planner import original, plan
+from testopt.plan.planner import original_order, plan
 from testopt.plan.rows import prediction_rows
 
-__all__ = ["original", "plan", "prediction_rows"]
+__all__ = ["original_order", "plan", "prediction_rows"]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import EmptyStoreError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.runners.case_ids import split_case
 from testopt.store.run_summary import real_runs
 
@@ -41,7 +41,7 @@ class KnownCases:
         if self.at_last_commit == len(self.ids):
             return ""
         return (
-            f"{counted(len(self.ids), 'case')} of the last runs, of which the last had "
+            f"{pluralize(len(self.ids), 'case')} of the last runs, of which the last had "
             f"{self.at_last_commit:,} (see --cases)"
         )
 

@@ -130,10 +130,10 @@ def derive(
 def _unordered(
     query: Query, change: Change, why: Reason, selection: Selection | None
 ) -> Derivation:
-    return Derivation(original(query.cases, change, why, selection), query)
+    return Derivation(original_order(query.cases, change, why, selection), query)
 
 
-def original(
+def original_order(
     cases: Sequence[str], change: Change, why: Reason, selection: Selection | None = None
 ) -> Plan:
     """Return the plan that leaves different cases in their order, for a reason; all run."""

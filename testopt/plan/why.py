@@ -12,7 +12,7 @@ from testopt.errors import RepositoryError, UnknownCaseError
 from testopt.features.run_features import NAMES
 from testopt.git.blobs import read_tree
 from testopt.git.changed_lines import patches, read_patches
-from testopt.impact.coverage_index import measured_as, regions_then
+from testopt.impact.coverage_index import match_measured, regions_then
 from testopt.learning.contributions import contributions
 from testopt.plan.case_history import CasePast, case_past
 from testopt.plan.planner import derive
@@ -199,7 +199,7 @@ def _contributions(
 def _covers(store: Store, case: str, run: PendingRun) -> tuple[Covered, ...]:
     """Return the files that a case ran when it was measured last."""
     columns = ["path", "lines", "commit", "seen"]
-    named, _ = measured_as(store, [case], _locator(run))
+    named, _ = match_measured(store, [case], _locator(run))
     where = [("case_id", "=", named.get(case, case))]
     rows = store.read("links", columns=columns, where=where).to_pylist()
     latest = max((row["seen"] for row in rows), default=None)

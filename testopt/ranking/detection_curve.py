@@ -20,7 +20,7 @@ _ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class DetectionCurve:
     """The course of one order over failing runs; points of a plot.
 
     Attributes
@@ -42,7 +42,7 @@ class Course:
     enough: tuple[tuple[float, float], ...]
 
 
-def course(runs: Sequence[tuple[NDArray[np.bool_], NDArray[Any]]]) -> Course:
+def detection_curve(runs: Sequence[tuple[NDArray[np.bool_], NDArray[Any]]]) -> DetectionCurve:
     """Return the course of an order.
 
     Parameters
@@ -52,7 +52,7 @@ def course(runs: Sequence[tuple[NDArray[np.bool_], NDArray[Any]]]) -> Course:
         of shape (n,), in the order of execution.
     """
     first = np.array([first_failure(f, s) / float(s.sum()) for f, s in runs])
-    return Course(
+    return DetectionCurve(
         SHARES,
         tuple(float((first <= share + _ROUNDING).mean()) for share in SHARES),
         tuple(float(np.mean([recall_at(f, s, share) for f, s in runs])) for share in SHARES),

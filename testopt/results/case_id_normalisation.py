@@ -51,7 +51,7 @@ _PATH: Final = re.compile(
 )
 
 
-class StableIds:
+class CaseIdNormaliser:
     """Takes what cannot be stable out of the case ids of one file.
 
     Parameters

@@ -27,7 +27,7 @@ _ABSOLUTE: Final = re.compile(r"(?:[A-Za-z]:)?[/\\\\]")
 _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 
 
-class Resolver:
+class CaseResolver:
     """Maps test cases of JUnit XML to case ids.
 
     Parameters

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
-from testopt.results.case_id_normalisation import SUSPECT, StableIds
+from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
 from testopt.results.formats import read_any
 from testopt.results.junit import JUnitSummary, NotJUnitError
 from testopt.results.junit_values import MAX_SECONDS, parse_duration
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from testopt.results.archives import Source
-    from testopt.results.case_resolver import Resolver
+    from testopt.results.case_resolver import CaseResolver
     from testopt.results.junit import Case
     from testopt.results.xml_feed import Readable
 
@@ -90,7 +90,7 @@ class JUnitFile:
 
 
 def read_source(
-    source: Source, resolver: Resolver, *, spill: Path, native: bool = False
+    source: Source, resolver: CaseResolver, *, spill: Path, native: bool = False
 ) -> JUnitFile:
     """Read one file; never raises for what is in it.
 
@@ -101,7 +101,7 @@ def read_source(
     ----------
     source : Source
         The file.
-    resolver : Resolver
+    resolver : CaseResolver
         Gives cases their ids.
     spill : Path
         File to write rows to when they are too many for the memory; not made otherwise.
@@ -127,7 +127,7 @@ def read_source(
     return found
 
 
-def _read(found: JUnitFile, resolver: Resolver, spill: Path, *, repair: bool) -> None:
+def _read(found: JUnitFile, resolver: CaseResolver, spill: Path, *, repair: bool) -> None:
     rows = _Rows(found, resolver, spill)
     with found.source.open() as stream:
         hashing = _Hashing(stream)
@@ -160,12 +160,12 @@ class _Hashing:
 class _Rows:
     """Collects the executions of cases as columns; many are written to a file."""
 
-    def __init__(self, found: JUnitFile, resolver: Resolver, spill: Path) -> None:
+    def __init__(self, found: JUnitFile, resolver: CaseResolver, spill: Path) -> None:
         self._found, self._resolver, self._spill = found, resolver, spill
         self._writer: pa.RecordBatchStreamWriter | None = None
         found.rows, found.kept, found.spilled = 0, [], None
         self._columns = _empty_columns()
-        self._stable = StableIds(resolver.inside)
+        self._stable = CaseIdNormaliser(resolver.inside)
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""

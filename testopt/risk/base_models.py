@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError
-from testopt.learning.spline_basis import Hinges
+from testopt.learning.spline_basis import SplineBasis
 from testopt.risk.derived_metrics import DAY, HOUR, WEEKDAY
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RiskModels:
     """Fitted models with the columns that each of them reads."""
 
     boosters: tuple[tuple[lgb.Booster, NDArray[np.intp]], ...]
-    hinges: Hinges
+    hinges: SplineBasis
     timeless: NDArray[np.intp]
 
     @classmethod
@@ -86,7 +86,7 @@ class RiskModels:
             for i, (rounds, own, timed) in enumerate(_FORESTS)
             for columns in [everything if timed else chosen]
         )
-        return cls(boosters, Hinges.fit(x[:, chosen], y, mean), chosen)
+        return cls(boosters, SplineBasis.fit(x[:, chosen], y, mean), chosen)
 
     def margin(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds before calibration, shape (n,)."""
@@ -135,7 +135,7 @@ class RiskModels:
                 (lgb.Booster(model_str=text), np.asarray(columns, np.intp))
                 for text, columns in data["boosters"]
             )
-            hinges = Hinges.load(data["hinges"])
+            hinges = SplineBasis.load(data["hinges"])
             return cls(boosters, hinges, np.asarray(data["timeless"], np.intp))
         except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None

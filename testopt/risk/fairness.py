@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from testopt.risk.model import Measured
+    from testopt.risk.model import MeasuredHistory
     from testopt.store import Store
 
 FLAGGED: Final = 0.2  # the riskiest share of the changes counts as flagged
@@ -133,7 +133,7 @@ def _metric_frame() -> Callable[..., Any]:
 
 
 def _held_out(
-    measured: Measured, y: NDArray[np.bool_], *, author_features: bool, seed: int
+    measured: MeasuredHistory, y: NDArray[np.bool_], *, author_features: bool, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     from testopt.risk.classifier import ChangeRiskClassifier
 
@@ -175,7 +175,7 @@ def _auc(y: Any, p: Any) -> float:
     return float(roc_auc_score(y, p)) if both else float("nan")
 
 
-def _tenures(measured: Measured, at: NDArray[np.intp]) -> list[str]:
+def _tenures(measured: MeasuredHistory, at: NDArray[np.intp]) -> list[str]:
     """Return how long the author of each change was known then; empty for too few people."""
     since: dict[str, float] = {}
     for facts in measured.facts:
@@ -191,7 +191,7 @@ def _tenures(measured: Measured, at: NDArray[np.intp]) -> list[str]:
     return [name if len(people[name]) >= _PEOPLE else "" for name in names]
 
 
-def _folders(store: Store, measured: Measured, at: NDArray[np.intp]) -> list[str]:
+def _folders(store: Store, measured: MeasuredHistory, at: NDArray[np.intp]) -> list[str]:
     """Return the subsystem in which most of the changed files of each change lie."""
     shas = [measured.shas[i] for i in at]
     files = store.read("file_changes", columns=["sha", "subsystem"], where=[("sha", "in", shas)])

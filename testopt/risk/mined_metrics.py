@@ -81,7 +81,7 @@ def touched_files(files: Sequence[FileChange]) -> list[TouchedFile]:
     ]  # fmt: skip
 
 
-def named(row: Sequence[float]) -> dict[str, float]:
+def metrics_by_name(row: Sequence[float]) -> dict[str, float]:
     """Return metrics by name."""
     return dict(zip(NAMES, row, strict=True))
 

@@ -34,7 +34,7 @@ _MODEL_BLOB: Final = "state/risk-model.json"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRiskModel:
     """A model with what the report says of it; plain data, so that it can be kept.
 
     Attributes
@@ -55,7 +55,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredHistory:
     """The history as metrics, and the state at its end."""
 
     shas: list[str]
@@ -64,7 +64,7 @@ class Measured:
     state: ChangeHistory
 
 
-def measure_history(store: Store, wanted: Mapping[str, Change]) -> Measured:
+def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHistory:
     """Return the metrics of all mined commits, each as of its own time.
 
     Parameters
@@ -85,7 +85,7 @@ def measure_history(store: Store, wanted: Mapping[str, Change]) -> Measured:
     history = entries(commits, store.read("file_changes", columns=FILE_COLUMNS))
     found = list(replay(history, state, wanted=wanted))
     shas, facts, rows = (list(part) for part in zip(*found, strict=True)) if found else ([],) * 3
-    return Measured(shas, facts, rows, state)
+    return MeasuredHistory(shas, facts, rows, state)
 
 
 def defects(labels: pa.Table) -> set[str]:
@@ -122,19 +122,19 @@ def frame_of(
 
 def model_of(
     store: Store,
-    measured: Measured,
+    measured: MeasuredHistory,
     *,
     judged: Collection[str] = (),
     author_features: bool = True,
     seed: int = 0,
-) -> Trained:
+) -> TrainedRiskModel:
     """Return the model of exactly these tables: the one that was kept, else a new one.
 
     Parameters
     ----------
     store : Store
         With traced labels.
-    measured : Measured
+    measured : MeasuredHistory
         From `measure_history`.
     judged : collection of str
         Commits that do not teach, because their risk is asked for; more than a fifth of the
@@ -184,8 +184,13 @@ def labelled(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.b
 
 
 def _train(
-    store: Store, measured: Measured, *, apart: Sequence[str], author_features: bool, seed: int
-) -> Trained:
+    store: Store,
+    measured: MeasuredHistory,
+    *,
+    apart: Sequence[str],
+    author_features: bool,
+    seed: int,
+) -> TrainedRiskModel:
     from sklearn.metrics import roc_auc_score
 
     from testopt.risk.classifier import ChangeRiskClassifier
@@ -208,10 +213,10 @@ def _train(
         "auc_lines": float(roc_auc_score(y[at], frame["la"].to_numpy()[at])) if both else None,
     }
     typical = {str(k): float(v) for k, v in frame.drop(columns="date").median().items()}
-    return Trained(model, facts, sorted(map(float, p[-_RECENT:])), typical)
+    return TrainedRiskModel(model, facts, sorted(map(float, p[-_RECENT:])), typical)
 
 
-def _dump(trained: Trained, key: Mapping[str, Any]) -> bytes:
+def _dump(trained: TrainedRiskModel, key: Mapping[str, Any]) -> bytes:
     body = {
         "model": trained.model.to_dict(),
         "facts": trained.facts,
@@ -223,7 +228,7 @@ def _dump(trained: Trained, key: Mapping[str, Any]) -> bytes:
     return json.dumps({"key": key, "sha256": check, "body": text}).encode()
 
 
-def _load(data: bytes | None, key: Mapping[str, Any]) -> Trained | None:
+def _load(data: bytes | None, key: Mapping[str, Any]) -> TrainedRiskModel | None:
     """Return the kept model, or None when it is damaged or of other tables: it is a cache."""
     from testopt.risk.classifier import ChangeRiskClassifier
 
@@ -236,6 +241,6 @@ def _load(data: bytes | None, key: Mapping[str, Any]) -> Trained | None:
             return None
         body = json.loads(kept["body"])
         model = ChangeRiskClassifier.from_dict(body["model"])
-        return Trained(model, body["facts"], body["recent"], body["typical"])
+        return TrainedRiskModel(model, body["facts"], body["recent"], body["typical"])
     except (ValueError, KeyError, TypeError, AttributeError, BundleError):
         return None

@@ -22,7 +22,7 @@ _COMMITS: Final = "-500"  # the last ones are looked at
 _WAIT_S: Final = 10.0
 
 
-def who_knows(repo: Path, paths: Sequence[str], head: str | None) -> dict[str, tuple[str, ...]]:
+def file_experts(repo: Path, paths: Sequence[str], head: str | None) -> dict[str, tuple[str, ...]]:
     """Return the people who made much of the recent changes of some files.
 
     Parameters

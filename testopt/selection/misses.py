@@ -20,7 +20,7 @@ _LEAST_ODDS: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class SuspectedMiss:
     """What a plan said of one case: whether to keep it, how likely it fails, its score."""
 
     selected: bool
@@ -58,7 +58,7 @@ class PastRun:
     changed: frozenset[str] = frozenset()
     failed: Collection[str] = frozenset()
     passed: Collection[str] = frozenset()
-    guesses: Mapping[str, Guess] = field(default_factory=lambda: MappingProxyType({}))
+    guesses: Mapping[str, SuspectedMiss] = field(default_factory=lambda: MappingProxyType({}))
     made_from: str | None = None
 
     @property
@@ -243,6 +243,6 @@ def _changed_something(runs: Sequence[PastRun], before: int | None, at: int) -> 
     return run.commit != runs[before].commit or runs[before].edited
 
 
-def _odds(guess: Guess | None) -> float:
+def _odds(guess: SuspectedMiss | None) -> float:
     p = 0.0 if guess is None else min(max(guess.probability, 0.0), 1.0 - _LEAST_ODDS)
     return max(p / (1.0 - p), _LEAST_ODDS)

@@ -15,13 +15,13 @@ import numpy as np
 
 from testopt.errors import SettingsError, StoreError
 from testopt.learning.drift import rise_of_rate, shift
-from testopt.selection.plan_log_file import Track, load, save
-from testopt.selection.plan_log_tables import history_of, is_real, judge
+from testopt.selection.plan_log_file import PlanLog, load, save
+from testopt.selection.plan_log_tables import is_real, judge, logged_plans
 from testopt.selection.promotion import (
     LEVEL,
+    PlanOutcome,
     Rules,
-    TrackRecord,
-    Verdict,
+    SelectionRecord,
     evidence_against,
     promotion,
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from testopt.schema import Policy
-    from testopt.selection.misses import Guess, RegressedCase
+    from testopt.selection.misses import RegressedCase, SuspectedMiss
     from testopt.selection.plan_log_tables import Judgement
     from testopt.selection.promotion import Trust
     from testopt.settings import Settings
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LateMisses",
-    "Track",
+    "PlanLog",
     "broken_promise",
+    "current_trust",
     "drift_of",
     "keep_up",
     "late_misses",
+    "plan_outcomes",
     "rebuild",
     "rules_of",
-    "standing",
-    "verdicts_of",
 ]
 
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
@@ -56,9 +56,9 @@ _WINDOW: Final = 200  # plans and verdicts among which drift is looked for
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
 
 
-def standing(
+def current_trust(
     store: Store | None, rules: Rules, *, trained: datetime | None = None
-) -> tuple[Trust, Track]:
+) -> tuple[Trust, PlanLog]:
     """Say whether cases may be left out now.
 
     Parameters
@@ -74,8 +74,8 @@ def standing(
         Where the selection stands, and what that rests on: verdicts known since the training are
         evidence that the bundle does not have.
     """
-    track = Track() if store is None else load(store)
-    return promotion(record_of(track), rules, stale=stale_of(track, trained)), track
+    track = PlanLog() if store is None else load(store)
+    return promotion(selection_record(track), rules, stale=stale_of(track, trained)), track
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -103,13 +103,13 @@ def rules_of(settings: Settings) -> Rules:
     return rules
 
 
-def record_of(track: Track) -> TrackRecord:
+def selection_record(track: PlanLog) -> SelectionRecord:
     """Return the evidence for or against a promotion."""
     last = track.plans[-1].time if track.plans else None
-    return TrackRecord(track.first, last, track.verdicts, track.drift)
+    return SelectionRecord(track.first, last, track.verdicts, track.drift)
 
 
-def stale_of(track: Track, trained: datetime | None) -> str:
+def stale_of(track: PlanLog, trained: datetime | None) -> str:
     """Say that a bundle is out of date; empty where it is not, or there is none."""
     runs = 0 if trained is None else track.since(trained.timestamp())
     if runs <= STALE_RUNS:
@@ -117,12 +117,12 @@ def stale_of(track: Track, trained: datetime | None) -> str:
     return f"the bundle is stale, {runs} runs have come since it was trained (testopt train)"
 
 
-def broken_promise(track: Track, *, level: float = LEVEL, since: float = -math.inf) -> str:
+def broken_promise(track: PlanLog, *, level: float = LEVEL, since: float = -math.inf) -> str:
     """Say that more regressions were missed than was promised; empty where that may be chance.
 
     Parameters
     ----------
-    track : Track
+    track : PlanLog
     level : float
         Of the test, `testopt.selection.promotion.evidence_against`.
     since : float
@@ -138,7 +138,7 @@ def broken_promise(track: Track, *, level: float = LEVEL, since: float = -math.i
     )
 
 
-def drift_of(track: Track) -> str:
+def drift_of(track: PlanLog) -> str:
     """Say what has changed among the newest plans of a bundle; empty where nothing has."""
     rise = rise_of_rate([v.missed for v in track.verdicts[-_WINDOW:]])
     if rise is not None:
@@ -158,7 +158,7 @@ def keep_up(store: Store) -> None:
         if store.version("predictions") < 0:
             return
         track = load(store)
-        rows = [row for row in history_of(store) if is_real(row)]
+        rows = [row for row in logged_plans(store) if is_real(row)]
         known = {run_id for run_id, _ in track.seen}
         oldest = track.seen[0][1] if track.seen else -math.inf
         new = [r["run_id"] for r in rows if r["time"].timestamp() >= oldest]
@@ -172,7 +172,7 @@ def keep_up(store: Store) -> None:
         save(store, _extended(track, judge(store, rows, set(now)), seen))
 
 
-def rebuild(store: Store) -> tuple[Track, Judgement]:
+def rebuild(store: Store) -> tuple[PlanLog, Judgement]:
     """Judge all runs anew from the tables, and keep the result for the next plan.
 
     Returns
@@ -185,10 +185,10 @@ def rebuild(store: Store) -> tuple[Track, Judgement]:
     StoreError
         When a table cannot be read. Where the result cannot be kept, nothing is lost.
     """
-    rows = history_of(store)
+    rows = logged_plans(store)
     found = judge(store, rows, {row["run_id"] for row in rows})
     seen = [(r["run_id"], r["time"].timestamp()) for r in rows if is_real(r)]
-    track = _extended(Track(), found, seen)
+    track = _extended(PlanLog(), found, seen)
     with suppress(StoreError):
         save(store, track)
     return track, found
@@ -208,7 +208,7 @@ class LateMisses:
     """
 
     found: frozenset[tuple[str, str]]
-    owners: Mapping[str, Verdict]
+    owners: Mapping[str, PlanOutcome]
 
 
 def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
@@ -225,7 +225,7 @@ def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
     StoreError
         When a table cannot be read.
     """
-    rows = [row for row in history_of(store) if until is None or row["time"] <= until]
+    rows = [row for row in logged_plans(store) if until is None or row["time"] <= until]
     found = judge(store, rows, {row["run_id"] for row in rows})
     late = [
         case
@@ -236,20 +236,20 @@ def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
     owners = {found.runs[case.cause].run_id for case in late}
     return LateMisses(
         frozenset((found.runs[case.found].run_id, case.case_id) for case in late),
-        {v.run_id: v for v in verdicts_of(found) if v.run_id in owners},
+        {v.run_id: v for v in plan_outcomes(found) if v.run_id in owners},
     )
 
 
-def _extended(track: Track, found: Judgement, seen: Iterable[tuple[str, float]]) -> Track:
+def _extended(track: PlanLog, found: Judgement, seen: Iterable[tuple[str, float]]) -> PlanLog:
     made = {run.run_id for run in found.runs if run.made_from is not None}
     verdicts = {v.run_id: v for v in track.verdicts}
-    for new in verdicts_of(found):
+    for new in plan_outcomes(found):
         if new.run_id not in made:
             verdicts[new.run_id] = _merged(verdicts.get(new.run_id), new)
     plans = [p for p in found.plans if p.run_id not in made]
     every = sorted([*track.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
-    kept = Track(
+    kept = PlanLog(
         seen=tuple(sorted([*track.seen, *seen], key=lambda s: (s[1], s[0]))),
         first=min([*times, *([track.first] if track.first is not None else [])], default=None),
         plans=tuple(every),
@@ -258,7 +258,7 @@ def _extended(track: Track, found: Judgement, seen: Iterable[tuple[str, float]])
     return replace(kept, drift=drift_of(kept))
 
 
-def verdicts_of(found: Judgement) -> list[Verdict]:
+def plan_outcomes(found: Judgement) -> list[PlanOutcome]:
     """Return one verdict for each regression under a plan that could leave cases out.
 
     A miss that was found late is the regression of the run that caused it, with the scores that
@@ -277,16 +277,16 @@ def verdicts_of(found: Judgement) -> list[Verdict]:
 def _verdict(
     run_id: str,
     cases: Sequence[RegressedCase],
-    guesses: Mapping[str, Guess],
+    guesses: Mapping[str, SuspectedMiss],
     policy: Policy,
     *,
     known: float,
-) -> Verdict:
+) -> PlanOutcome:
     own = [guesses[case.case_id] for case in cases]
     missed = not any(guess.selected for guess in own)
     late = missed and all(case.late for case in cases)
     at_once = "explored" if policy.explored else "shadow" if policy.mode != "select" else "selected"
-    return Verdict(
+    return PlanOutcome(
         run_id,
         known,
         missed,
@@ -296,13 +296,13 @@ def _verdict(
     )
 
 
-def _score(guess: Guess, threshold: float | None) -> float:
+def _score(guess: SuspectedMiss, threshold: float | None) -> float:
     """Return the score of a case; infinite for one that was kept in spite of it."""
     score = -math.inf if guess.score is None else guess.score
     return math.inf if guess.selected and (threshold is None or score < threshold) else score
 
 
-def _merged(old: Verdict | None, new: Verdict) -> Verdict:
+def _merged(old: PlanOutcome | None, new: PlanOutcome) -> PlanOutcome:
     """Return the verdict on a regression of which more cases were found later."""
     if old is None:
         return new

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.learning.drift import BINS
 from testopt.schema import Policy
 from testopt.selection.plan_log_tables import LoggedPlan
-from testopt.selection.promotion import Verdict
+from testopt.selection.promotion import PlanOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ _SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class PlanLog:
     """The track record; every part oldest first.
 
     Attributes
@@ -49,11 +49,11 @@ class Track:
     seen: tuple[tuple[str, float], ...] = ()
     first: float | None = None
     plans: tuple[LoggedPlan, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[PlanOutcome, ...] = ()
     drift: str = ""
 
     @property
-    def settled(self) -> tuple[Verdict, ...]:
+    def settled(self) -> tuple[PlanOutcome, ...]:
         """The verdicts that are evidence for a threshold.
 
         What a selection finds at once are regressions that were easy to foresee: until everything
@@ -70,18 +70,18 @@ class Track:
         return sum(at > time for _, at in self.seen)
 
 
-def load(store: Store) -> Track:
+def load(store: Store) -> PlanLog:
     """Return what is kept; nothing where there is nothing, or it cannot be read."""
     data = store.read_blob(_NAME)
     if data is None:
-        return Track()
+        return PlanLog()
     try:
         return _parse(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        return Track()  # a cache: it is made again from the tables
+        return PlanLog()  # a cache: it is made again from the tables
 
 
-def save(store: Store, track: Track) -> None:
+def save(store: Store, track: PlanLog) -> None:
     """Keep the newest part of a track record.
 
     Raises
@@ -103,15 +103,15 @@ def save(store: Store, track: Track) -> None:
     store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
 
 
-def _fields(value: LoggedPlan | Verdict) -> dict[str, Any]:
+def _fields(value: LoggedPlan | PlanOutcome) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _parse(document: Mapping[str, Any]) -> Track:
+def _parse(document: Mapping[str, Any]) -> PlanLog:
     if document["format"] != _FORMAT:
-        return Track()
+        return PlanLog()
     first = document["first"]
-    return Track(
+    return PlanLog(
         tuple((str(run_id), _time(at)) for run_id, at in document["seen"]),
         None if first is None else _time(first),
         tuple(_plan(row) for row in document["plans"]),
@@ -134,13 +134,13 @@ def _plan(row: Mapping[str, Any]) -> LoggedPlan:
     )
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
+def _verdict(row: Mapping[str, Any]) -> PlanOutcome:
     scores, source = tuple(float(s) for s in row["scores"]), row["source"]
     allowed = float(row["allowed"])
     if source not in _SOURCES or any(map(math.isnan, scores)) or not 0.0 <= allowed <= 1.0:
         raise ValueError("a verdict is damaged")
     missed = bool(row["missed"])
-    return Verdict(str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source)
+    return PlanOutcome(str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source)
 
 
 def _time(value: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from testopt.learning.drift import log_odds_histogram
 from testopt.schema import FAILING, VARIANT_KINDS, Policy
-from testopt.selection.misses import Guess, PastRun, parents, regressions, with_ancestors
+from testopt.selection.misses import PastRun, SuspectedMiss, parents, regressions, with_ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ class Judgement:
         return found
 
 
-def history_of(store: Store) -> list[Row]:
+def logged_plans(store: Store) -> list[Row]:
     """Return the rows of ``runs`` whose outcome tells something of the code, oldest first."""
     columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run",
                "environment_failure"]  # fmt: skip
@@ -102,7 +102,7 @@ def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
     ----------
     store : Store
     rows : sequence of dict
-        From `history_of`, or a part of it.
+        From `logged_plans`, or a part of it.
     new : collection of str
         Run ids of the runs to judge.
 
@@ -176,13 +176,13 @@ def _last_outcomes(store: Store, where: Sequence[Filter]) -> dict[str, dict[str,
     return found
 
 
-def _guesses(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, Guess]]:
+def _guesses(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, SuspectedMiss]]:
     words, values = ["run_id", "case_id"], ["selected", "probability", "propensity", "score"]
     rows = store.read("predictions", columns=[*words, *values], where=where, dictionary=words)
-    found: dict[str, dict[str, Guess]] = defaultdict(dict)
+    found: dict[str, dict[str, SuspectedMiss]] = defaultdict(dict)
     columns = (rows[name].to_pylist() for name in values)
     for (run_id, case_id), *guess in zip(_texts(rows, words), *columns, strict=True):
-        found[run_id][case_id] = Guess(*guess)
+        found[run_id][case_id] = SuspectedMiss(*guess)
     return found
 
 

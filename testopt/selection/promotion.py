@@ -48,7 +48,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PlanOutcome:
     """One regression under a plan that could leave cases out.
 
     Attributes
@@ -78,7 +78,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackRecord:
+class SelectionRecord:
     """What became of the plans so far.
 
     Attributes
@@ -93,7 +93,7 @@ class TrackRecord:
 
     first: float | None = None
     last: float | None = None
-    judged: tuple[Verdict, ...] = ()
+    judged: tuple[PlanOutcome, ...] = ()
     drift: str = ""
 
 
@@ -118,7 +118,7 @@ class Trust:
         return self.state == "select"
 
 
-def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "") -> Trust:
+def promotion(record: SelectionRecord, rules: Rules | None = None, *, stale: str = "") -> Trust:
     """Say whether cases may be left out.
 
     A selection is promoted when it has been in shadow for the time and the regressions that the
@@ -128,7 +128,7 @@ def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "
 
     Parameters
     ----------
-    record : TrackRecord
+    record : SelectionRecord
         What became of the plans so far.
     rules : Rules, optional
     stale : str
@@ -152,10 +152,12 @@ def promotion(record: TrackRecord, rules: Rules | None = None, *, stale: str = "
     return Trust("select", why, n, misses, days)
 
 
-def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | None, list[Verdict]]:
+def _replay(
+    record: SelectionRecord, rules: Rules
+) -> tuple[float | None, float | None, list[PlanOutcome]]:
     """Return when the last time in shadow began, when it ended, and what was judged since."""
     start, promoted = record.first, None
-    since: list[Verdict] = []
+    since: list[PlanOutcome] = []
     for judged in sorted(record.judged, key=lambda v: (v.known, v.run_id)):
         if promoted is None and _earned(since, rules, start=start, now=judged.known):
             promoted, since = judged.known, []
@@ -168,7 +170,7 @@ def _replay(record: TrackRecord, rules: Rules) -> tuple[float | None, float | No
 
 
 def _earned(
-    since: Sequence[Verdict], rules: Rules, *, start: float | None, now: float | None
+    since: Sequence[PlanOutcome], rules: Rules, *, start: float | None, now: float | None
 ) -> bool:
     if start is None or now is None or now - start < rules.days * DAY_S:
         return False
@@ -176,7 +178,7 @@ def _earned(
     return within and len(since) >= rules.regressions
 
 
-def evidence_against(judged: Sequence[Verdict]) -> float:
+def evidence_against(judged: Sequence[PlanOutcome]) -> float:
     """Return how strongly regressions speak against what was allowed.
 
     An e-process: the likelihood ratio of a few higher miss rates, averaged, to the allowed rate.
@@ -203,7 +205,7 @@ def evidence_against(judged: Sequence[Verdict]) -> float:
     return float(np.exp(np.log(ratio).sum(axis=0)).mean())
 
 
-def _forced(rules: Rules, record: TrackRecord) -> Trust:
+def _forced(rules: Rules, record: SelectionRecord) -> Trust:
     n, misses = len(record.judged), sum(v.missed for v in record.judged)
     if rules.promote == "always":
         return Trust("select", "selecting as the setting promote = always asks for", n, misses)
@@ -211,7 +213,7 @@ def _forced(rules: Rules, record: TrackRecord) -> Trust:
 
 
 def _in_shadow(
-    record: TrackRecord, rules: Rules, *, start: float | None, since: Sequence[Verdict]
+    record: SelectionRecord, rules: Rules, *, start: float | None, since: Sequence[PlanOutcome]
 ) -> Trust:
     n, misses = len(since), sum(v.missed for v in since)
     days = 0.0 if start is None else max((record.last or start) - start, 0.0) / DAY_S

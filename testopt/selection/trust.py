@@ -10,7 +10,7 @@ from testopt.errors import UsageError
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import Policy
 from testopt.selection.evidence import KEPT, KEPT_CASES, Evidence, Regression
-from testopt.selection.plan_log import standing
+from testopt.selection.plan_log import current_trust
 from testopt.selection.plan_log_file import load
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def trusted(
     tuple of Selection and Reason or None
         With it where the selection stands; None where ``shadow`` of the selection says so.
     """
-    trust, _ = standing(store, rules, trained=_trained(bundle))
+    trust, _ = current_trust(store, rules, trained=_trained(bundle))
     so_far = Reason(ReasonKind.STANDING, (trust.why,))
     if selection.shadow:
         earned = Reason(ReasonKind.COULD_SELECT) if trust.selects else so_far

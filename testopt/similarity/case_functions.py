@@ -12,8 +12,8 @@ from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
 from testopt.git.changed_lines import patches
 from testopt.similarity.bags import Bags
-from testopt.similarity.definition_resolver import Homes
-from testopt.similarity.parametrisation_data import Items
+from testopt.similarity.definition_resolver import DefinitionResolver
+from testopt.similarity.parametrisation_data import ParametrisationData
 from testopt.similarity.texts import parameter_words, unknown
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Documents:
         self.keys: list[Document] = list(dict.fromkeys(found))
         position = {key: i for i, key in enumerate(self.keys)}
         self.document = np.fromiter((position[key] for key in found), np.int32, len(found))
-        self.homes = Homes(run.tree, index).find(self.keys)
+        self.homes = DefinitionResolver(run.tree, index).find(self.keys)
         self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.homes))
         self._file_of = {path: i for i, path in enumerate(self.paths)}
 
@@ -186,7 +186,7 @@ class Documents:
     def _parameters(self, index: SourceIndex) -> Iterator[Words]:
         """Yield the words between the brackets of each case, or of the item that they number."""
         homes = [self.homes[document] for document in self.document]
-        items = Items(self._run.tree, index).words(self._run.cases, homes)
+        items = ParametrisationData(self._run.tree, index).words(self._run.cases, homes)
         for position, case in enumerate(self._run.cases):
             found = items.get(position)
             yield parameter_words(case) if found is None else found

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import BundleError, StoreError
-from testopt.impact.coverage_index import RanLines
+from testopt.impact.coverage_index import CoverageIndex
 from testopt.similarity.case_texts import CaseTexts
-from testopt.similarity.pretrained import load_shipped
+from testopt.similarity.pretrained import load_pretrained
 from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.schema import Change
-    from testopt.similarity.pretrained import Shipped
+    from testopt.similarity.pretrained import PretrainedModel
     from testopt.similarity.query import Query
     from testopt.similarity.texts import Texts
     from testopt.store import Store
@@ -39,7 +39,7 @@ class Sources:
         Where the index is kept, and what the cases ran when their coverage was measured.
     patience : float
         How many times longer than a plan to wait for git.
-    shipped : Shipped, optional
+    shipped : PretrainedModel, optional
         The model that weighs closeness; default: the one that comes with testopt.
     """
 
@@ -49,11 +49,11 @@ class Sources:
         store: Store | None = None,
         *,
         patience: float = 1.0,
-        shipped: Shipped | None = None,
+        shipped: PretrainedModel | None = None,
     ) -> None:
-        coverage = None if store is None else RanLines(repo, store)
+        coverage = None if store is None else CoverageIndex(repo, store)
         self._reader = CaseTexts(repo, patience=patience, coverage=coverage)
-        self.shipped = load_shipped() if shipped is None else shipped
+        self.shipped = load_pretrained() if shipped is None else shipped
         self._store = store
         data = store.read_blob(_SOURCES) if store is not None else None
         if data is not None:

@@ -16,7 +16,7 @@ from testopt.runners.locate import Locator
 from testopt.similarity.bags import Bags, blend
 from testopt.similarity.call_graph import callers
 from testopt.similarity.case_functions import Documents, Places, RunSources
-from testopt.similarity.cochange import RECENT, WrittenTogether
+from testopt.similarity.cochange import RECENT, CochangeReader
 from testopt.similarity.definition_resolver import module_names
 from testopt.similarity.import_distance import import_hops
 from testopt.similarity.source_index import SourceIndex
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.similarity.bags import Words
-    from testopt.similarity.cochange import Written
+    from testopt.similarity.cochange import EditedTogether
 
 MAX_SOURCES: Final = 4_000  # files of the source tree whose calls are followed
 _DIFF_S: Final = 6.0
@@ -78,7 +78,7 @@ class CaseTexts:
     ) -> None:
         self._repo, self._patience, self._coverage = repo, patience, coverage
         self.index = SourceIndex(repo)
-        self._together = WrittenTogether(repo, self.index, patience=patience)
+        self._together = CochangeReader(repo, self.index, patience=patience)
         self._trees: dict[str, dict[str, str]] = {}
         self._locators: dict[frozenset[str], Locator] = {}
 
@@ -273,7 +273,7 @@ def _callers(code: Code | None, names: Sequence[str]) -> Words:
 
 
 def _change_text(
-    run: RunSources, places: Places, written: Mapping[str, Written], used_by: Words
+    run: RunSources, places: Places, written: Mapping[str, EditedTogether], used_by: Words
 ) -> ChangeText:
     sources = run.source_patches()
     names = " ".join(name for _, name in places.owners)

@@ -31,7 +31,7 @@ LEFT_OUT: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ColdModel:
+class ClosenessModel:
     """A model that knows no project: the untrained blend and what a forest adds to it.
 
     Attributes
@@ -71,7 +71,7 @@ class ColdModel:
         return np.asarray(close / max(1.0, close.max()))
 
 
-def fit_cold(
+def fit_closeness(
     x: NDArray[np.float32],
     y: NDArray[np.bool_],
     weight: NDArray[Any],
@@ -79,7 +79,7 @@ def fit_cold(
     *,
     rounds: int = 40,
     seed: int = 0,
-) -> tuple[ColdModel, str]:
+) -> tuple[ClosenessModel, str]:
     """Fit on rows of several projects.
 
     Parameters
@@ -112,7 +112,7 @@ def fit_cold(
     )
     booster = lightgbm.train(_parameters(names, seed), data, rounds)
     forest = Forest.from_lightgbm(booster.dump_model())
-    return ColdModel(tuple(names), forest), booster.model_to_string()
+    return ClosenessModel(tuple(names), forest), booster.model_to_string()
 
 
 def _parameters(names: Sequence[str], seed: int) -> dict[str, Any]:

@@ -50,7 +50,7 @@ _TRAILER: Final = re.compile(r"^[A-Za-z-]+-by:.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class EditedTogether:
     """What is known of the commits that last wrote some lines.
 
     Attributes
@@ -66,7 +66,7 @@ class Written:
     words: Words
 
 
-class WrittenTogether:
+class CochangeReader:
     """Answers for many changes of one repository; remembers the commits it has seen.
 
     Parameters
@@ -155,7 +155,7 @@ class WrittenTogether:
 
     def written_with(
         self, base: str, parts: Mapping[str, Mapping[str, Sequence[range]]]
-    ) -> dict[str, Written] | None:
+    ) -> dict[str, EditedTogether] | None:
         """Return what was last written together with some lines.
 
         Parameters
@@ -252,14 +252,16 @@ def _written(
     shares: Mapping[str, float],
     touched: Mapping[str, frozenset[Document]],
     said: Mapping[str, Words],
-) -> Written:
+) -> EditedTogether:
     weights: dict[Document, float] = {}
     for commit, share in shares.items():
         tests = touched[commit]
         for document in tests:
             gain = share / log2(1 + len(tests))
             weights[document] = weights.get(document, 0.0) + gain
-    return Written(weights, blend(*((share, said[commit]) for commit, share in shares.items())))
+    return EditedTogether(
+        weights, blend(*((share, said[commit]) for commit, share in shares.items()))
+    )
 
 
 def _filled(lines: range) -> range:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST: Final = 30  # names that a class may build on
 
 
-class Homes:
+class DefinitionResolver:
     """Finds definitions of cases, through the imports of the file that collects them.
 
     Parameters

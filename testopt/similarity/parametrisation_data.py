@@ -32,7 +32,7 @@ _NUMBERED: Final = re.compile(r"([A-Za-z_]\w*?)(\d{1,6})")
 _DATA_FILE: Final = re.compile(r"""["']([\w./-]+\.(?:jsonl?|ndjson|csv|tsv))["']""")
 
 
-class Items:
+class ParametrisationData:
     """Finds the items behind the numbered cases of a run.
 
     Parameters

@@ -10,7 +10,7 @@ from testopt.code.paths import language_of
 from testopt.errors import BundleError
 from testopt.learning.forest import Forest
 from testopt.similarity import affinity
-from testopt.similarity.closeness_model import PRIOR, ColdModel
+from testopt.similarity.closeness_model import PRIOR, ClosenessModel
 from testopt.store.arrays import dump_arrays, load_arrays
 from testopt.store.bundle import bundle_id, pack, read_checked
 
@@ -26,15 +26,15 @@ _HINT: Final = "install testopt anew; until then closeness is weighed by hand-se
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
+class PretrainedModel:
     """A model and its id; without one, ``trouble`` says why."""
 
-    model: ColdModel | None = None
+    model: ClosenessModel | None = None
     name: str = ""
     projects: int = 0
     trouble: str = ""
 
-    def judge_of(self, paths: Sequence[str]) -> ColdModel | None:
+    def judge_of(self, paths: Sequence[str]) -> ClosenessModel | None:
         """Return the model where most of some test files are in the language that it learnt on.
 
         Parameters
@@ -46,14 +46,14 @@ class Shipped:
         return self.model if 2 * known > len(paths) else None
 
 
-def shipped_folder() -> Path:
+def pretrained_folder() -> Path:
     """Return the folder of the model: inside the package, or beside it in a working copy."""
     package = Path(__file__).resolve().parent
     inside = package / "_models"
     return (inside if inside.is_dir() else package.parent / "models") / "cold_start"
 
 
-def load_shipped(folder: Path | None = None) -> Shipped:
+def load_pretrained(folder: Path | None = None) -> PretrainedModel:
     """Load the model that comes with testopt; one that cannot be used is told, not raised.
 
     Parameters
@@ -62,12 +62,14 @@ def load_shipped(folder: Path | None = None) -> Shipped:
         Where it lies; default: where testopt keeps it.
     """
     try:
-        return _load(shipped_folder() if folder is None else folder)
+        return _load(pretrained_folder() if folder is None else folder)
     except BundleError as error:
-        return Shipped(trouble=f"the model that comes with testopt cannot be used: {error.message}")
+        return PretrainedModel(
+            trouble=f"the model that comes with testopt cannot be used: {error.message}"
+        )
 
 
-def _load(folder: Path) -> Shipped:
+def _load(folder: Path) -> PretrainedModel:
     def read(name: str) -> bytes | None:
         try:
             with (folder / name).open("rb") as file:
@@ -89,15 +91,15 @@ def _load(folder: Path) -> Shipped:
         raise BundleError("its forest takes other features", _HINT)
     projects = manifest.get("projects")
     count = len(projects) if isinstance(projects, dict) else 0
-    return Shipped(ColdModel(tuple(names), forest, weight), bundle_id(manifest), count)
+    return PretrainedModel(ClosenessModel(tuple(names), forest, weight), bundle_id(manifest), count)
 
 
-def pack_shipped(model: ColdModel, text: str, facts: Mapping[str, Any]) -> dict[str, bytes]:
+def pack_pretrained(model: ClosenessModel, text: str, facts: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of a model.
 
     Parameters
     ----------
-    model : ColdModel
+    model : ClosenessModel
     text : str
         Its trees as LightGBM's own text, for those who want to look at them.
     facts : mapping

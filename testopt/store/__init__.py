@@ -25,9 +25,9 @@ from testopt.store.compact import (
 from testopt.store.delta import Log
 from testopt.store.export import write_out
 from testopt.store.format import is_unreadable, lock, open_format, write_format
-from testopt.store.light import leave_pandas_out
 from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import Filter, conforming, mask, may_hold, read_file, typed
+from testopt.store.process_tuning import skip_pandas
 from testopt.store.records import tables_of
 
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ class Store:
     def _log(self, table: str) -> Log:
         if self._light:
             self._light = False
-            leave_pandas_out()
+            skip_pandas()
         return self._known(table)
 
     def _known(self, table: str) -> Log:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from testopt.errors import StoreError
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
     RUN_TABLES,
@@ -184,7 +184,7 @@ def _damaged_files(
             yield file, Problem("damaged", log.table, f"the file is damaged: {words}", file.path)
         else:
             if found != file.rows:
-                message = f"the file holds {counted(found, 'row')}, the log says {file.rows}"
+                message = f"the file holds {pluralize(found, 'row')}, the log says {file.rows}"
                 yield file, Problem("damaged", log.table, message, file.path)
 
 
@@ -220,7 +220,7 @@ def _report(
 
 
 def _dropped(runs: set[str], kept: str) -> str:
-    of = f"those of {counted(len(runs), 'run')}" if runs else "of which runs it does not say"
+    of = f"those of {pluralize(len(runs), 'run')}" if runs else "of which runs it does not say"
     return f"its rows were dropped, {of}" + (f"; it is kept in {kept}" if kept else "")
 
 

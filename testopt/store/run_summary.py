@@ -20,7 +20,7 @@ _COLUMNS: Final = ("run_id", "commit", "time", "job", "cases", "kind")
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class RunSummary:
     """What can be known of the runs that really happened without reading a table.
 
     Attributes
@@ -49,7 +49,7 @@ def real_runs(store: Store) -> list[dict[str, Any]]:
     return sorted(happened, key=lambda row: (row["time"], row["run_id"]), reverse=True)
 
 
-def recent(store: Store) -> Recent:
+def read_run_summary(store: Store) -> RunSummary:
     """Return what is kept of the last runs, made anew where runs have come since.
 
     Raises
@@ -61,19 +61,19 @@ def recent(store: Store) -> Recent:
     kept = _kept(store, version)
     if kept is None:
         runs = real_runs(store)
-        kept = Recent(len(runs), sum(run["cases"] for run in runs), runs[:LAST])
+        kept = RunSummary(len(runs), sum(run["cases"] for run in runs), runs[:LAST])
         with suppress(StoreError):  # a cache: the next one reads the table again
             store.write_blob(_NAME, _dump(kept, version))
     return kept
 
 
-def _dump(made: Recent, version: int) -> bytes:
+def _dump(made: RunSummary, version: int) -> bytes:
     last = [run | {"time": run["time"].timestamp()} for run in made.last]
     document = {"version": version, "runs": made.runs, "results": made.results, "last": last}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _kept(store: Store, version: int) -> Recent | None:
+def _kept(store: Store, version: int) -> RunSummary | None:
     data = store.read_blob(_NAME)
     if data is None:
         return None
@@ -86,6 +86,6 @@ def _kept(store: Store, version: int) -> Recent | None:
             | {"time": datetime.fromtimestamp(run["time"], UTC)}
             for run in document["last"]
         ]
-        return Recent(int(document["runs"]), int(document["results"]), last)
+        return RunSummary(int(document["runs"]), int(document["results"]), last)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -125,7 +125,7 @@ _CI: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FixClassification:
     """Whether a commit fixes a defect, and the reason in words."""
 
     is_fix: bool
@@ -134,7 +134,7 @@ class Verdict:
 
 def classify(
     message: str, paths: Sequence[str], *, parents: int = 1, issue_type: str = ""
-) -> Verdict:
+) -> FixClassification:
     """Tell whether a commit fixes a defect.
 
     Parameters
@@ -150,7 +150,7 @@ def classify(
 
     Returns
     -------
-    Verdict
+    FixClassification
         By the rules of this module.
     """
     subject, _, body = message.strip().partition("\n")
@@ -167,22 +167,22 @@ def classify(
     return _with_origin(verdict, message) if verdict.is_fix else verdict
 
 
-def _yes(reason: str) -> Verdict:
-    return Verdict(is_fix=True, reason=reason)
+def _yes(reason: str) -> FixClassification:
+    return FixClassification(is_fix=True, reason=reason)
 
 
-def _no(reason: str) -> Verdict:
-    return Verdict(is_fix=False, reason=reason)
+def _no(reason: str) -> FixClassification:
+    return FixClassification(is_fix=False, reason=reason)
 
 
-def _by_issue(issue_type: str) -> Verdict | None:
+def _by_issue(issue_type: str) -> FixClassification | None:
     if not issue_type:
         return None
     known = f"its issue is of type {issue_type}"
     return _yes(known) if _BUG_TYPES.search(issue_type) else _no(known)
 
 
-def _by_shape(paths: Sequence[str], parents: int) -> Verdict | None:
+def _by_shape(paths: Sequence[str], parents: int) -> FixClassification | None:
     if parents > 1:
         return _no("a merge")
     if not paths:
@@ -196,7 +196,7 @@ def _by_shape(paths: Sequence[str], parents: int) -> Verdict | None:
     return None
 
 
-def _by_revert(subject: str) -> Verdict | None:
+def _by_revert(subject: str) -> FixClassification | None:
     if not (match := _REVERT.match(subject)):
         return None
     if _TWICE.match(match[1]):
@@ -204,7 +204,7 @@ def _by_revert(subject: str) -> Verdict | None:
     return _yes("reverts an earlier commit")
 
 
-def _by_marker(subject: str) -> Verdict | None:
+def _by_marker(subject: str) -> FixClassification | None:
     if match := _CONVENTIONAL.match(subject):
         kind = match[1].lower()
         said = subject[match.end() :]
@@ -218,14 +218,14 @@ def _by_marker(subject: str) -> Verdict | None:
     return None
 
 
-def _by_name(message: str) -> Verdict | None:
+def _by_name(message: str) -> FixClassification | None:
     for pattern, reason in _NAMED:
         if match := pattern.search(message):
             return _yes(f"{reason}: {match[1]}")
     return None
 
 
-def _by_subject(subject: str) -> Verdict | None:
+def _by_subject(subject: str) -> FixClassification | None:
     if _NOT_A_FIX.search(subject):
         return None
     failure, repair = _FAILURE.search(subject), _REPAIR.search(subject)
@@ -238,7 +238,7 @@ def _by_subject(subject: str) -> Verdict | None:
     return None
 
 
-def _by_body(subject: str, body: str) -> Verdict | None:
+def _by_body(subject: str, body: str) -> FixClassification | None:
     closes = _CLOSES.search(f"{subject}\n{body}")
     if closes and not _FEATURE.match(subject):
         return _yes(f'message says "{closes[0]}"')
@@ -250,12 +250,12 @@ def _by_body(subject: str, body: str) -> Verdict | None:
     return None
 
 
-def _with_origin(verdict: Verdict, message: str) -> Verdict:
+def _with_origin(verdict: FixClassification, message: str) -> FixClassification:
     for pattern, words in _COPIED:
         if match := pattern.search(message):
             origin = match[1] if pattern.groups else ""
             reason = f"{verdict.reason}; {words} {origin}".rstrip()
-            return Verdict(is_fix=True, reason=reason)
+            return FixClassification(is_fix=True, reason=reason)
     return verdict
 
 

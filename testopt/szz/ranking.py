@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from testopt.pluralize import counted
+from testopt.pluralize import pluralize
 from testopt.szz.evidence import MERGE
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def reasons(candidate: Candidate) -> list[str]:
         (c.written, f"wrote {c.written} of the changed lines ({c.share:.0%})"),
         (not c.written and c.distance <= CLOSE, f"wrote code {c.distance} lines from the change"),
         (c.restored, f"deleted {c.restored} lines that the fix brings back"),
-        (c.returned, f"deleted {counted(c.returned, 'name')} that the fix adds"),
+        (c.returned, f"deleted {pluralize(c.returned, 'name')} that the fix adds"),
         (c.position == 0, "is the last commit of the file before the fix"),
         (True, f"{c.age_days:.1f} days before the fix"),
         (c.same_author, "by the author of the fix"),

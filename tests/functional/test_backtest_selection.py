@@ -84,7 +84,7 @@ def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt
     from testopt import train
     from testopt.selection.bundle_registry import current_bundle
     from testopt.selection.plan_log import LateMisses
-    from testopt.selection.promotion import Verdict
+    from testopt.selection.promotion import PlanOutcome
     from testopt.store import Store
 
     def evidence():
@@ -94,7 +94,7 @@ def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt
     before = evidence()
     # case 11 fails in run 3 of every 9, and there alone in run 111
     found = frozenset({("run 111", Suite.cases[11])})
-    cause = Verdict("run 110", 0.0, missed=True, scores=(0.123,), source="late")
+    cause = PlanOutcome("run 110", 0.0, missed=True, scores=(0.123,), source="late")
     late = LateMisses(found, {"run 110": cause})
     monkeypatch.setattr(train, "late_misses", lambda *_, **__: late)
     after = evidence()

@@ -79,7 +79,7 @@ def test_without_a_sound_model_hand_set_weights_serve(
 ):
     folder = tmp_path / "models"
     folder.mkdir()
-    for file in pretrained.shipped_folder().iterdir():
+    for file in pretrained.pretrained_folder().iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     if damage == "altered":
         (folder / "forest.npz").write_bytes(b"PK" + (folder / "forest.npz").read_bytes()[2:] + b"0")
@@ -118,7 +118,10 @@ def test_what_weighs_closeness_decides_on_the_order(fresh):
                 sources=Sources(fresh.path, shipped=one),
             ).cases
         ]
-        for one in (pretrained.Shipped(), pretrained.Shipped(Contrary(), "contrary", 1))
+        for one in (
+            pretrained.PretrainedModel(),
+            pretrained.PretrainedModel(Contrary(), "contrary", 1),
+        )
     ]
     related = "tests/test_violin.py::test_violin_total_of_items"
     assert orders[0][0] == orders[1][-1] == related

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import GitRepo, call_testopt
 
-from testopt.impact.coverage_index import RanLines
+from testopt.impact.coverage_index import CoverageIndex
 from testopt.runners.locate import Locator
 from testopt.store import Store
 
@@ -72,7 +72,7 @@ class Project:
 
     def shares(self, line, until=None, base=None, cases=CASES):
         base = base or self.first
-        found = RanLines(self.repo.path, Store.open(self.store)).shares(
+        found = CoverageIndex(self.repo.path, Store.open(self.store)).shares(
             cases,
             locator=Locator(["engine.py", "tests/test_engine.py"]),
             base=base,

@@ -10,7 +10,7 @@ import pytest
 from testopt.code.words import text_words
 from testopt.git.blobs import read_tree
 from testopt.similarity.case_texts import CaseTexts
-from testopt.similarity.parametrisation_data import FEWEST, Items
+from testopt.similarity.parametrisation_data import FEWEST, ParametrisationData
 from testopt.similarity.source_index import SourceIndex
 
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig"]
@@ -54,7 +54,7 @@ def commit(path, files):
 
 def items(path, files, function, name, count=6):
     head = commit(path, files)
-    found = Items(read_tree(path, head), SourceIndex(path))
+    found = ParametrisationData(read_tree(path, head), SourceIndex(path))
     cases = [f"tests/test_a.py::{function}[{name}{i}]" for i in range(count)]
     return found.words(cases, [("tests/test_a.py", function.replace("::", "."))] * count)
 

@@ -7,7 +7,7 @@ import pytest
 
 from testopt.git.change import find_change
 from testopt.risk.places import find_places
-from testopt.risk.reviewers import who_knows
+from testopt.risk.reviewers import file_experts
 
 MODULE = "import os\n\n\ndef first():\n    return 1\n\n\ndef second():\n    return 2\n"
 
@@ -73,7 +73,7 @@ def test_a_renamed_file_has_the_places_of_its_new_name(repo):
 def test_git_fails(tmp_path, repo):
     change = find_change(repo.path, head=repo.commit("x", {"pkg/a.py": MODULE + "y = 1\n"}))
     assert find_places(tmp_path, change, change.files) == {}
-    assert who_knows(tmp_path, ["pkg/a.py"], None) == {}
+    assert file_experts(tmp_path, ["pkg/a.py"], None) == {}
 
 
 def person(name, year):
@@ -85,13 +85,13 @@ def person(name, year):
 def test_who_knows_a_file(repo):
     for n, (name, year) in enumerate([("Zoe", 2025)] * 3 + [("Bob", 2025)] * 2 + [("Old", 2015)]):
         repo.commit(f"c{n}", {"pkg/a.py": f"x = {n}\n"}, env=person(name, year))
-    known = who_knows(repo.path, ["pkg/a.py", "notes.md", "none.py"], None)
+    known = file_experts(repo.path, ["pkg/a.py", "notes.md", "none.py"], None)
     assert known == {"pkg/a.py": ("Bob", "Zoe"), "notes.md": ("Ann",)}
 
 
 def test_a_mailmap_is_respected(repo):
     repo.commit("map", {".mailmap": "Anna Real <ann@example.org>\n"})
-    assert who_knows(repo.path, ["pkg/a.py"], None) == {"pkg/a.py": ("Anna Real",)}
+    assert file_experts(repo.path, ["pkg/a.py"], None) == {"pkg/a.py": ("Anna Real",)}
 
 
 def test_names_are_stored_nowhere(repo, testopt):

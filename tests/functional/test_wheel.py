@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testopt.similarity.pretrained import load_shipped
+from testopt.similarity.pretrained import load_pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("testopt", "models", "pyproject.toml", "README.md", "LICENSE")
@@ -77,4 +77,4 @@ def test_the_wheel(tmp_path):
     )
     place, model = done.stdout.split()
     assert Path(place).is_relative_to(site)
-    assert model == load_shipped().name
+    assert model == load_pretrained().name

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from testopt.impact.edits import function_spans, touch_of
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.python_module import read_module
-from testopt.impact.safe_selection import Evidence, Trace, affected
+from testopt.impact.safe_selection import DependencyEvidence, Trace, affected
 
 pytest.importorskip("coverage")
 
@@ -195,7 +195,7 @@ def executed(before: dict[str, str], after: dict[str, str], folder: Path):
     return found["seen"], json.loads((folder / "after.json").read_text()), found["lines"]
 
 
-def evidence_of(before, after, cases, lines) -> tuple[list, Evidence]:
+def evidence_of(before, after, cases, lines) -> tuple[list, DependencyEvidence]:
     """Return the touches of the edit, and the evidence as of the commit before it."""
     touches = [touch_of(p, before[p], after[p]) for p in before if before[p] != after[p]]
     versions = {
@@ -213,7 +213,7 @@ def evidence_of(before, after, cases, lines) -> tuple[list, Evidence]:
         for context, files in lines.items()
     }
     shared = [places for context, places in ran.items() if not context.endswith("|run")]
-    evidence = Evidence(
+    evidence = DependencyEvidence(
         graph=ImportGraph(versions, before),
         home=home,
         traces={case: Trace("c", ran.get(f"{case}|run", frozenset())) for case in cases},
@@ -232,7 +232,7 @@ def test_what_changes_is_affected(tmp_path_factory, project):
     assert first.keys() == second.keys() != set()
     differ = {case for case in first if first[case] != second[case]}
     touches, narrowed = evidence_of(before, after, list(first), lines)
-    wide = Evidence(narrowed.graph, narrowed.home)
+    wide = DependencyEvidence(narrowed.graph, narrowed.home)
     for evidence in (narrowed, wide):
         impact = affected(touches, evidence, list(first))
         assert differ <= impact.affected.keys(), (differ, impact, after)

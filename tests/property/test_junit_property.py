@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from testopt.ingest.grouping import number_attempts
 from testopt.results.archives import Source
-from testopt.results.case_resolver import Resolver
+from testopt.results.case_resolver import CaseResolver
 from testopt.results.junit import read_junit
 from testopt.results.junit_rows import read_source
 from testopt.results.junit_values import parse_duration, parse_timestamp
@@ -48,7 +48,7 @@ def read(data):
         path = Path(folder, "r.xml")
         path.write_bytes(data)
         found = read_source(
-            Source("r.xml", path), Resolver(), spill=Path(folder, "spill"), native=True
+            Source("r.xml", path), CaseResolver(), spill=Path(folder, "spill"), native=True
         )
         return found, [row for batch in found.batches() for row in batch.to_pylist()]
 

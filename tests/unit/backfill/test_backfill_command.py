@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testopt.backfill.command import Command, Places
+from testopt.backfill.command import Command, CommandPaths
 
-PLACES = Places(Path("/w/tree"), Path("/w/results"), Path("/w/tmp"), Path("/w/probe"))
+PLACES = CommandPaths(Path("/w/tree"), Path("/w/results"), Path("/w/tmp"), Path("/w/probe"))
 
 
 def test_default_is_pytest_of_this_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from testopt.backfill.processes import KEPT_OUTPUT, Finished, Limits, Processes
+from testopt.backfill.processes import KEPT_OUTPUT, Limits, Processes, ProcessResult
 
 
-def _run(code: str, limits: Limits, processes: Processes | None = None) -> Finished:
+def _run(code: str, limits: Limits, processes: Processes | None = None) -> ProcessResult:
     runner = processes or Processes()
     words = [sys.executable, "-S", "-c", code]
     return runner.run(words, cwd=Path.cwd(), env=dict(os.environ), limits=limits)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from testopt.features import similar_runs
-from testopt.features.similar_runs import NAMES, Siblings
+from testopt.features.similar_runs import NAMES, SimilarRuns
 
 RELEASE = np.array([0, 1, 2], np.int32)
 TRUNK = np.array([0, 1, 2, 3, 4], np.int32)
@@ -21,14 +21,14 @@ def read(state, cases, tick):
 
 
 def test_nothing_is_known_at_first():
-    columns = read(Siblings(), RELEASE, 0)
+    columns = read(SimilarRuns(), RELEASE, 0)
     assert all(np.isnan(column).all() for column in columns.values())
     assert all(column.shape == (3,) for column in columns.values())
 
 
 def test_the_youngest_of_the_likeliest_runs_speaks():
     runs = [(RELEASE, [0]), (TRUNK, [4]), (RELEASE, [1]), (TRUNK, [3])]
-    state = fill(Siblings(), runs)
+    state = fill(SimilarRuns(), runs)
     release = read(state, RELEASE, 4)
     assert release["sibling_failing"].tolist() == [0, 1, 0]
     assert release["ticks_since_sibling"][0] == pytest.approx(np.log2(3))
@@ -39,7 +39,7 @@ def test_the_youngest_of_the_likeliest_runs_speaks():
 
 
 def test_a_new_case_is_unknown_in_its_sibling():
-    state = fill(Siblings(), [(RELEASE, [0])])
+    state = fill(SimilarRuns(), [(RELEASE, [0])])
     column = read(state, np.array([0, 9], np.int32), 1)
     assert column["sibling_likeness"][0] == pytest.approx(1 / 4)
     assert np.isnan(column["sibling_failing"]).tolist() == [False, True]
@@ -48,7 +48,7 @@ def test_a_new_case_is_unknown_in_its_sibling():
 def test_few_runs_and_sets_are_kept(monkeypatch):
     monkeypatch.setattr(similar_runs, "KEPT", 5)
     monkeypatch.setattr(similar_runs, "MAX_SETS", 2)
-    state = fill(Siblings(), [(np.arange(3 + i % 4, dtype=np.int32), [0]) for i in range(12)])
+    state = fill(SimilarRuns(), [(np.arange(3 + i % 4, dtype=np.int32), [0]) for i in range(12)])
     kept = state.dump()
     assert len(kept["set_ends"]) == 2
     assert len(kept["ticks"]) <= 5
@@ -57,8 +57,8 @@ def test_few_runs_and_sets_are_kept(monkeypatch):
 
 def test_state_survives_dump_and_load_and_goes_on_alike():
     runs = [(RELEASE, [0]), (TRUNK, []), (RELEASE, [1, 2]), (TRUNK, [3])]
-    state = fill(Siblings(), runs)
-    again = Siblings.load(state.dump(), 5)
+    state = fill(SimilarRuns(), runs)
+    again = SimilarRuns.load(state.dump(), 5)
     for other in (state, again):
         other.update(TRUNK, np.isin(TRUNK, [2]), 4)
     assert np.array_equal(state.read(TRUNK, 5), again.read(TRUNK, 5), equal_nan=True)
@@ -74,6 +74,6 @@ def test_state_survives_dump_and_load_and_goes_on_alike():
     ],
 )
 def test_damaged_arrays_are_refused(damage):
-    state = fill(Siblings(), [(RELEASE, [0])]).dump()
+    state = fill(SimilarRuns(), [(RELEASE, [0])]).dump()
     with pytest.raises(ValueError, match=r"damaged|sets"):
-        Siblings.load({**state, **damage}, 5)
+        SimilarRuns.load({**state, **damage}, 5)

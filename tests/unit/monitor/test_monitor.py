@@ -12,7 +12,7 @@ from testopt.monitor.calibration import LEAST_RUNS
 from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
 from testopt.selection import plan_log
 from testopt.selection.plan_log_tables import LoggedPlan
-from testopt.selection.promotion import Rules, Verdict
+from testopt.selection.promotion import PlanOutcome, Rules
 from testopt.settings import Settings
 from testopt.store import Store
 
@@ -61,7 +61,7 @@ class Story:
 
     def standing(self, rules=None):
         self.settle()
-        return plan_log.standing(self.store, rules or Rules())
+        return plan_log.current_trust(self.store, rules or Rules())
 
     @staticmethod
     def row(place, mark, policy):
@@ -80,7 +80,7 @@ class Story:
     def kept_equals_rebuilt(self):
         kept = self.standing()[1]
         assert kept == plan_log.rebuild(self.store)[0]
-        assert kept == plan_log.standing(self.store, Rules())[1]
+        assert kept == plan_log.current_trust(self.store, Rules())[1]
         return kept
 
 
@@ -305,9 +305,9 @@ def test_a_damaged_record_is_made_again(story, content):
         story.run(marks)
     story.settle()
     story.store.write_blob("state/plan_log.json", content)
-    assert plan_log.standing(story.store, Rules())[1].verdicts == ()
+    assert plan_log.current_trust(story.store, Rules())[1].verdicts == ()
     assert len(plan_log.rebuild(story.store)[0].verdicts) == 1
-    assert len(plan_log.standing(story.store, Rules())[1].verdicts) == 1
+    assert len(plan_log.current_trust(story.store, Rules())[1].verdicts) == 1
 
 
 def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
@@ -316,7 +316,7 @@ def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
     story.run("ppPF")
     story.run("ppPP")
     story.store.append_runs(story.waiting)  # as a process does that dies then
-    assert plan_log.standing(story.store, Rules())[1].verdicts == ()
+    assert plan_log.current_trust(story.store, Rules())[1].verdicts == ()
     story.waiting.clear()
     story.run("fpPP")
     assert [v.missed for v in story.kept_equals_rebuilt().verdicts] == [True, False]
@@ -358,7 +358,7 @@ def test_drift_is_looked_for_among_the_plans_of_one_bundle():
     )
     trained = [plan(n, high if n >= 30 else low, f"b{n // 30}") for n in range(60)]
     assert plan_log.drift_of(plan_log.Track(plans=tuple(trained))) == ""
-    worse = [Verdict(f"run {n}", float(n), n >= 30) for n in range(40)]
+    worse = [PlanOutcome(f"run {n}", float(n), n >= 30) for n in range(40)]
     assert "missed more often among the last 10" in plan_log.drift_of(
         plan_log.Track(verdicts=tuple(worse))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testopt.plan import original, prediction_rows
+from testopt.plan import original_order, prediction_rows
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import Change, Origin, Plan, PlannedCase, Policy, Promise, Selection
 
@@ -59,7 +59,7 @@ def test_where_everything_runs_each_case_was_sure_to_run(how):
 def test_a_plan_that_fell_back_says_why_and_promises_nothing():
     policy = policies(prediction_rows(PLAN, fell_back="the engine hangs"))
     assert policy == Policy(mode="select", fell_back="the engine hangs")
-    plan = original(["a"], Change(), Reason(ReasonKind.NO_STORE), Selection(recall=0.9))
+    plan = original_order(["a"], Change(), Reason(ReasonKind.NO_STORE), Selection(recall=0.9))
     (row,) = prediction_rows(plan)
     assert policies([row]) == Policy(mode="select", fell_back="there is no store yet")
     assert row["selected"]

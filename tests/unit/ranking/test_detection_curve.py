@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from testopt.ranking.detection_curve import course
+from testopt.ranking.detection_curve import detection_curve
 
 
 def run(*outcomes):
@@ -12,7 +12,7 @@ def run(*outcomes):
 
 
 def test_the_course_of_two_runs_by_hand():
-    made = course([run(1, 0, 0, 0, 0, 0, 0, 0, 0, 1), run(0, 0, 0, 0, 1, 0, 0, 0, 0, 0)])
+    made = detection_curve([run(1, 0, 0, 0, 0, 0, 0, 0, 0, 1), run(0, 0, 0, 0, 1, 0, 0, 0, 0, 0)])
     by_share = dict(zip(made.shares, zip(made.seen, made.found, strict=True), strict=True))
     assert by_share[0.05] == (0, 0)
     assert by_share[0.1] == (0.5, 0.25)
@@ -22,9 +22,9 @@ def test_the_course_of_two_runs_by_hand():
 
 def test_how_much_time_shows_most_failing_runs():
     runs = [run(*(i == at for i in range(100))) for at in range(100)]
-    enough = dict(course(runs).enough)
+    enough = dict(detection_curve(runs).enough)
     assert enough == {0.9: pytest.approx(0.9), 0.95: pytest.approx(0.95), 0.99: pytest.approx(0.99)}
 
 
 def test_one_run_alone_has_one_answer():
-    assert {share for _, share in course([run(0, 1)]).enough} == {1.0}
+    assert {share for _, share in detection_curve([run(0, 1)]).enough} == {1.0}

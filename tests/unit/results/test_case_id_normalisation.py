@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testopt.results.case_id_normalisation import StableIds
-from testopt.results.case_resolver import Resolver
+from testopt.results.case_id_normalisation import CaseIdNormaliser
+from testopt.results.case_resolver import CaseResolver
 from testopt.results.junit import Suite
 from testopt.runners.case_ids import split_case
 
@@ -13,7 +13,7 @@ FILES = ["tests/CartTest.php", "web/a.spec.ts", "index.html"]
 
 @pytest.fixture
 def stable():
-    ids = StableIds(Resolver(FILES).inside)
+    ids = CaseIdNormaliser(CaseResolver(FILES).inside)
     return lambda case: ids.stable(case, NOW)
 
 
@@ -69,7 +69,7 @@ def test_cases_that_become_equal_are_numbered_and_reruns_are_not(stable):
 
 
 def test_the_path_of_a_container_becomes_relative():
-    resolver = Resolver(FILES)
+    resolver = CaseResolver(FILES)
     for root in ("/app", "/builds/4711/shop", "C:\\work"):
         path = f"{root}/web/a.spec.ts"
         assert resolver.resolve({"classname": path, "name": "x"}, Suite()) == (

@@ -1,6 +1,6 @@
 import pytest
 
-from testopt.results.case_resolver import Resolver
+from testopt.results.case_resolver import CaseResolver
 from testopt.results.junit import Suite
 
 FILES = [
@@ -17,7 +17,7 @@ NO_SUITE = Suite()
 
 
 def resolve(suite=NO_SUITE, files=FILES, **attributes):
-    return Resolver(files).resolve(attributes, suite)[0]
+    return CaseResolver(files).resolve(attributes, suite)[0]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_suite_stands_in_for_an_absent_classname():
 
 
 def test_what_could_be_several_files_stays_raw_and_is_counted():
-    resolver = Resolver(FILES)
+    resolver = CaseResolver(FILES)
     assert resolver.resolve({"classname": "test_same", "name": "t"}, Suite())[0] == "test_same::t"
     assert resolver.ambiguous == 1
 

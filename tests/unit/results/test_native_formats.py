@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from testopt.results.archives import Source
-from testopt.results.case_resolver import Resolver
+from testopt.results.case_resolver import CaseResolver
 from testopt.results.formats import kind_of
 from testopt.results.junit_rows import read_source
 
@@ -15,7 +15,7 @@ START = "2026-01-05T10:00:00"
 
 def read(path, tmp_path, files=()):
     found = read_source(
-        Source(str(path), path), Resolver(files), spill=tmp_path / "spill", native=True
+        Source(str(path), path), CaseResolver(files), spill=tmp_path / "spill", native=True
     )
     return found, [row for batch in found.batches() for row in batch.to_pylist()]
 

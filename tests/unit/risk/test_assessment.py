@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
-from testopt.risk.assessment import assess, defects
+from testopt.risk.change_risk import change_risk, defects
 from testopt.schema import Change, FileChange, arrow_schema
 from testopt.store import Store
 
@@ -89,7 +89,7 @@ def store(tmp_path_factory):
 
 
 def test_large_changes_are_riskier_and_the_parts_add_up(store):
-    report = assess(
+    report = change_risk(
         store=store,
         changes={"small": change(("core/1.py", 2)), "large": change(("core/1.py", 900))},
     )
@@ -106,7 +106,7 @@ def test_large_changes_are_riskier_and_the_parts_add_up(store):
 
 
 def test_the_report_says_what_it_rests_on(store):
-    report = assess(store=store, changes={"x": change(("core/1.py", 2))})
+    report = change_risk(store=store, changes={"x": change(("core/1.py", 2))})
     assert report.changes == 600
     assert 100 < report.defects < 300
     assert report.checked == report.compared == 120
@@ -115,18 +115,18 @@ def test_the_report_says_what_it_rests_on(store):
 
 
 def test_files_are_ranked_each_alone(store):
-    report = assess(store=store, changes={"x": change(("core/1.py", 2), ("core/2.py", 700))})
+    report = change_risk(store=store, changes={"x": change(("core/1.py", 2), ("core/2.py", 700))})
     (risk,) = report.risks
     assert [f.path for f in risk.files] == ["core/2.py", "core/1.py"]
     assert risk.files[0].probability > risk.files[1].probability
     vast = change(*((f"core/{i}.py", i) for i in range(20_000)))
-    (risk,) = assess(store=store, changes={"vast": vast}).risks
+    (risk,) = change_risk(store=store, changes={"vast": vast}).risks
     assert risk.n_files == 20_000
     assert len(risk.files) == 20
 
 
 def test_a_mined_commit_is_judged_as_it_was_then(store):
-    (risk,) = assess(store=store, changes={sha(3): change(("core/3.py", 10))}).risks
+    (risk,) = change_risk(store=store, changes={sha(3): change(("core/3.py", 10))}).risks
     values = {p.metric: p.value for p in risk.parts}
     assert values["exp"] == 1  # of commits 0 to 2, the author made 1
     assert values["nuc"] == 0
@@ -135,13 +135,13 @@ def test_a_mined_commit_is_judged_as_it_was_then(store):
 def test_the_model_is_kept_and_a_damaged_one_replaced(tmp_path):
     store = filled(str(tmp_path / "store"), n=200)
     ask = {"x": change(("core/1.py", 30))}
-    first = assess(store=store, changes=ask)
+    first = change_risk(store=store, changes=ask)
     kept = store.read_blob("state/risk-model.json")
-    assert assess(store=store, changes=ask) == first
+    assert change_risk(store=store, changes=ask) == first
     assert store.read_blob("state/risk-model.json") == kept
     for damaged in (b"{", b"[]", kept.replace(b"tree", b"eert"), kept[: len(kept) // 2]):
         store.write_blob("state/risk-model.json", damaged)
-        assert assess(store=store, changes=ask) == first
+        assert change_risk(store=store, changes=ask) == first
         assert store.read_blob("state/risk-model.json") == kept
 
 
@@ -153,16 +153,16 @@ def test_a_store_that_cannot_be_written_serves_as_well(tmp_path, monkeypatch):
         raise StoreError("read only")
 
     monkeypatch.setattr(store, "write_blob", refuse)
-    (risk,) = assess(store=store, changes=ask).risks
+    (risk,) = change_risk(store=store, changes=ask).risks
     assert 0 < risk.probability < 1
 
 
 def test_authors_can_be_left_out(tmp_path):
     store = filled(str(tmp_path / "store"), n=200)
     ask = {"x": change(("core/1.py", 30))}
-    (risk,) = assess(store=store, changes=ask, author_features=False).risks
+    (risk,) = change_risk(store=store, changes=ask, author_features=False).risks
     assert not {"exp", "rexp", "sexp", "ndev", "ownership"} & {p.metric for p in risk.parts}
-    (other,) = assess(
+    (other,) = change_risk(
         store=store, changes={"x": change(("core/1.py", 30), author="b")}, author_features=False
     ).risks
     assert other.probability == risk.probability
@@ -172,17 +172,17 @@ def test_what_is_missing_is_said(tmp_path):
     ask = {"x": change(("a.py", 1))}
     empty = Store.open(str(tmp_path / "empty"), create=True)
     with pytest.raises(EmptyStoreError, match="no commits"):
-        assess(store=empty, changes=ask)
+        change_risk(store=empty, changes=ask)
     unlabelled = filled(str(tmp_path / "unlabelled"), n=5, labels=False)
     with pytest.raises(EmptyStoreError, match="no defects"):
-        assess(store=unlabelled, changes=ask)
+        change_risk(store=unlabelled, changes=ask)
     with pytest.raises(DataError, match="shallow"):
-        assess(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
+        change_risk(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
 
 
 def test_few_commits_give_the_rate(tmp_path):
     store = filled(str(tmp_path / "store"), n=20)
-    (risk,) = assess(store=store, changes={"x": change(("a.py", 500))}).risks
+    (risk,) = change_risk(store=store, changes={"x": change(("a.py", 500))}).risks
     count = len(defects(store.read("labels")))
     assert risk.probability == pytest.approx((count + 1) / 22)
     assert risk.percentile is None
@@ -204,7 +204,7 @@ def test_the_latest_tracing_of_a_fix_counts():
 
 def test_a_commit_that_is_judged_does_not_teach(store):
     guilty = min(defects(store.read("labels")))
-    judged = assess(store=store, changes={guilty: change(("core/3.py", 10))})
+    judged = change_risk(store=store, changes={guilty: change(("core/3.py", 10))})
     assert (judged.changes, judged.defects) == (599, len(defects(store.read("labels"))) - 1)
     many = {sha(i): change(("core/3.py", 10)) for i in range(200)}  # nothing would be left
-    assert assess(store=store, changes=many).changes == 600
+    assert change_risk(store=store, changes=many).changes == 600

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from testopt.selection.misses import REACH, Guess, PastRun, parents, regressions
+from testopt.selection.misses import REACH, PastRun, SuspectedMiss, parents, regressions
 
 CASE = "tests/test_a.py::test_1"
 
@@ -13,7 +13,7 @@ def chain(*outcomes: str, **given) -> list[PastRun]:
     """Return runs of one branch: ``p`` passed, ``f`` failed, ``-`` left out, ``?`` not planned."""
     runs = []
     for n, outcome in enumerate(outcomes):
-        guess = {CASE: Guess(selected=outcome in "pf", probability=0.01, score=0.1)}
+        guess = {CASE: SuspectedMiss(selected=outcome in "pf", probability=0.01, score=0.1)}
         run = PastRun(
             f"r{n}",
             float(n),

@@ -5,9 +5,9 @@ import pytest
 
 from testopt.selection.promotion import (
     DAY_S,
+    PlanOutcome,
     Rules,
-    TrackRecord,
-    Verdict,
+    SelectionRecord,
     evidence_against,
     promotion,
 )
@@ -18,18 +18,18 @@ START = 1_750_000_000.0
 def verdicts(missed: str, *, every: float = DAY_S, start: float = START, allowed: float = 0.05):
     """Return one verdict a day: ``x`` is a miss."""
     return tuple(
-        Verdict(f"run {start + i * every:.0f}", start + i * every, mark == "x", allowed)
+        PlanOutcome(f"run {start + i * every:.0f}", start + i * every, mark == "x", allowed)
         for i, mark in enumerate(missed)
     )
 
 
-def record(missed: str, *, days: float | None = None, **given) -> TrackRecord:
+def record(missed: str, *, days: float | None = None, **given) -> SelectionRecord:
     last = START + (len(missed) if days is None else days) * DAY_S
-    return TrackRecord(START, last, verdicts(missed, **given))
+    return SelectionRecord(START, last, verdicts(missed, **given))
 
 
 def test_nothing_yet():
-    trust = promotion(TrackRecord())
+    trust = promotion(SelectionRecord())
     assert (trust.state, trust.selects) == ("shadow", False)
     assert trust.why == "in shadow: 0 of 30 regressions, 0 of 14 days"
 
@@ -83,7 +83,7 @@ def test_a_stale_bundle_or_drift_stops_it_while_they_last():
     stale = promotion(earned, stale="the bundle is stale")
     assert (stale.state, stale.selects) == ("rolled back", False)
     assert stale.why == "everything runs: the bundle is stale"
-    moved = TrackRecord(earned.first, earned.last, earned.judged, "probabilities have shifted")
+    moved = SelectionRecord(earned.first, earned.last, earned.judged, "probabilities have shifted")
     assert promotion(moved).why == "everything runs: probabilities have shifted"
     assert promotion(earned).state == "select"
 

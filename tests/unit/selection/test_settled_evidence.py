@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from testopt.schema import Policy
-from testopt.selection.plan_log_file import Track
+from testopt.selection.plan_log_file import PlanLog
 from testopt.selection.plan_log_tables import LoggedPlan
-from testopt.selection.promotion import Verdict
+from testopt.selection.promotion import PlanOutcome
 
 
 def plan(time, **policy):
@@ -13,12 +13,12 @@ def plan(time, **policy):
 
 
 def verdict(time, source):
-    return Verdict(f"r{time}", time, missed=source == "late", scores=(0.5,), source=source)
+    return PlanOutcome(f"r{time}", time, missed=source == "late", scores=(0.5,), source=source)
 
 
 def test_what_a_selection_finds_counts_when_everything_has_run_again():
     found = tuple(verdict(t, s) for t, s in ((1, "selected"), (2, "late"), (3, "selected")))
-    track = Track(plans=(plan(1), plan(2), plan(3)), verdicts=found)
+    track = PlanLog(plans=(plan(1), plan(2), plan(3)), verdicts=found)
     assert [v.run_id for v in track.settled] == ["r2"]
     explored = replace(track, plans=(*track.plans, plan(2, explored=True)))
     assert [v.run_id for v in explored.settled] == ["r1", "r2"]

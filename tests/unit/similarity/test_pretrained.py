@@ -8,13 +8,13 @@ import pytest
 from testopt.errors import BundleError
 from testopt.learning.forest import Forest
 from testopt.similarity.affinity import NAMES
-from testopt.similarity.closeness_model import LEFT_OUT, ColdModel, direction, fit_cold
+from testopt.similarity.closeness_model import LEFT_OUT, ClosenessModel, direction, fit_closeness
 from testopt.similarity.pretrained import (
     MAX_BYTES,
-    Shipped,
-    load_shipped,
-    pack_shipped,
-    shipped_folder,
+    PretrainedModel,
+    load_pretrained,
+    pack_pretrained,
+    pretrained_folder,
 )
 from testopt.store.bundle import MANIFEST, pack
 
@@ -32,12 +32,12 @@ def rows(seed=0, runs=60, cases=40):
 @pytest.fixture(scope="module")
 def fitted():
     x, y = rows()
-    return fit_cold(x, y, np.ones(len(y)), ALL)
+    return fit_closeness(x, y, np.ones(len(y)), ALL)
 
 
 @pytest.fixture
 def folder(tmp_path, fitted):
-    for name, data in pack_shipped(*fitted, {"projects": {"a": {}, "b": {}}}).items():
+    for name, data in pack_pretrained(*fitted, {"projects": {"a": {}, "b": {}}}).items():
         (tmp_path / name).write_bytes(data)
     return tmp_path
 
@@ -80,12 +80,12 @@ def test_directions():
 
 def test_the_same_rows_make_the_same_bytes(fitted):
     x, y = rows()
-    again = fit_cold(x, y, np.ones(len(y)), ALL)
-    assert pack_shipped(*again, {"seed": 0}) == pack_shipped(*fitted, {"seed": 0})
+    again = fit_closeness(x, y, np.ones(len(y)), ALL)
+    assert pack_pretrained(*again, {"seed": 0}) == pack_pretrained(*fitted, {"seed": 0})
 
 
 def test_what_is_packed_is_loaded(folder, fitted):
-    found = load_shipped(folder)
+    found = load_pretrained(folder)
     assert found.trouble == ""
     assert found.projects == 2
     assert len(found.name) == 12
@@ -100,14 +100,14 @@ def test_one_byte_altered_or_a_file_missing_is_told(folder):
     whole = forest.read_bytes()
     for damaged in (whole[:-1], whole[:99] + bytes([whole[99] ^ 1]) + whole[100:], b""):
         forest.write_bytes(damaged)
-        found = load_shipped(folder)
+        found = load_pretrained(folder)
         assert found.model is None
         assert "checksum differs" in found.trouble
     forest.unlink()
-    assert "lacks forest.npz" in load_shipped(folder).trouble
+    assert "lacks forest.npz" in load_pretrained(folder).trouble
     (folder / MANIFEST).write_bytes(b"{")
-    assert "manifest.json is damaged" in load_shipped(folder).trouble
-    assert "no manifest.json" in load_shipped(folder / "nowhere").trouble
+    assert "manifest.json is damaged" in load_pretrained(folder).trouble
+    assert "no manifest.json" in load_pretrained(folder / "nowhere").trouble
 
 
 @pytest.mark.parametrize(
@@ -127,37 +127,37 @@ def test_a_manifest_that_does_not_fit_is_told(folder, change, said):
     manifest = {**json.loads((folder / MANIFEST).read_bytes()), **change}
     files = {name: (folder / name).read_bytes() for name in manifest.pop("files")}
     (folder / MANIFEST).write_bytes(pack(manifest, files)[MANIFEST])
-    found = load_shipped(folder)
+    found = load_pretrained(folder)
     assert found.model is None
     assert said in found.trouble
 
 
 def test_it_judges_the_language_that_it_learnt_on():
     model = object()
-    one = Shipped(model, "abc", 7)
+    one = PretrainedModel(model, "abc", 7)
     assert one.judge_of(["tests/test_a.py", "tests/test_b.py", "conf.toml"]) is model
     assert one.judge_of(["src/test/java/ATest.java", "tools/test_b.py"]) is None
     assert one.judge_of([]) is None
-    assert Shipped().judge_of(["tests/test_a.py"]) is None
+    assert PretrainedModel().judge_of(["tests/test_a.py"]) is None
 
 
 def test_too_large_a_model_is_not_packed(fitted):
     with pytest.raises(BundleError, match="allowed"):
-        pack_shipped(fitted[0], "x" * MAX_BYTES, {})
+        pack_pretrained(fitted[0], "x" * MAX_BYTES, {})
 
 
 def test_an_empty_forest_leaves_the_untrained_order():
     nothing = np.zeros(0, np.int32)
     none = Forest(nothing, nothing, np.zeros(0), nothing, nothing, np.zeros(0, bool), 1)
-    close = ColdModel(("prior",), none).closeness({"prior": np.array([0.2, 0.9, 0.5])})
+    close = ClosenessModel(("prior",), none).closeness({"prior": np.array([0.2, 0.9, 0.5])})
     np.testing.assert_allclose(close, [0.0, 0.7, 0.3])
 
 
 def test_the_one_that_comes_with_testopt_can_be_used():
-    found = load_shipped()
+    found = load_pretrained()
     assert found.trouble == ""
     assert found.projects >= 5
     assert set(found.model.names) == set(NAMES) - LEFT_OUT
-    files = [path for path in shipped_folder().iterdir() if path.is_file()]
+    files = [path for path in pretrained_folder().iterdir() if path.is_file()]
     assert {path.name for path in files} == {MANIFEST, "forest.npz", "forest.txt"}
     assert sum(path.stat().st_size for path in files) <= MAX_BYTES

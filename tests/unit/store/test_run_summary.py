@@ -7,7 +7,7 @@ import pytest
 
 from testopt.schema import Result, Run, RunRecord
 from testopt.store import Store
-from testopt.store.run_summary import LAST, real_runs, recent
+from testopt.store.run_summary import LAST, read_run_summary, real_runs
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_counts_all_and_keeps_the_last(store: Store) -> None:
-    found = recent(store)
+    found = read_run_summary(store)
     assert (found.runs, found.results) == (LAST + 5, 2 * LAST + 10)
     assert found.last == real_runs(store)[:LAST]
     assert found.last[0]["run_id"] == f"r{LAST + 4:03d}"
@@ -34,16 +34,16 @@ def test_counts_all_and_keeps_the_last(store: Store) -> None:
 def test_what_is_kept_serves_until_a_run_comes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = recent(store)
+    made = read_run_summary(store)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "read", None)
-        assert recent(store) == made
+        assert read_run_summary(store) == made
     store.append_runs([record(500)])
-    assert recent(store).last[0]["run_id"] == "r500"
+    assert read_run_summary(store).last[0]["run_id"] == "r500"
 
 
 def test_damage_of_what_is_kept_costs_nothing(store: Store) -> None:
-    made = recent(store)
+    made = read_run_summary(store)
     for damage in (b"{", b'{"version": 0}', b"[" * 100_000, b'{"last": 3}'):
         store.write_blob("state/recent.json", damage)
-        assert recent(store) == made
+        assert read_run_summary(store) == made

@@ -12,12 +12,12 @@ from typing import Final
 _NEW_OBJECTS: Final = 50_000  # a plan of 10,000 cases makes many, none of them in cycles
 
 
-def collect_rarely() -> None:
+def tune_garbage_collector() -> None:
     """Let the garbage collector look for cycles less often: a sixteenth of a plan's time."""
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
-def leave_pandas_out() -> None:
+def skip_pandas() -> None:
     """Make pyarrow believe that pandas is not installed, unless it is loaded already.
 
     For processes of our own only (the command line, the engine): pyarrow remembers the answer,

@@ -11,7 +11,7 @@ import numpy as np
 from testopt.code.paths import is_code
 from testopt.errors import DataError
 from testopt.risk.catchers import find_catchers
-from testopt.risk.mined_metrics import facts_of, named, touched_files
+from testopt.risk.mined_metrics import facts_of, metrics_by_name, touched_files
 from testopt.risk.model import defects, frame_of, measure_history, model_of
 from testopt.risk.places import find_places
 from testopt.risk.values import FileRisk, HunkRisk, Risk, RiskPart, RiskReport
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from testopt.risk.change_metrics import CommitFacts, TouchedFile
-    from testopt.risk.model import Measured, Trained
+    from testopt.risk.model import MeasuredHistory, TrainedRiskModel
     from testopt.schema import Change
     from testopt.store import Store
 
-__all__ = ["assess", "defects", "frame_of"]
+__all__ = ["change_risk", "defects", "frame_of"]
 
 _FILES: Final = 20  # of a change that are shown
 _HUNKS: Final = 5  # of a file that are shown
 _DETAILED: Final = 20  # changes whose places and tests are looked up
 
 
-def assess(
+def change_risk(
     *,
     store: Store,
     changes: Mapping[str, Change],
@@ -95,7 +95,7 @@ def assess(
 class _Judge:
     """A model, and the history at the end of which it judges."""
 
-    def __init__(self, measured: Measured, trained: Trained, clock: float) -> None:
+    def __init__(self, measured: MeasuredHistory, trained: TrainedRiskModel, clock: float) -> None:
         self._measured, self._trained, self._clock = measured, trained, clock
         self._at = {sha: i for i, sha in enumerate(measured.shas)}
 
@@ -131,7 +131,7 @@ class _Judge:
         return Risk(name, p, below, parts, files, n_files)
 
     def _parts(self, found: pd.Series[float], row: Sequence[float]) -> tuple[RiskPart, ...]:
-        values, typical = named(row), self._trained.typical
+        values, typical = metrics_by_name(row), self._trained.typical
         parts = [
             RiskPart(str(name), values.get(str(name)), float(v), typical.get(str(name)))
             for name, v in found.items()
