@@ -203,7 +203,7 @@ class HistoryState:
             count = self.table.group_count(level)
             state |= {f"{level}.{k}": v[:count] for k, v in group.arrays.items()}
         state |= {f"lineage.{k}": v for k, v in self._lineage.dump().items()}
-        state |= {f"similar_runs.{k}": v for k, v in self._siblings.dump().items()}
+        state |= {f"siblings.{k}": v for k, v in self._siblings.dump().items()}
         state["recent"] = self._recent
         state["clock"] = np.array([self.tick, self.last_time])
         state["last_run"] = np.frombuffer(self.last_run.encode(), np.uint8)

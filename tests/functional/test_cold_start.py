@@ -85,7 +85,7 @@ def test_without_a_sound_model_hand_set_weights_serve(
         (folder / "forest.npz").write_bytes(b"PK" + (folder / "forest.npz").read_bytes()[2:] + b"0")
     else:
         (folder / "manifest.json").unlink()
-    monkeypatch.setattr(pretrained, "shipped_folder", lambda: folder)
+    monkeypatch.setattr(pretrained, "pretrained_folder", lambda: folder)
     fresh.write("shop/parcel.py", source("parcel", factor=3))
     done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=ids())
     assert done.code == 0, done.err

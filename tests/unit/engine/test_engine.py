@@ -137,7 +137,7 @@ def test_a_start_brings_in_no_heavy_library(tmp_path):
 @pytest.fixture
 def started(real, monkeypatch):
     """An engine that has looked around in a repository whose store knows three cases."""
-    monkeypatch.setattr("testopt.store.process_tuning.leave_pandas_out", lambda: None)
+    monkeypatch.setattr("testopt.store.process_tuning.skip_pandas", lambda: None)
     real.learn()
     engine = Engine()
     request = {"op": "start", "protocol": PROTOCOL, "mode": "rank", "root": str(real.path)}

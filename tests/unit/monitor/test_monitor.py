@@ -304,7 +304,7 @@ def test_a_damaged_record_is_made_again(story, content):
     for marks in ("ppPP", "ppPF"):
         story.run(marks)
     story.settle()
-    story.store.write_blob("state/plan_log.json", content)
+    story.store.write_blob("state/track.json", content)
     assert plan_log.current_trust(story.store, Rules())[1].verdicts == ()
     assert len(plan_log.rebuild(story.store)[0].verdicts) == 1
     assert len(plan_log.current_trust(story.store, Rules())[1].verdicts) == 1
