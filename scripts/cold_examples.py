@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from testopt import features, sources
+from testopt import code, features, git, impact, similarity
 from testopt.errors import BundleError
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_history import history
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0  # times as long as a plan waits for git
 BROAD = 0.6  # where most cases fail, which ones do not says nothing of the change
 FLOOR_S = 1e-3
+ROOMS = (code, features, git, impact, similarity)  # their code makes the examples
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _dumped(example: Example) -> bytes:
 @cache
 def _code() -> str:
     """Return the identity of the code that reads examples: what another one read is of no use."""
-    files = (f for package in (features, sources) for f in Path(package.__path__[0]).glob("*.py"))
+    files = (f for room in ROOMS for f in Path(room.__path__[0]).glob("*.py"))
     return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()
 
 

@@ -48,7 +48,7 @@ class PretrainedModel:
 
 def pretrained_folder() -> Path:
     """Return the folder of the model: inside the package, or beside it in a working copy."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "_models"
     return (inside if inside.is_dir() else package.parent / "models") / "cold_start"
 

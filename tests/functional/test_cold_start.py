@@ -59,7 +59,9 @@ def test_the_case_of_the_changed_function_comes_first(fresh, testopt, area):
     assert sorted(order) == sorted(ids().decode().split())
     assert made["policy"] == "untrained"
     assert "closeness to the change" in made["note"]
-    assert f"by the model {pretrained.load_shipped().name} that comes with testopt" in made["note"]
+    assert (
+        f"by the model {pretrained.load_pretrained().name} that comes with testopt" in made["note"]
+    )
     assert not made["degraded"]
 
 

@@ -337,7 +337,7 @@ def test_run_by_run_gives_what_all_at_once_gives(story):
 def test_a_stale_bundle_is_said(story):
     story.run("pppp")
     kept = story.standing()[1]
-    many = plan_log.Track(
+    many = plan_log.PlanLog(
         seen=tuple((f"run {n}", float(n)) for n in range(plan_log.STALE_RUNS + 2))
     )
     first = datetime.fromtimestamp(0.0, UTC)
@@ -354,13 +354,13 @@ def test_drift_is_looked_for_among_the_plans_of_one_bundle():
 
     moved = [plan(n, high if n >= 30 else low, "b1") for n in range(40)]
     assert "probabilities of the last 10 plans have shifted" in plan_log.drift_of(
-        plan_log.Track(plans=tuple(moved))
+        plan_log.PlanLog(plans=tuple(moved))
     )
     trained = [plan(n, high if n >= 30 else low, f"b{n // 30}") for n in range(60)]
-    assert plan_log.drift_of(plan_log.Track(plans=tuple(trained))) == ""
+    assert plan_log.drift_of(plan_log.PlanLog(plans=tuple(trained))) == ""
     worse = [PlanOutcome(f"run {n}", float(n), n >= 30) for n in range(40)]
     assert "missed more often among the last 10" in plan_log.drift_of(
-        plan_log.Track(verdicts=tuple(worse))
+        plan_log.PlanLog(verdicts=tuple(worse))
     )
 
 

@@ -120,7 +120,7 @@ def test_pickle_inside_an_array_file_is_not_loaded():
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch):
-    monkeypatch.setattr("testopt.store.bundle.MAX_FILE_BYTES", 1_000)
+    monkeypatch.setattr("testopt.store.arrays.MAX_BYTES", 1_000)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", b"\0" * 100_000)
