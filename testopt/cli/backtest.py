@@ -104,7 +104,6 @@ def command(ctx: Context, options: BacktestOptions) -> None:
     """
     from testopt.backtest import BacktestSettings, SelectionTrials, backtest
     from testopt.selection.simulation import FRACTIONS
-    from testopt.store import Store
 
     trials = SelectionTrials(
         recalls=options.recalls,
@@ -113,7 +112,7 @@ def command(ctx: Context, options: BacktestOptions) -> None:
         budgets=options.budgets,
     )
     done = backtest(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         repo=ctx.root_or_none,
         options=BacktestSettings(
             retrain_every=options.retrain_every,

@@ -67,10 +67,8 @@ def _repository(ctx: Context) -> tuple[Path | None, str]:
 
 
 def _open(ctx: Context) -> tuple[Store | None, str]:
-    from testopt.store import Store
-
     try:
-        return Store.open(ctx.store_url), ""
+        return ctx.open_store(), ""
     except EmptyStoreError:
         return None, ""
     except StoreError as error:

@@ -60,11 +60,10 @@ def command(ctx: Context, options: HotspotsOptions) -> None:
       testopt hotspots --by function --top 40
     """
     from testopt.risk.hotspots import hotspots
-    from testopt.store import Store
 
     repo = ctx.root if options.by == "function" else None
     report = hotspots(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         days=options.days,
         by=options.by,
         tests=options.tests,

@@ -61,10 +61,9 @@ def command(ctx: Context, options: MonitorOptions) -> None:
     """
     from testopt.monitor import monitor
     from testopt.selection.plan_log import rules_of
-    from testopt.store import Store
 
     report = monitor(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         rules=rules_of(ctx.settings),
         since=options.since,
         seed=ctx.settings.seed,

@@ -164,12 +164,11 @@ def finish(ctx: Context, inputs: PlanInputs, *notes: str) -> None:
 
 
 def _store(ctx: Context) -> Store | None:
-    from testopt.store import Store
     from testopt.store.process_tuning import tune_garbage_collector
 
     tune_garbage_collector()
     try:
-        return Store.open(ctx.store_url, light=True)
+        return ctx.open_store(light=True)
     except EmptyStoreError:
         return None
 

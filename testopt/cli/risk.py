@@ -79,7 +79,6 @@ def command(ctx: Context, options: RiskOptions) -> None:
       testopt risk --fairness
     """
     from testopt.risk.change_risk import change_risk
-    from testopt.store import Store
 
     if options.rev_range is not None and options.base is not None:
         raise click.UsageError("--base names the change: it excludes REV_RANGE")
@@ -93,7 +92,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
     changes = _changes(ctx, options.rev_range, options.base)
     settings = ctx.settings
     report = change_risk(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         changes=changes,
         repo=ctx.root,
         author_features=settings.author_features,
@@ -141,13 +140,12 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
 def _fairness(ctx: Context, form: str) -> None:
     from testopt.cli.fairness import fairness_dict, fairness_lines
     from testopt.risk.fairness import risk_fairness
-    from testopt.store import Store
 
     if form not in ("text", "json"):
         raise click.UsageError("--fairness is printed as text or as JSON")
     settings = ctx.settings
     report = risk_fairness(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         author_features=settings.author_features,
         seed=settings.seed,
     )

@@ -36,11 +36,10 @@ def command(ctx: Context, options: TrainOptions) -> None:
       testopt train
       testopt train --as-of 2025-06-01
     """
-    from testopt.store import Store
     from testopt.train import train
 
     report = train(
-        store=Store.open(ctx.store_url),
+        store=ctx.open_store(),
         as_of=options.as_of,
         repo=ctx.root_or_none,
         seed=ctx.settings.seed,
