@@ -38,6 +38,7 @@ from testopt.git.change import find_change
 from testopt.git.pending_run import PendingRun
 from testopt.learning.metrics import apfdc
 from testopt.plan import plan
+from testopt.plan.inputs import PlanInputs
 from testopt.schema import FAILING, Change, FileChange, Run
 from testopt.similarity.affinity import NAMES, affinity_matrix
 from testopt.similarity.case_sources import Sources
@@ -87,7 +88,7 @@ def predict(one: Set, repo: Path, work: Path) -> dict[str, Path]:
     made: dict[str, list[dict[str, Any]]] = {"testopt": [], "by hand": [], "words": []}
     for name, run, cases in runs_of(one.results):
         change = Change(base=run.base, head=run.commit)
-        planned = plan(cases=cases, run=PendingRun(change), store=None, sources=sources)
+        planned = plan(PlanInputs(PendingRun(change), cases, sources=sources))
         rank = {case.case_id: case.rank for case in planned.cases}
         columns = columns_of(by_hand, run, cases)
         ranks = {

@@ -37,6 +37,6 @@ def command(ctx: Context, options: RankOptions) -> None:
 
     form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
-    planned = plan(cases=inputs.cases, run=inputs.run, store=inputs.store, sources=inputs.sources)
+    planned = plan(inputs)
     finish(ctx, inputs, note(planned))
     show(planned, form, part=options.shard, everything=options.everything)

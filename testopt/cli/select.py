@@ -119,10 +119,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     inputs = find_inputs(ctx, options)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
     planned = plan(
-        cases=inputs.cases,
-        run=inputs.run,
-        store=inputs.store,
-        sources=inputs.sources,
+        inputs,
         selection=completed(selection, settings=ctx.settings, run=inputs.run, run_id=run_id),
         rules=rules_of(ctx.settings),
     )

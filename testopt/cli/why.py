@@ -56,11 +56,8 @@ def command(ctx: Context, options: WhyOptions) -> None:
     inputs = find_inputs(ctx, options)
     selection, impact = selection_of(inputs, options)
     found = why(
-        case=options.case,
-        cases=inputs.cases,
-        run=inputs.run,
-        store=inputs.store,
-        sources=inputs.sources,
+        options.case,
+        inputs,
         selection=completed(selection, settings=ctx.settings, run=inputs.run),
         rules=rules_of(ctx.settings),
         impact=impact,

@@ -236,15 +236,8 @@ class Engine:
             session.run, store=session.store, cases=cases, sources=self._sources
         )
         self._sources = inputs.sources
-        return plan.plan(
-            cases=inputs.cases,
-            run=inputs.run,
-            store=inputs.store,
-            sources=inputs.sources,
-            strict=True,
-            selection=asked,
-            rules=rules_of(session.settings),
-        )
+        rules = rules_of(session.settings)
+        return plan.plan(inputs, strict=True, selection=asked, rules=rules)
 
     def _origin(self, plan: Plan) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""

@@ -1,4 +1,4 @@
-"""Makes the plan for a change: what is known, what each case scores, what is left out, why."""
+"""Makes the plan for a change: what is predictor, what each case scores, what is left out, why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testopt.errors import StoreError
-from testopt.plan.knowledge import knowledge
+from testopt.plan.predictor import load_predictor
 from testopt.plan.scoring import score_cases
 from testopt.reasons import Reason, ReasonKind, left_out
 from testopt.schema import Origin, Plan, PlannedCase
@@ -17,8 +17,8 @@ from testopt.similarity.query import Query
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.git.pending_run import PendingRun
-    from testopt.plan.knowledge import Knowledge
+    from testopt.plan.inputs import PlanInputs
+    from testopt.plan.predictor import Predictor
     from testopt.plan.scoring import ScoredCases
     from testopt.schema import Change, Selection
     from testopt.selection.bundle import Bundle
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
-    """A plan with what it was made from.
+class ScoredPlan:
+    """A plan with the scores of its cases.
 
     ``scored`` is None where nothing was computed, because the order is the original one;
     ``model`` where no bundle has a say.
@@ -43,11 +43,8 @@ class Derivation:
 
 
 def plan(
+    inputs: PlanInputs,
     *,
-    cases: Sequence[str],
-    run: PendingRun,
-    store: Store | None,
-    sources: Sources | None = None,
     strict: bool = False,
     selection: Selection | None = None,
     rules: Rules | None = None,
@@ -56,16 +53,10 @@ def plan(
 
     Parameters
     ----------
-    cases : sequence of str
-        Case ids as collected; repeats keep their places behind the first.
-    run : PendingRun
-        What the run is for and where it happens: "failed in the last run" means here. Only what
-        was known before it began is used.
-    store : Store or None
-        History and bundle; without one closeness to the change decides where the sources are
-        read, else the order stays as it is.
-    sources : Sources, optional
-        Reads what the sources say of the change and the cases.
+    inputs : PlanInputs
+        Only what was known before its run began is used, and "failed in the last run" means where
+        it happens. Repeated cases keep their places behind the first. Without a store closeness to
+        the change decides where the sources are read, else the order stays as it is.
     strict : bool
         Keep the original order where there is a bundle that cannot be used; otherwise what is
         known without one decides.
@@ -84,53 +75,42 @@ def plan(
     UsageError
         Where cases would be left out and nothing would ever show what that misses.
     """
-    return derive(
-        cases=cases,
-        run=run,
-        store=store,
-        sources=sources,
-        strict=strict,
-        selection=selection,
-        rules=rules,
-    ).plan
+    return scored_plan(inputs, strict=strict, selection=selection, rules=rules).plan
 
 
-def derive(
+def scored_plan(
+    inputs: PlanInputs,
     *,
-    cases: Sequence[str],
-    run: PendingRun,
-    store: Store | None,
-    sources: Sources | None = None,
     strict: bool = False,
     selection: Selection | None = None,
     rules: Rules | None = None,
-) -> Derivation:
-    """Make a plan and keep what it was made from; see `plan`."""
-    change = run.change
-    query = Query(run.as_run(), list(dict.fromkeys(cases)), change.files)
+) -> ScoredPlan:
+    """Make a plan and keep the scores that it rests on; see `plan`."""
+    change, store, sources = inputs.run.change, inputs.store, inputs.sources
+    query = Query(inputs.run.as_run(), list(dict.fromkeys(inputs.cases)), change.files)
     try:
-        known = knowledge(store, run.began)
+        predictor = load_predictor(store, inputs.run.began)
     except StoreError as error:
         return _unordered(query, change, Reason(ReasonKind.TROUBLE, (error.message,)), selection)
-    if strict and store is not None and known.trouble:
-        return _unordered(query, change, known.trouble, selection)
+    if strict and store is not None and predictor.trouble:
+        return _unordered(query, change, predictor.trouble, selection)
     text = sources.of_change(query.cases, change) if sources is not None else None
-    if known.bundle is None and known.state.history.tick == 0 and text is None:
-        why = known.trouble or Reason(ReasonKind.NO_HISTORY)
+    if predictor.bundle is None and predictor.state.history.tick == 0 and text is None:
+        why = predictor.trouble or Reason(ReasonKind.NO_HISTORY)
         return _unordered(query, change, why, selection)
-    scored = score_cases(known, replace(query, text=text))
-    draft = Plan((), change, _origin(known, scored, sources), steps=scored.steps)
+    scored = score_cases(predictor, replace(query, text=text))
+    draft = Plan((), change, _origin(predictor, scored, sources), steps=scored.steps)
     if selection is None:
         draft = replace(draft, cases=_planned(scored))
     else:
-        draft = _selecting(known, scored, draft, selection=selection, store=store, rules=rules)
-    return Derivation(draft, scored.query, scored, known.model)
+        draft = _selecting(predictor, scored, draft, selection=selection, store=store, rules=rules)
+    return ScoredPlan(draft, scored.query, scored, predictor.model)
 
 
 def _unordered(
     query: Query, change: Change, why: Reason, selection: Selection | None
-) -> Derivation:
-    return Derivation(original_order(query.cases, change, why, selection), query)
+) -> ScoredPlan:
+    return ScoredPlan(original_order(query.cases, change, why, selection), query)
 
 
 def original_order(
@@ -151,7 +131,7 @@ def original_order(
 
 
 def _selecting(
-    known: Knowledge,
+    predictor: Predictor,
     scored: ScoredCases,
     draft: Plan,
     *,
@@ -164,8 +144,8 @@ def _selecting(
 
     standing = None
     if store is not None and rules is not None:
-        selection, standing = trusted(selection, store, rules, known.bundle)
-    choice = _chosen(known, scored, draft.change, selection, store)
+        selection, standing = trusted(selection, store, rules, predictor.bundle)
+    choice = _chosen(predictor, scored, draft.change, selection, store)
     check_learning(choice, selection, store)
     return replace(
         draft,
@@ -179,7 +159,7 @@ def _selecting(
 
 
 def _chosen(
-    known: Knowledge,
+    predictor: Predictor,
     scored: ScoredCases,
     change: Change,
     selection: Selection,
@@ -192,9 +172,11 @@ def _chosen(
     why = why_all(change, selection)
     if why:
         return everything(query.cases, selection, why)
-    forced = forced_cases(query, scored.features, selection, history=known.state.history.tick > 0)
+    forced = forced_cases(
+        query, scored.features, selection, history=predictor.state.history.tick > 0
+    )
     candidates = Candidates(query.cases, scored.score, scored.seconds, forced)
-    return choose(candidates, selection, evidence_now(known.bundle, store))
+    return choose(candidates, selection, evidence_now(predictor.bundle, store))
 
 
 def _planned(scored: ScoredCases, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
@@ -235,17 +217,17 @@ def _decided(scored: ScoredCases, choice: Choice, i: int, rank: int) -> PlannedC
     )
 
 
-def _origin(known: Knowledge, scored: ScoredCases, sources: Sources | None) -> Origin:
+def _origin(predictor: Predictor, scored: ScoredCases, sources: Sources | None) -> Origin:
     """Return where the order comes from."""
     text = scored.query.text
     return Origin(
-        bundle="" if known.model is None else known.model.bundle_id,
-        untrained=known.untrained,
-        by_failures=known.state.history.tick > 0,
+        bundle="" if predictor.model is None else predictor.model.bundle_id,
+        untrained=predictor.untrained,
+        by_failures=predictor.state.history.tick > 0,
         by_closeness=text is not None,
         weights=scored.weights,
         closeness=_closeness(sources, text),
-        stale=known.stale,
+        stale=predictor.stale,
     )
 
 

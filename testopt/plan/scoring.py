@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.run_features import RunFeatures
-    from testopt.plan.knowledge import Knowledge
+    from testopt.plan.predictor import Predictor
     from testopt.reasons import Reason
     from testopt.similarity.query import Query
 
@@ -52,13 +52,14 @@ class ScoredCases:
     weights: Reason | None
 
 
-def score_cases(known: Knowledge, query: Query) -> ScoredCases:
+def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     """Return what is known of the cases of a run about to start."""
-    state, model = known.state, known.model
+    state, model = predictor.state, predictor.model
     features = state.read(query)
     seconds = state.history.seconds(query)
     p = untrained_score(features) if model is None else model.probability(features.matrix)
-    weights = OrderingWeights() if known.bundle is None else known.bundle.ordering_weights
+    bundle = predictor.bundle
+    weights = OrderingWeights() if bundle is None else bundle.ordering_weights
     sources = features.sources_read
     ordering = weights.blend(sources=sources)
     value = priority(ordering, signals_of(features, p))

@@ -15,7 +15,7 @@ from testopt.git.changed_lines import patches, read_patches
 from testopt.impact.coverage_index import match_measured, regions_then
 from testopt.learning.contributions import contributions
 from testopt.plan.case_history import CasePast, case_past
-from testopt.plan.planner import derive
+from testopt.plan.planner import scored_plan
 from testopt.ranking.families import families
 from testopt.results.coverage import lines_of
 from testopt.runners.locate import Locator
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from testopt.git.pending_run import PendingRun
     from testopt.impact.coverage_index import Regions
     from testopt.impact.safe_selection import Impact
-    from testopt.plan.planner import Derivation
+    from testopt.plan.inputs import PlanInputs
+    from testopt.plan.planner import ScoredPlan
     from testopt.reasons import Reason
     from testopt.schema import Plan, PlannedCase, Selection
     from testopt.selection.promotion import Rules
-    from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
@@ -97,12 +97,9 @@ class Why:
 
 
 def why(
-    *,
     case: str,
-    cases: Sequence[str],
-    run: PendingRun,
-    store: Store | None,
-    sources: Sources | None = None,
+    inputs: PlanInputs,
+    *,
     selection: Selection | None = None,
     rules: Rules | None = None,
     impact: Impact | None = None,
@@ -113,7 +110,7 @@ def why(
     ----------
     case : str
         Its id, or a part that one id alone has.
-    cases, run, store, sources, selection, rules
+    inputs, selection, rules
         As for `testopt.plan.plan`.
     impact : Impact, optional
         What coverage and imports say of the change.
@@ -127,21 +124,20 @@ def why(
     UnknownCaseError
         When no case, or more than one, has such an id.
     """
-    name = find_case(case, cases)
-    found = derive(
-        cases=cases, run=run, store=store, sources=sources, selection=selection, rules=rules
-    )
+    case_id = find_case(case, inputs.cases)
+    scored = scored_plan(inputs, selection=selection, rules=rules)
+    run, store = inputs.run, inputs.store
     paths = [file.path for file in run.change.files]
-    position = found.query.cases.index(name)
-    base, parts = _contributions(found, position)
+    position = scored.query.cases.index(case_id)
+    base, parts = _contributions(scored, position)
     return Why(
-        next(one for one in found.plan.cases if one.case_id == name),
-        found.plan,
-        CasePast() if store is None else case_past(store, name, paths, before=run.began),
-        affected=None if impact is None else impact.affected.get(name),
-        clear=None if impact is None else impact.clear.get(name),
-        nearest=tuple(nearest_files(found.query, position)),
-        covers=() if store is None else _covers(store, name, run),
+        next(planned for planned in scored.plan.cases if planned.case_id == case_id),
+        scored.plan,
+        CasePast() if store is None else case_past(store, case_id, paths, before=run.began),
+        affected=None if impact is None else impact.affected.get(case_id),
+        clear=None if impact is None else impact.clear.get(case_id),
+        nearest=tuple(nearest_files(scored.query, position)),
+        covers=() if store is None else _covers(store, case_id, run),
         base=base,
         contributions=parts,
     )
@@ -177,17 +173,17 @@ def find_case(case: str, cases: Sequence[str]) -> str:
 
 
 def _contributions(
-    found: Derivation, position: int
+    scored: ScoredPlan, position: int
 ) -> tuple[float | None, tuple[Contribution, ...]]:
     """Return what the model's answer for a case consists of; nothing without a model."""
-    if found.model is None or found.scored is None or len(found.query.cases) < 2:  # noqa: PLR2004
+    if scored.model is None or scored.scored is None or len(scored.query.cases) < 2:  # noqa: PLR2004
         return None, ()
-    x = found.scored.features.matrix
+    x = scored.scored.features.matrix
     others = np.delete(np.arange(len(x)), position)
     step = max(len(others) // _BACKGROUND, 1)
     groups = families(NAMES)
     base, values = contributions(
-        found.model.log_odds,
+        scored.model.log_odds,
         x[position],
         x[others[::step][:_BACKGROUND]],
         list(groups.values()),
@@ -208,10 +204,10 @@ def _covers(store: Store, case: str, run: PendingRun) -> tuple[Covered, ...]:
     then = _changed_then(run, rows[0]["commit"]) if rows else {}
     changed = {file.path for file in run.change.files}
     found = []
-    for path, mine in ran.items():
+    for path, covered in ran.items():
         lines = frozenset[int]().union(*then.get(path, ()))
-        share = len(lines & mine) / len(lines) if lines else None
-        found.append(Covered(path, len(mine), path in changed, share))
+        share = len(lines & covered) / len(lines) if lines else None
+        found.append(Covered(path, len(covered), path in changed, share))
     return tuple(sorted(found, key=lambda c: (not c.changed, -c.lines, c.path))[:_COVERED])
 
 

@@ -7,6 +7,7 @@ import pytest
 from testopt.git.change import find_change
 from testopt.git.pending_run import PendingRun
 from testopt.plan import plan
+from testopt.plan.inputs import PlanInputs
 from testopt.similarity import pretrained
 from testopt.similarity.case_sources import Sources
 
@@ -114,10 +115,7 @@ def test_what_weighs_closeness_decides_on_the_order(fresh):
         [
             case.case_id
             for case in plan(
-                cases=cases,
-                run=PendingRun(change),
-                store=None,
-                sources=Sources(fresh.path, shipped=one),
+                PlanInputs(PendingRun(change), cases, sources=Sources(fresh.path, shipped=one))
             ).cases
         ]
         for one in (

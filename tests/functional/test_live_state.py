@@ -14,6 +14,7 @@ from testopt.features.training_set import read_training_set
 from testopt.git.pending_run import PendingRun
 from testopt.ingest import record
 from testopt.plan import plan
+from testopt.plan.inputs import PlanInputs
 from testopt.report.plans import note, policy_name
 from testopt.schema import Change, Result, Run, RunRecord
 from testopt.similarity.case_sources import Sources
@@ -42,7 +43,7 @@ def add(store, name, minutes, failing=(), **run):
 
 def first(store, minutes=1000):
     run = PendingRun(Change(known=True), began=START + timedelta(minutes=minutes))
-    return plan(cases=CASES, run=run, store=store).cases[0].case_id
+    return plan(PlanInputs(run, CASES, store)).cases[0].case_id
 
 
 @pytest.mark.parametrize("late", [True, False])
@@ -144,7 +145,7 @@ def test_a_model_of_few_failures_has_no_say(store, failing):
     )
     train(store=store)
     run = PendingRun(Change(known=True), began=START + timedelta(days=1))
-    found = plan(cases=CASES, run=run, store=store)
+    found = plan(PlanInputs(run, CASES, store))
     young = failing < 10
     assert found.calibrated is not young
     assert (policy_name(found) == "untrained") is young

@@ -1,4 +1,4 @@
-"""What a plan rests on: the state of the features, and the bundle, as of the run at hand."""
+"""What a run is predicted from: the feature state and the bundle, as of its beginning."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """History and bundle; ``trouble`` says why there is no bundle, ``stale`` what is unread."""
+class Predictor:
+    """Feature state and bundle; ``trouble``: why there is no bundle, ``stale``: what is unread."""
 
     state: FeatureState
     bundle: Bundle | None = None
@@ -41,8 +41,8 @@ class Knowledge:
         return self.trouble or young or Reason(ReasonKind.NO_MODEL)
 
 
-def knowledge(store: Store | None, now: datetime | None) -> Knowledge:
-    """Return what was known before a moment.
+def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
+    """Read the feature state and the bundle as they were before a moment.
 
     Raises
     ------
@@ -50,10 +50,10 @@ def knowledge(store: Store | None, now: datetime | None) -> Knowledge:
         When the store cannot be read.
     """
     if store is None:
-        return Knowledge(FeatureState(), trouble=Reason(ReasonKind.NO_STORE))
+        return Predictor(FeatureState(), trouble=Reason(ReasonKind.NO_STORE))
     try:
         bundle, trouble = current_bundle(store), None
     except BundleError as error:
         bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
-    found = current_state(store, None if bundle is None else bundle.state, now=now)
-    return Knowledge(found.state, bundle, found.stale, trouble)
+    current = current_state(store, None if bundle is None else bundle.state, now=now)
+    return Predictor(current.state, bundle, current.stale, trouble)
