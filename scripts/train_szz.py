@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 from testopt.errors import TestoptError
 from testopt.git.process import find_root
 from testopt.szz.blame import Tracer
-from testopt.szz.evidence import Candidate, gather
+from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.ranking import WEIGHTS, features
 
 REPEATS, FOLDS, DRAWS = 20, 10, 10_000
@@ -76,7 +76,7 @@ def read_cases(clones: Path, oracle: pd.DataFrame) -> list[Case]:
             return None
         with Tracer(repo) as tracer:
             trace = tracer.trace(fix)
-        found = gather(trace.fix, trace.files, trace.facts) if trace.fix else []
+        found = find_candidates(trace.fix, trace.files, trace.facts) if trace.fix else []
         return Case(project, fix, bug, seconds(date), found)
 
     columns = ["project", "fix_commit", "bug_commit", "issue_date"]

@@ -35,7 +35,7 @@ from testopt.learning.metrics import expected_calibration_error
 from testopt.risk.change_metrics import AUTHOR_METRICS, RICHER
 from testopt.risk.derived_metrics import METRICS
 from testopt.risk.hotspots import hotspots
-from testopt.risk.model import defects, frame_of, labelled, measure_history
+from testopt.risk.model import defect_labels, defective_commits, measure_history, metrics_frame
 from testopt.store import Store
 
 if TYPE_CHECKING:
@@ -163,14 +163,14 @@ def known_then(store: Store, shas: list[str], when: float) -> np.ndarray:
     """Return the labels that rest on fixes made until a time, in seconds since 1970."""
     labels = store.read("labels")
     early = (labels.to_pandas()["time"] <= pd.Timestamp(when, unit="s", tz="UTC")).to_numpy()
-    guilty = defects(labels.filter(early))
+    guilty = defective_commits(labels.filter(early))
     return np.array([sha in guilty for sha in shas])
 
 
 def repository(repo: Path, store: Store, *, candidates: bool) -> None:
     measured = measure_history(store, {})
-    y = labelled(store, measured.shas)
-    frame = frame_of(measured.facts, measured.rows)
+    y = defect_labels(store, measured.shas)
+    frame = metrics_frame(measured.facts, measured.rows)
     print(f"\n{len(y)} changes, {int(y.sum())} of which introduced a defect")
 
     def tables() -> Iterator[tuple[str, dict[str, float] | None]]:

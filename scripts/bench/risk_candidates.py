@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from testopt.code.paths import is_code
-from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, entries
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, mined_commits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testopt.risk.change_metrics import CommitFacts, TouchedFile
+    from testopt.risk.change_metrics import ChangeFacts, TouchedFile
     from testopt.store import Store
 
 DAY_S = 86_400.0
@@ -42,7 +42,7 @@ class Past:
         self.first: dict[str, float] = {}
         self.fixed: dict[str, list[float]] = defaultdict(list)
 
-    def measure(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> dict[str, float]:
+    def measure(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> dict[str, float]:
         """Return the metrics of a change that is about to be made."""
         source = [f.path for f in files if is_code(f.path) and not f.is_test]
         known = [set(self.changes[p]) for p in source[:15] if p in self.changes]
@@ -74,7 +74,7 @@ class Past:
                 most = max(most, partners.most_common(1)[0][1] / len(past))
         return most
 
-    def update(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> None:
+    def update(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> None:
         """Remember a change."""
         few = len(files) <= LARGEST
         tested = few and any(f.is_test for f in files)
@@ -90,7 +90,7 @@ class Past:
 
 def from_store(store: Store, shas: Sequence[str]) -> dict[str, pd.DataFrame]:
     past, found = Past(), {}
-    history = entries(
+    history = mined_commits(
         store.read("commits", columns=COMMIT_COLUMNS),
         store.read("file_changes", columns=FILE_COLUMNS),
     )

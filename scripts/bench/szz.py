@@ -74,7 +74,7 @@ def against_git(clones: Path, oracle: pd.DataFrame, repeats: int) -> None:
 def whole_history(repo: Path) -> None:
     commits = int(git(repo, "rev-list", "--count", "HEAD"))
     found: list[int] = []
-    spent = cost(lambda: found.append(len(szz(repo=repo).answers)))
+    spent = cost(lambda: found.append(len(szz(repo=repo).traced)))
     print(f"{commits} commits, {found[0]} fixes")
     print(f"{spent.wall:.1f} s wall, {spent.cpu:.1f} s processor")
 

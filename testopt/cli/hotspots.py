@@ -82,21 +82,21 @@ def _as_dict(report: HotspotReport) -> dict[str, Any]:
         "fixed_in_last_window": report.fixed,
         "validation": report.validation,
         "validation_windows": report.windows,
-        "hotspots": [_spot(s) for s in report.hotspots],
+        "hotspots": [_hotspot_dict(s) for s in report.hotspots],
     }
 
 
-def _spot(spot: Hotspot) -> dict[str, Any]:
+def _hotspot_dict(hotspot: Hotspot) -> dict[str, Any]:
     return {
-        "path": spot.path,
-        "function": spot.name or None,
-        "first_line": spot.first or None,
-        "expected_fixes": spot.expected,
-        "chance_of_fix": spot.chance,
-        "lines": spot.lines,
-        "per_1000_lines": spot.density,
-        "trend": spot.trend,
-        "expected_before": spot.before,
+        "path": hotspot.path,
+        "function": hotspot.name or None,
+        "first_line": hotspot.first or None,
+        "expected_fixes": hotspot.expected,
+        "chance_of_fix": hotspot.chance,
+        "lines": hotspot.lines,
+        "per_1000_lines": hotspot.density,
+        "trend": hotspot.trend,
+        "expected_before": hotspot.before,
     }
 
 

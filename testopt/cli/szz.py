@@ -13,7 +13,7 @@ from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
     from testopt.szz.fix_lists import Issue
-    from testopt.szz.trace import Answer, SzzReport
+    from testopt.szz.trace import SzzReport, TracedFix
 
 _FILE = click.Path(path_type=Path)
 
@@ -101,19 +101,19 @@ def _explain(
 
     full = resolve(ctx.root, commit)
     issue = next((i for name, i in issues.items() if full.startswith(name)), None)
-    answer = trace_fix(ctx.root, full, before=issue.opened if issue else None, stated=stated)
+    traced = trace_fix(ctx.root, full, before=issue.opened if issue else None, stated=stated)
     if as_json:
-        print_json(asdict(answer))
+        print_json(asdict(traced))
         return
-    click.echo(f"{answer.fix_commit}  fix: {printable(answer.why)}")
-    for note in answer.notes:
+    click.echo(f"{traced.fix_commit}  fix: {printable(traced.why)}")
+    for note in traced.notes:
         click.echo(f"  note: {printable(note)}")
-    for label in answer.labels:
+    for label in traced.labels:
         mark = "introduced by" if label.chosen else "less likely"
         click.echo(f"{mark} {label.bug_commit}  {label.confidence:.0%}")
         for reason in label.reasons:
             click.echo(f"  {printable(reason)}")
-    if not answer.labels:
+    if not traced.labels:
         click.echo("nobody was found")
 
 
@@ -128,38 +128,38 @@ def _warn(ctx: Context, report: SzzReport) -> None:
     if report.missing:
         shown = ", ".join(printable(name[:40]) for name in report.missing[:3])
         ctx.warn(f"{len(report.missing)} fixes are not in this repository: {shown}")
-    noted = [a for a in report.answers if a.notes]
-    for answer in noted[: None if ctx.verbose else 3]:
-        ctx.note(f"{answer.fix_commit[:12]}: {printable('; '.join(answer.notes))}")
+    noted = [a for a in report.traced if a.notes]
+    for traced in noted[: None if ctx.verbose else 3]:
+        ctx.note(f"{traced.fix_commit[:12]}: {printable('; '.join(traced.notes))}")
     if len(noted) > 3 and not ctx.verbose:  # noqa: PLR2004 - as many as are shown
         ctx.note(f"… and {len(noted) - 3} more notes (-v shows them)")
 
 
 def _print(report: SzzReport, *, rows: bool, as_json: bool) -> None:
-    found = sum(1 for a in report.answers if a.labels)
-    counts = {"fixes": len(report.answers), "found": found, "known": report.known}
+    n_found = sum(1 for a in report.traced if a.labels)
+    counts = {"fixes": len(report.traced), "found": n_found, "known": report.known}
     if as_json:
         print_json({**counts, "missing": report.missing, "answers": map_answers(report)})
         return
     if rows:
         _print_rows(report)
-    click.echo(f"{counts['fixes']} fixes, {found} traced, {report.known} of them known before")
+    click.echo(f"{counts['fixes']} fixes, {n_found} traced, {report.known} of them known before")
 
 
 def map_answers(report: SzzReport) -> list[dict[str, Any]]:
     """Return the answers as plain values."""
-    return [asdict(answer) for answer in report.answers]
+    return [asdict(traced) for traced in report.traced]
 
 
 def _print_rows(report: SzzReport) -> None:
-    for answer in report.answers:
-        click.echo(_row(answer))
+    for traced in report.traced:
+        click.echo(_row(traced))
     sys.stdout.flush()
 
 
-def _row(answer: Answer) -> str:
-    if not answer.labels:
-        return f"{answer.fix_commit[:12]}  nobody found"
-    best = answer.labels[0]
+def _row(traced: TracedFix) -> str:
+    if not traced.labels:
+        return f"{traced.fix_commit[:12]}  nobody found"
+    best = traced.labels[0]
     why = printable(best.reasons[0]) if best.reasons else ""
-    return f"{answer.fix_commit[:12]}  {best.bug_commit[:12]}  {best.confidence:4.0%}  {why}"
+    return f"{traced.fix_commit[:12]}  {best.bug_commit[:12]}  {best.confidence:4.0%}  {why}"

@@ -131,12 +131,12 @@ def tokens(lines: Iterable[str], language: str) -> list[str]:
     return [match[1] for match in found if match[1] is not None]
 
 
-def names(lines: Iterable[str]) -> list[str]:
+def line_identifiers(lines: Iterable[str]) -> list[str]:
     """Return the identifiers (two characters or more) of some lines, with repeats."""
     return [name for line in lines for name in _NAME.findall(line)]
 
 
-def squeezed(line: str) -> str:
+def without_whitespace(line: str) -> str:
     """Return a line without any whitespace."""
     return "".join(line.split())
 

@@ -24,7 +24,7 @@ _END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks th
 
 
 @dataclass(frozen=True, slots=True)
-class CommitFacts:
+class CommitObject:
     """What a commit says of itself; times in seconds since 1970, ``files`` changed by it."""
 
     sha: str
@@ -53,7 +53,7 @@ class Objects:
     def __init__(self, repo: Path) -> None:
         self._repo = repo
         self._open: dict[str, subprocess.Popen[bytes]] = {}
-        self._facts: dict[str, CommitFacts | None] = {}
+        self._facts: dict[str, CommitObject | None] = {}
 
     def _process(self, *args: str) -> subprocess.Popen[bytes]:
         """Return the process of a git command, started when it is first needed."""
@@ -144,7 +144,7 @@ class Objects:
             lines.pop()
         return [line.removesuffix("\r") for line in lines]
 
-    def commit(self, sha: str) -> CommitFacts | None:
+    def commit(self, sha: str) -> CommitObject | None:
         """Return what a commit says of itself; None when it is not here or no commit."""
         if sha not in self._facts:
             found = self.read(sha)
@@ -163,7 +163,7 @@ class Objects:
         return [path_text(line) for line in lines[1:]]
 
 
-def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitFacts:
+def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitObject:
     """Read a raw commit object.
 
     Parameters
@@ -177,7 +177,7 @@ def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitFacts:
 
     Returns
     -------
-    CommitFacts
+    CommitObject
         The author as bytes, for comparison only.
     """
     head, _, message = content.partition(b"\n\n")
@@ -193,7 +193,7 @@ def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitFacts:
     except LookupError:
         text = message.decode("utf-8", "replace")
     parents = tuple(p.decode("ascii", "replace") for p in headers.get(b"parent", []))
-    return CommitFacts(sha, parents, authored, committed, author, text, files)
+    return CommitObject(sha, parents, authored, committed, author, text, files)
 
 
 def _person(text: bytes) -> tuple[bytes, int]:

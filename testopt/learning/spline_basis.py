@@ -59,7 +59,7 @@ class SplineBasis:
             model.fit((pieces - mean) / scale, y, sample_weight=weight)
         return cls(knots, mean, scale, model.coef_[0], float(model.intercept_[0]))
 
-    def parts(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def contributions(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each column adds to the margin, shape (n, k); the intercept is apart."""
         terms = (_pieces(x, self.knots) - self.mean) / self.scale * self.coef
         out: NDArray[np.float64] = terms.reshape(len(x), -1, x.shape[1]).sum(axis=1)

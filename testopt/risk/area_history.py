@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.risk.change_metrics import CommitFacts, TouchedFile
+    from testopt.risk.change_metrics import ChangeFacts, TouchedFile
 
 HALF_LIVES: Final = (45.0, 360.0)  # days
-VAST_FIX: Final = 50  # a fix of more files says little of each of them
+MAX_FIX_FILES: Final = 50  # a fix of more files says little of each of them
 NAMES: Final = (
     "fixes_recent", "fixes", "changes_recent", "changes", "churn", "lines", "people", "quiet_days",
     "is_test",
@@ -26,7 +26,7 @@ _DAY_S: Final = 86_400.0
 
 
 @dataclass(slots=True)
-class _Fading:
+class _DecayedSums:
     """Sums that halve over time, one for each half-life."""
 
     values: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
@@ -42,13 +42,13 @@ class _Fading:
 
 
 @dataclass(slots=True)
-class _Area:
+class _FileHistory:
     lines: int = 0
     is_test: bool = False
     last: float = 0.0
-    fixes: _Fading = field(default_factory=_Fading)
-    changes: _Fading = field(default_factory=_Fading)
-    churn: _Fading = field(default_factory=_Fading)
+    fixes: _DecayedSums = field(default_factory=_DecayedSums)
+    changes: _DecayedSums = field(default_factory=_DecayedSums)
+    churn: _DecayedSums = field(default_factory=_DecayedSums)
     people: set[str] = field(default_factory=set)
 
 
@@ -56,33 +56,33 @@ class AreaHistory:
     """All files that exist now, with what happened to them."""
 
     def __init__(self) -> None:
-        self._areas: dict[str, _Area] = {}
+        self._files: dict[str, _FileHistory] = {}
 
-    def update(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> None:
+    def update(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> None:
         """Remember a commit; merges are left out, for what they bring is in their parents."""
         if commit.is_merge:
             return
-        fix = is_telling_fix(commit, files)
+        is_fix = is_focused_fix(commit, files)
         for file in files:
-            self._touch(file, commit, fix=fix)
+            self._update_file(file, commit, is_fix=is_fix)
 
-    def _touch(self, file: TouchedFile, commit: CommitFacts, *, fix: bool) -> None:
+    def _update_file(self, file: TouchedFile, commit: ChangeFacts, *, is_fix: bool) -> None:
         if file.status == "D":
-            self._areas.pop(file.path, None)
+            self._files.pop(file.path, None)
             return
         renamed = file.status == "R" and file.old_path is not None
-        area = self._areas.pop(file.old_path or "", None) if renamed else None
-        area = area or self._areas.get(file.path) or _Area()
-        self._areas[file.path] = area
+        history = self._files.pop(file.old_path or "", None) if renamed else None
+        history = history or self._files.get(file.path) or _FileHistory()
+        self._files[file.path] = history
         added, deleted = file.added or 0, file.deleted or 0
-        before = area.lines if file.size_before is None else file.size_before
-        area.lines = max(before + added - deleted, 0)
-        area.is_test, area.last = file.is_test, max(area.last, commit.time)
-        area.people.add(commit.author)
-        area.changes.add(1.0, commit.time)
-        area.churn.add(added + deleted, commit.time)
-        if fix:
-            area.fixes.add(1.0, commit.time)
+        before = history.lines if file.size_before is None else file.size_before
+        history.lines = max(before + added - deleted, 0)
+        history.is_test, history.last = file.is_test, max(history.last, commit.time)
+        history.people.add(commit.author)
+        history.changes.add(1.0, commit.time)
+        history.churn.add(added + deleted, commit.time)
+        if is_fix:
+            history.fixes.add(1.0, commit.time)
 
     def snapshot(self, now: float) -> tuple[list[str], list[list[float]]]:
         """Return the files with at least one line, and their numbers in the order of ``NAMES``.
@@ -97,21 +97,21 @@ class AreaHistory:
         paths : list of str, length n
         rows : list of list of float, shape (n, 9)
         """
-        paths = sorted(path for path, area in self._areas.items() if area.lines > 0)
-        return paths, [self._row(self._areas[path], now) for path in paths]
+        paths = sorted(path for path, history in self._files.items() if history.lines > 0)
+        return paths, [self._row(self._files[path], now) for path in paths]
 
-    def _row(self, area: _Area, now: float) -> list[float]:
+    def _row(self, history: _FileHistory, now: float) -> list[float]:
         return [
-            *area.fixes.at(now),
-            *area.changes.at(now),
-            area.churn.at(now)[-1],
-            float(area.lines),
-            float(len(area.people)),
-            max(now - area.last, 0.0) / _DAY_S,
-            float(area.is_test),
+            *history.fixes.at(now),
+            *history.changes.at(now),
+            history.churn.at(now)[-1],
+            float(history.lines),
+            float(len(history.people)),
+            max(now - history.last, 0.0) / _DAY_S,
+            float(history.is_test),
         ]
 
 
-def is_telling_fix(commit: CommitFacts, files: Sequence[TouchedFile]) -> bool:
+def is_focused_fix(commit: ChangeFacts, files: Sequence[TouchedFile]) -> bool:
     """Tell whether a commit is a fix small enough to say something of each of its files."""
-    return commit.is_fix and not commit.is_merge and len(files) <= VAST_FIX
+    return commit.is_fix and not commit.is_merge and len(files) <= MAX_FIX_FILES

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     from numpy.typing import NDArray
 
-_HINGES_SHARE: Final = 0.2
+_SPLINE_SHARE: Final = 0.2
 _COMMON: Final[dict[str, Any]] = {
     "objective": "binary",
     "verbosity": -1,
@@ -50,7 +50,7 @@ class RiskModels:
     """Fitted models with the columns that each of them reads."""
 
     boosters: tuple[tuple[lgb.Booster, NDArray[np.intp]], ...]
-    hinges: SplineBasis
+    spline: SplineBasis
     timeless: NDArray[np.intp]
 
     @classmethod
@@ -69,7 +69,7 @@ class RiskModels:
         Parameters
         ----------
         x : ndarray, shape (n, k)
-            From ``features.jit.derive``.
+            From ``risk.derived_metrics.derived_columns``.
         y : ndarray of bool, shape (n,)
         weight : ndarray, shape (n,)
         names : sequence of str, length k
@@ -78,44 +78,52 @@ class RiskModels:
             Threads; None: one; -1: all cores.
         """
         timeless = np.flatnonzero([name not in _TIMES for name in names])
-        everything = np.arange(len(names))
-        mean = weight / weight.mean()
-        chosen = timeless if len(timeless) else everything
+        all_columns = np.arange(len(names))
+        relative = weight / weight.mean()
+        fitted = timeless if len(timeless) else all_columns
         boosters = tuple(
-            (_boost(x[:, columns], y, mean, (rounds, _params(own, seed + i, n_jobs))), columns)
-            for i, (rounds, own, timed) in enumerate(_FORESTS)
-            for columns in [everything if timed else chosen]
+            (
+                _boost(
+                    x[:, columns],
+                    y,
+                    relative,
+                    (rounds, _parameters(own, seed + i, n_jobs)),
+                ),
+                columns,
+            )
+            for i, (rounds, own, with_times) in enumerate(_FORESTS)
+            for columns in [all_columns if with_times else fitted]
         )
-        return cls(boosters, SplineBasis.fit(x[:, chosen], y, mean), chosen)
+        return cls(boosters, SplineBasis.fit(x[:, fitted], y, relative), fitted)
 
     def margin(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds before calibration, shape (n,)."""
         trees = np.zeros(len(x))  # one thread: on a busy machine more would wait for each other
         for booster, columns in self.boosters:
             trees += np.asarray(booster.predict(x[:, columns], raw_score=True, num_threads=1))
-        lines = self.hinges.parts(x[:, self.timeless]).sum(axis=1) + self.hinges.intercept
-        out: NDArray[np.float64] = (1.0 - _HINGES_SHARE) * trees / len(
+        spline = self.spline.contributions(x[:, self.timeless]).sum(axis=1) + self.spline.intercept
+        out: NDArray[np.float64] = (1.0 - _SPLINE_SHARE) * trees / len(
             self.boosters
-        ) + _HINGES_SHARE * lines
+        ) + _SPLINE_SHARE * spline
         return out
 
-    def parts(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    def contributions(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Return what each column adds to the margin, shape (n, k), and the constant."""
-        share = (1.0 - _HINGES_SHARE) / len(self.boosters)
+        share = (1.0 - _SPLINE_SHARE) / len(self.boosters)
         out = np.zeros(x.shape)
-        base = _HINGES_SHARE * self.hinges.intercept
+        base = _SPLINE_SHARE * self.spline.intercept
         for booster, columns in self.boosters:
             shap = np.asarray(booster.predict(x[:, columns], pred_contrib=True, num_threads=1))
             out[:, columns] += share * shap[:, :-1]
             base += share * float(shap[0, -1]) if len(shap) else 0.0
-        out[:, self.timeless] += _HINGES_SHARE * self.hinges.parts(x[:, self.timeless])
+        out[:, self.timeless] += _SPLINE_SHARE * self.spline.contributions(x[:, self.timeless])
         return out, base
 
     def dump(self) -> dict[str, Any]:
         """Return the models as plain data: LightGBM's text, and numbers."""
         return {
             "boosters": [(b.model_to_string(), c.tolist()) for b, c in self.boosters],
-            "hinges": self.hinges.dump(),
+            "hinges": self.spline.dump(),
             "timeless": self.timeless.tolist(),
         }
 
@@ -135,13 +143,13 @@ class RiskModels:
                 (lgb.Booster(model_str=text), np.asarray(columns, np.intp))
                 for text, columns in data["boosters"]
             )
-            hinges = SplineBasis.load(data["hinges"])
-            return cls(boosters, hinges, np.asarray(data["timeless"], np.intp))
+            spline = SplineBasis.load(data["hinges"])
+            return cls(boosters, spline, np.asarray(data["timeless"], np.intp))
         except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None
 
 
-def _params(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
+def _parameters(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
     threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
     return {**_COMMON, **own, "seed": seed, "num_threads": threads}
 

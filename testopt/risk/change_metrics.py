@@ -67,7 +67,7 @@ class TouchedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitFacts:
+class ChangeFacts:
     """What is known of a commit beside its files; `time` in seconds since 1970."""
 
     author: str
@@ -94,14 +94,14 @@ class ChangeHistory:
         self._authors: list[str] = []  # by number of the commit
         self._fixes: set[int] = set()
         self._times: dict[str, list[float]] = {}  # by author, ascending
-        self._areas: dict[tuple[str, str], list[int]] = {}  # by author and subsystem
+        self._subsystems: dict[tuple[str, str], list[int]] = {}  # by author and subsystem
 
-    def measure(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> list[float]:
+    def measure(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> list[float]:
         """Return the metrics of a change, in the order of ``NAMES``; nothing is remembered.
 
         Parameters
         ----------
-        commit : CommitFacts
+        commit : ChangeFacts
         files : sequence of TouchedFile
             Empty for a commit that changes no file: all but the author's metrics are then 0.
 
@@ -111,12 +111,12 @@ class ChangeHistory:
         """
         pasts = [past for f in files if (past := self._past(f)) is not None]
         changes = _union(past.changes for past in pasts)
-        own = sum(self._authors[c] == commit.author for c in changes)
+        by_author = sum(self._authors[c] == commit.author for c in changes)
         lines = [(f.added or 0) + (f.deleted or 0) for f in files]
-        areas = {f.subsystem for f in files}
+        subsystems = {f.subsystem for f in files}
         source = [f for f in files if is_code(f.path) and not f.is_test]
         return [
-            float(len(areas)),
+            float(len(subsystems)),
             float(len({f.path.rpartition("/")[0] for f in files})),
             float(len(files)),
             _entropy(lines),
@@ -127,17 +127,17 @@ class ChangeHistory:
             float(len(set().union(*(past.people for past in pasts)))),
             _age(pasts, commit.time),
             float(len(changes)),
-            *self._experience(commit, areas),
+            *self._experience(commit, subsystems),
             float(sum(f.status == "A" for f in files)),
             sum(f.is_test for f in files) / max(len(files), 1),
             float(len(self._fixes & changes)),
-            own / max(len(changes), 1),
+            by_author / max(len(changes), 1),
             len(source) / max(len(files), 1),
             float(sum(f.added or 0 for f in source)),
             float(sum(f.deleted or 0 for f in source)),
         ]
 
-    def update(self, commit: CommitFacts, files: Sequence[TouchedFile]) -> None:
+    def update(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> None:
         """Remember a change."""
         if commit.is_merge:
             return
@@ -148,12 +148,12 @@ class ChangeHistory:
         times = self._times.setdefault(commit.author, [])
         # Author clocks jump back; a past change never counts as younger than the ones before.
         times.append(max(commit.time, times[-1]) if times else commit.time)
-        for area in {f.subsystem for f in files}:
-            self._areas.setdefault((commit.author, area), []).append(number)
+        for subsystem in {f.subsystem for f in files}:
+            self._subsystems.setdefault((commit.author, subsystem), []).append(number)
         for file in files:
-            self._touch(file, commit, number)
+            self._update_file(file, commit, number)
 
-    def _touch(self, file: TouchedFile, commit: CommitFacts, number: int) -> None:
+    def _update_file(self, file: TouchedFile, commit: ChangeFacts, number: int) -> None:
         size = self._size(file)
         past = self._past(file)
         if file.status == "R" and file.old_path is not None:
@@ -180,10 +180,10 @@ class ChangeHistory:
         past = self._past(file)
         return past.lines if past is not None and file.status != "A" else 0
 
-    def _experience(self, commit: CommitFacts, areas: set[str]) -> tuple[float, float, float]:
+    def _experience(self, commit: ChangeFacts, subsystems: set[str]) -> tuple[float, float, float]:
         times = self._times.get(commit.author, [])
-        known = [self._areas.get((commit.author, area), []) for area in areas]
-        return float(len(times)), _recent(times, commit.time), float(len(_union(known)))
+        changes = [self._subsystems.get((commit.author, subsystem), []) for subsystem in subsystems]
+        return float(len(times)), _recent(times, commit.time), float(len(_union(changes)))
 
 
 def _union(parts: Iterable[Iterable[int]]) -> set[int]:

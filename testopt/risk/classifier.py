@@ -17,7 +17,7 @@ from testopt.errors import BundleError
 from testopt.learning.calibration import fit_level, fit_logit, sigmoid
 from testopt.risk.base_models import RiskModels
 from testopt.risk.change_table import DATE, ages, read_frame
-from testopt.risk.derived_metrics import DAY, HOUR, METRICS, WEEKDAY, derive
+from testopt.risk.derived_metrics import DAY, HOUR, METRICS, WEEKDAY, derived_columns
 from testopt.risk.label_latency import estimate_latency, latency_weights
 
 if TYPE_CHECKING:
@@ -117,13 +117,13 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             When `y` has more than two classes, or `X` no usable column.
         """
         target, rows = self._checked(X, y)
-        known = np.unique(target)
-        if len(known) > 2:  # noqa: PLR2004 - a binary question
+        classes = np.unique(target)
+        if len(classes) > 2:  # noqa: PLR2004 - a binary question
             raise ValueError(
                 "Only binary classification is supported. The type of the target is "
                 f"{type_of_target(target)}."
             )
-        self.classes_ = np.array([False, True]) if target.dtype == bool else known
+        self.classes_ = np.array([False, True]) if target.dtype == bool else classes
         positive = target == self.classes_[-1]
         self._columns = self._frame_names(X)
         columns = self._read(X, rows)
@@ -156,18 +156,21 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         weight = np.ones(len(y))
         if age is not None:
             weight = latency_weights(age, y, self.latency_) * np.exp2(-age / self._half_life(age))
-        used = weight > 0.0
+        is_used = weight > 0.0
         self.models_: RiskModels | None = None
         self.calibration_ = (0.0, 1.0)
         self.held_out_ = (np.empty(0, np.intp), np.empty(0))
         self.inputs_ = tuple(columns)
-        if min(int(y[used].sum()), int((~y[used]).sum())) < _RARE or int(used.sum()) < _SMALL:
+        if (
+            min(int(y[is_used].sum()), int((~y[is_used]).sum())) < _RARE
+            or int(is_used.sum()) < _SMALL
+        ):
             return
-        matrix, self.sources_ = derive({n: v[used] for n, v in columns.items()})
-        at = np.flatnonzero(used)
-        self._fit_models(matrix, y[used], weight[used])
+        matrix, self.sources_ = derived_columns({n: v[is_used] for n, v in columns.items()})
+        positions = np.flatnonzero(is_used)
+        self._fit_models(matrix, y[is_used], weight[is_used])
         young, p = self.held_out_
-        self.held_out_ = (at[young], p)
+        self.held_out_ = (positions[young], p)
 
     def _fit_models(
         self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
@@ -177,10 +180,10 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         cut = int(len(y) * (1.0 - _HOLD_OUT))
         old, young = slice(0, cut), slice(cut, None)
         if min(int(y[old].sum()), int((~y[old]).sum())) >= _RARE:
-            trial = RiskModels.fit(
+            held_out_models = RiskModels.fit(
                 matrix[old], y[old], weight[old], names=names, seed=seed, n_jobs=jobs
             )
-            margin = trial.margin(matrix[young])
+            margin = held_out_models.margin(matrix[young])
             self.calibration_ = fit_logit(margin, y[young], weight[young] / weight[young].max())
             intercept, slope = self.calibration_
             self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
@@ -222,14 +225,16 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.models_ is None or not n:
             return np.full(n, _logit(self.prior_))
         intercept, slope = self.calibration_
-        out: NDArray[np.float64] = intercept + slope * self.models_.margin(derive(columns)[0])
+        out: NDArray[np.float64] = intercept + slope * self.models_.margin(
+            derived_columns(columns)[0]
+        )
         return out
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the likelier class of each change, shape (n,)."""
         at = np.where(self.decision_function(X) > 0.0, len(self.classes_) - 1, 0)
-        picked: NDArray[Any] = self.classes_[at]
-        return picked
+        classes: NDArray[Any] = self.classes_[at]
+        return classes
 
     def contributions(self, X: Any) -> pd.DataFrame:  # noqa: N803
         """Return what each metric adds to the log-odds; each row adds up to the logit.
@@ -252,7 +257,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.models_ is None:
             return pd.DataFrame({_BASE: np.full(n, _logit(self.prior_))}, index=index)
         intercept, slope = self.calibration_
-        parts, base = self.models_.parts(derive(columns)[0])
+        parts, base = self.models_.contributions(derived_columns(columns)[0])
         out = {_BASE: np.full(n, intercept + slope * base)}
         for (_, sources), part in zip(self.sources_, parts.T, strict=True):
             for source in sources:
@@ -293,7 +298,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         model.calibration_ = (intercept, slope)
         model.classes_ = np.array([False, True])
         model._columns = None
-        model.sources_ = derive({n: np.zeros(1) for n in model.inputs_})[1]
+        model.sources_ = derived_columns({n: np.zeros(1) for n in model.inputs_})[1]
         model.models_ = None if saved is None else RiskModels.load(saved)
         return model
 
@@ -304,9 +309,9 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             rows = validate_data(
                 self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan"
             )
-        found = self._read(X, rows)
+        given = self._read(X, rows)
         n = len(X) if rows is None else len(rows)
-        return {name: found.get(name, np.full(n, np.nan)) for name in self.inputs_}, n
+        return {name: given.get(name, np.full(n, np.nan)) for name in self.inputs_}, n
 
     @staticmethod
     def _frame_names(X: Any) -> tuple[str, ...] | None:  # noqa: N803

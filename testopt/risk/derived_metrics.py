@@ -65,7 +65,7 @@ _DERIVED: Final[dict[str, tuple[tuple[str, ...], Callable[..., NDArray[np.float6
 }
 
 
-def derive(
+def derived_columns(
     columns: Mapping[str, NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], tuple[tuple[str, tuple[str, ...]], ...]]:
     """Return the columns of the model, and what each is made of.
@@ -86,8 +86,8 @@ def derive(
     parts: list[tuple[str, tuple[str, ...], NDArray[np.float64]]] = [
         (name, (name,), v if name in _PLAIN else log1p(v)) for name, v in columns.items()
     ]
-    for name, (needs, make) in _DERIVED.items():
-        if all(n in columns for n in needs):
-            parts.append((name, needs, make(*(columns[n] for n in needs))))
+    for name, (inputs, formula) in _DERIVED.items():
+        if all(n in columns for n in inputs):
+            parts.append((name, inputs, formula(*(columns[n] for n in inputs))))
     matrix = np.column_stack([values for _, _, values in parts])
-    return matrix, tuple((name, needs) for name, needs, _ in parts)
+    return matrix, tuple((name, inputs) for name, inputs, _ in parts)

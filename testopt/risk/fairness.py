@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import DataError, UsageError
-from testopt.risk.model import frame_of, labelled, measure_history
+from testopt.risk.model import defect_labels, measure_history, metrics_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,21 +94,21 @@ def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) 
         When fairlearn is not installed.
     """
     metric_frame = _metric_frame()
-    measured = measure_history(store, {})
-    y = labelled(store, measured.shas)
-    at, p = _held_out(measured, y, author_features=author_features, seed=seed)
-    truth = y[at]
+    history = measure_history(store, {})
+    y = defect_labels(store, history.shas)
+    checked, p = _held_out(history, y, author_features=author_features, seed=seed)
+    truth = y[checked]
     if not 0 < int(truth.sum()) < len(truth):
         raise DataError(
             "too few changes or defects to check risk on", "mine and trace more history"
         )
-    other_at, other = _held_out(measured, y, author_features=False, seed=seed)
+    checked_without, p_without = _held_out(history, y, author_features=False, seed=seed)
     metrics = _metrics(float(np.quantile(p, 1.0 - FLAGGED)))
     groups: list[GroupFigures] = []
     hidden = 0
     for by, names in (
-        ("tenure", _tenures(measured, at)),
-        ("folder", _folders(store, measured, at)),
+        ("tenure", _tenures(history, checked)),
+        ("folder", _folders(store, history, checked)),
     ):
         frame = metric_frame(
             metrics=metrics, y_true=truth, y_pred=p, sensitive_features=np.asarray(names)
@@ -118,7 +118,9 @@ def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) 
                 hidden += int(row["changes"])
                 continue
             groups.append(GroupFigures(by, str(name), int(row["changes"]), *_rates(row)))
-    return FairnessReport(tuple(groups), len(at), _auc(truth, p), _auc(y[other_at], other), hidden)
+    return FairnessReport(
+        tuple(groups), len(checked), _auc(truth, p), _auc(y[checked_without], p_without), hidden
+    )
 
 
 def _metric_frame() -> Callable[..., Any]:
@@ -133,11 +135,11 @@ def _metric_frame() -> Callable[..., Any]:
 
 
 def _held_out(
-    measured: MeasuredHistory, y: NDArray[np.bool_], *, author_features: bool, seed: int
+    history: MeasuredHistory, y: NDArray[np.bool_], *, author_features: bool, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     from testopt.risk.classifier import ChangeRiskClassifier
 
-    frame = frame_of(measured.facts, measured.rows, author_features=author_features)
+    frame = metrics_frame(history.facts, history.rows, author_features=author_features)
     return ChangeRiskClassifier(random_state=seed).fit(frame, y).held_out_
 
 
@@ -171,19 +173,19 @@ def _mean(values: Any) -> float:
 def _auc(y: Any, p: Any) -> float:
     from sklearn.metrics import roc_auc_score
 
-    both = 0 < int(np.sum(y)) < len(y)
-    return float(roc_auc_score(y, p)) if both else float("nan")
+    has_both_classes = 0 < int(np.sum(y)) < len(y)
+    return float(roc_auc_score(y, p)) if has_both_classes else float("nan")
 
 
-def _tenures(measured: MeasuredHistory, at: NDArray[np.intp]) -> list[str]:
+def _tenures(history: MeasuredHistory, checked: NDArray[np.intp]) -> list[str]:
     """Return how long the author of each change was known then; empty for too few people."""
     since: dict[str, float] = {}
-    for facts in measured.facts:
+    for facts in history.facts:
         since.setdefault(facts.author, facts.time)
     names: list[str] = []
     people: dict[str, set[str]] = {}
-    for i in at:
-        facts = measured.facts[i]
+    for i in checked:
+        facts = history.facts[i]
         days = (facts.time - since[facts.author]) / _DAY_S
         name = next(text for limit, text in _TENURES if days <= limit)
         people.setdefault(name, set()).add(facts.author)
@@ -191,9 +193,9 @@ def _tenures(measured: MeasuredHistory, at: NDArray[np.intp]) -> list[str]:
     return [name if len(people[name]) >= _PEOPLE else "" for name in names]
 
 
-def _folders(store: Store, measured: MeasuredHistory, at: NDArray[np.intp]) -> list[str]:
+def _folders(store: Store, history: MeasuredHistory, checked: NDArray[np.intp]) -> list[str]:
     """Return the subsystem in which most of the changed files of each change lie."""
-    shas = [measured.shas[i] for i in at]
+    shas = [history.shas[i] for i in checked]
     files = store.read("file_changes", columns=["sha", "subsystem"], where=[("sha", "in", shas)])
     counts: dict[str, Counter[str]] = {}
     for sha, folder in zip(files["sha"].to_pylist(), files["subsystem"].to_pylist(), strict=True):

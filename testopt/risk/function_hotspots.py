@@ -23,9 +23,9 @@ _BLAME_S: Final = 30.0
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
 
 
-def function_spots(
+def function_hotspots(
     repo: Path,
-    spots: Sequence[Hotspot],
+    files: Sequence[Hotspot],
     times: Mapping[str, float],
 ) -> list[Hotspot]:
     """Return the functions of the likeliest files, as they are at ``HEAD``.
@@ -38,7 +38,7 @@ def function_spots(
     ----------
     repo : Path
         Top folder of the repository, or a bare one.
-    spots : sequence of Hotspot
+    files : sequence of Hotspot
         Files.
     times : mapping of str to float
         Seconds since 1970, by commit.
@@ -56,17 +56,17 @@ def function_spots(
     """
     commit = resolve(repo, "HEAD")
     now = max(times.values(), default=0.0)
-    likely = sorted(spots, key=lambda s: (-s.chance, s.path))[:FILES]
+    likeliest = sorted(files, key=lambda s: (-s.chance, s.path))[:FILES]
     tree = read_tree(repo, commit)
-    texts = read_blobs(repo, [tree[s.path] for s in likely if s.path in tree])
+    texts = read_blobs(repo, [tree[s.path] for s in likeliest if s.path in tree])
     out: list[Hotspot] = []
-    for spot in likely:
-        text = texts.get(tree.get(spot.path, ""))
+    for file in likeliest:
+        text = texts.get(tree.get(file.path, ""))
         try:
-            weights = _line_weights(repo, commit, spot.path, times, now) if text else {}
+            weights = _line_weights(repo, commit, file.path, times, now) if text else {}
         except RepositoryError:
             continue
-        out += _shared(spot, text or "", weights)
+        out += _split_by_function(file, text or "", weights)
     return out
 
 
@@ -86,21 +86,23 @@ def _line_weights(
     return weights
 
 
-def _shared(spot: Hotspot, text: str, weights: Mapping[int, float]) -> Iterator[Hotspot]:
+def _split_by_function(file: Hotspot, text: str, weights: Mapping[int, float]) -> Iterator[Hotspot]:
     """Yield the functions of a file, each with its share."""
     total = sum(weights.values())
     if not total:
         return
     owner: dict[int, tuple[str, int]] = {}
-    for definition in outline(text, spot.path):  # inner ones follow, and take their lines over
+    for definition in outline(text, file.path):  # inner ones follow, and take their lines over
         if not definition.is_value:
             lines = range(definition.first, definition.last + 1)
             owner.update(dict.fromkeys(lines, (definition.name, definition.first)))
-    own: dict[tuple[str, int], list[float]] = {}
+    weights_by_function: dict[tuple[str, int], list[float]] = {}
     for line, weight in weights.items():
-        own.setdefault(owner.get(line, ("(outside of functions)", 0)), []).append(weight)
-    for (name, first), parts in own.items():
+        weights_by_function.setdefault(owner.get(line, ("(outside of functions)", 0)), []).append(
+            weight
+        )
+    for (name, first), parts in weights_by_function.items():
         share = sum(parts) / total
         yield Hotspot(
-            spot.path, spot.expected * share, spot.chance * share, len(parts), None, name, first
+            file.path, file.expected * share, file.chance * share, len(parts), None, name, first
         )

@@ -13,9 +13,9 @@ import numpy as np
 
 from testopt.code.paths import is_code
 from testopt.errors import DataError, EmptyStoreError
-from testopt.risk.area_history import NAMES, AreaHistory, is_telling_fix
+from testopt.risk.area_history import NAMES, AreaHistory, is_focused_fix
 from testopt.risk.fix_rate import FixRate, found_in_share
-from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, Entry, entries
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, MinedCommit, mined_commits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 WINDOWS: Final = 12  # windows of the past that teach and test
-TESTED: Final = 1 / 3  # the youngest share of them tests, each by what was learnt before it
-TAUGHT: Final = 8  # windows that teach one model
+TEST_SHARE: Final = 1 / 3  # the youngest share of them tests, each by what was learnt before it
+TRAINING_WINDOWS: Final = 8  # windows that teach one model
 _DAY_S: Final = 86_400.0
 _MIN_FIXED: Final = 10  # fixed files in the windows that teach
-_MIN_TESTED: Final = 5
-_STEADY: Final = 0.25  # relative difference that counts as a trend
+_MIN_FIXED_TO_TEST: Final = 5
+_TREND_THRESHOLD: Final = 0.25  # relative difference that counts as a trend
 _LINES, _CHURN = NAMES.index("lines"), NAMES.index("churn")
 
 
@@ -62,9 +62,9 @@ class Hotspot:
         """``new``, ``rising``, ``falling`` or ``steady``; empty for a function."""
         if self.before is None:
             return "" if self.name else "new"
-        if self.expected > self.before * (1.0 + _STEADY):
+        if self.expected > self.before * (1.0 + _TREND_THRESHOLD):
             return "rising"
-        return "falling" if self.expected < self.before * (1.0 - _STEADY) else "steady"
+        return "falling" if self.expected < self.before * (1.0 - _TREND_THRESHOLD) else "steady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,69 +135,69 @@ def hotspots(
     commits = store.read("commits", columns=COMMIT_COLUMNS)
     if not commits.num_rows:
         raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
-    history = list(entries(commits, store.read("file_changes", columns=FILE_COLUMNS)))
+    history = list(mined_commits(commits, store.read("file_changes", columns=FILE_COLUMNS)))
     *past, now = _snapshots(history, days, windows=windows, tests=tests)
-    taught = [s for s in past if len(s.paths)]
-    if sum(int((s.fixes > 0).sum()) for s in taught) < _MIN_FIXED:
+    training = [s for s in past if len(s.paths)]
+    if sum(int((s.fixes > 0).sum()) for s in training) < _MIN_FIXED:
         raise DataError(
             f"too few fixes in the last {days * windows:.0f} days to learn from",
             "take a longer window (--days), mine more history, or set fix_pattern",
         )
-    spots = _spots(taught, now)
+    ranked = _file_hotspots(training, now)
     if by == "folder":
-        spots = _folders(spots)
+        ranked = _folders(ranked)
     elif by == "function" and repo is not None:
-        from testopt.risk.function_hotspots import function_spots
+        from testopt.risk.function_hotspots import function_hotspots
 
-        spots = function_spots(repo, spots, {sha: facts.time for sha, facts, _ in history})
-    spots.sort(key=lambda s: (-s.density, s.path, s.first))
-    fixed = int((taught[-1].fixes > 0).sum())
-    checks = _validate(taught, round(windows * TESTED))
+        ranked = function_hotspots(repo, ranked, {sha: facts.time for sha, facts, _ in history})
+    ranked.sort(key=lambda s: (-s.density, s.path, s.first))
+    fixed = int((training[-1].fixes > 0).sum())
+    checks = _validate(training, round(windows * TEST_SHARE))
     mean = {n: float(np.mean([c[n] for c in checks])) for n in checks[0]} if checks else None
-    return HotspotReport(tuple(spots), days, len(now.paths), fixed, mean, len(checks))
+    return HotspotReport(tuple(ranked), days, len(now.paths), fixed, mean, len(checks))
 
 
-def _spots(taught: Sequence[_Snapshot], now: _Snapshot) -> list[Hotspot]:
-    model = _fit(taught[-TAUGHT:])
-    last = taught[-1]
+def _file_hotspots(training: Sequence[_Snapshot], now: _Snapshot) -> list[Hotspot]:
+    model = _fit(training[-TRAINING_WINDOWS:])
+    last = training[-1]
     before = dict(zip(last.paths, model.predict(last.x), strict=True))
     rows = zip(now.paths, model.predict(now.x), model.chance(now.x), now.lines, strict=True)
     return [Hotspot(p, float(e), float(c), int(n), before.get(p)) for p, e, c, n in rows]
 
 
 def _snapshots(
-    history: Sequence[Entry], days: float, *, windows: int, tests: bool
+    history: Sequence[MinedCommit], days: float, *, windows: int, tests: bool
 ) -> list[_Snapshot]:
     """Return the state before each window of the past, oldest first, and the one now."""
-    state, out = AreaHistory(), []
+    state, snapshots = AreaHistory(), []
     end = max(facts.time for _, facts, _ in history)
     start = min(facts.time for _, facts, _ in history)
     cuts = [end - k * days * _DAY_S for k in range(windows, 0, -1)]
-    at = 0
+    position = 0
     for cut in cuts:
-        while at < len(history) and history[at][1].time <= cut:
-            state.update(*history[at][1:])
-            at += 1
+        while position < len(history) and history[position][1].time <= cut:
+            state.update(*history[position][1:])
+            position += 1
         if cut > start:
-            fixes = _fixes(history[at:], cut + days * _DAY_S)
-            out.append(_snapshot(state, cut, fixes, tests=tests))
-    for _, facts, files in history[at:]:
+            fixes = _fixes(history[position:], cut + days * _DAY_S)
+            snapshots.append(_snapshot(state, cut, fixes, tests=tests))
+    for _, facts, files in history[position:]:
         state.update(facts, files)
-    return [*out, _snapshot(state, end, {}, tests=tests)]
+    return [*snapshots, _snapshot(state, end, {}, tests=tests)]
 
 
-def _fixes(later: Sequence[Entry], until: float) -> dict[str, int]:
+def _fixes(later: Sequence[MinedCommit], until: float) -> dict[str, int]:
     """Count fixes by the path that a file had at the beginning of the window."""
     counts: dict[str, int] = {}
-    origin: dict[str, str] = {}
+    original: dict[str, str] = {}
     for _, facts, files in later:
         if facts.time > until:
             break
         for file in files:
             old = file.old_path if file.status == "R" else None
-            first = origin.get(old or file.path, old or file.path)
-            origin[file.path] = first
-            if is_telling_fix(facts, files):
+            first = original.get(old or file.path, old or file.path)
+            original[file.path] = first
+            if is_focused_fix(facts, files):
                 counts[first] = counts.get(first, 0) + 1
     return counts
 
@@ -208,8 +208,8 @@ def _snapshot(state: AreaHistory, now: float, fixes: dict[str, int], *, tests: b
     keep = np.array([is_code(p) for p in paths], bool)
     if not tests:
         keep &= x[:, NAMES.index("is_test")] == 0
-    kept = [p for p, k in zip(paths, keep, strict=True) if k]
-    return _Snapshot(kept, x[keep], np.array([float(fixes.get(p, 0)) for p in kept]))
+    kept_paths = [p for p, k in zip(paths, keep, strict=True) if k]
+    return _Snapshot(kept_paths, x[keep], np.array([float(fixes.get(p, 0)) for p in kept_paths]))
 
 
 def _fit(snapshots: Sequence[_Snapshot]) -> FixRate:
@@ -217,14 +217,14 @@ def _fit(snapshots: Sequence[_Snapshot]) -> FixRate:
     return FixRate().fit(x, np.concatenate([s.fixes for s in snapshots]))
 
 
-def _validate(taught: Sequence[_Snapshot], tested: int) -> list[dict[str, float]]:
+def _validate(snapshots: Sequence[_Snapshot], n_tests: int) -> list[dict[str, float]]:
     """Test on each of the last windows what was learnt from the windows before it."""
-    found = []
-    for at in range(max(len(taught) - tested, 1), len(taught)):
-        older, last = taught[max(at - TAUGHT, 0) : at], taught[at]
-        hit = last.fixes > 0
-        learnt = sum(int((s.fixes > 0).sum()) for s in older)
-        if int(hit.sum()) < _MIN_TESTED or learnt < _MIN_FIXED:
+    shares = []
+    for position in range(max(len(snapshots) - n_tests, 1), len(snapshots)):
+        older, last = snapshots[max(position - TRAINING_WINDOWS, 0) : position], snapshots[position]
+        fixed = last.fixes > 0
+        n_fixed = sum(int((s.fixes > 0).sum()) for s in older)
+        if int(fixed.sum()) < _MIN_FIXED_TO_TEST or n_fixed < _MIN_FIXED:
             continue
         model = _fit(older)
         lines = np.maximum(last.lines, 1.0)
@@ -236,15 +236,15 @@ def _validate(taught: Sequence[_Snapshot], tested: int) -> list[dict[str, float]
             "largest first": lines,
             "smallest first": -lines,
         }
-        found.append({n: found_in_share(score, lines, hit) for n, score in rankings.items()})
-    return found
+        shares.append({n: found_in_share(score, lines, fixed) for n, score in rankings.items()})
+    return shares
 
 
-def _folders(spots: Sequence[Hotspot]) -> list[Hotspot]:
+def _folders(files: Sequence[Hotspot]) -> list[Hotspot]:
     """Sum files up to the folders they lie in, directly."""
     groups: dict[str, list[Hotspot]] = {}
-    for spot in spots:
-        groups.setdefault(spot.path.rpartition("/")[0] or ".", []).append(spot)
+    for file in files:
+        groups.setdefault(file.path.rpartition("/")[0] or ".", []).append(file)
     return [
         Hotspot(
             folder,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.risk.metric_words import (
     basis_text,
+    contribution_text,
     hunk_text,
-    part_text,
     percentile_text,
     tests_text,
     uncaught_text,
@@ -67,7 +67,9 @@ def _section(risk: Risk, compared: int, people: Mapping[str, tuple[str, ...]]) -
         "| log-odds | why |",
         "| ---: | --- |",
     ]
-    lines += [f"| {p.log_odds:+.2f} | {escape(part_text(p))} |" for p in risk.parts[: _SHOWN + 1]]
+    lines += [
+        f"| {p.log_odds:+.2f} | {escape(contribution_text(p))} |" for p in risk.parts[: _SHOWN + 1]
+    ]
     rest = sum(p.log_odds for p in risk.parts[_SHOWN + 1 :])
     if len(risk.parts) > _SHOWN + 1:
         lines.append(f"| {rest:+.2f} | all else |")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from testopt.risk.values import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+    from testopt.risk.values import (
+        CatchingTest,
+        FileRisk,
+        HunkRisk,
+        MetricContribution,
+        Risk,
+        RiskReport,
+    )
 
 _WORDS: Final = {
     "base": "an average change of this project",
@@ -34,15 +41,15 @@ _WORDS: Final = {
 }
 
 
-def part_text(part: RiskPart) -> str:
+def contribution_text(contribution: MetricContribution) -> str:
     """Return one part of a risk, such as ``lines added: 420 (typical: 14)``."""
-    words = _WORDS.get(part.metric, part.metric)
-    if part.value is None:
-        return words
-    if part.metric == "fix":
-        return words if part.value else "is no fix"
-    typical = "" if part.typical is None else f" (typical: {_number(part.typical)})"
-    return f"{words}: {_number(part.value)}{typical}"
+    name = _WORDS.get(contribution.metric, contribution.metric)
+    if contribution.value is None:
+        return name
+    if contribution.metric == "fix":
+        return name if contribution.value else "is no fix"
+    typical = "" if contribution.typical is None else f" (typical: {_number(contribution.typical)})"
+    return f"{name}: {_number(contribution.value)}{typical}"
 
 
 def percentile_text(risk: Risk, compared: int) -> str:
@@ -81,9 +88,9 @@ def tests_text(file: FileRisk, most: int) -> str:
     most : int
         Tests that are named.
     """
-    named = [_test_text(test) for test in file.tests[:most]]
-    further = (file.n_tests or 0) - len(named)
-    return ", ".join([*named, *([f"and {further} more"] if further > 0 else [])])
+    shown = [_test_text(test) for test in file.tests[:most]]
+    further = (file.n_tests or 0) - len(shown)
+    return ", ".join([*shown, *([f"and {further} more"] if further > 0 else [])])
 
 
 def _test_text(test: CatchingTest) -> str:

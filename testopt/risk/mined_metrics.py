@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_test_path, subsystem_of
-from testopt.risk.change_metrics import NAMES, ChangeHistory, CommitFacts, TouchedFile
+from testopt.risk.change_metrics import NAMES, ChangeFacts, ChangeHistory, TouchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ FILE_COLUMNS: Final = (
     "sha", "path", "subsystem", "added", "deleted", "size_before", "old_path", "status", "is_test",
 )  # fmt: skip
 
-Entry = tuple[str, CommitFacts, list[TouchedFile]]
+MinedCommit = tuple[str, ChangeFacts, list[TouchedFile]]
 
 
-def entries(commits: pa.Table, files: pa.Table) -> Iterator[Entry]:
+def mined_commits(commits: pa.Table, files: pa.Table) -> Iterator[MinedCommit]:
     """Yield (hash, facts, files) of each commit, oldest first by committer time.
 
     Parameters
@@ -37,19 +37,19 @@ def entries(commits: pa.Table, files: pa.Table) -> Iterator[Entry]:
         touched.setdefault(row[0], {})[row[1]] = TouchedFile(*row[1:])
     unique = {row[0]: row for row in _rows(commits, COMMIT_COLUMNS)}
     for sha, author, time, is_fix, is_merge in sorted(unique.values(), key=lambda row: row[2]):
-        facts = CommitFacts(author, time.timestamp(), is_fix, is_merge)
+        facts = ChangeFacts(author, time.timestamp(), is_fix, is_merge)
         yield sha, facts, list(touched.get(sha, {}).values())
 
 
-def replay(
-    history: Iterator[Entry], state: ChangeHistory, *, wanted: Mapping[str, Change]
-) -> Iterator[tuple[str, CommitFacts, list[float]]]:
+def measured_commits(
+    history: Iterator[MinedCommit], state: ChangeHistory, *, wanted: Mapping[str, Change]
+) -> Iterator[tuple[str, ChangeFacts, list[float]]]:
     """Yield the metrics of each commit that is no merge and changes a file, and remember it.
 
     Parameters
     ----------
     history : iterator
-        From `entries`.
+        From `mined_commits`.
     state : ChangeHistory
         Updated.
     wanted : mapping of str to Change
@@ -64,10 +64,10 @@ def replay(
         state.update(facts, files)
 
 
-def facts_of(change: Change, *, now: float) -> CommitFacts:
+def change_facts(change: Change, *, now: float) -> ChangeFacts:
     """Return what is known of a change that is in no table; `now` in seconds since 1970."""
     time = change.time.timestamp() if change.time else now
-    return CommitFacts(change.author or "", time, change.is_fix, change.is_merge)
+    return ChangeFacts(change.author or "", time, change.is_fix, change.is_merge)
 
 
 def touched_files(files: Sequence[FileChange]) -> list[TouchedFile]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from testopt.errors import BundleError, EmptyStoreError, StoreError
 from testopt.risk.change_metrics import AUTHOR_METRICS, NAMES, ChangeHistory
-from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, entries, replay
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, measured_commits, mined_commits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from testopt.risk.change_metrics import CommitFacts
+    from testopt.risk.change_metrics import ChangeFacts
     from testopt.risk.classifier import ChangeRiskClassifier
     from testopt.schema import Change
     from testopt.store import Store
@@ -50,8 +50,8 @@ class TrainedRiskModel:
 
     model: ChangeRiskClassifier
     facts: dict[str, Any]
-    recent: list[float]
-    typical: dict[str, float]
+    recent_probabilities: list[float]
+    medians: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MeasuredHistory:
     """The history as metrics, and the state at its end."""
 
     shas: list[str]
-    facts: list[CommitFacts]
+    facts: list[ChangeFacts]
     rows: list[list[float]]
     state: ChangeHistory
 
@@ -82,13 +82,15 @@ def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHisto
     if not commits.num_rows:
         raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
     state = ChangeHistory()
-    history = entries(commits, store.read("file_changes", columns=FILE_COLUMNS))
-    found = list(replay(history, state, wanted=wanted))
-    shas, facts, rows = (list(part) for part in zip(*found, strict=True)) if found else ([],) * 3
+    history = mined_commits(commits, store.read("file_changes", columns=FILE_COLUMNS))
+    measured = list(measured_commits(history, state, wanted=wanted))
+    shas, facts, rows = (
+        (list(part) for part in zip(*measured, strict=True)) if measured else ([],) * 3
+    )
     return MeasuredHistory(shas, facts, rows, state)
 
 
-def defects(labels: pa.Table) -> set[str]:
+def defective_commits(labels: pa.Table) -> set[str]:
     """Return the commits that introduced a defect.
 
     Parameters
@@ -107,8 +109,8 @@ def defects(labels: pa.Table) -> set[str]:
     }
 
 
-def frame_of(
-    facts: Sequence[CommitFacts], rows: Sequence[Sequence[float]], *, author_features: bool = True
+def metrics_frame(
+    facts: Sequence[ChangeFacts], rows: Sequence[Sequence[float]], *, author_features: bool = True
 ) -> pd.DataFrame:
     """Return metrics as the estimator takes them, with ``date``."""
     import pandas as pd
@@ -120,11 +122,11 @@ def frame_of(
     return frame
 
 
-def model_of(
+def trained_model(
     store: Store,
-    measured: MeasuredHistory,
+    history: MeasuredHistory,
     *,
-    judged: Collection[str] = (),
+    excluded: Collection[str] = (),
     author_features: bool = True,
     seed: int = 0,
 ) -> TrainedRiskModel:
@@ -134,9 +136,9 @@ def model_of(
     ----------
     store : Store
         With traced labels.
-    measured : MeasuredHistory
+    history : MeasuredHistory
         From `measure_history`.
-    judged : collection of str
+    excluded : collection of str
         Commits that do not teach, because their risk is asked for; more than a fifth of the
         history teaches all the same.
     author_features : bool
@@ -149,21 +151,21 @@ def model_of(
     EmptyStoreError
         When no defects were traced, or no commit changes a file.
     """
-    apart = sorted(set(judged) & set(measured.shas))
-    if len(apart) > _LEFT_OUT * len(measured.shas):
-        apart = []
+    left_out = sorted(set(excluded) & set(history.shas))
+    if len(left_out) > _LEFT_OUT * len(history.shas):
+        left_out = []
     versions = {table: store.version(table) for table in _TABLES}
-    key = {"version": _VERSION, "seed": seed, "authors": author_features, "apart": apart}
-    kept = _load(store.read_blob(_MODEL_BLOB), {**key, **versions})
-    if kept is not None:
-        return kept
-    trained = _train(store, measured, apart=apart, author_features=author_features, seed=seed)
+    key = {"version": _VERSION, "seed": seed, "authors": author_features, "apart": left_out}
+    cached = _load(store.read_blob(_MODEL_BLOB), {**key, **versions})
+    if cached is not None:
+        return cached
+    trained = _train(store, history, left_out=left_out, author_features=author_features, seed=seed)
     with suppress(StoreError):  # a cache; a store that may only be read serves as well
         store.write_blob(_MODEL_BLOB, _dump(trained, {**key, **versions}))
     return trained
 
 
-def labelled(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def defect_labels(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return which commits introduced a defect, shape (n,).
 
     Raises
@@ -179,15 +181,15 @@ def labelled(store: Store, shas: Sequence[str]) -> np.ndarray[Any, np.dtype[np.b
         )
     if not len(shas):
         raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")
-    guilty = defects(labels)
-    return np.array([sha in guilty for sha in shas], dtype=bool)
+    defective = defective_commits(labels)
+    return np.array([sha in defective for sha in shas], dtype=bool)
 
 
 def _train(
     store: Store,
-    measured: MeasuredHistory,
+    history: MeasuredHistory,
     *,
-    apart: Sequence[str],
+    left_out: Sequence[str],
     author_features: bool,
     seed: int,
 ) -> TrainedRiskModel:
@@ -195,22 +197,24 @@ def _train(
 
     from testopt.risk.classifier import ChangeRiskClassifier
 
-    y = labelled(store, measured.shas)
-    frame = frame_of(measured.facts, measured.rows, author_features=author_features)
-    if apart:
-        left = set(apart)
-        teaching = np.array([sha not in left for sha in measured.shas])
-        frame, y = frame[teaching].reset_index(drop=True), y[teaching]
+    y = defect_labels(store, history.shas)
+    frame = metrics_frame(history.facts, history.rows, author_features=author_features)
+    if left_out:
+        excluded = set(left_out)
+        in_training = np.array([sha not in excluded for sha in history.shas])
+        frame, y = frame[in_training].reset_index(drop=True), y[in_training]
     model = ChangeRiskClassifier(random_state=seed).fit(frame, y)
     at, p = model.held_out_
-    both = len(at) > 0 and 0 < int(y[at].sum()) < len(at)
+    has_both_classes = len(at) > 0 and 0 < int(y[at].sum()) < len(at)
     facts = {
         "changes": len(y),
         "defects": int(y.sum()),
         "latency_days": model.latency_,
         "checked": len(at),
-        "auc": float(roc_auc_score(y[at], p)) if both else None,
-        "auc_lines": float(roc_auc_score(y[at], frame["la"].to_numpy()[at])) if both else None,
+        "auc": float(roc_auc_score(y[at], p)) if has_both_classes else None,
+        "auc_lines": float(roc_auc_score(y[at], frame["la"].to_numpy()[at]))
+        if has_both_classes
+        else None,
     }
     typical = {str(k): float(v) for k, v in frame.drop(columns="date").median().items()}
     return TrainedRiskModel(model, facts, sorted(map(float, p[-_RECENT:])), typical)
@@ -220,8 +224,8 @@ def _dump(trained: TrainedRiskModel, key: Mapping[str, Any]) -> bytes:
     body = {
         "model": trained.model.to_dict(),
         "facts": trained.facts,
-        "recent": trained.recent,
-        "typical": trained.typical,
+        "recent": trained.recent_probabilities,
+        "typical": trained.medians,
     }
     text = json.dumps(body, sort_keys=True)
     check = hashlib.sha256(text.encode()).hexdigest()
@@ -233,13 +237,13 @@ def _load(data: bytes | None, key: Mapping[str, Any]) -> TrainedRiskModel | None
     from testopt.risk.classifier import ChangeRiskClassifier
 
     try:
-        kept = json.loads(data or b"null")
-        if not isinstance(kept, dict) or kept["key"] != key:
+        saved = json.loads(data or b"null")
+        if not isinstance(saved, dict) or saved["key"] != key:
             return None
         # LightGBM's parser can end the process on a damaged text, so it never sees one.
-        if hashlib.sha256(kept["body"].encode()).hexdigest() != kept["sha256"]:
+        if hashlib.sha256(saved["body"].encode()).hexdigest() != saved["sha256"]:
             return None
-        body = json.loads(kept["body"])
+        body = json.loads(saved["body"])
         model = ChangeRiskClassifier.from_dict(body["model"])
         return TrainedRiskModel(model, body["facts"], body["recent"], body["typical"])
     except (ValueError, KeyError, TypeError, AttributeError, BundleError):

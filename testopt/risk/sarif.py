@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from testopt.code.paths import path_bytes
-from testopt.risk.metric_words import part_text, percentile_text
+from testopt.risk.metric_words import contribution_text, percentile_text
 from testopt.schema import digest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _location(file: FileRisk) -> dict[str, Any]:
 
 
 def _message(risk: Risk, file: FileRisk, compared: int) -> str:
-    reasons = [part_text(p) for p in risk.parts if p.metric != "base" and p.log_odds > 0]
+    reasons = [contribution_text(p) for p in risk.parts if p.metric != "base" and p.log_odds > 0]
     beside = percentile_text(risk, compared)
     text = (
         f"The change has a probability of {risk.probability:.0%} to introduce a defect"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.risk.metric_words import (
     basis_text,
+    contribution_text,
     hunk_text,
-    part_text,
     percentile_text,
     tests_text,
     uncaught_text,
@@ -52,7 +52,7 @@ def _reasons(risk: Risk) -> Iterator[str]:
     yield ""
     yield "log-odds"
     for part in risk.parts[: _REASONS + 1]:
-        yield f"   {part.log_odds:+.2f}  {part_text(part)}"
+        yield f"   {part.log_odds:+.2f}  {contribution_text(part)}"
     rest = risk.parts[_REASONS + 1 :]
     if rest:
         yield f"   {sum(p.log_odds for p in rest):+.2f}  all else"

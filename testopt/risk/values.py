@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class RiskPart:
+class MetricContribution:
     """What one metric adds to the log-odds of a change; `typical` is the project's median."""
 
     metric: str
@@ -76,7 +76,7 @@ class Risk:
     name: str  # full hash, or what else the change is
     probability: float
     percentile: float | None
-    parts: tuple[RiskPart, ...] = ()
+    parts: tuple[MetricContribution, ...] = ()
     files: tuple[FileRisk, ...] = ()
     n_files: int = 0
     uncaught: tuple[str, ...] = ()

@@ -14,17 +14,17 @@ from testopt.errors import RepositoryError
 from testopt.git.diff import read_patch
 from testopt.git.diff_listing import RawEntry, raw_entry
 from testopt.git.log import shallow_edge
-from testopt.git.objects import CommitFacts, Objects
+from testopt.git.objects import CommitObject, Objects
 from testopt.git.process import run_git
-from testopt.szz.evidence import PAST, FileTrace, PastChange
+from testopt.szz.candidates import PAST, FileTrace, PastChange
 from testopt.szz.hunks import (
     FileDiff,
     Hunk,
     added_lines,
-    meaningful,
+    meaningful_hunks,
     merge_ranges,
-    surroundings,
-    suspects,
+    surrounding_lines,
+    suspect_lines,
 )
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ _HASH: Final = re.compile(r"^\s*([0-9a-f]{40,64})\b", re.MULTILINE)
 class FixTrace:
     """A fix traced back: its files, the commits met on the way, and notes on what was left out."""
 
-    fix: CommitFacts | None
+    fix: CommitObject | None
     files: tuple[FileTrace, ...] = ()
-    facts: Mapping[str, CommitFacts] = field(default_factory=dict)
+    facts: Mapping[str, CommitObject] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -91,7 +91,7 @@ class Tracer:
     def _edge(self) -> frozenset[str]:
         return shallow_edge(self._repo)
 
-    def commit(self, sha: str) -> CommitFacts | None:
+    def commit(self, sha: str) -> CommitObject | None:
         """Return what a commit says of itself, or None."""
         return self._objects.commit(sha)
 
@@ -124,11 +124,11 @@ class Tracer:
             return FixTrace(fix, notes=(*notes, error.message))
         added = added_lines(diffs)
         files = self._files(parent, diffs, added, notes)
-        met = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
+        shas = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
         if diffs and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
-        facts = {s: c for s in sorted(met - self._edge) if (c := self._objects.commit(s))}
-        if met & self._edge:
+        facts = {s: c for s in sorted(shas - self._edge) if (c := self._objects.commit(s))}
+        if shas & self._edge:
             notes.append("some lines are older than this shallow clone")
         return FixTrace(fix, files, facts, tuple(notes))
 
@@ -175,11 +175,11 @@ class Tracer:
     def _file(
         self, parent: str, diff: FileDiff, added: Mapping[str, int], notes: list[str]
     ) -> FileTrace:
-        hunks = tuple(meaningful(diff))
+        hunks = tuple(meaningful_hunks(diff))
         weight = _weight(diff.path)
         if not hunks or not diff.before:
             return FileTrace(diff, (), (), {}, weight=weight)
-        lines = suspects(diff, hunks, added)
+        lines = suspect_lines(diff, hunks, added)
         try:
             past = self._past(parent, diff.path)
             blame = self._blame(parent, diff, _ranges(diff, hunks, lines), past)
@@ -205,13 +205,13 @@ class Tracer:
         self, parent: str, diff: FileDiff, ranges: Iterable[range], past: Sequence[PastChange]
     ) -> dict[int, str]:
         """Return who wrote each line, with commits that only reformatted the file passed over."""
-        skip = self._ignored(parent) | {
+        ignored = self._ignored(parent) | {
             change.sha for change in past if _mechanical(change, diff.language)
         }
         out = run_git(
             self._repo, "--literal-pathspecs", "blame", "--incremental", "-w",
             *(f"-L{r.start},{r.stop - 1}" for r in ranges),
-            *(f"--ignore-rev={sha}" for sha in sorted(skip)[:MAX_IGNORED]),
+            *(f"--ignore-rev={sha}" for sha in sorted(ignored)[:MAX_IGNORED]),
             parent, "--", diff.path, timeout=TIMEOUT_S,
         )  # fmt: skip
         owner: dict[int, str] = {}
@@ -229,7 +229,7 @@ class Tracer:
 
 
 def _ranges(diff: FileDiff, hunks: Sequence[Hunk], lines: Collection[int]) -> list[range]:
-    around = (surroundings(diff, hunk) for hunk in hunks)
+    around = (surrounding_lines(diff, hunk) for hunk in hunks)
     return merge_ranges([*around, *(range(n, n + 1) for n in lines)])
 
 

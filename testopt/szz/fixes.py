@@ -35,10 +35,10 @@ _ISSUE: Final = (
 _BUG_TYPES: Final = re.compile(r"bug|defect|regression|crash|fault|error|incident", _I)
 
 _REVERT: Final = re.compile(r"^(?:\[[^\]]*\]\s*)?revert(?:s|ed|ing)?\b[:\s]*(.*)", _I)
-_TWICE: Final = re.compile(r'^["\'(\s]*(?:revert|reapply)', _I)
+_REAPPLY: Final = re.compile(r'^["\'(\s]*(?:revert|reapply)', _I)
 _REVERTED: Final = re.compile(rf"\breverts? (?:commit )?({_HASH})", _I)
 _CONVENTIONAL: Final = re.compile(r"^(\w+)(?:\([^)]*\))?!?:\s")
-_TYPES: Final = {
+_TYPE_IS_FIX: Final = {
     **dict.fromkeys(("fix", "bugfix", "hotfix", "bug", "patch"), True),
     **dict.fromkeys(
         ("feat", "feature", "docs", "doc", "style", "test", "tests", "chore", "build", "ci",
@@ -46,10 +46,10 @@ _TYPES: Final = {
         False,
     ),
 }  # fmt: skip
-_MARKED: Final = re.compile(
+_FIX_MARKER: Final = re.compile(
     r"^(?:\W*(?:bug|bug-?fix|hot-?fix|fix)\b\W*[\]/:]|:bug:|:ambulance:|\U0001f41b)", _I
 )
-_NAMED: Final = (
+_NAMED_COMMITS: Final = (
     (re.compile(rf"^fixes:\s*({_HASH})\b", _I | re.MULTILINE), "trailer Fixes"),
     (
         re.compile(
@@ -110,12 +110,12 @@ _FEATURE: Final = re.compile(
     _I,
 )
 _CLOSES: Final = re.compile(rf"\b(fix(?:e[sd])?|close[sd]?|resolve[sd]?):?\s+{_ISSUE}", _I)
-_SAYS: Final = re.compile(
+_BODY_FIX: Final = re.compile(
     r"\b(?:fix(?:e[sd])?|solve[sd]?|resolve[sd]?|correct(?:s|ed)?)\s+(?:\w+\s+){0,3}?"
     r"(?:bug|crash|regression|error|issue|problem|failure|leak|defect)",
     _I,
 )
-_COPIED: Final = (
+_CHERRY_PICKED: Final = (
     (re.compile(rf"\(?cherry[- ]picked from commit ({_HASH})", _I), "cherry-picked from"),
     (re.compile(r"\bback-?port(?:s|ed|ing)?\b", _I), "a back-port"),
 )
@@ -163,8 +163,8 @@ def classify(
         _by_subject(subject),
         _by_body(subject, body),
     )
-    verdict = next((v for v in rules if v), _no("says nothing of a defect"))
-    return _with_origin(verdict, message) if verdict.is_fix else verdict
+    classification = next((v for v in rules if v), _no("says nothing of a defect"))
+    return _with_origin(classification, message) if classification.is_fix else classification
 
 
 def _yes(reason: str) -> FixClassification:
@@ -178,8 +178,8 @@ def _no(reason: str) -> FixClassification:
 def _by_issue(issue_type: str) -> FixClassification | None:
     if not issue_type:
         return None
-    known = f"its issue is of type {issue_type}"
-    return _yes(known) if _BUG_TYPES.search(issue_type) else _no(known)
+    reason = f"its issue is of type {issue_type}"
+    return _yes(reason) if _BUG_TYPES.search(issue_type) else _no(reason)
 
 
 def _by_shape(paths: Sequence[str], parents: int) -> FixClassification | None:
@@ -199,7 +199,7 @@ def _by_shape(paths: Sequence[str], parents: int) -> FixClassification | None:
 def _by_revert(subject: str) -> FixClassification | None:
     if not (match := _REVERT.match(subject)):
         return None
-    if _TWICE.match(match[1]):
+    if _REAPPLY.match(match[1]):
         return _no("brings back what was reverted")
     return _yes("reverts an earlier commit")
 
@@ -207,19 +207,19 @@ def _by_revert(subject: str) -> FixClassification | None:
 def _by_marker(subject: str) -> FixClassification | None:
     if match := _CONVENTIONAL.match(subject):
         kind = match[1].lower()
-        said = subject[match.end() :]
-        trivial = _TRIVIAL.search(said) and not _FAILURE.search(said)
-        if _TYPES.get(kind) and not trivial:
+        description = subject[match.end() :]
+        trivial = _TRIVIAL.search(description) and not _FAILURE.search(description)
+        if _TYPE_IS_FIX.get(kind) and not trivial:
             return _yes(f"conventional commit of type {kind}")
-        if _TYPES.get(kind) is False:
+        if _TYPE_IS_FIX.get(kind) is False:
             return _no(f"conventional commit of type {kind}")
-    if (match := _MARKED.match(subject)) and not _TRIVIAL.search(subject):
+    if (match := _FIX_MARKER.match(subject)) and not _TRIVIAL.search(subject):
         return _yes(f"marked {match[0].strip()}")
     return None
 
 
 def _by_name(message: str) -> FixClassification | None:
-    for pattern, reason in _NAMED:
+    for pattern, reason in _NAMED_COMMITS:
         if match := pattern.search(message):
             return _yes(f"{reason}: {match[1]}")
     return None
@@ -245,18 +245,18 @@ def _by_body(subject: str, body: str) -> FixClassification | None:
     failure, repair = _FAILURE.search(subject), _REPAIR.search(subject)
     if failure and repair:
         return _yes(f'subject says "{repair[0]}" and "{failure[0]}"')
-    if says := _SAYS.search(body):
-        return _yes(f'message says "{" ".join(says[0].split())}"')
+    if sentence := _BODY_FIX.search(body):
+        return _yes(f'message says "{" ".join(sentence[0].split())}"')
     return None
 
 
-def _with_origin(verdict: FixClassification, message: str) -> FixClassification:
-    for pattern, words in _COPIED:
+def _with_origin(classification: FixClassification, message: str) -> FixClassification:
+    for pattern, words in _CHERRY_PICKED:
         if match := pattern.search(message):
             origin = match[1] if pattern.groups else ""
-            reason = f"{verdict.reason}; {words} {origin}".rstrip()
+            reason = f"{classification.reason}; {words} {origin}".rstrip()
             return FixClassification(is_fix=True, reason=reason)
-    return verdict
+    return classification
 
 
 def stated_commits(message: str, *, prose: bool = False) -> list[str]:
@@ -275,6 +275,10 @@ def stated_commits(message: str, *, prose: bool = False) -> list[str]:
     list of str
         As written, shortened ones included, without repeats.
     """
-    patterns = [_NAMED[0][0], _REVERTED, *((p for p, _ in _NAMED[1:]) if prose else ())]
-    found = [match[1].lower() for pattern in patterns for match in pattern.finditer(message)]
-    return list(dict.fromkeys(found))
+    patterns = [
+        _NAMED_COMMITS[0][0],
+        _REVERTED,
+        *((p for p, _ in _NAMED_COMMITS[1:]) if prose else ()),
+    ]
+    hashes = [match[1].lower() for pattern in patterns for match in pattern.finditer(message)]
+    return list(dict.fromkeys(hashes))

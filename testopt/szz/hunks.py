@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from testopt.code.lines import code_mask, only_reformatted, same_program, squeezed
+from testopt.code.lines import code_mask, only_reformatted, same_program, without_whitespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ class FileDiff:
     after: tuple[str, ...] = ()
 
 
-def meaningful(file: FileDiff) -> list[Hunk]:
+def meaningful_hunks(file: FileDiff) -> list[Hunk]:
     """Return the hunks of a file that change what it does.
 
     Parameters
@@ -63,21 +63,21 @@ def meaningful(file: FileDiff) -> list[Hunk]:
     """
     if file.language == "python" and same_program("\n".join(file.before), "\n".join(file.after)):
         return []
-    kept = []
+    meaningful = []
     before, after = code_mask(file.before, file.language), code_mask(file.after, file.language)
     for hunk in file.hunks:
         new = range(hunk.new_start, hunk.new_start + len(hunk.new))
         code = _any(before, hunk.span) or _any(after, new)
         if code and not only_reformatted(hunk.old, hunk.new, file.language):
-            kept.append(hunk)
-    return kept[:MAX_HUNKS]
+            meaningful.append(hunk)
+    return meaningful[:MAX_HUNKS]
 
 
-def _any(mask: Sequence[bool], numbers: range) -> bool:
-    return any(mask[numbers.start - 1 : numbers.stop - 1])
+def _any(code: Sequence[bool], numbers: range) -> bool:
+    return any(code[numbers.start - 1 : numbers.stop - 1])
 
 
-def suspects(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) -> list[int]:
+def suspect_lines(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) -> list[int]:
     """Return the numbers of the old lines that the fix deletes or modifies.
 
     Parameters
@@ -85,7 +85,7 @@ def suspects(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) ->
     file : FileDiff
         One changed file.
     hunks : sequence of Hunk
-        Those of its hunks that are `meaningful`.
+        The `meaningful_hunks` of it.
     added : mapping of str to int
         How often each line (without whitespace) is added anywhere in the fix.
 
@@ -96,28 +96,32 @@ def suspects(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) ->
         lines, then comments and brackets count after all. At most ``MAX_LINES``.
     """
     mask = code_mask(file.before, file.language)
-    numbers, code, stay = [], [], []
+    numbers, code, unmoved = [], [], []
     for hunk in hunks:
-        own = Counter(map(squeezed, hunk.new))
+        in_hunk = Counter(map(without_whitespace, hunk.new))
         lines = [n for n in hunk.span if n <= len(mask)]
         numbers += lines
         code += [n for n in lines if mask[n - 1]]
-        stay += [
-            n for n in lines if mask[n - 1] and not _moved(squeezed(file.before[n - 1]), added, own)
+        unmoved += [
+            n
+            for n in lines
+            if mask[n - 1] and not _moved(without_whitespace(file.before[n - 1]), added, in_hunk)
         ]
-    return (stay or code or numbers)[:MAX_LINES]
+    return (unmoved or code or numbers)[:MAX_LINES]
 
 
-def _moved(line: str, added: Mapping[str, int], own: Mapping[str, int]) -> bool:
-    return len(line) >= _MOVED and added.get(line, 0) > own.get(line, 0)
+def _moved(line: str, added: Mapping[str, int], in_hunk: Mapping[str, int]) -> bool:
+    return len(line) >= _MOVED and added.get(line, 0) > in_hunk.get(line, 0)
 
 
 def added_lines(files: Iterable[FileDiff]) -> Counter[str]:
     """Count the lines, without whitespace, that a fix adds anywhere."""
-    return Counter(squeezed(line) for file in files for hunk in file.hunks for line in hunk.new)
+    return Counter(
+        without_whitespace(line) for file in files for hunk in file.hunks for line in hunk.new
+    )
 
 
-def surroundings(file: FileDiff, hunk: Hunk) -> range:
+def surrounding_lines(file: FileDiff, hunk: Hunk) -> range:
     """Return the lines around a hunk that may hold its cause.
 
     Parameters
@@ -138,10 +142,10 @@ def surroundings(file: FileDiff, hunk: Hunk) -> range:
 
 def merge_ranges(ranges: Iterable[range]) -> list[range]:
     """Unite ranges that touch or overlap; empty ones vanish."""
-    out: list[range] = []
-    for item in sorted((r for r in ranges if r), key=lambda r: r.start):
-        if out and item.start <= out[-1].stop:
-            out[-1] = range(out[-1].start, max(out[-1].stop, item.stop))
+    merged: list[range] = []
+    for lines in sorted((r for r in ranges if r), key=lambda r: r.start):
+        if merged and lines.start <= merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(merged[-1].stop, lines.stop))
         else:
-            out.append(item)
-    return out
+            merged.append(lines)
+    return merged

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from testopt.pluralize import pluralize
-from testopt.szz.evidence import MERGE
+from testopt.szz.candidates import MERGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testopt.szz.evidence import Candidate
+    from testopt.szz.candidates import Candidate
 
 CLOSE: Final = 3  # lines from a hunk that are called near
 WEIGHTS: Final[dict[str, float]] = {
@@ -52,7 +52,7 @@ _MECHANICAL: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class RankedCandidate:
     """A ranked candidate: how likely it introduced the defect, and whether it is the answer."""
 
     candidate: Candidate
@@ -91,35 +91,35 @@ def _features(c: Candidate) -> dict[str, float]:
     }
 
 
-def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> list[Suspect]:
+def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> list[RankedCandidate]:
     """Rank the candidates of a fix and choose one.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        From ``testopt.szz.evidence.gather``.
+        From ``testopt.szz.candidates.find_candidates``.
     before : float, optional
         When the defect was reported, in seconds since 1970: what was written later is innocent.
 
     Returns
     -------
-    list of Suspect
+    list of RankedCandidate
         The likeliest first, which alone is chosen; empty without candidates. Confidences add up
         to 1.
     """
-    left = [c for c in candidates if before is None or c.facts.authored <= before]
-    if not left:
+    eligible = [c for c in candidates if before is None or c.facts.authored <= before]
+    if not eligible:
         return []
     scores = [
-        sum(WEIGHTS[name] * value for name, value in row.items()) + STATED * item.stated
-        for item, row in zip(left, features(left), strict=True)
+        sum(WEIGHTS[name] * value for name, value in row.items()) + STATED * candidate.stated
+        for candidate, row in zip(eligible, features(eligible), strict=True)
     ]
     top = max(scores)
-    parts = [math.exp(score - top) for score in scores]
-    total = sum(parts)
-    order = sorted(range(len(left)), key=lambda i: (-parts[i], i))
+    odds = [math.exp(score - top) for score in scores]
+    total = sum(odds)
+    order = sorted(range(len(eligible)), key=lambda i: (-odds[i], i))
     return [
-        Suspect(left[i], round(parts[i] / total, 6), chosen=place == 0)
+        RankedCandidate(eligible[i], round(odds[i] / total, 6), chosen=place == 0)
         for place, i in enumerate(order)
     ]
 
@@ -127,7 +127,7 @@ def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> lis
 def reasons(candidate: Candidate) -> list[str]:
     """Say in words what speaks for and against a candidate, the weightiest first."""
     c = candidate
-    said = [
+    statements = [
         (c.stated, "a trailer or revert in the message of the fix names it"),
         (c.written, f"wrote {c.written} of the changed lines ({c.share:.0%})"),
         (not c.written and c.distance <= CLOSE, f"wrote code {c.distance} lines from the change"),
@@ -141,4 +141,4 @@ def reasons(candidate: Candidate) -> list[str]:
         (len(c.facts.parents) >= MERGE, "is a merge"),
         (_MECHANICAL.search(c.facts.subject), "calls itself mechanical"),
     ]
-    return [text for holds, text in said if holds]
+    return [text for holds, text in statements if holds]

@@ -20,7 +20,7 @@ from testopt.errors import RepositoryError
 from testopt.git.messages import read_messages
 from testopt.schema import arrow_schema
 from testopt.szz.blame import Tracer
-from testopt.szz.evidence import Candidate, gather
+from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.fixes import classify, stated_commits
 from testopt.szz.ranking import rank, reasons
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from testopt.git.objects import CommitFacts
+    from testopt.git.objects import CommitObject
     from testopt.store import Store
     from testopt.szz.blame import FixTrace
     from testopt.szz.fix_lists import Issue
-    from testopt.szz.ranking import Suspect
+    from testopt.szz.ranking import RankedCandidate
 
 METHOD: Final = "szz-2"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
@@ -54,7 +54,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TracedFix:
     """A fix and who introduced its defect: the likeliest first, nobody where it is unknown.
 
     ``why`` says why the commit counts as a fix, ``notes`` what was left out on the way.
@@ -71,7 +71,7 @@ class Answer:
 class SzzReport:
     """All answers; ``known`` of them came from the store, ``missing`` are commits not found."""
 
-    answers: tuple[Answer, ...]
+    traced: tuple[TracedFix, ...]
     known: int = 0
     missing: tuple[str, ...] = ()
 
@@ -91,7 +91,7 @@ class _Task:
 
 def trace_fix(
     repo: Path, fix: str, *, before: datetime | None = None, stated: bool = False
-) -> Answer:
+) -> TracedFix:
     """Return who introduced the defect that a commit fixes.
 
     Parameters
@@ -108,22 +108,26 @@ def trace_fix(
 
     Returns
     -------
-    Answer
+    TracedFix
         At most ``KEPT`` candidates; none, and a note, where nothing can be traced.
     """
     with Tracer(repo) as tracer:
         full = tracer.resolve(fix)
         if full is None:
-            return Answer(fix, notes=("there is no such commit",))
-        return _answer(tracer, _Task(full, _why(tracer, full), before, stated))
+            return TracedFix(fix, notes=("there is no such commit",))
+        return _trace_task(tracer, _Task(full, _why(tracer, full), before, stated))
 
 
 def _why(tracer: Tracer, sha: str) -> str:
     facts = tracer.commit(sha)
     if facts is None:
         return ""
-    verdict = classify(facts.message, tracer.paths(sha), parents=len(facts.parents))
-    return verdict.reason if verdict.is_fix else f"taken as a fix, though it {verdict.reason}"
+    classification = classify(facts.message, tracer.paths(sha), parents=len(facts.parents))
+    return (
+        classification.reason
+        if classification.is_fix
+        else f"taken as a fix, though it {classification.reason}"
+    )
 
 
 def szz(
@@ -162,12 +166,14 @@ def szz(
     RepositoryError
         When git cannot read the repository.
     """
-    told = issues or {}
+    issues_by_name = issues or {}
     with Tracer(repo) as tracer:
-        dates = {tracer.resolve(name): issue for name, issue in told.items()}
+        issues_by_fix = {tracer.resolve(name): issue for name, issue in issues_by_name.items()}
         missing = []
         if fixes is None:
-            reasons_by_fix = dict(find_fixes(repo, {k: i.kind for k, i in dates.items() if k}))
+            reasons_by_fix = dict(
+                find_fixes(repo, {k: i.kind for k, i in issues_by_fix.items() if k})
+            )
         else:
             reasons_by_fix = {}
             for name in fixes:
@@ -176,15 +182,15 @@ def szz(
                 else:
                     reasons_by_fix[full] = "given"
     tasks = [
-        _Task(fix, why, dates[fix].opened if fix in dates else None, stated)
+        _Task(fix, why, issues_by_fix[fix].opened if fix in issues_by_fix else None, stated)
         for fix, why in reasons_by_fix.items()
     ]
-    known = _known(store, tasks)
-    answers = dict(known)
-    for answer in _traced(repo, [t for t in tasks if t.fix not in known], store, progress):
-        answers[answer.fix_commit] = answer
-    ordered = tuple(answers[task.fix] for task in tasks)
-    return SzzReport(ordered, known=len(known), missing=tuple(missing))
+    stored = _known(store, tasks)
+    traced = dict(stored)
+    for traced_fix in _traced(repo, [t for t in tasks if t.fix not in stored], store, progress):
+        traced[traced_fix.fix_commit] = traced_fix
+    ordered = tuple(traced[task.fix] for task in tasks)
+    return SzzReport(ordered, known=len(stored), missing=tuple(missing))
 
 
 def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
@@ -203,9 +209,11 @@ def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[t
         Full hash, and why the commit counts as a fix.
     """
     for sha, parents, message, paths in read_messages(repo):
-        verdict = classify(message, paths, parents=parents, issue_type=(kinds or {}).get(sha, ""))
-        if verdict.is_fix:
-            yield sha, verdict.reason
+        classification = classify(
+            message, paths, parents=parents, issue_type=(kinds or {}).get(sha, "")
+        )
+        if classification.is_fix:
+            yield sha, classification.reason
 
 
 def _traced(
@@ -213,37 +221,37 @@ def _traced(
     tasks: Sequence[_Task],
     store: Store | None,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[Answer]:
+) -> Iterator[TracedFix]:
     """Trace fixes in parallel; write them to the store batch by batch."""
-    batch: list[tuple[_Task, Answer]] = []
+    batch: list[tuple[_Task, TracedFix]] = []
     started = time.monotonic()
-    for done, (task, answer) in enumerate(_parallel(repo, tasks), 1):
-        batch.append((task, answer))
+    for done, (task, traced) in enumerate(_parallel(repo, tasks), 1):
+        batch.append((task, traced))
         if len(batch) >= FLUSH or time.monotonic() - started > FLUSH_S:
             _write(store, batch)
             batch, started = [], time.monotonic()
         if progress:
             progress(done, len(tasks))
-        yield answer
+        yield traced
     _write(store, batch)
 
 
-def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answer]]:
+def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, TracedFix]]:
     """Trace on several threads, each with git processes of its own."""
     if not tasks:
         return
-    own, opened = local(), []
+    thread, opened = local(), []
 
-    def work(task: _Task) -> Answer:
-        if not hasattr(own, "tracer"):
-            own.tracer = Tracer(repo)
-            opened.append(own.tracer)
+    def work(task: _Task) -> TracedFix:
+        if not hasattr(thread, "tracer"):
+            thread.tracer = Tracer(repo)
+            opened.append(thread.tracer)
         try:
-            return _answer(own.tracer, task)
+            return _trace_task(thread.tracer, task)
         except RepositoryError as error:
             # a damaged object stops git; the next fix starts with a new one
-            del own.tracer
-            return Answer(task.fix, why=task.why, notes=(error.message,))
+            del thread.tracer
+            return TracedFix(task.fix, why=task.why, notes=(error.message,))
 
     count = min(os.cpu_count() or 1, MAX_WORKERS, len(tasks))
     pool = ThreadPoolExecutor(count, thread_name_prefix="szz")
@@ -257,18 +265,18 @@ def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Answe
             tracer.close()
 
 
-def _answer(tracer: Tracer, task: _Task) -> Answer:
+def _trace_task(tracer: Tracer, task: _Task) -> TracedFix:
     trace = tracer.trace(task.fix)
     if trace.fix is None:
-        return Answer(task.fix, why=task.why, notes=trace.notes)
-    found = _with_stated(tracer, trace, prose=task.stated)
-    suspects = rank(found, before=task.before.timestamp() if task.before else None)
+        return TracedFix(task.fix, why=task.why, notes=trace.notes)
+    candidates = _with_stated(tracer, trace, prose=task.stated)
+    ranked = rank(candidates, before=task.before.timestamp() if task.before else None)
     notes = list(trace.notes)
-    if found and not suspects:
+    if candidates and not ranked:
         notes.append("all candidates are younger than the issue")
     when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _LAST), UTC)
-    labels = tuple(_label(s) for s in suspects[:KEPT])
-    return Answer(task.fix, labels, task.why, tuple(notes), when)
+    labels = tuple(_label(s) for s in ranked[:KEPT])
+    return TracedFix(task.fix, labels, task.why, tuple(notes), when)
 
 
 _LAST: Final = 253_402_214_400  # the year 9999, where calendars end
@@ -276,9 +284,9 @@ _LAST: Final = 253_402_214_400  # the year 9999, where calendars end
 
 def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candidate]:
     """Return the candidates, with those that the message names marked or added."""
-    fix: CommitFacts = trace.fix  # type: ignore[assignment]
-    found = gather(fix, trace.files, trace.facts)
-    by_sha = {c.facts.sha: c for c in found}
+    fix: CommitObject = trace.fix  # type: ignore[assignment]
+    candidates = find_candidates(fix, trace.files, trace.facts)
+    by_sha = {c.facts.sha: c for c in candidates}
     for name in stated_commits(fix.message, prose=prose):
         full = tracer.resolve(name)
         facts = tracer.commit(full) if full and full != fix.sha else None
@@ -286,23 +294,25 @@ def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candid
             continue
         if facts.sha not in by_sha:
             by_sha[facts.sha] = Candidate(facts)
-            found.append(by_sha[facts.sha])
+            candidates.append(by_sha[facts.sha])
         by_sha[facts.sha].stated = True
-    return found
+    return candidates
 
 
-def _label(suspect: Suspect) -> Label:
-    c = suspect.candidate
-    lines = (f"wrote {place}" for place in c.where)
-    return Label(c.facts.sha, suspect.confidence, suspect.chosen, (*reasons(c), *lines))
+def _label(ranked: RankedCandidate) -> Label:
+    candidate = ranked.candidate
+    lines = (f"wrote {place}" for place in candidate.where)
+    return Label(
+        candidate.facts.sha, ranked.confidence, ranked.chosen, (*reasons(candidate), *lines)
+    )
 
 
-def _write(store: Store | None, batch: Sequence[tuple[_Task, Answer]]) -> None:
+def _write(store: Store | None, batch: Sequence[tuple[_Task, TracedFix]]) -> None:
     """Append a batch of answers, once however often it is tried."""
     if store is None or not batch:
         return
     seen = datetime.now(UTC)
-    rows = [row for task, answer in batch for row in _rows(task, answer, seen)]
+    rows = [row for task, traced in batch for row in _rows(task, traced, seen)]
     key = hashlib.sha256("\n".join(f"{t.fix} {t.method}" for t, _ in batch).encode()).hexdigest()
     store.append("labels", {f"szz {key}": _table(rows)})
 
@@ -313,27 +323,27 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=arrow_schema("labels"))
 
 
-def _rows(task: _Task, answer: Answer, seen: datetime) -> Iterator[dict[str, Any]]:
-    said = {"why": answer.why, "notes": answer.notes}
-    for label in answer.labels or (None,):
+def _rows(task: _Task, traced: TracedFix, seen: datetime) -> Iterator[dict[str, Any]]:
+    evidence = {"why": traced.why, "notes": traced.notes}
+    for label in traced.labels or (None,):
         yield {
-            "fix_commit": answer.fix_commit,
+            "fix_commit": traced.fix_commit,
             "bug_commit": label.bug_commit if label else None,
             "confidence": label.confidence if label else 0.0,
             "chosen": bool(label and label.chosen),
-            "evidence": json.dumps({**said, "reasons": label.reasons if label else ()}),
-            "time": answer.time or datetime.fromtimestamp(0, UTC),
+            "evidence": json.dumps({**evidence, "reasons": label.reasons if label else ()}),
+            "time": traced.time or datetime.fromtimestamp(0, UTC),
             "seen": seen,
             "method": task.method,
         }
 
 
-def _known(store: Store | None, tasks: Iterable[_Task]) -> dict[str, Answer]:
+def _known(store: Store | None, tasks: Iterable[_Task]) -> dict[str, TracedFix]:
     """Return the answers that the store already has, found by the same method."""
     methods = {task.fix: task.method for task in tasks}
     if store is None or not methods:
         return {}
-    answers: dict[str, Answer] = {}
+    traced: dict[str, TracedFix] = {}
     newest: dict[str, datetime] = {}
     rows = store.read("labels").to_pylist()
     for row in rows:
@@ -343,26 +353,28 @@ def _known(store: Store | None, tasks: Iterable[_Task]) -> dict[str, Answer]:
     for row in rows:
         fix = row["fix_commit"]
         if methods.get(fix) == row["method"] and row["seen"] == newest[fix]:
-            answers[fix] = _joined(answers.get(fix), row)
-    return answers
+            traced[fix] = _with_row(traced.get(fix), row)
+    return traced
 
 
-def _joined(answer: Answer | None, row: Mapping[str, Any]) -> Answer:
+def _with_row(traced: TracedFix | None, row: Mapping[str, Any]) -> TracedFix:
     """Add a row of the store to an answer."""
-    said = json.loads(row["evidence"])
-    if answer is None:
-        answer = Answer(row["fix_commit"], (), said["why"], tuple(said["notes"]), row["time"])
+    evidence = json.loads(row["evidence"])
+    if traced is None:
+        traced = TracedFix(
+            row["fix_commit"], (), evidence["why"], tuple(evidence["notes"]), row["time"]
+        )
     if row["bug_commit"] is None:
-        return answer
+        return traced
     confidence = round(row["confidence"], 6)
-    label = Label(row["bug_commit"], confidence, row["chosen"], tuple(said["reasons"]))
-    labels = sorted((*answer.labels, label), key=lambda x: (-x.chosen, -x.confidence))
-    return replace(answer, labels=tuple(labels))
+    label = Label(row["bug_commit"], confidence, row["chosen"], tuple(evidence["reasons"]))
+    labels = sorted((*traced.labels, label), key=lambda x: (-x.chosen, -x.confidence))
+    return replace(traced, labels=tuple(labels))
 
 
 def label_rows(report: SzzReport) -> dict[str, list[Any]]:
     """Return the columns ``fix_commit, bug_commit, confidence, chosen`` of a report."""
-    rows = [(a.fix_commit, x) for a in report.answers for x in a.labels]
+    rows = [(a.fix_commit, x) for a in report.traced for x in a.labels]
     return {
         "fix_commit": [fix for fix, _ in rows],
         "bug_commit": [x.bug_commit for _, x in rows],

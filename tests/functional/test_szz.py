@@ -192,7 +192,7 @@ def test_a_damaged_repository_says_so(story):
     repo, shas = story
     blob = repo.git("rev-parse", f"{shas['other']}:src/a.py")
     (repo.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    (answer,) = szz(repo=repo.path, fixes=[shas["fix"]]).answers
+    (answer,) = szz(repo=repo.path, fixes=[shas["fix"]]).traced
     assert answer.labels == ()
     assert any("git" in note for note in answer.notes)
 
@@ -211,7 +211,7 @@ def test_issue_dates_make_later_commits_innocent(story):
     early = parse_timestamp("2024-01-04T00:00:00")  # before the defect was written
     (answer,) = szz(
         repo=repo.path, fixes=[shas["fix"]], issues={shas["fix"][:9]: Issue(early, "")}
-    ).answers
+    ).traced
     assert chosen(answer) == shas["start"]
 
 
@@ -233,15 +233,15 @@ def test_the_store_keeps_answers_and_a_repeat_only_reads(story, tmp_path, monkey
     steps = []
     first = szz(repo=repo.path, store=store, progress=lambda *step: steps.append(step))
     assert steps == [(1, 1)]
-    assert store.read("labels").num_rows == len(first.answers[0].labels)
+    assert store.read("labels").num_rows == len(first.traced[0].labels)
     monkeypatch.setattr(use_case.Tracer, "trace", None)  # would fail if it were called
     second = szz(repo=repo.path, store=Store.open(str(tmp_path / "store")))
     assert second.known == 1
-    assert [(x.bug_commit, x.chosen) for x in second.answers[0].labels] == [
-        (x.bug_commit, x.chosen) for x in first.answers[0].labels
+    assert [(x.bug_commit, x.chosen) for x in second.traced[0].labels] == [
+        (x.bug_commit, x.chosen) for x in first.traced[0].labels
     ]
-    assert second.answers[0].labels[0].confidence == pytest.approx(
-        first.answers[0].labels[0].confidence, abs=1e-5
+    assert second.traced[0].labels[0].confidence == pytest.approx(
+        first.traced[0].labels[0].confidence, abs=1e-5
     )
 
 
@@ -261,7 +261,7 @@ def test_an_interrupted_run_is_continued(make_repo, tmp_path, monkeypatch):
     assert len(kept) == 4
     report = szz(repo=repo.path, store=store)
     assert report.known == 4
-    assert {a.fix_commit for a in report.answers} == set(values)
+    assert {a.fix_commit for a in report.traced} == set(values)
     done = store.read("labels").to_pylist()
     assert len({(r["fix_commit"], r["bug_commit"]) for r in done}) == len(done)
 

@@ -5,15 +5,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.git.objects import CommitFacts
-from testopt.szz.evidence import FileTrace, PastChange, gather
+from testopt.git.objects import CommitObject
+from testopt.szz.candidates import FileTrace, PastChange, find_candidates
 from testopt.szz.hunks import (
     FileDiff,
     Hunk,
     added_lines,
-    meaningful,
+    meaningful_hunks,
     merge_ranges,
-    suspects,
+    suspect_lines,
 )
 from testopt.szz.ranking import rank
 
@@ -23,10 +23,10 @@ CODE = st.sampled_from(
 GAPS = st.sampled_from(["", " ", "\t", "   "])
 WRITERS = st.sampled_from(["a", "b", "c"])
 FACTS = {
-    sha: CommitFacts(sha, ("p",), day * 86_400, day * 86_400, b"ann", "Change")
+    sha: CommitObject(sha, ("p",), day * 86_400, day * 86_400, b"ann", "Change")
     for day, sha in enumerate("abc", 1)
 }
-FIX = CommitFacts("fix", ("p",), 864_000, 864_000, b"bob", "Fix")
+FIX = CommitObject("fix", ("p",), 864_000, 864_000, b"bob", "Fix")
 
 
 @st.composite
@@ -44,10 +44,10 @@ def traced(before, start, size, new, blame):
     hunk = Hunk(start, tuple(before[start - 1 : start - 1 + size]), start, tuple(new))
     after = (*before[: start - 1], *new, *before[start - 1 + size :])
     diff = FileDiff("a.c", "c", (hunk,), tuple(before), after)
-    kept = tuple(meaningful(diff))
-    lines = tuple(suspects(diff, kept, added_lines([diff])))
+    kept = tuple(meaningful_hunks(diff))
+    lines = tuple(suspect_lines(diff, kept, added_lines([diff])))
     past = (PastChange("b", (hunk,)),)
-    return lines, gather(FIX, [FileTrace(diff, kept, lines, blame, past)], FACTS)
+    return lines, find_candidates(FIX, [FileTrace(diff, kept, lines, blame, past)], FACTS)
 
 
 @given(edits(), st.data())

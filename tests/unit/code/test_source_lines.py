@@ -2,7 +2,7 @@
 
 import pytest
 
-from testopt.code.lines import code_mask, names, only_reformatted, same_program, tokens
+from testopt.code.lines import code_mask, line_identifiers, only_reformatted, same_program, tokens
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_same_program():
 
 
 def test_names():
-    assert names(["foo(bar1, x, _y2)"]) == ["foo", "bar1", "_y2"]
+    assert line_identifiers(["foo(bar1, x, _y2)"]) == ["foo", "bar1", "_y2"]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
-from testopt.risk.change_risk import change_risk, defects
+from testopt.risk.change_risk import change_risk, defective_commits
 from testopt.schema import Change, FileChange, arrow_schema
 from testopt.store import Store
 
@@ -183,7 +183,7 @@ def test_what_is_missing_is_said(tmp_path):
 def test_few_commits_give_the_rate(tmp_path):
     store = filled(str(tmp_path / "store"), n=20)
     (risk,) = change_risk(store=store, changes={"x": change(("a.py", 500))}).risks
-    count = len(defects(store.read("labels")))
+    count = len(defective_commits(store.read("labels")))
     assert risk.probability == pytest.approx((count + 1) / 22)
     assert risk.percentile is None
 
@@ -199,12 +199,15 @@ def test_the_latest_tracing_of_a_fix_counts():
             label("f3", None),
         ],
     )
-    assert defects(table) == {"new"}
+    assert defective_commits(table) == {"new"}
 
 
 def test_a_commit_that_is_judged_does_not_teach(store):
-    guilty = min(defects(store.read("labels")))
+    guilty = min(defective_commits(store.read("labels")))
     judged = change_risk(store=store, changes={guilty: change(("core/3.py", 10))})
-    assert (judged.changes, judged.defects) == (599, len(defects(store.read("labels"))) - 1)
+    assert (judged.changes, judged.defects) == (
+        599,
+        len(defective_commits(store.read("labels"))) - 1,
+    )
     many = {sha(i): change(("core/3.py", 10)) for i in range(200)}  # nothing would be left
     assert change_risk(store=store, changes=many).changes == 600

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from testopt.risk.change_metrics import NAMES, ChangeHistory, CommitFacts, TouchedFile
+from testopt.risk.change_metrics import NAMES, ChangeFacts, ChangeHistory, TouchedFile
 
 DAY = 86_400.0
 YEAR = 365.25 * DAY
 
 
 def commit(author, days, **facts):
-    return CommitFacts(author, days * DAY, **facts)
+    return ChangeFacts(author, days * DAY, **facts)
 
 
 def touched(path, added=0, deleted=0, **rest):
@@ -130,8 +130,8 @@ def test_odd_commits_have_numbers_too():
 @pytest.mark.parametrize(("years", "weight"), [(0.99, 1), (1.01, 1 / 2), (2.5, 1 / 3), (9.5, 0.1)])
 def test_recent_experience_fades_by_full_years(years, weight):
     state = ChangeHistory()
-    state.update(CommitFacts("ann", 0.0), [])
-    row = named(state.measure(CommitFacts("ann", years * YEAR), []))
+    state.update(ChangeFacts("ann", 0.0), [])
+    row = named(state.measure(ChangeFacts("ann", years * YEAR), []))
     assert row["rexp"] == pytest.approx(weight)
 
 

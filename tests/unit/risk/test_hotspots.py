@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from testopt.errors import DataError, EmptyStoreError
-from testopt.risk.area_history import HALF_LIVES, NAMES, AreaHistory, is_telling_fix
-from testopt.risk.change_metrics import CommitFacts, TouchedFile
+from testopt.risk.area_history import HALF_LIVES, NAMES, AreaHistory, is_focused_fix
+from testopt.risk.change_metrics import ChangeFacts, TouchedFile
 from testopt.risk.fix_rate import FixRate, found_in_share
 from testopt.risk.hotspots import Hotspot, hotspots
 from testopt.schema import arrow_schema
@@ -123,8 +123,8 @@ def snapshot(state, now):
 
 def test_the_past_of_a_file_fades():
     state = AreaHistory()
-    state.update(CommitFacts("ann", 0.0), [area(added=30, status="A")])
-    state.update(CommitFacts("bob", 0.0, is_fix=True), [area(added=4, deleted=2)])
+    state.update(ChangeFacts("ann", 0.0), [area(added=30, status="A")])
+    state.update(ChangeFacts("bob", 0.0, is_fix=True), [area(added=4, deleted=2)])
     row = snapshot(state, HALF_LIVES[0])["a.py"]
     assert row["fixes_recent"] == pytest.approx(0.5)
     assert row["changes_recent"] == pytest.approx(1.0)
@@ -134,19 +134,19 @@ def test_the_past_of_a_file_fades():
 
 def test_renamed_files_keep_their_past_and_deleted_ones_go():
     state = AreaHistory()
-    state.update(CommitFacts("ann", 0.0, is_fix=True), [area(status="A")])
-    state.update(CommitFacts("ann", 0.0), [area("b.py", 0, status="R", old_path="a.py")])
+    state.update(ChangeFacts("ann", 0.0, is_fix=True), [area(status="A")])
+    state.update(ChangeFacts("ann", 0.0), [area("b.py", 0, status="R", old_path="a.py")])
     assert list(snapshot(state, 0)) == ["b.py"]
     assert snapshot(state, 0)["b.py"]["fixes"] == 1
-    state.update(CommitFacts("ann", 0.0), [area("b.py", 0, 10, status="D")])
+    state.update(ChangeFacts("ann", 0.0), [area("b.py", 0, 10, status="D")])
     assert snapshot(state, 0) == {}
 
 
 def test_vast_fixes_and_merges_tell_nothing_of_a_file():
     many = [area(f"{i}.py") for i in range(51)]
-    assert not is_telling_fix(CommitFacts("a", 0.0, is_fix=True), many)
-    assert is_telling_fix(CommitFacts("a", 0.0, is_fix=True), many[:50])
-    assert not is_telling_fix(CommitFacts("a", 0.0, is_fix=True, is_merge=True), many[:1])
+    assert not is_focused_fix(ChangeFacts("a", 0.0, is_fix=True), many)
+    assert is_focused_fix(ChangeFacts("a", 0.0, is_fix=True), many[:50])
+    assert not is_focused_fix(ChangeFacts("a", 0.0, is_fix=True, is_merge=True), many[:1])
 
 
 def test_the_share_found_by_hand():

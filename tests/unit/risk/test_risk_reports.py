@@ -11,7 +11,14 @@ from testopt.risk.markdown import basis_text, escape, risk_markdown
 from testopt.risk.metric_words import uncaught_text
 from testopt.risk.sarif import risk_sarif
 from testopt.risk.text import risk_lines
-from testopt.risk.values import CatchingTest, FileRisk, HunkRisk, Risk, RiskPart, RiskReport
+from testopt.risk.values import (
+    CatchingTest,
+    FileRisk,
+    HunkRisk,
+    MetricContribution,
+    Risk,
+    RiskReport,
+)
 
 SCHEMA = Path(__file__).parents[2] / "data" / "sarif" / "sarif-schema-2.1.0.json"
 
@@ -24,9 +31,9 @@ def report(path="core/a b.py", percentile=0.93):
         probability=0.42,
         percentile=percentile,
         parts=(
-            RiskPart("base", None, -1.0),
-            RiskPart("la", 420.0, 0.9, 14.0),
-            RiskPart("fix", 0.0, -0.2, 0.0),
+            MetricContribution("base", None, -1.0),
+            MetricContribution("la", 420.0, 0.9, 14.0),
+            MetricContribution("fix", 0.0, -0.2, 0.0),
         ),
         files=(FileRisk(path, 0.3, 420, 3),),
         n_files=1,

@@ -4,10 +4,10 @@ from testopt.szz.hunks import (
     FileDiff,
     Hunk,
     added_lines,
-    meaningful,
+    meaningful_hunks,
     merge_ranges,
-    surroundings,
-    suspects,
+    surrounding_lines,
+    suspect_lines,
 )
 
 
@@ -24,16 +24,16 @@ def test_layout_and_comments_do_not_count():
     before = ["int a;", "f( x );", "// old", "g(1);"]
     after = ["int a;", "f(x);", "// new", "g(2);"]
     edits = [Hunk(n, (before[n - 1],), n, (after[n - 1],)) for n in (2, 3, 4)]
-    assert meaningful(file(before, after, *edits)) == [edits[2]]
+    assert meaningful_hunks(file(before, after, *edits)) == [edits[2]]
 
 
 def test_a_python_file_with_the_same_tree_does_not_count():
     before, after = ["x = [1,", "2]", "y = 'a'"], ["x = [1, 2]", 'y = "a"']
     edit = Hunk(1, tuple(before), 1, tuple(after))
-    assert meaningful(file(before, after, edit, language="python")) == []
+    assert meaningful_hunks(file(before, after, edit, language="python")) == []
     changed = [*after[:1], 'y = "b"']
     edit = Hunk(1, tuple(before), 1, tuple(changed))
-    assert meaningful(file(before, changed, edit, language="python")) == [edit]
+    assert meaningful_hunks(file(before, changed, edit, language="python")) == [edit]
 
 
 def test_moved_lines_are_innocent_unless_nothing_else_is_left():
@@ -42,20 +42,20 @@ def test_moved_lines_are_innocent_unless_nothing_else_is_left():
     back = Hunk(2, (), 2, ("int counter = 0;",))
     wrong = Hunk(3, ("wrong(counter);",), 3, ("right(counter);",))
     whole = file(before, before, out, back, wrong)
-    assert suspects(whole, [out, back, wrong], added_lines([whole])) == [3]
+    assert suspect_lines(whole, [out, back, wrong], added_lines([whole])) == [3]
     moved = file(before, before, out, back)
-    assert suspects(moved, [out, back], added_lines([moved])) == [1]
+    assert suspect_lines(moved, [out, back], added_lines([moved])) == [1]
 
 
 def test_brackets_count_where_nothing_else_was_deleted():
     one = Hunk(2, ("}",), 1, ())
-    assert suspects(file(["f();", "}"], ["f();"], one), [one], {}) == [2]
+    assert suspect_lines(file(["f();", "}"], ["f();"], one), [one], {}) == [2]
 
 
 def test_surroundings_stay_in_the_file():
     whole = file(["x"] * 40, ["x"] * 41, Hunk(3, (), 4, ("y",)))
-    assert surroundings(whole, whole.hunks[0]) == range(1, 9)
-    assert surroundings(whole, Hunk(40, (), 41, ("y",))) == range(36, 41)
+    assert surrounding_lines(whole, whole.hunks[0]) == range(1, 9)
+    assert surrounding_lines(whole, Hunk(40, (), 41, ("y",))) == range(36, 41)
 
 
 def test_merge_ranges():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testopt.git.change import find_change
-from testopt.risk.places import find_places
+from testopt.risk.changed_regions import find_changed_regions
 from testopt.risk.reviewers import file_experts
 
 MODULE = "import os\n\n\ndef first():\n    return 1\n\n\ndef second():\n    return 2\n"
@@ -21,7 +21,7 @@ def repo(make_repo, no_ci):
 
 def places(repo, **revisions):
     change = find_change(repo.path, **revisions)
-    return find_places(repo.path, change, change.files)
+    return find_changed_regions(repo.path, change, change.files)
 
 
 def test_lines_are_told_by_the_function_around_them(repo):
@@ -72,7 +72,7 @@ def test_a_renamed_file_has_the_places_of_its_new_name(repo):
 
 def test_git_fails(tmp_path, repo):
     change = find_change(repo.path, head=repo.commit("x", {"pkg/a.py": MODULE + "y = 1\n"}))
-    assert find_places(tmp_path, change, change.files) == {}
+    assert find_changed_regions(tmp_path, change, change.files) == {}
     assert file_experts(tmp_path, ["pkg/a.py"], None) == {}
 
 

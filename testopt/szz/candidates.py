@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from testopt.code.lines import code_mask, names, squeezed
-from testopt.szz.hunks import surroundings
+from testopt.code.lines import code_mask, line_identifiers, without_whitespace
+from testopt.szz.hunks import surrounding_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testopt.git.objects import CommitFacts
+    from testopt.git.objects import CommitObject
     from testopt.szz.hunks import FileDiff, Hunk
 
 DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls to 1/e
@@ -59,7 +59,7 @@ class Candidate:
     the fix adds. ``share`` and ``near`` are shares of all candidates of the fix.
     """
 
-    facts: CommitFacts
+    facts: CommitObject
     written: int = 0
     share: float = 0.0
     near: float = 0.0
@@ -73,18 +73,18 @@ class Candidate:
     where: list[str] = field(default_factory=list)
 
 
-def gather(
-    fix: CommitFacts, traces: Sequence[FileTrace], facts: Mapping[str, CommitFacts]
+def find_candidates(
+    fix: CommitObject, traces: Sequence[FileTrace], facts: Mapping[str, CommitObject]
 ) -> list[Candidate]:
     """Return the candidates of a fix with their evidence, the latest first.
 
     Parameters
     ----------
-    fix : CommitFacts
+    fix : CommitObject
         The fixing commit.
     traces : sequence of FileTrace
         Its files. Only code counts where there is some, then tests, then the rest.
-    facts : mapping of str to CommitFacts
+    facts : mapping of str to CommitObject
         By hash; commits that are not in it (beyond a shallow clone) are no candidates.
 
     Returns
@@ -92,78 +92,78 @@ def gather(
     list of Candidate
         Merges only where nothing else is left: what they bring in was written elsewhere.
     """
-    best = max((t.weight for t in traces if t.hunks), default=0)
-    found = _Found(facts)
+    highest = max((t.weight for t in traces if t.hunks), default=0)
+    collector = _CandidateCollector(facts)
     for trace in traces:
-        if trace.weight == best and trace.hunks:
-            found.blamed(trace)
-            found.nearby(trace)
-            found.past(trace)
-    out = found.candidates()
-    written, near = sum(c.written for c in out), sum(c.near for c in out)
-    for item in out:
-        item.share = item.written / max(written, 1)
-        item.near = item.near / near if near else 0.0
-        item.same_author = item.facts.author == fix.author
-        item.age_days = max(fix.committed - item.facts.committed, 0) / SECONDS_PER_DAY
-    return sorted(out, key=lambda c: (-c.facts.committed, c.position, c.facts.sha))
+        if trace.weight == highest and trace.hunks:
+            collector.count_suspect_lines(trace)
+            collector.weigh_nearby_lines(trace)
+            collector.past(trace)
+    candidates = collector.candidates()
+    written, near = sum(c.written for c in candidates), sum(c.near for c in candidates)
+    for candidate in candidates:
+        candidate.share = candidate.written / max(written, 1)
+        candidate.near = candidate.near / near if near else 0.0
+        candidate.same_author = candidate.facts.author == fix.author
+        candidate.age_days = max(fix.committed - candidate.facts.committed, 0) / SECONDS_PER_DAY
+    return sorted(candidates, key=lambda c: (-c.facts.committed, c.position, c.facts.sha))
 
 
-class _Found:
+class _CandidateCollector:
     """Collects candidates and their evidence file by file."""
 
-    def __init__(self, facts: Mapping[str, CommitFacts]) -> None:
+    def __init__(self, facts: Mapping[str, CommitObject]) -> None:
         self._facts = facts
-        self._found: dict[str, Candidate] = {}
+        self._candidates: dict[str, Candidate] = {}
 
-    def _get(self, sha: str | None) -> Candidate | None:
-        if sha is not None and sha not in self._found and sha in self._facts:
-            self._found[sha] = Candidate(self._facts[sha])
-        return self._found.get(sha or "")
+    def _candidate(self, sha: str | None) -> Candidate | None:
+        if sha is not None and sha not in self._candidates and sha in self._facts:
+            self._candidates[sha] = Candidate(self._facts[sha])
+        return self._candidates.get(sha or "")
 
     def candidates(self) -> list[Candidate]:
-        every = list(self._found.values())
-        return [c for c in every if len(c.facts.parents) < MERGE] or every
+        all_candidates = list(self._candidates.values())
+        return [c for c in all_candidates if len(c.facts.parents) < MERGE] or all_candidates
 
-    def blamed(self, trace: FileTrace) -> None:
+    def count_suspect_lines(self, trace: FileTrace) -> None:
         """Count the suspect lines that each commit wrote."""
         for number in trace.lines:
-            if item := self._get(trace.blame.get(number)):
-                item.written += 1
-                if len(item.where) < _SHOWN:
-                    item.where.append(f"{trace.diff.path}:{number}")
+            if candidate := self._candidate(trace.blame.get(number)):
+                candidate.written += 1
+                if len(candidate.where) < _SHOWN:
+                    candidate.where.append(f"{trace.diff.path}:{number}")
 
-    def nearby(self, trace: FileTrace) -> None:
+    def weigh_nearby_lines(self, trace: FileTrace) -> None:
         """Weigh the lines of code around each hunk, which is all that an insertion has."""
         mask = code_mask(trace.diff.before, trace.diff.language)
         for hunk in trace.hunks:
             span = hunk.span
-            for number in surroundings(trace.diff, hunk):
-                item = self._get(trace.blame.get(number)) if mask[number - 1] else None
-                if item is not None:
-                    away = _distance(number, span)
-                    item.near += math.exp(-away / DECAY)
-                    item.distance = min(item.distance, away)
+            for number in surrounding_lines(trace.diff, hunk):
+                candidate = self._candidate(trace.blame.get(number)) if mask[number - 1] else None
+                if candidate is not None:
+                    distance = _distance(number, span)
+                    candidate.near += math.exp(-distance / DECAY)
+                    candidate.distance = min(candidate.distance, distance)
 
     def past(self, trace: FileTrace) -> None:
         """Compare what the file's latest commits did with what the fix does."""
-        new = Counter(names(line for h in trace.hunks for line in h.new))
-        lines = _whole_lines(trace)
+        added = Counter(line_identifiers(line for h in trace.hunks for line in h.new))
+        added_lines = _whole_lines(trace)
         for position, change in enumerate(trace.past):
-            if not (item := self._get(change.sha)):
+            if not (candidate := self._candidate(change.sha)):
                 continue
-            item.position = min(item.position, position)
-            deleted = Counter(names(line for h in change.hunks for line in h.old))
-            item.returned += (new & deleted).total()
-            gone = {squeezed(line) for h in change.hunks for line in h.old}
-            item.restored += len(lines & gone)
+            candidate.position = min(candidate.position, position)
+            deleted = Counter(line_identifiers(line for h in change.hunks for line in h.old))
+            candidate.returned += (added & deleted).total()
+            deleted_lines = {without_whitespace(line) for h in change.hunks for line in h.old}
+            candidate.restored += len(added_lines & deleted_lines)
 
 
 def _whole_lines(trace: FileTrace) -> set[str]:
     """Return the lines of code that the fix adds, without whitespace."""
     added = [line for hunk in trace.hunks for line in hunk.new]
     mask = code_mask(added, trace.diff.language)
-    return {squeezed(line) for line, code in zip(added, mask, strict=True) if code}
+    return {without_whitespace(line) for line, code in zip(added, mask, strict=True) if code}
 
 
 def _distance(number: int, span: range) -> int:

@@ -22,7 +22,7 @@ _GAP: Final = 8  # unchanged lines between two hunks of one place outside of any
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChangedRegion:
     """Changed lines ``first`` to ``last`` in the function ``name`` (empty: in none)."""
 
     first: int
@@ -32,9 +32,9 @@ class Place:
     deleted: int
 
 
-def find_places(
+def find_changed_regions(
     repo: Path, change: Change, files: Sequence[FileChange]
-) -> dict[str, tuple[Place, ...]]:
+) -> dict[str, tuple[ChangedRegion, ...]]:
     """Return the changed places of some files of a change, in the order of the lines.
 
     Parameters
@@ -48,48 +48,52 @@ def find_places(
 
     Returns
     -------
-    dict of str to tuple of Place
+    dict of str to tuple of ChangedRegion
         By path; files without changed lines, binary ones, and all where git fails, are left out.
     """
-    named = {p for f in files for p in (f.path, f.old_path) if p is not None}
+    paths = {p for f in files for p in (f.path, f.old_path) if p is not None}
     try:
-        diff = read_patches(repo, base=change.base, head=change.head, paths=sorted(named))
-        found = {patch.path: patch for patch in patches(diff)}
-        texts = _texts(repo, change, found)
+        diff = read_patches(repo, base=change.base, head=change.head, paths=sorted(paths))
+        patch_by_path = {patch.path: patch for patch in patches(diff)}
+        texts = _texts(repo, change, patch_by_path)
     except RepositoryError:
         return {}
-    out = {path: tuple(_places(patch, texts.get(path, ""))) for path, patch in found.items()}
+    out = {
+        path: tuple(_regions(patch, texts.get(path, ""))) for path, patch in patch_by_path.items()
+    }
     for file in files:  # untracked ones are in no diff
         if change.head is None and file.path not in out and file.status == "A" and file.added:
-            out[file.path] = (Place(1, file.added, "", file.added, 0),)
+            out[file.path] = (ChangedRegion(1, file.added, "", file.added, 0),)
     return out
 
 
-def _texts(repo: Path, change: Change, found: Mapping[str, Patch]) -> dict[str, str]:
+def _texts(repo: Path, change: Change, patch_by_path: Mapping[str, Patch]) -> dict[str, str]:
     """Return the text of each file after the change, or before its deletion."""
-    objects = {p: x.old_object if x.new is None else x.new_object for p, x in found.items()}
+    objects = {p: x.old_object if x.new is None else x.new_object for p, x in patch_by_path.items()}
     blobs = read_blobs(repo, objects.values())
     texts = {path: blobs[name] for path, name in objects.items() if name in blobs}
     if change.head is None:
-        for path in found.keys() - texts.keys():
+        for path in patch_by_path.keys() - texts.keys():
             text = read_disk(repo, path)
             if text is not None:
                 texts[path] = text
     return texts
 
 
-def _places(patch: Patch, text: str) -> Iterator[Place]:
+def _regions(patch: Patch, text: str) -> Iterator[ChangedRegion]:
     sides = patch.old_lines if patch.new is None else patch.new_lines
-    place: Place | None = None
+    region: ChangedRegion | None = None
     for lines, old, new in zip(sides, patch.old_lines, patch.new_lines, strict=True):
-        inside = enclosing(text, patch.path, lines) if is_code(patch.path) else []
-        name = inside[0].name if inside else ""
+        definitions = enclosing(text, patch.path, lines) if is_code(patch.path) else []
+        name = definitions[0].name if definitions else ""
         first, last = lines.start, max(lines.stop - 1, lines.start)
-        if place is not None and name == place.name and (name or first - place.last <= _GAP):
-            place = Place(place.first, last, name, place.added + len(new), place.deleted + len(old))
+        if region is not None and name == region.name and (name or first - region.last <= _GAP):
+            region = ChangedRegion(
+                region.first, last, name, region.added + len(new), region.deleted + len(old)
+            )
             continue
-        if place is not None:
-            yield place
-        place = Place(first, last, name, len(new), len(old))
-    if place is not None:
-        yield place
+        if region is not None:
+            yield region
+        region = ChangedRegion(first, last, name, len(new), len(old))
+    if region is not None:
+        yield region

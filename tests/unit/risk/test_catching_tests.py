@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from testopt.risk.catchers import find_catchers
+from testopt.risk.catching_tests import find_catching_tests
 from testopt.schema import Change, FileChange, Result, Run, RunRecord, arrow_schema
 from testopt.store import Store
 
@@ -36,12 +36,12 @@ def test_what_failed_with_a_file_and_not_otherwise(tmp_path):
         (["b.py"], ["test_b", "test_always"]),
         (["c.py"], ["test_always"]),
     ]
-    catchers = find_catchers(store_of(tmp_path, runs), ["a.py", "b.py", "c.py", "new.py"])
+    catchers = find_catching_tests(store_of(tmp_path, runs), ["a.py", "b.py", "c.py", "new.py"])
     assert catchers.known
-    (found,) = catchers.of("a.py")
+    (found,) = catchers.for_path("a.py")
     assert (found.case_id, found.failed, found.changes, found.covers) == ("test_a", 2, 3, False)
-    assert [t.case_id for t in catchers.of("b.py")] == ["test_b"]
-    assert catchers.of("c.py") == catchers.of("new.py") == ()
+    assert [t.case_id for t in catchers.for_path("b.py")] == ["test_b"]
+    assert catchers.for_path("c.py") == catchers.for_path("new.py") == ()
 
 
 def link(case, path):
@@ -54,7 +54,7 @@ def test_what_ran_a_file_comes_after_what_caught_something(tmp_path):
     cases = ["test_a", "test_b", "", "|setup"]
     rows = pa.Table.from_pylist([link(c, "a.py") for c in cases], schema=arrow_schema("links"))
     store.append("links", {"coverage": rows})
-    first, second = find_catchers(store, ["a.py"]).of("a.py")
+    first, second = find_catching_tests(store, ["a.py"]).for_path("a.py")
     assert (first.case_id, first.failed, first.covers) == ("test_b", 1, True)
     assert (second.case_id, second.failed, second.covers) == ("test_a", 0, True)
 
@@ -63,12 +63,12 @@ def test_only_the_first_few_are_shown(tmp_path):
     store = Store.open(str(tmp_path / "store"), create=True)
     rows = [link(f"test_{n}", "a.py") for n in range(9)]
     store.append("links", {"x": pa.Table.from_pylist(rows, schema=arrow_schema("links"))})
-    catchers = find_catchers(store, ["a.py"])
+    catchers = find_catching_tests(store, ["a.py"])
     assert catchers.known
-    assert len(catchers.of("a.py")) == 9
-    assert [t.case_id for t in catchers.shown("a.py")] == [f"test_{n}" for n in range(5)]
+    assert len(catchers.for_path("a.py")) == 9
+    assert [t.case_id for t in catchers.likeliest("a.py")] == [f"test_{n}" for n in range(5)]
 
 
 def test_without_runs_and_coverage_nothing_is_known(tmp_path):
     store = Store.open(str(tmp_path / "store"), create=True)
-    assert not find_catchers(store, ["a.py"]).known
+    assert not find_catching_tests(store, ["a.py"]).known

@@ -20,7 +20,7 @@ _MOST_PATHS: Final = 2_000  # of the changed files are looked up
 
 
 @dataclass(frozen=True)
-class Catchers:
+class CatchingTests:
     """What coverage and past runs say of some files.
 
     Attributes
@@ -41,21 +41,21 @@ class Catchers:
     failing: Mapping[str, Mapping[str, int]]
     changes: Mapping[str, int]
 
-    def of(self, path: str) -> tuple[CatchingTest, ...]:
+    def for_path(self, path: str) -> tuple[CatchingTest, ...]:
         """Return the tests of a file: what caught most first, then what covers it."""
         covering, failing = self.covering.get(path, frozenset()), self.failing.get(path, {})
-        found = [
+        tests = [
             CatchingTest(case, case in covering, failing.get(case, 0), self.changes.get(path, 0))
             for case in covering | failing.keys()
         ]
-        return tuple(sorted(found, key=lambda t: (-t.failed, not t.covers, t.case_id)))
+        return tuple(sorted(tests, key=lambda t: (-t.failed, not t.covers, t.case_id)))
 
-    def shown(self, path: str) -> tuple[CatchingTest, ...]:
+    def likeliest(self, path: str) -> tuple[CatchingTest, ...]:
         """Return the first few tests of a file."""
-        return self.of(path)[:_SHOWN]
+        return self.for_path(path)[:_SHOWN]
 
 
-def find_catchers(store: Store, paths: Sequence[str]) -> Catchers:
+def find_catching_tests(store: Store, paths: Sequence[str]) -> CatchingTests:
     """Return what the store says of the tests of some files.
 
     Parameters
@@ -67,7 +67,7 @@ def find_catchers(store: Store, paths: Sequence[str]) -> Catchers:
 
     Returns
     -------
-    Catchers
+    CatchingTests
         Cases that fail all the time catch nothing: a case counts for a file when it failed in
         at least twice the share of the runs that changed the file than of all runs.
     """
@@ -78,16 +78,16 @@ def find_catchers(store: Store, paths: Sequence[str]) -> Catchers:
         if case not in (LINK_OUTSIDE, LINK_SET_UP):
             covering[path].add(case)
     runs = store.read("runs", columns=["run_id"]).num_rows
-    changed = _changed(store, wanted) if runs else {}
-    return Catchers(
+    changed = _runs_by_path(store, wanted) if runs else {}
+    return CatchingTests(
         known=bool(runs) or store.version("links") >= 0,
         covering={path: frozenset(cases) for path, cases in covering.items()},
-        failing=_failing(store, changed, runs),
-        changes={path: len(of) for path, of in changed.items()},
+        failing=_failure_counts(store, changed, runs),
+        changes={path: len(changing) for path, changing in changed.items()},
     )
 
 
-def _changed(store: Store, paths: Sequence[str]) -> dict[str, set[str]]:
+def _runs_by_path(store: Store, paths: Sequence[str]) -> dict[str, set[str]]:
     """Return the runs that changed each file."""
     rows = store.read("run_changes", columns=["run_id", "path"], where=[("path", "in", paths)])
     out: dict[str, set[str]] = defaultdict(set)
@@ -96,21 +96,25 @@ def _changed(store: Store, paths: Sequence[str]) -> dict[str, set[str]]:
     return out
 
 
-def _failing(store: Store, changed: Mapping[str, set[str]], runs: int) -> dict[str, dict[str, int]]:
+def _failure_counts(
+    store: Store, changed: Mapping[str, set[str]], runs: int
+) -> dict[str, dict[str, int]]:
     if not changed:
         return {}
     failed = store.read(
         "results", columns=["run_id", "case_id"], where=[("outcome", "in", sorted(FAILING))]
     )
-    usual: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
     by_run: dict[str, set[str]] = defaultdict(set)
     for run, case in set(
         zip(failed["run_id"].to_pylist(), failed["case_id"].to_pylist(), strict=True)
     ):
-        usual[case] += 1
+        failures[case] += 1
         by_run[run].add(case)
     out = {}
-    for path, of in changed.items():
-        counts = Counter(case for run in of for case in by_run.get(run, ()))
-        out[path] = {c: k for c, k in counts.items() if k / len(of) >= _LIFT * usual[c] / runs}
+    for path, changing in changed.items():
+        counts = Counter(case for run in changing for case in by_run.get(run, ()))
+        out[path] = {
+            c: k for c, k in counts.items() if k / len(changing) >= _LIFT * failures[c] / runs
+        }
     return out
