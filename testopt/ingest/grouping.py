@@ -1,4 +1,4 @@
-"""Which files are one run, how runs are named, and which executions repeat a case.
+"""Which files are one run, and how runs are named.
 
 Files given in one call are one run: that is what a CI job has. If they repeat each other's
 cases they cannot be, so each folder is a run then, and if files of one folder still repeat each
@@ -20,17 +20,11 @@ from testopt.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy.typing as npt
-
     from testopt.results.junit_rows import JUnitFile
-
-    Hashes = npt.NDArray[np.int64]
 
 RUN_PER: Final = ("auto", "call", "folder", "file")
 # Two runs of one suite repeat half of the cases; reruns of failed cases repeat few.
 _REPEATED: Final = 1 / 3
-_BLOCK: Final = 100_000
-_MAX_ATTEMPT: Final = np.iinfo(np.int16).max
 
 
 @dataclass(slots=True)
@@ -104,52 +98,3 @@ def _name(files: Sequence[JUnitFile], key: str) -> str:
     for digest in sorted(file.digest for file in files):
         content.update(digest.encode())
     return f"junit-{content.hexdigest()}"
-
-
-def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Return the attempt number of each execution of a case, and whether it is the last.
-
-    Parameters
-    ----------
-    hashes : int64 array of shape (n,)
-        A hash of the case of each execution, in the order in which they took place.
-
-    Returns
-    -------
-    tuple of arrays of shape (n,)
-        Attempt from 1, and whether it is the last one of its case.
-    """
-    attempt = np.ones(len(hashes), dtype=np.int16)
-    last = np.ones(len(hashes), dtype=bool)
-    # Few cases repeat: half of each hash finds the candidates in half of the memory.
-    half = hashes.astype(np.uint32)
-    half.sort()
-    repeated = np.unique(half[1:][half[1:] == half[:-1]])
-    del half
-    if len(repeated):
-        at = _positions(hashes, repeated)
-        attempt[at], last[at] = _number_repeated(hashes[at])
-    return attempt, last
-
-
-def _positions(hashes: Hashes, wanted: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
-    """Return where hashes end in one of the wanted halves; in blocks, because `isin` sorts all."""
-    found = []
-    for start in range(0, len(hashes), _BLOCK):
-        half = hashes[start : start + _BLOCK].astype(np.uint32)
-        near = np.minimum(np.searchsorted(wanted, half), len(wanted) - 1)
-        found.append(start + np.flatnonzero(wanted[near] == half))
-    return np.concatenate(found)
-
-
-def _number_repeated(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    order = np.argsort(hashes, kind="stable")
-    ranked = hashes[order]
-    first = np.append(True, ranked[1:] != ranked[:-1])
-    position = np.arange(len(ranked))
-    starts = np.maximum.accumulate(np.where(first, position, 0))
-    attempt = np.empty(len(ranked), dtype=np.int16)
-    attempt[order] = np.minimum(position - starts + 1, _MAX_ATTEMPT)
-    last = np.empty(len(ranked), dtype=bool)
-    last[order] = np.append(first[1:], True)
-    return attempt, last

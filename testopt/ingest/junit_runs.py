@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -19,9 +19,12 @@ from testopt.errors import TestoptError
 from testopt.git.process import resolve
 from testopt.git.run_identity import RunIdentity, previous_commit
 from testopt.ingest import keep_up
+from testopt.ingest.attempts import Numbered, number_executions
 from testopt.ingest.environment import environment_failure, sampled
-from testopt.ingest.grouping import Group, group_files, number_attempts
+from testopt.ingest.grouping import Group, group_files
 from testopt.ingest.rows import run_tables
+from testopt.ingest.uncollected import failures_of
+from testopt.pluralize import pluralize
 from testopt.results.archives import Refusal, Source, find_sources
 from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import JUnitFile, read_source
@@ -149,10 +152,12 @@ def resolver_of(identity: RunIdentity) -> CaseResolver:
 def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:
     known = store.run_ids()
     new = 0
-    for group in groups:
+    # Which cases a file has that could not be collected, the runs before tell.
+    ordered = sorted(groups, key=lambda group: (_broken(group), _time(group, identity)))
+    for group in ordered:
         # The row of a run is its commit mark: a run named after its content is there as a whole.
         if group.named or group.run_id not in known:
-            tally = _append(store, group)
+            tally = _append(store, group, identity)
             if group.run_id not in known:
                 new += _append_run(store, group, identity, tally=tally)
     return new
@@ -165,6 +170,8 @@ class _Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     failing: Counter[str | None] = field(default_factory=Counter)
     seconds: float = 0.0
+    uncollected: int = 0  # cases of files that could not be collected: they have one cause
+    unknown: int = 0  # files that could not be collected and have no known case
 
     def add(self, rows: pa.Table, last: npt.NDArray[np.bool_]) -> None:
         """Count executions, of which `last` are the final ones of their cases."""
@@ -177,38 +184,109 @@ class _Tally:
     def counts(self) -> dict[str, float]:
         """Return the columns of ``runs`` that count results."""
         counts = {name: float(self.outcomes[name]) for name in ("failed", "error", "skipped")}
+        counts["error"] += self.unknown
         return {**counts, "cases": float(self.outcomes.total()), "duration_s": self.seconds}
 
 
-def _append(store: Store, group: Group) -> _Tally:
+def _broken(group: Group) -> bool:
+    return any(file.uncollected for file in group.files)
+
+
+def _time(group: Group, context: RunContext) -> datetime:
+    times = [file.time for file in group.files if file.time is not None]
+    return context.options.time or min(times, default=datetime.now(UTC))
+
+
+def _append(store: Store, group: Group, context: RunContext) -> _Tally:
     """Append the results of a run; return what they come to."""
-    attempts, last = _numbered(store, group)
+    before = _before(store, group)
+    numbered = number_executions(group.files, before)
     tally, at = _Tally(), 0
+    if _broken(group):
+        gone = _append_uncollected(store, group, context, tally=tally, before=before)
+        numbered.merged = np.union1d(numbered.merged, gone)
     for batches in _chunks(group):
         rows = pa.Table.from_batches([batch for _, batch in batches])
         end = at + rows.num_rows
-        tally.add(rows, last[at:end])
-        results = _results(group.run_id, rows, attempts[at:end])
-        store.append("results", _parts(group.run_id, batches, results))
+        rows, kept = _mended(rows, numbered, at)
+        tally.add(rows, numbered.last[at:end][kept])
+        results = _results(group.run_id, rows, numbered.attempt[at:end][kept])
+        store.append("results", _parts(group.run_id, batches, results, kept))
         at = end
         pa.default_memory_pool().release_unused()
     return tally
 
 
-def _numbered(store: Store, group: Group) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Return the attempt of each row of a run, and whether it is the last one of its case.
+def _before(store: Store, group: Group) -> npt.NDArray[np.int64] | None:
+    """Return a hash of the case of each row that an earlier part of a named run has brought."""
+    if not group.named:
+        return None
+    there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
+    return np.array([hash(case) for case in there["case_id"].to_pylist()], dtype=np.int64)
 
-    Cases that an earlier part of a run has brought count on from there.
-    """
+
+def _mended(
+    rows: pa.Table, numbered: Numbered, start: int
+) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+    """Return rows with the outcomes of reruns, without what is part of other rows; which stay."""
+    kept = np.ones(rows.num_rows, dtype=bool)
+    low, high = np.searchsorted(numbered.reruns, [start, start + rows.num_rows])
+    if low < high:
+        again = np.zeros(rows.num_rows, dtype=bool)
+        again[numbered.reruns[low:high] - start] = True
+        outcomes = pc.if_else(pa.array(again), "failed", rows["outcome"])
+        rows = rows.set_column(rows.schema.get_field_index("outcome"), "outcome", outcomes)
+    low, high = np.searchsorted(numbered.merged, [start, start + rows.num_rows])
+    if low < high:
+        kept[numbered.merged[low:high] - start] = False
+        rows = rows.filter(pa.array(kept))
+    return rows, kept
+
+
+def _append_uncollected(
+    store: Store,
+    group: Group,
+    context: RunContext,
+    *,
+    tally: _Tally,
+    before: npt.NDArray[np.int64] | None,
+) -> npt.NDArray[np.int64]:
+    """Append the failures of cases that could not run; return the rows that stood for them."""
     hashes = [file.hashes() for file in group.files]
-    before = 0
-    if group.named:
-        there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
-        ids = [hash(case) for case in there["case_id"].to_pylist()]
-        hashes.insert(0, np.array(ids, dtype=np.int64))
-        before = len(ids)
-    attempts, last = number_attempts(hashes[0] if len(hashes) == 1 else np.concatenate(hashes))
-    return attempts[before:], last[before:]
+    there = np.sort(np.concatenate([*hashes, *([] if before is None else [before])]))
+
+    def executed(case: str) -> bool:
+        at = int(np.searchsorted(there, hash(case)))
+        return at < len(there) and int(there[at]) == hash(case)
+
+    wholes = [one for file in group.files for one in file.uncollected]
+    time = _time(group, identity)
+    failures, unknown = failures_of(store, wholes, time=time, job=context.job, executed=executed)
+    if failures:
+        digest = "".join(sorted(file.digest[:8] for file in group.files if file.uncollected))
+        columns = [{**asdict(one), "run_id": group.run_id} for one in failures]
+        rows = pa.Table.from_pylist(columns, schema=arrow_schema("results"))
+        store.append("results", {f"{group.run_id}#uncollected-{digest}": rows})
+        tally.outcomes["error"] += len(failures)
+        tally.uncollected = len(failures)
+    lost = sorted({one.prefix for one in wholes if one.prefix in unknown and not one.is_case})
+    tally.unknown = len(lost)
+    if lost:
+        others = f", nor of {pluralize(len(lost) - 1, 'other')}" if lost[1:] else ""
+        context.warnings.append(
+            f"run {group.run_id}: {lost[0]} could not be collected, and no case of it is known"
+            f"{others}"
+        )
+    starts = np.cumsum([0, *(file.rows for file in group.files)])
+    return np.array(
+        [
+            start + one.row
+            for start, file in zip(starts.tolist(), group.files, strict=False)
+            for one in file.uncollected
+            if not (one.is_case and one.prefix in unknown)
+        ],
+        dtype=np.int64,
+    )
 
 
 Keyed = tuple[str, pa.RecordBatch]
@@ -233,13 +311,16 @@ def _chunks(group: Group) -> Iterator[list[Keyed]]:
         yield chunk
 
 
-def _parts(run_id: str, batches: Sequence[Keyed], rows: pa.Table) -> dict[str, pa.Table]:
-    """Return the rows by key: neighbours of one key are one part."""
-    parts, at = {}, 0
+def _parts(
+    run_id: str, batches: Sequence[Keyed], rows: pa.Table, kept: npt.NDArray[np.bool_]
+) -> dict[str, pa.Table]:
+    """Return the rows by key, those that are kept: neighbours of one key are one part."""
+    parts, at, start = {}, 0, 0
     for key, same in groupby(batches, key=itemgetter(0)):
-        size = sum(batch.num_rows for _, batch in same)
+        end = start + sum(batch.num_rows for _, batch in same)
+        size = int(kept[start:end].sum())
         parts[f"{run_id}#{key}"] = rows.slice(at, size)
-        at += size
+        at, start = at + size, end
     return parts
 
 
@@ -253,14 +334,12 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
 
 def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
-    times = [file.time for file in group.files if file.time is not None]
-    now = datetime.now(UTC)
-    time = identity.time or min(times, default=now)
+    now, time = datetime.now(UTC), _time(group, identity)
     commit, branch = identity.commit_at(time)
     previous = previous_commit(store, branch=branch, job=identity.job_name, before=time)
     change = identity.change_of(group.run_id, commit=commit, previous=previous)
     environment = environment_failure(
-        executed=tally.outcomes.total() - tally.outcomes["skipped"],
+        executed=tally.outcomes.total() - tally.outcomes["skipped"] - tally.uncollected,
         failing=tally.failing,
         samples=sampled([file.summary.samples for file in group.files]),
         change=change,
@@ -278,7 +357,7 @@ def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Ta
         commit=commit,
         base=change.base,
         branch=branch,
-        complete=all(file.complete for file in group.files),
+        complete=all(file.complete for file in group.files) and not tally.unknown,
         environment_failure=environment,
     )
     tables = run_tables(RunRecord(run, (), change), seen=now, counts=tally.counts())

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.ingest import keep_up
-from testopt.ingest.grouping import number_attempts
+from testopt.ingest.attempts import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.pluralize import pluralize
 from testopt.results.tables import read_changes, read_results

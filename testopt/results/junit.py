@@ -8,7 +8,7 @@ of the tests (``system-out`` and the like) is dropped by expat and never reaches
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from xml.etree.ElementTree import Element
 
 from junitparser.junitparser import Error, Failure, Result, Skipped
@@ -18,6 +18,7 @@ from junitparser.xunit2 import TestCase as JUnitCase
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit_values import message_digest, parse_timestamp
+from testopt.results.suites import PYTEST, RETRIED, Suites, environment_in, environment_of
 from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
 from testopt.schema import FAILING, OUTCOMES, Outcome
 
@@ -46,18 +47,25 @@ class NotJUnitError(InputFileError):
 
 @dataclass(slots=True)
 class Attempt:
-    """One execution of a case: ``time`` as it is written, and a digest of the message."""
+    """One execution of a case: ``time`` as it is written, and a digest of the message.
+
+    ``whole`` is set for what is no case: the error of a ``file`` or ``class`` none of whose cases
+    could run. ``torn`` marks the error of a tear-down that pytest writes apart from its case.
+    """
 
     outcome: Outcome
     time: str | None = None
     message: str | None = None
+    whole: Literal["", "file", "class"] = ""
+    torn: bool = False
 
 
 class Suite(NamedTuple):
-    """The suite around a case: its name (or that of the one around it) and its host."""
+    """The suite around a case: its name (or that of the one around it), its host, its number."""
 
     name: str = ""
     host: str = ""
+    number: int = 0
 
 
 # One `testcase` element: attributes, the suite around it, and its executions, the last one
@@ -75,6 +83,8 @@ class JUnitSummary:
     time: datetime | None = None  # earliest timestamp, UTC
     samples: dict[str, str] = field(default_factory=dict)  # a text for digests of messages
     broken: InputFileError | None = None  # set where the document is not well-formed
+    missing: str = ""  # why cases may be missing although the document is whole
+    suites: Suites = field(default_factory=Suites)
 
     @property
     def cases(self) -> int:
@@ -150,7 +160,9 @@ class _Reader:
         self._cases: list[Case] = []
         self._depth = 0
         self._suite = Suite()
-        self._suites: list[tuple[int, Suite]] = []  # depth, and the suite around it
+        self._suites: list[_Open] = []
+        self._seen = self._failing = 0  # cases that have ended, and those that failed once
+        self._pytest = False
         self._case: dict[str, str] | None = None
         self._case_depth = 0
         self._results: list[Element] = []
@@ -177,6 +189,8 @@ class _Reader:
                 self._start_result(tag, attributes)
         elif tag == "testcase" and self.summary.is_junit:
             self._case, self._case_depth = attributes, self._depth
+        elif tag == "property":
+            self._property(attributes)
         elif tag in _ROOTS:
             self._start_suite(tag, attributes)
         elif not self.summary.is_junit:
@@ -197,18 +211,45 @@ class _Reader:
             elif self._open is not None and depth == self._open_depth:
                 self._open = None
                 self.parser.CharacterDataHandler = None
-        elif self._suites and depth == self._suites[-1][0]:
-            self._suite = self._suites.pop()[1]
+        elif self._suites and depth == self._suites[-1].depth:
+            self._end_suite(self._suites.pop())
 
     def _start_suite(self, tag: str, attributes: dict[str, str]) -> None:
         self.summary.is_junit = True
         moment = parse_timestamp(attributes.get("timestamp"))
         if moment is not None and (self.summary.time is None or moment < self.summary.time):
             self.summary.time = moment
-        if tag == "testsuite":
-            name = attributes.get("name", "").strip() or self._suite.name
-            self._suites.append((self._depth, self._suite))
-            self._suite = Suite(name, attributes.get("hostname", ""))
+        around = self._suite
+        self._suites.append(
+            _Open(self._depth, around, attributes.get("errors"), attributes.get("failures"))
+        )
+        self._suites[-1].seen, self._suites[-1].failing = self._seen, self._failing
+        own = attributes.get("name", "").strip()
+        if tag == "testsuites":
+            self._pytest = own == "pytest tests"
+            return
+        host = attributes.get("hostname", "")
+        kind = PYTEST if self._pytest or own == "pytest" else RETRIED
+        number = self.summary.suites.open(
+            own + environment_of(attributes), host, start=moment, inside=around.number, kind=kind,
+            tests=attributes.get("tests"),
+        )  # fmt: skip
+        self._suite = Suite(own or around.name, host, number)
+
+    def _property(self, attributes: dict[str, str]) -> None:
+        found = environment_in(attributes.get("name", ""), attributes.get("value", ""))
+        if found and self._suite.number:
+            self.summary.suites.specify(self._suite.number, found)
+
+    def _end_suite(self, suite: _Open) -> None:
+        """Leave a suite; one that counts errors and holds none of them has lost cases."""
+        lost = _positive(suite.errors) and self._failing == suite.failing
+        if lost or (_positive(suite.failures) and self._seen == suite.seen):
+            self.summary.missing = (
+                self.summary.missing
+                or f"suite {self._suite.name!r} has errors and no case that failed"
+            )
+        self._suite = suite.around
 
     def _start_result(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._results) >= _MAX_RESULTS or self._open is not None:
@@ -229,9 +270,12 @@ class _Reader:
 
     def _end_case(self, attributes: dict[str, str]) -> None:
         self._case = None
+        self._seen += 1
         attempts: list[Attempt] | None = None
         if self._results:
             attempts = _attempts(attributes, self._results)
+            self._failing += any(one.outcome in FAILING for one in attempts)
+            _mark(attributes, attempts[-1], self._results)
             self.summary.sample(attempts[-1].message, self._results)
             self._results = []
             self.summary.counts[attempts[-1].outcome] += 1
@@ -239,6 +283,40 @@ class _Reader:
         self._cases.append((attributes, self._suite, attempts))
         if len(self._cases) >= _BATCH:
             self.flush()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A suite that has begun: how deep it lies, what is around it, and what it counts."""
+
+    depth: int
+    around: Suite
+    errors: str | None
+    failures: str | None
+    seen: int = 0
+    failing: int = 0
+
+
+def _positive(text: str | None) -> bool:
+    return text is not None and text.strip().isdecimal() and text.strip("0 ") != ""
+
+
+# What stands for a class that could not be set up: JUnit 4, Gradle, Ant.
+_CLASSES: Final = frozenset({"", "initializationError", "classMethod", "executionError"})
+# unittest reports a module that cannot be imported as a case of this class.
+UNITTEST: Final = "unittest.loader._FailedTest"
+
+
+def _mark(attributes: dict[str, str], last: Attempt, results: list[Element]) -> None:
+    """Mark what stands for a whole file or class, and the error of a tear-down."""
+    name, owner = attributes.get("name"), attributes.get("classname", "")
+    words = results[0].get("message", "")
+    if last.outcome in FAILING and name is not None:
+        last.torn = words.startswith("failed on teardown with ")
+        if words == "collection failure" or owner == UNITTEST:
+            last.whole = "file"
+        elif owner and (name in _CLASSES or (name == owner and "/" in name)):  # Vitest
+            last.whole = "class"
 
 
 def _attempts(attributes: dict[str, str], results: list[Element]) -> list[Attempt]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,9 @@ from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
 from testopt.results.formats import read_any
-from testopt.results.junit import JUnitSummary, NotJUnitError
+from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
 from testopt.results.junit_values import MAX_SECONDS, parse_duration
+from testopt.results.suites import PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from testopt.results.archives import Source
     from testopt.results.case_resolver import CaseResolver
-    from testopt.results.junit import Case
+    from testopt.results.junit import Case, Suite
     from testopt.results.xml_feed import Readable
 
 ROWS: Final = pa.schema(
@@ -38,10 +39,32 @@ ROWS: Final = pa.schema(
         ("message", pa.string()),
     ]
 )
+GRAVE: Final = ("skipped", "passed", "error", "failed")  # the graver, the later
 _BATCH_ROWS: Final = 5_000
+_MAX_UNCOLLECTED: Final = 10_000  # of a file; more are cases
 _IN_MEMORY: Final = 5_000  # rows of a file that are kept in memory; more go to a file
 # What producers write instead of a <skipped> element: GoogleTest, CTest, Bazel.
 _NOT_RUN: Final = frozenset({"notrun", "disabled", "suppressed", "skipped"})
+
+
+class Uncollected(NamedTuple):
+    """A row that stands for a file or class none of whose cases could run.
+
+    ``prefix`` is how the ids of its cases begin; ``is_case`` is set where it is a case of its own
+    as long as no other case of it is known; pytest knows none of that kind.
+    """
+
+    row: int
+    prefix: str
+    message: str | None
+    is_case: bool
+
+    def holds(self, case_id: str, file: str | None) -> bool:
+        """Tell whether a case is one of those that could not run."""
+        if not self.prefix:
+            return False
+        rest = case_id[len(self.prefix) :] if case_id.startswith(self.prefix) else ""
+        return rest.startswith(("::", ".", "/")) or (rest != "" and file == self.prefix)
 
 
 @dataclass(slots=True)
@@ -63,6 +86,7 @@ class JUnitFile:
     complete: bool = True
     kept: list[pa.RecordBatch] = field(default_factory=list)
     spilled: Path | None = None
+    uncollected: list[Uncollected] = field(default_factory=list)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows, in the schema ``ROWS``."""
@@ -70,6 +94,19 @@ class JUnitFile:
         if self.spilled is not None:
             with pa.OSFile(str(self.spilled)) as stream, pa.ipc.open_stream(stream) as reader:
                 yield from reader
+
+    def outcomes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
+        """Return the places in `GRAVE` of the outcomes of some rows, given in their order."""
+        graver = pa.array(GRAVE)
+        found = np.empty(len(rows), dtype=np.int8)
+        at = 0
+        for batch in self.batches():
+            low, high = np.searchsorted(rows, [at, at + batch.num_rows])
+            if low < high:
+                outcomes = batch.column("outcome").take(pa.array(rows[low:high] - at))
+                found[low:high] = pc.index_in(outcomes, value_set=graver)
+            at += batch.num_rows
+        return found
 
     def hashes(self) -> npt.NDArray[np.int64]:
         """Return a hash of the case id of each row; equal within this process only."""
@@ -118,6 +155,9 @@ def read_source(
             broken = found.summary.broken
         if broken is not None:
             found.complete, found.rejected = False, broken.message
+        # pytest stops where a file cannot be collected, unless it is told to go on.
+        nothing = 0 < found.rows == len(found.uncollected)
+        found.complete = found.complete and not found.summary.missing and not nothing
     except NotJUnitError as error:
         found.rejected, found.ignored = error.message, True
     except InputFileError as error:
@@ -163,18 +203,25 @@ class _Rows:
     def __init__(self, found: JUnitFile, resolver: CaseResolver, spill: Path) -> None:
         self._found, self._resolver, self._spill = found, resolver, spill
         self._writer: pa.RecordBatchStreamWriter | None = None
-        found.rows, found.kept, found.spilled = 0, [], None
+        found.rows, found.kept, found.spilled, found.uncollected = 0, [], None, []
         self._columns = _empty_columns()
         self._stable = CaseIdNormaliser(resolver.inside)
+        self._suite = -1
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""
         resolve, stable = self._resolver.resolve, self._stable.stable
         suspect = SUSPECT.search
         ids, files, outcomes, durations, messages = self._columns
+        suites, before = self._found.summary.suites, self._found.rows
         for attributes, suite, attempts in cases:
+            if suite.number != self._suite:
+                self._suite = suite.number
+                suites.enter(before + len(ids), suite.number)
             case_id, file = resolve(attributes, suite)
             name = attributes.get("name", "")
+            if not name and suites.kinds[suite.number] == PYTEST and not attributes.get("file"):
+                continue  # what pytest writes of a worker that crashed and was replaced
             if not name.isidentifier() and suspect(name) is not None:
                 case_id = stable(case_id, self._found.time)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
@@ -186,6 +233,15 @@ class _Rows:
                 durations.append(attributes.get("time"))
                 messages.append(None)
                 continue
+            row = before + len(ids)
+            if attempts[-1].whole and len(self._found.uncollected) < _MAX_UNCOLLECTED:
+                found = _uncollected(attributes, suite, self._resolver, whole=attempts[-1].whole)
+                end = row + len(attempts) - 1
+                message = attempts[-1].message
+                self._found.uncollected.append(Uncollected(end, found[0], message, found[1]))
+            suites.interim.extend(range(row, row + len(attempts) - 1))
+            if attempts[-1].torn:
+                suites.torn.append(row + len(attempts) - 1)
             for attempt in attempts:
                 ids.append(case_id)
                 files.append(file)
@@ -221,6 +277,20 @@ class _Rows:
             self._flush(last=True)
         if self._writer is not None:
             self._writer.close()
+
+
+def _uncollected(
+    attributes: dict[str, str], suite: Suite, resolver: CaseResolver, *, whole: str
+) -> tuple[str, bool]:
+    """Return how ids of the cases begin that could not run, and whether that is a case itself."""
+    owner, name = attributes.get("classname", ""), attributes.get("name", "")
+    if whole == "class":
+        named = {**attributes, "name": "" if owner else name}
+        return resolver.resolve(named, suite)[0].rstrip(":"), True
+    owner = "" if owner == UNITTEST else owner
+    prefix, file = resolver.resolve({**attributes, "classname": owner}, suite)
+    # Where it is not resolved, cases are named after the dotted module, too.
+    return prefix if file is not None else ".".join(filter(None, [owner, name])), False
 
 
 def _empty_columns() -> tuple[

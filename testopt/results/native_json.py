@@ -19,7 +19,7 @@ from testopt.schema import FAILING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.results.junit import Attempt, OnCases
+    from testopt.results.junit import Attempt, OnCases, Suite
     from testopt.results.xml_feed import Readable
     from testopt.schema import Outcome
 
@@ -29,6 +29,7 @@ _MAX_DOCUMENT: Final = 128 << 20  # bytes of a CTRF document
 _MAX_TEXT: Final = 4096  # characters of a message that are kept
 _MAX_OPEN: Final = 100_000  # tests that have begun and not ended
 _MAX_RETRIES: Final = 1000
+_MAX_PHASES: Final = 10_000  # of an attempt: its subtests, too
 
 
 def read_json(
@@ -142,98 +143,190 @@ _GO_OUTCOMES: Final[dict[str, Outcome]] = {"pass": "passed", "fail": "failed", "
 def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
     """Read events of ``go test -json``: ``Time``, ``Action``, ``Package``, ``Test``, ``Elapsed``.
 
-    A package that fails without a failing test (it does not compile, it panics) is an error of its
-    own; a test that began and never ended is an error too.
+    A package that fails without a failing test (it does not compile, it panics) is an error of all
+    its tests; a test that began and never ended is an error too.
     """
     sink.summary.is_junit = True
     sink.at(_text(first.get("Time")))
-    open_tests: dict[tuple[str, str], _Test] = {}
-    failed: set[str] = set()
+    log = _GoLog(sink)
     event: dict[str, Any] | None = first
     while event is not None:
-        _go_event(event, open_tests, failed, sink)
+        log.take(event)
         event = next((e for line in lines if (e := _object(line)) is not None), None)
-    unended = [key for key in open_tests if key[1]]
-    for key in unended:
-        _add_go(key, "error", None, open_tests, sink)
+    unended = log.end_tests()
     if unended:
-        raise InputFileError(f"it ends before {len(unended)} tests did")
+        raise InputFileError(f"it ends before {unended} tests did")
 
 
-def _go_event(
-    event: dict[str, Any],
-    open_tests: dict[tuple[str, str], _Test],
-    failed: set[str],
-    sink: Sink,
-) -> None:
-    action, key = event.get("Action"), (_text(event.get("Package")), _text(event.get("Test")))
-    if not key[0]:
-        return
-    if len(open_tests) >= _MAX_OPEN and key not in open_tests:
-        raise InputFileError(f"more than {_MAX_OPEN} tests run at a time")
-    if action in {"run", "start"}:
-        open_tests.setdefault(key, _Test())
-    elif action == "output":
-        open_tests.setdefault(key, _Test()).hear(_text(event.get("Output")))
-    elif action in _GO_OUTCOMES:
-        elapsed = _seconds(event.get("Elapsed"))
+class _GoLog:
+    """Tests that run, packages that run, and those with a failing test.
+
+    What comes again while a package runs is another execution (``-count=2``); what comes when it
+    runs again is another attempt (``gotestsum --rerun-fails``).
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._open: dict[tuple[str, str], _Test] = {}
+        self._failed: set[str] = set()
+        self._packages: dict[str, Suite] = {}
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take one event."""
+        action, key = event.get("Action"), (_text(event.get("Package")), _text(event.get("Test")))
+        if not key[0]:
+            return
+        if len(self._open) >= _MAX_OPEN and key not in self._open:
+            raise InputFileError(f"more than {_MAX_OPEN} tests run at a time")
+        if key[0] not in self._packages:
+            self._packages[key[0]] = self._sink.suite(key[0], _text(event.get("Time")))
+        if action in {"run", "start"}:
+            self._open.setdefault(key, _Test())
+        elif action == "output":
+            self._open.setdefault(key, _Test()).hear(_text(event.get("Output")))
+        elif action in _GO_OUTCOMES:
+            self._end(key, _GO_OUTCOMES[action], _seconds(event.get("Elapsed")))
+
+    def end_tests(self, package: str | None = None) -> int:
+        """End the tests that began and never ended, of one package or of all; return how many."""
+        unended = [k for k in self._open if k[1] and package in {None, k[0]}]
+        for key in unended:
+            self._add(key, "error", None)
+        return len(unended)
+
+    def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: str | None) -> None:
         if key[1]:
-            if action == "fail":
-                failed.add(key[0])
-            _add_go(key, _GO_OUTCOMES[action], elapsed, open_tests, sink)
-        else:
-            _end_package(key, action, open_tests, failed, sink)
+            self._add(key, outcome, elapsed)
+            return
+        self.end_tests(key[0])
+        test = self._open.pop(key, None)
+        if outcome == "failed" and key[0] not in self._failed:
+            attempt = self._sink.attempt("error", None, test.said if test else "")
+            attempt.whole = "class"
+            self._sink.add({"classname": "", "name": key[0]}, [attempt], self._packages[key[0]])
+        self._failed.discard(key[0])
+        del self._packages[key[0]]
+
+    def _add(self, key: tuple[str, str], outcome: Outcome, elapsed: str | None) -> None:
+        test = self._open.pop(key, None)
+        if outcome in FAILING:
+            self._failed.add(key[0])
+        attempt = self._sink.attempt(outcome, elapsed, test.said if test else "")
+        attributes = {"classname": key[0], "name": key[1]}
+        self._sink.add(attributes, [attempt], self._packages[key[0]])
 
 
-def _end_package(
-    key: tuple[str, str],
-    action: str,
-    open_tests: dict[tuple[str, str], _Test],
-    failed: set[str],
-    sink: Sink,
-) -> None:
-    for unended in [k for k in open_tests if k[0] == key[0] and k[1]]:
-        failed.add(key[0])
-        _add_go(unended, "error", None, open_tests, sink)
-    if action == "fail" and key[0] not in failed:
-        _add_go(key, "error", None, open_tests, sink)
-    open_tests.pop(key, None)
-
-
-def _add_go(
-    key: tuple[str, str],
-    outcome: Outcome,
-    elapsed: str | None,
-    open_tests: dict[tuple[str, str], _Test],
-    sink: Sink,
-) -> None:
-    test = open_tests.pop(key, None)
-    attempt = sink.attempt(outcome, elapsed, test.said if test else "")
-    package, name = key
-    sink.add({"classname": package if name else "", "name": name or package}, [attempt])
+# Exit codes of pytest after which cases may be missing: interrupted, internal error, wrong usage.
+_STOPPED: Final = frozenset({2, 3, 4})
+_Phases = list[dict[str, Any]]
+_CRASHED: Final = "???"  # the phase in which xdist reports that a worker has crashed
 
 
 def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
     """Read pytest-reportlog: a report for each phase of each case, then ``SessionFinish``."""
     sink.summary.is_junit = True
-    phases: dict[str, list[dict[str, Any]]] = {}
-    finished = False
+    log = _ReportLog(sink)
     event: dict[str, Any] | None = first
+    finished = False
     while event is not None:
-        kind, node = event.get("$report_type"), _text(event.get("nodeid"))
-        finished = finished or kind == "SessionFinish"
-        if kind == "TestReport":
-            sink.at(_seconds(event.get("start")))
-            phases.setdefault(node, []).append(_phase(event))
-            if event.get("when") == "teardown" and event.get("outcome") != "rerun":
-                _add_node(node, phases.pop(node), sink)
-        elif kind == "CollectReport" and event.get("outcome") == "failed":
-            _add_node(node, [{**_phase(event), "when": "setup"}], sink)
-        if len(phases) > _MAX_OPEN:
-            raise InputFileError(f"more than {_MAX_OPEN} cases run at a time")
+        kind = _text(event.get("$report_type"))
+        if kind == "TestReport" or kind.lower() == "subtestreport":
+            log.take(event, is_subtest=kind != "TestReport")
+        elif kind == "CollectReport":
+            log.take_collection(event)
+        elif kind == "SessionFinish":
+            finished = True
+            if event.get("exitstatus") in _STOPPED:
+                sink.lack(f"pytest ended with exit code {event['exitstatus']}")
         event = next((e for line in lines if (e := _object(line)) is not None), None)
-    if phases or not finished:
-        raise InputFileError(f"it ends early, while {len(phases)} cases run")
+    unended = log.finish()
+    if unended or not finished:
+        raise InputFileError(f"it ends early, while {unended} cases run")
+
+
+class _ReportLog:
+    """Phases of the cases that run, by worker, and the attempts that workers did not survive."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._open: dict[tuple[str, str], list[_Phases]] = {}
+        self._crashed: dict[str, list[_Phases]] = {}
+
+    def take(self, event: dict[str, Any], *, is_subtest: bool) -> None:
+        """Take the report of one phase; that of a subtest counts where it failed."""
+        node, worker = _text(event.get("nodeid")), _text(event.get("worker_id"))
+        self._sink.at(_seconds(event.get("start")))
+        phase = _phase(event)
+        if is_subtest:
+            phase["duration"] = 0.0  # it is part of that of its test
+            if phase["outcome"] not in {"failed", "rerun"}:
+                return
+        if phase["when"] == _CRASHED:
+            self._crash(node, phase)
+            return
+        attempts = self._open.setdefault((worker, node), [])
+        if not attempts or _is_another(attempts[-1], phase):
+            attempts.append([])
+        if len(attempts) <= _MAX_RETRIES and len(attempts[-1]) < _MAX_PHASES:
+            attempts[-1].append(phase)
+        if phase["when"] == "teardown" and not _is_rerun(attempts[-1]):
+            self._end(node, self._open.pop((worker, node)))
+        elif len(self._open) > _MAX_OPEN:
+            raise InputFileError(f"more than {_MAX_OPEN} cases run at a time")
+
+    def take_collection(self, event: dict[str, Any]) -> None:
+        """Take the report of a file: where it failed, none of its cases could run."""
+        node = _text(event.get("nodeid"))
+        if event.get("outcome") != "failed":
+            return
+        phase = _phase(event)
+        attempt = self._sink.attempt("error", _seconds(phase["duration"]), phase["text"])
+        attempt.whole = "file"
+        file = node.partition("::")[0]
+        self._sink.add({"classname": "", "name": node, "file": file}, [attempt])
+
+    def finish(self) -> int:
+        """End the cases of which no more can come; return how many were running."""
+        unended = 0
+        for (_, node), attempts in self._open.items():
+            if _is_rerun(attempts[-1]):
+                self._end(node, attempts)
+            else:
+                unended += 1
+        for node in list(self._crashed):
+            self._end(node, [])
+        return unended
+
+    def _crash(self, node: str, phase: dict[str, Any]) -> None:
+        """Take the report of a worker that crashed: the case that it ran has got no further."""
+        started = next((key for key in self._open if key[1] == node), None)
+        attempts = self._open.pop(started) if started is not None else [[]]
+        attempts[-1].append(phase)
+        if phase["outcome"] == "rerun":
+            self._crashed.setdefault(node, []).extend(attempts[:_MAX_RETRIES])
+        else:
+            self._end(node, attempts)
+
+    def _end(self, node: str, attempts: list[_Phases]) -> None:
+        parts = [*self._crashed.pop(node, []), *attempts]
+        file = node.partition("::")[0]
+        self._sink.add(
+            {"classname": "", "name": node, "file": file},
+            [_execution(part, self._sink) for part in parts],
+        )
+
+
+def _is_rerun(phases: _Phases) -> bool:
+    """Tell whether another attempt of a case is to come."""
+    return any(phase["outcome"] == "rerun" for phase in phases)
+
+
+def _is_another(phases: _Phases, phase: dict[str, Any]) -> bool:
+    """Tell whether a phase begins another attempt."""
+    if phase["when"] == "setup":
+        return bool(phases)
+    rerun = any(p["outcome"] == "rerun" and p["when"] == "call" for p in phases)
+    return rerun and phase["when"] == "call"
 
 
 def _phase(event: dict[str, Any]) -> dict[str, Any]:
@@ -248,19 +341,6 @@ def _phase(event: dict[str, Any]) -> dict[str, Any]:
         "text": _text(words),
         "duration": duration if _seconds(duration) is not None else 0.0,
     }
-
-
-def _add_node(node: str, phases: list[dict[str, Any]], sink: Sink) -> None:
-    attempts: list[Attempt] = []
-    part: list[dict[str, Any]] = []
-    for phase in phases[:_MAX_RETRIES]:
-        part.append(phase)
-        if phase["outcome"] == "rerun":
-            attempts.append(_execution(part, sink))
-            part = []
-    attempts.append(_execution(part, sink))
-    file = node.partition("::")[0]
-    sink.add({"classname": "", "name": node, "file": file}, attempts)
 
 
 def _execution(phases: list[dict[str, Any]], sink: Sink) -> Attempt:

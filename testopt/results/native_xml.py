@@ -13,6 +13,7 @@ from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit import Attempt, JUnitSummary, NotJUnitError, Suite
 from testopt.results.junit_values import message_digest, parse_timestamp
+from testopt.results.suites import APART
 from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
 
 if TYPE_CHECKING:
@@ -80,12 +81,21 @@ class Sink:
         self.summary = summary
         self._on_cases = on_cases
         self._cases: list[Case] = []
+        # Its attempts stand in one case, so a case that comes again is another execution.
+        self._suite = self.suite("")
 
-    def add(self, attributes: dict[str, str], attempts: list[Attempt]) -> None:
+    def suite(self, name: str, start: str | None = None) -> Suite:
+        """Return a new suite; cases of suites of one name are attempts of each other."""
+        moment = parse_timestamp(start)
+        return Suite(number=self.summary.suites.open(name, start=moment, kind=APART))
+
+    def add(
+        self, attributes: dict[str, str], attempts: list[Attempt], suite: Suite | None = None
+    ) -> None:
         """Take a case; the last of its attempts counts."""
         self.summary.counts[attempts[-1].outcome] += 1
         self.summary.attempts += len(attempts)
-        self._cases.append((attributes, Suite(), attempts))
+        self._cases.append((attributes, suite or self._suite, attempts))
         if len(self._cases) >= _BATCH:
             self.flush()
 
@@ -100,6 +110,10 @@ class Sink:
         moment = parse_timestamp(text)
         if moment is not None and (self.summary.time is None or moment < self.summary.time):
             self.summary.time = moment
+
+    def lack(self, why: str) -> None:
+        """Note that cases may be missing."""
+        self.summary.missing = self.summary.missing or why
 
     def flush(self) -> None:
         """Hand on the cases that are complete."""
@@ -195,6 +209,10 @@ class _Trx(_Dialect):
             self._open.append(dict(attributes))
         elif tag == "Times":
             self.sink.at(attributes.get("start"))
+        elif tag in {"ResultSummary", "RunInfo", "Counters"}:
+            unended = any(attributes.get(name, "0") != "0" for name in _TRX_UNENDED)
+            if unended or attributes.get("outcome") in _TRX_ABORTED:
+                self.sink.lack("the test run was aborted")
         elif tag == "UnitTest":
             self._test = attributes.get("id", "")
         elif tag == "TestMethod":
@@ -221,6 +239,11 @@ class _Trx(_Dialect):
         self._done = []
 
 
+# Of a whole run: a test host that crashed or was stopped writes no more results.
+_TRX_ABORTED: Final = frozenset(
+    {"Aborted", "Error", "Timeout", "Disconnected", "InProgress", "Pending"}
+)
+_TRX_UNENDED: Final = ("aborted", "disconnected", "inProgress", "pending")
 # An outcome that is not written is "Error", the default of the format.
 _TRX_OUTCOMES: Final[dict[str, Outcome]] = {
     "Passed": "passed",
@@ -270,12 +293,30 @@ class _NUnit(_CaseElements):
 
     element = "test-case"
 
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self._seen = 0
+        self._suites: list[tuple[int, bool]] = []  # cases before, and whether it could not run
+
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         super().start(tag, attributes, depth)
         if tag in {"test-run", "test-suite"}:
             self.sink.at(attributes.get("start-time"))
+            unable = attributes.get("label") in _NUNIT_UNABLE
+            unable = unable or attributes.get("runstate") == "NotRunnable"
+            self._suites.append((self._seen, unable))
+            if tag == "test-run" and attributes.get("label") == "Cancelled":
+                self.sink.lack("the test run was cancelled")
+
+    def end(self, tag: str, text: str) -> None:
+        super().end(tag, text)
+        if tag in {"test-run", "test-suite"} and self._suites:
+            before, unable = self._suites.pop()
+            if unable and before == self._seen:
+                self.sink.lack("a suite could not be run")
 
     def case(self, case: dict[str, str]) -> None:
+        self._seen += 1
         outcome = _NUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
         if outcome == "failed" and case.get("label") in {"Error", "Invalid", "Cancelled"}:
             outcome = "error"
@@ -286,6 +327,7 @@ class _NUnit(_CaseElements):
         self.sink.add({"classname": owner, "name": _without_owner(name, owner)}, [attempt])
 
 
+_NUNIT_UNABLE: Final = frozenset({"Error", "Invalid", "Cancelled"})
 _NUNIT_OUTCOMES: Final[dict[str, Outcome]] = {
     "Passed": "passed",
     "Warning": "passed",
@@ -302,6 +344,8 @@ class _XUnit(_CaseElements):
         if tag == "assembly":
             date, time = attributes.get("run-date", ""), attributes.get("run-time", "")
             self.sink.at(attributes.get("start-rtf") or f"{date} {time}".strip())
+        elif tag == "error" and attributes.get("type") in {"fatal", "assembly-cleanup"}:
+            self.sink.lack("an assembly ended with an error")
         super().start(tag, attributes, depth)
 
     def case(self, case: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.ingest.grouping import number_attempts
+from testopt.ingest.attempts import number_attempts
 from testopt.results.archives import Source
 from testopt.results.case_resolver import CaseResolver
 from testopt.results.junit import read_junit
