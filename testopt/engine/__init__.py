@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from testopt.engine.results import results_of, texts_of
+from testopt.engine.results import results_of, texts_of, uncollected_of
 from testopt.engine.selection_request import SelectionRequest
 from testopt.engine.session import PytestSession, find_session
 from testopt.errors import EmptyStoreError, TestoptError, UsageError
@@ -259,14 +259,16 @@ class Engine:
         if session.run.is_fork:
             return {"note": "runs of forks are not recorded"}
         store = session.open_store()
-        record = self._record(session, request)
+        record = self._record(session, store, request)
         self._recorded = store, store.append_runs([record]), len(record.results)
         note = f"{pluralize(len(record.results), 'result')} recorded in {self._short(session)}"
         if record.run.environment_failure:
             note += "; they look like a failure of the environment: nothing is learnt from them"
         return {"note": note}
 
-    def _record(self, session: PytestSession, request: Mapping[str, Any]) -> RunRecord:
+    def _record(
+        self, session: PytestSession, store: Store, request: Mapping[str, Any]
+    ) -> RunRecord:
         from testopt.ingest.environment import results_failure
         from testopt.schema import Run, RunRecord
 
@@ -274,6 +276,7 @@ class Engine:
         results = results_of(self._rows, session.node_ids, each=self._each)
         disturbed = results_failure(results, texts_of(self._rows), pending.change)
         # Several runs of pytest share one job of CI, so its number alone is no identity.
+        unable, unknown = uncollected_of(self._rows, session, store, results)
         run = Run(
             run_id=f"{pending.ci_run}/{self._name[:12]}" if pending.ci_run else self._name,
             time=pending.began,
@@ -283,9 +286,10 @@ class Engine:
             branch=pending.branch,
             source="pytest",
             duration_s=(datetime.now(UTC) - pending.began).total_seconds(),
-            complete=bool(request.get("complete")),
+            complete=bool(request.get("complete")) and not unknown,
             environment_failure=disturbed,
         )
+        results += unable
         ran = list(dict.fromkeys(result.case_id for result in results))
         predictions = self._predictions(ran, request)
         return RunRecord(run, results, pending.change, predictions)

@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.engine.node_ids import NodeIds
+    from testopt.engine.session import PytestSession
     from testopt.schema import Result
+    from testopt.store import Store
 
 _MAX_ATTEMPT: Final = 32_767
+_COLLECTION: Final = "collection"  # in place of a worker: a file that could not be collected
 _WORST_FIRST: Final = ("failed", "error", "passed", "skipped")
 
 
@@ -25,7 +28,9 @@ def results_of(
     from testopt.schema import Result, digest
 
     found: dict[str, list[Result]] = {}
-    for node_id, outcome, seconds, message, _ in rows:
+    for node_id, outcome, seconds, message, worker in rows:
+        if worker == _COLLECTION:
+            continue
         case_id = node_ids.case_id(node_id)
         attempts = found.setdefault(case_id, [])
         result = Result(
@@ -42,6 +47,27 @@ def results_of(
         else:
             attempts.append(result)
     return [result for attempts in found.values() for result in attempts[:_MAX_ATTEMPT]]
+
+
+def uncollected_of(
+    rows: Sequence[Sequence[Any]], session: PytestSession, store: Store, results: Sequence[Result]
+) -> tuple[list[Result], set[str]]:
+    """Return the failures of cases whose files could not be collected, and files without cases."""
+    broken = [row for row in rows if row[4] == _COLLECTION]
+    if not broken:
+        return [], set()
+    from testopt.ingest.uncollected import failures_of
+    from testopt.results.junit_rows import Uncollected
+    from testopt.schema import digest
+
+    executed = {result.case_id for result in results}
+    wholes = [
+        Uncollected(0, session.node_ids.case_id(node), digest(message or ""), is_case=False)
+        for node, _, _, message, _ in broken
+    ]
+    return failures_of(
+        store, wholes, time=session.run.began, job=session.run.job, executed=executed.__contains__
+    )
 
 
 def texts_of(rows: Sequence[Sequence[Any]]) -> dict[str, str]:

@@ -192,18 +192,18 @@ def _broken(group: Group) -> bool:
     return any(file.uncollected for file in group.files)
 
 
-def _time(group: Group, context: RunContext) -> datetime:
+def _time(group: Group, identity: RunIdentity) -> datetime:
     times = [file.time for file in group.files if file.time is not None]
-    return context.options.time or min(times, default=datetime.now(UTC))
+    return identity.time or min(times, default=datetime.now(UTC))
 
 
-def _append(store: Store, group: Group, context: RunContext) -> _Tally:
+def _append(store: Store, group: Group, identity: RunIdentity) -> _Tally:
     """Append the results of a run; return what they come to."""
     before = _before(store, group)
     numbered = number_executions(group.files, before)
     tally, at = _Tally(), 0
     if _broken(group):
-        gone = _append_uncollected(store, group, context, tally=tally, before=before)
+        gone = _append_uncollected(store, group, identity, tally=tally, before=before)
         numbered.merged = np.union1d(numbered.merged, gone)
     for batches in _chunks(group):
         rows = pa.Table.from_batches([batch for _, batch in batches])
@@ -246,7 +246,7 @@ def _mended(
 def _append_uncollected(
     store: Store,
     group: Group,
-    context: RunContext,
+    identity: RunIdentity,
     *,
     tally: _Tally,
     before: npt.NDArray[np.int64] | None,
@@ -261,7 +261,9 @@ def _append_uncollected(
 
     wholes = [one for file in group.files for one in file.uncollected]
     time = _time(group, identity)
-    failures, unknown = failures_of(store, wholes, time=time, job=context.job, executed=executed)
+    failures, unknown = failures_of(
+        store, wholes, time=time, job=identity.job_name, executed=executed
+    )
     if failures:
         digest = "".join(sorted(file.digest[:8] for file in group.files if file.uncollected))
         columns = [{**asdict(one), "run_id": group.run_id} for one in failures]
@@ -273,7 +275,7 @@ def _append_uncollected(
     tally.unknown = len(lost)
     if lost:
         others = f", nor of {pluralize(len(lost) - 1, 'other')}" if lost[1:] else ""
-        context.warnings.append(
+        identity.warnings.append(
             f"run {group.run_id}: {lost[0]} could not be collected, and no case of it is known"
             f"{others}"
         )

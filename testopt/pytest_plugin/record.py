@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Row = list[Any]  # node id, outcome, seconds, message or None, worker or ""
 
 _MESSAGE_LIMIT = 100_000  # characters; longer ones are cut before they are digested
+_LAST = frozenset({"teardown", "???"})  # with the latter xdist reports a worker that crashed
 _PHASES = frozenset({"setup", "call", "teardown"})
 _NODE, _OUTCOME, _SECONDS, _MESSAGE = range(4)
 
@@ -41,7 +42,7 @@ class Recorder:
         row[_SECONDS] += report.duration
         if report.outcome != "passed":
             _merge(row, report)
-        if when == "teardown":
+        if when in _LAST:
             self.rows.append(self._open.pop(key))
 
     def add_collection(self, report: pytest.CollectReport) -> None:
