@@ -199,11 +199,14 @@ def _identity(obj: Context, options: IngestOptions, *, in_ci: bool) -> RunIdenti
 
 
 def _time(text: str | None) -> datetime | None:
-    from testopt.results.junit_values import parse_timestamp
+    from testopt.results.junit_values import far_from_now, parse_moment
 
-    moment = parse_timestamp(text)
-    if text is not None and moment is None:
-        raise UsageError(f"--time {text!r} is no time", "such as 2026-03-01T12:00:00Z")
+    if text is None:
+        return None
+    moment = parse_moment(text)
+    why = "is no time" if moment is None else far_from_now(moment)
+    if why:
+        raise UsageError(f"--time {text!r} {why}", "such as 2026-03-01T12:00:00Z")
     return moment
 
 

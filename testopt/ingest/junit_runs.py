@@ -337,6 +337,12 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
 def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     now, time = datetime.now(UTC), _time(group, identity)
+    odd = next((file.summary.odd_time for file in group.files if file.summary.odd_time), "")
+    if odd and not identity.time and not any(file.summary.time for file in group.files):
+        identity.warnings.append(
+            f"run {group.run_id}: its time {odd}; taken is {time:%Y-%m-%d %H:%M} UTC, "
+            "--time names another"
+        )
     commit, branch = identity.commit_at(time)
     previous = previous_commit(store, branch=branch, job=identity.job_name, before=time)
     change = identity.change_of(group.run_id, commit=commit, previous=previous)

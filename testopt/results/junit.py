@@ -17,7 +17,7 @@ from junitparser.xunit2 import TestCase as JUnitCase
 
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
-from testopt.results.junit_values import message_digest, parse_timestamp
+from testopt.results.junit_values import far_from_now, message_digest, parse_moment
 from testopt.results.suites import PYTEST, RETRIED, Suites, environment_in, environment_of
 from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
 from testopt.schema import FAILING, OUTCOMES, Outcome
@@ -81,6 +81,7 @@ class JUnitSummary:
     attempts: int = 0
     is_junit: bool = False  # the root was seen
     time: datetime | None = None  # earliest timestamp, UTC
+    odd_time: str = ""  # a timestamp that cannot be right, and why
     samples: dict[str, str] = field(default_factory=dict)  # a text for digests of messages
     broken: InputFileError | None = None  # set where the document is not well-formed
     missing: str = ""  # why cases may be missing although the document is whole
@@ -90,6 +91,19 @@ class JUnitSummary:
     def cases(self) -> int:
         """Number of ``testcase`` elements."""
         return sum(self.counts.values())
+
+    def begin(self, text: str | None) -> datetime | None:
+        """Note a time at which something began, and return it; None where it cannot be."""
+        moment = parse_moment(text) if text and text.strip() else None
+        if moment is None:
+            return None
+        far = far_from_now(moment)
+        if far:
+            self.odd_time = self.odd_time or f"{text!r} {far}"[:80]
+            return None
+        if self.time is None or moment < self.time:
+            self.time = moment
+        return moment
 
     def sample(self, message: str | None, results: list[Element]) -> None:
         """Keep the text behind a message's digest, of the first few messages."""
@@ -216,9 +230,7 @@ class _Reader:
 
     def _start_suite(self, tag: str, attributes: dict[str, str]) -> None:
         self.summary.is_junit = True
-        moment = parse_timestamp(attributes.get("timestamp"))
-        if moment is not None and (self.summary.time is None or moment < self.summary.time):
-            self.summary.time = moment
+        moment = self.summary.begin(attributes.get("timestamp"))
         around = self._suite
         self._suites.append(
             _Open(self._depth, around, attributes.get("errors"), attributes.get("failures"))

@@ -16,7 +16,7 @@ from testopt.results.archives import DAMAGED
 from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
 from testopt.results.formats import read_any
 from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
-from testopt.results.junit_values import MAX_SECONDS, parse_duration
+from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_duration
 from testopt.results.suites import PYTEST
 
 if TYPE_CHECKING:
@@ -120,10 +120,17 @@ class JUnitFile:
 
     @property
     def time(self) -> datetime | None:
-        """When the run began: the earliest timestamp, else when the file was written, in UTC."""
+        """When the run began: the earliest timestamp, else when the file was written, in UTC.
+
+        None where neither can be right, as in archives that date their files 1970.
+        """
         if self.summary.time is not None or self.source.mtime is None:
             return self.summary.time
-        return datetime.fromtimestamp(self.source.mtime, UTC)
+        try:
+            written = datetime.fromtimestamp(self.source.mtime, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+        return None if far_from_now(written) else written
 
 
 def read_source(

@@ -18,6 +18,11 @@ MAX_SECONDS = 10_000_000
 _VARIABLE = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
 _MESSAGE_CHARS = 400
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+# A run before it is one whose clock was not set, or whose time was read in the wrong unit.
+_FIRST_RUN = datetime(2000, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
+TOO_EARLY = "is before the year 2000"
+TOO_LATE = "lies in the future"
 _TEXT_FORMS = (
     "%d %b %Y %H:%M:%S",
     "%a %b %d %H:%M:%S %Y",
@@ -26,6 +31,8 @@ _TEXT_FORMS = (
     "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %I:%M:%S %p",
 )
+# Seconds since 1970 are smaller than that, else it is milli-, micro- or nanoseconds.
+_SCALES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 _ZONE_NAME = re.compile(r"\s+(GMT|UTC|Z)(?=\s|\Z)")
 
 
@@ -82,7 +89,8 @@ def parse_timestamp(text: str | None, *, now: datetime | None = None) -> datetim
     ----------
     text : str or None
         ISO 8601 with or without zone and fraction, RFC 1123, ``26 Jun 2018 15:41:26 GMT``, seconds
-        or milliseconds since 1970. A time without a zone is taken as UTC, as CI machines run.
+        (or thousandths and so on) since 1970. A time without a zone is taken as UTC, as CI machines
+        run.
     now : datetime, optional
         Times later than a day after it are not believed; default the present.
 
@@ -93,15 +101,33 @@ def parse_timestamp(text: str | None, *, now: datetime | None = None) -> datetim
     """
     if not text or not text.strip():
         return None
+    moment = parse_moment(text)
+    latest = (now or datetime.now(UTC)) + _AHEAD
+    return moment if moment is not None and _EARLIEST <= moment <= latest else None
+
+
+def parse_moment(text: str) -> datetime | None:
+    """Return the moment that a text names, in UTC, however far from now; None for no such text."""
     found = _iso(text.strip()) or _epoch(text.strip()) or _in_words(text.strip())
     if found is None:
         return None
     try:
-        moment = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (OverflowError, ValueError):
         return None
-    latest = (now or datetime.now(UTC)) + timedelta(days=1)
-    return moment if _EARLIEST <= moment <= latest else None
+
+
+def run_time_bounds() -> tuple[datetime, datetime]:
+    """Return the first and the last moment at which a run can have taken place."""
+    return _FIRST_RUN, datetime.now(UTC) + _AHEAD
+
+
+def far_from_now(moment: datetime) -> str:
+    """Return why a run cannot have taken place at a moment; empty where it can."""
+    first, last = run_time_bounds()
+    if moment < first:
+        return TOO_EARLY
+    return TOO_LATE if moment > last else ""
 
 
 def _iso(text: str) -> datetime | None:
@@ -116,7 +142,8 @@ def _iso(text: str) -> datetime | None:
 def _epoch(text: str) -> datetime | None:
     try:
         number = float(text)
-        return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)  # noqa: PLR2004
+        scale = next((scale for least, scale in _SCALES if number > least), 1.0)
+        return datetime.fromtimestamp(number / scale, UTC)
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit import Attempt, JUnitSummary, NotJUnitError, Suite
-from testopt.results.junit_values import message_digest, parse_timestamp
+from testopt.results.junit_values import message_digest
 from testopt.results.suites import APART
 from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
 
@@ -86,7 +86,7 @@ class Sink:
 
     def suite(self, name: str, start: str | None = None) -> Suite:
         """Return a new suite; cases of suites of one name are attempts of each other."""
-        moment = parse_timestamp(start)
+        moment = self.summary.begin(start)
         return Suite(number=self.summary.suites.open(name, start=moment, kind=APART))
 
     def add(
@@ -107,9 +107,7 @@ class Sink:
 
     def at(self, text: str | None) -> None:
         """Note a time at which something began."""
-        moment = parse_timestamp(text)
-        if moment is not None and (self.summary.time is None or moment < self.summary.time):
-            self.summary.time = moment
+        self.summary.begin(text)
 
     def lack(self, why: str) -> None:
         """Note that cases may be missing."""

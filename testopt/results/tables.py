@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,7 +14,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from testopt.errors import InputFileError
-from testopt.results.junit_values import parse_timestamp
+from testopt.results.junit_values import (
+    TOO_EARLY,
+    TOO_LATE,
+    parse_duration,
+    parse_moment,
+    run_time_bounds,
+)
 from testopt.schema import OUTCOMES
 
 if TYPE_CHECKING:
@@ -49,6 +57,8 @@ _NUMBERS: Final = {
     "added": pa.int32(),
     "deleted": pa.int32(),
 }
+_TICKS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # a second, by the unit
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_REPORTED: Final = 20
 
 
@@ -78,13 +88,15 @@ def read_results(path: Path) -> TableFile:
         CSV with a header, or Parquet (known by its first bytes), with the columns ``run_id``,
         ``time``, ``case_id``, ``outcome``, ``duration_s`` and optionally ``file``, ``attempt``,
         ``commit``, ``base``, ``branch``, ``job``; other columns are ignored. A time without a zone
-        is UTC; an empty duration is unknown; text is kept byte for byte.
+        is UTC; a duration is a number of seconds, a time or a timedelta, an empty one is unknown;
+        text is kept byte for byte.
 
     Returns
     -------
     TableFile
         All columns of ``RESULT_COLUMNS``, absent ones null. A row is left out when a required
-        value is missing, its outcome unknown, its time or a number unreadable.
+        value is missing, its outcome unknown, its time or a number unreadable, its duration
+        negative, or its time before the year 2000 or in the future.
 
     Raises
     ------
@@ -119,7 +131,11 @@ def _read(path: Path, columns: Mapping[str, bool]) -> TableFile:
     typed = {}
     for name in columns:
         if name in table.schema.names:
-            typed[name], refused = _column(name, table[name])
+            try:
+                typed[name], refused = _column(name, table[name])
+            except pa.ArrowException as error:
+                kind = table.schema.field(name).type
+                raise InputFileError(f"{path}: the column {name} cannot be {kind}") from error
         else:
             typed[name] = pa.nulls(table.num_rows, _type(name))
             refused = {}
@@ -174,45 +190,105 @@ def _column(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[s
 
 
 def _times(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:
-    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        # Arrow keeps times with a zone in UTC; those without one are taken as UTC.
-        naive = (
-            values.cast(pa.timestamp("us", tz=values.type.tz))
-            if pa.types.is_timestamp(values.type)
-            else values.cast(pa.timestamp("us"))
-        )
-        return naive.cast(_UTC), {}
-    text = values.cast(pa.string()).combine_chunks().dictionary_encode()
-    words = text.dictionary.to_pylist()
-    moments = pa.array([parse_timestamp(word) for word in words], _UTC)
-    return moments.take(text.indices), {}
+    """Return times in microseconds, UTC; those without a zone are taken as UTC."""
+    first, last = (round(moment.timestamp() * 1e6) for moment in run_time_bounds())
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("ms"))
+    if pa.types.is_timestamp(values.type):
+        given = np.asarray(pc.is_valid(values))
+        ticks = np.asarray(values.cast(pa.int64()).fill_null(0))
+        per_second = _TICKS[values.type.unit]
+        # Compared in the unit of the file: a year such as 50000 has no microseconds.
+        early = given & (ticks < first * per_second // 10**6)
+        late = given & (ticks > last * per_second // 10**6)
+        ticks = np.where(early | late, 0, ticks)
+        coarser, finer = max(10**6 // per_second, 1), max(per_second // 10**6, 1)
+        times = ticks * coarser // finer
+    else:
+        text = values.cast(pa.string()).combine_chunks().dictionary_encode()
+        words = [parse_moment(word) for word in text.dictionary.to_pylist()]
+        micros = pa.array([None if w is None else _micros(w) for w in words], pa.int64())
+        found = micros.take(text.indices)
+        given = np.asarray(pc.is_valid(found))
+        times = np.asarray(found.fill_null(0))
+        early, late = given & (times < first), given & (times > last)
+    typed = pa.array(times, mask=early | late | ~given).cast(_UTC)
+    return pa.chunked_array([typed]), {f"time {TOO_EARLY}": early, f"time {TOO_LATE}": late}
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _numbers(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:
     kind = _NUMBERS[name]
-    given = pc.is_valid(values)
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        text = pc.utf8_trim_whitespace(values.cast(pa.string()))
-        given = pc.not_equal(text, "")
-        pattern = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
-        good = pc.match_substring_regex(text, pattern)
-        values = pc.if_else(good, text, None).cast(pa.float64())
-    numbers = np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
-    low, high = (
-        (0.0, np.inf)
-        if name == "duration_s"
-        else (
-            float(name == "attempt"),
-            float(np.iinfo(np.int16 if name == "attempt" else np.int32).max),
-        )
-    )
-    wrong = ~(np.isfinite(numbers) & (numbers >= low) & (numbers <= high))
-    refused = wrong & np.asarray(pc.fill_null(given, False))
+    given = np.asarray(pc.is_valid(values))
     if name == "duration_s":
-        # An unusable duration says nothing of the outcome: it becomes unknown.
-        refused = np.zeros(len(numbers), dtype=bool)
+        numbers = _durations(values)
+        # An unreadable duration says nothing of the outcome: it becomes unknown.
+        wrong = ~(np.isfinite(numbers) & (numbers >= 0))
+        refused = {"duration_s is negative": given & (numbers < 0)}
+    else:
+        if not _is_number(values.type):
+            text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+            given = np.asarray(pc.fill_null(pc.not_equal(text, ""), False))
+            values = _plain_numbers(text)
+        numbers = np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
+        high = np.iinfo(np.int16 if name == "attempt" else np.int32).max
+        wrong = ~(np.isfinite(numbers) & (numbers >= (name == "attempt")) & (numbers <= high))
+        refused = {f"{name} is no usable number": wrong & given}
     typed = pa.array(np.where(wrong, 0, numbers), mask=wrong).cast(kind, safe=False)
-    return pa.chunked_array([typed]), {f"{name} is no usable number": refused}
+    return pa.chunked_array([typed]), refused
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _plain_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    pattern = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
+    return pc.if_else(pc.match_substring_regex(text, pattern), text, None).cast(pa.float64())
+
+
+def _durations(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return durations in seconds; NaN for what is none."""
+    kind = values.type
+    if pa.types.is_duration(kind) or pa.types.is_time(kind):
+        whole = pa.int32() if pa.types.is_time32(kind) else pa.int64()
+        ticks = values.cast(whole).cast(pa.float64()).fill_null(np.nan)
+        return np.asarray(ticks, dtype=np.float64) / _TICKS[kind.unit]
+    if _is_number(kind):
+        return np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
+    text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    numbers = np.array(_plain_numbers(text).fill_null(np.nan).to_numpy(), dtype=np.float64)
+    given = np.asarray(pc.fill_null(pc.not_equal(text, ""), False))
+    odd = np.flatnonzero(np.isnan(numbers) & given)
+    words = text.take(pa.array(odd)).to_pylist()
+    seconds = {word: _odd_duration(word) for word in set(words)}
+    numbers[odd] = [seconds[word] for word in words]
+    return numbers
+
+
+# `0 days 00:00:01.5` as pandas writes it, `0:00:01.5` as Python does.
+_CLOCK: Final = re.compile(r"(?:(-?\d{1,6}) days?,? \+?)?(-?)(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)\Z")
+
+
+def _odd_duration(text: str) -> float:
+    match = _CLOCK.match(text)
+    if match is None:
+        seconds = parse_duration(text.removeprefix("-"))
+        sign = -1.0 if text.startswith("-") else 1.0
+        return np.nan if seconds is None else sign * seconds
+    hours, minutes, rest = (float(part) for part in match.groups()[2:])
+    clock = (hours * 60 + minutes) * 60 + rest
+    return float(match[1] or 0) * 86400 + (-clock if match[2] else clock)
+
+
+def _shown(value: pa.Scalar) -> object:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):  # a time that Python has no type for
+        return value.value
 
 
 def _checked(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> TableFile:
@@ -223,7 +299,7 @@ def _checked(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> Tab
         refused |= mask
         column = next((c for c in raw.schema.names if c in why.split()), None)
         for at in fresh[:_MAX_REPORTED]:
-            value = raw[column][int(at)].as_py() if column is not None else None
+            value = _shown(raw[column][int(at)]) if column is not None else None
             bad.append(BadRow(int(at) + 1, f"{why} ({str(value)[:80]!r})" if value else why))
     bad.sort(key=lambda b: b.row)
     kept = rows.filter(pa.array(~refused)) if refused.any() else rows

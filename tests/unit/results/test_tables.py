@@ -62,7 +62,7 @@ def test_parquet_in_other_types(tmp_path):
                 "time": pa.array(naive, pa.timestamp("ns")),
                 "case_id": pa.array(["c", "d"], pa.large_string()),
                 "outcome": ["passed", "skipped"],
-                "duration_s": pa.array([1, -1], pa.int64()),
+                "duration_s": pa.array([1, None], pa.int64()),
                 "attempt": pa.array([2, None], pa.int64()),
                 "__index_level_0__": [0, 1],
             }
