@@ -74,7 +74,7 @@ def _without_common(paths: list[str]) -> list[str]:
     least, most = min(folders, default=[]), max(folders, default=[])
     same = takewhile(lambda pair: pair[0] == pair[1], zip(least, most, strict=False))
     common = sum(1 for _ in same)
-    return ["/".join(path.split("/")[common:]) for path in paths]
+    return ["/" + "/".join(path.split("/")[common:]) for path in paths]
 
 
 def _unmarked(path: str) -> str:

@@ -97,3 +97,80 @@ def test_changes(tmp_path):
     table = read_changes(csv(tmp_path, "r,a.py,3,", "r,b.py,x,1", head="run_id,path,added,deleted"))
     assert table.rows.to_pylist() == [{"run_id": "r", "path": "a.py", "added": 3, "deleted": None}]
     assert table.bad[0].row == 2
+
+
+def parquet(tmp_path, **columns):
+    path = tmp_path / "t.parquet"
+    rows = len(next(iter(columns.values())))
+    usual = {
+        "run_id": ["r"] * rows,
+        "time": pa.array([datetime(2026, 1, 2, tzinfo=UTC)] * rows),
+        "case_id": [f"c{n}" for n in range(rows)],
+        "outcome": ["passed"] * rows,
+        "duration_s": [1.0] * rows,
+    }
+    pq.write_table(pa.table(usual | columns), path)
+    return read_results(path)
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        pa.array([1500, 0, None], pa.time32("ms")),
+        pa.array([1_500_000, 0, None], pa.time64("us")),
+        pa.array([1_500_000_000, 0, None], pa.duration("ns")),
+        pa.array([timedelta(seconds=1.5), timedelta(0), None]),
+        pa.array(["0 days 00:00:01.500000", "0:00:00", ""]),
+        pa.array(["1,5", "0s", "soon"]),
+        pa.array(["1.50", "0.00", None]).cast(pa.decimal128(6, 2)),
+    ],
+)
+def test_durations_of_any_type_are_seconds(tmp_path, durations):
+    table = parquet(tmp_path, duration_s=durations)
+    assert [r["duration_s"] for r in table.rows.to_pylist()] == [1.5, 0.0, None]
+    assert table.bad_rows == 0
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        pa.array([-1, 2], pa.int64()),
+        pa.array([-1.5, 2.0]),
+        pa.array([-1500, 2000], pa.duration("ms")),
+        pa.array(["-1", "2"]),
+        pa.array(["-1 days +23:59:59", "2"]),
+    ],
+)
+def test_a_negative_duration_is_named_and_the_rest_is_kept(tmp_path, durations):
+    table = parquet(tmp_path, duration_s=durations)
+    assert [r["duration_s"] for r in table.rows.to_pylist()] == [2.0]
+    assert [(bad.row, bad.why.split(" (")[0]) for bad in table.bad] == [
+        (1, "duration_s is negative")
+    ]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([0, 1_767_312_000, 99_999_999_999, None], pa.timestamp("s")),
+        pa.array([0, 1_767_312_000, 999_999_999_999_999, None], pa.timestamp("s", tz="UTC")),
+        pa.array([0, 1_767_312_000 * 10**9, 9 * 10**18, None], pa.timestamp("ns")),
+        pa.array(["1970-01-01", "2026-01-02", "2999-01-01", "soon"]),
+        pa.array([0, 1_767_312_000 * 10**9, 9 * 10**18, None], pa.int64()),
+        pa.array([0, 1_767_312_000 * 10**6, 32472144000, None], pa.int64()),
+        pa.array([0, 20_455, 400_000, None], pa.int32()).cast(pa.date32()),
+    ],
+)
+def test_times_far_from_now_are_named(tmp_path, times):
+    table = parquet(tmp_path, time=times)
+    assert [r["time"] for r in table.rows.to_pylist()] == [datetime(2026, 1, 2, tzinfo=UTC)]
+    assert [bad.why.split(" (")[0] for bad in table.bad] == [
+        "time is before the year 2000",
+        "time lies in the future",
+        "no time",
+    ]
+
+
+def test_a_column_of_another_kind_is_named(tmp_path):
+    with pytest.raises(InputFileError, match="duration_s cannot be list"):
+        parquet(tmp_path, duration_s=pa.array([[1.0]]))
