@@ -337,6 +337,11 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
 def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     now, time = datetime.now(UTC), _time(group, identity)
+    identity.warnings.extend(
+        f"{file.source.name}: cases may be missing: {file.summary.missing}"
+        for file in group.files
+        if file.summary.missing
+    )
     odd = next((file.summary.odd_time for file in group.files if file.summary.odd_time), "")
     if odd and not identity.time and not any(file.summary.time for file in group.files):
         identity.warnings.append(
