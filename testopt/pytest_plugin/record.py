@@ -26,6 +26,7 @@ class Recorder:
         self.rows: list[Row] = []  # finished; whoever takes them empties the list
         self.seen = 0
         self._open: dict[tuple[str, str], Row] = {}
+        self._retried: set[tuple[str, str]] = set()  # whose call is made again without a set-up
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one report."""
@@ -34,7 +35,8 @@ class Recorder:
         key = (worker, report.nodeid)
         row = self._open.get(key)
         when = report.when
-        if row is None or when == "setup":
+        if row is None or when == "setup" or (self._retried and key in self._retried):
+            self._retried.discard(key)
             if row is not None:
                 self.rows.append(row)
             row = self._open[key] = [report.nodeid, "passed", 0.0, None, worker]
@@ -42,6 +44,8 @@ class Recorder:
         row[_SECONDS] += report.duration
         if report.outcome != "passed":
             _merge(row, report)
+            if str(report.outcome) == "retried":  # by pytest-retry
+                self._retried.add(key)
         if when in _LAST:
             self.rows.append(self._open.pop(key))
 

@@ -218,6 +218,7 @@ class _GoLog:
 
 # Exit codes of pytest after which cases may be missing: interrupted, internal error, wrong usage.
 _STOPPED: Final = frozenset({2, 3, 4})
+_RERUNS: Final = {"retried": "rerun"}  # of pytest-retry and pytest-rerunfailures
 _Phases = list[dict[str, Any]]
 _CRASHED: Final = "???"  # the phase in which xdist reports that a worker has crashed
 
@@ -337,7 +338,7 @@ def _phase(event: dict[str, Any]) -> dict[str, Any]:
     duration = event.get("duration")
     return {
         "when": event.get("when"),
-        "outcome": event.get("outcome"),
+        "outcome": _RERUNS.get(_text(event.get("outcome")), event.get("outcome")),
         "text": _text(words),
         "duration": duration if _seconds(duration) is not None else 0.0,
     }

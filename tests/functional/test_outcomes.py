@@ -269,6 +269,10 @@ def report(when, outcome="passed", worker="", kind="TestReport", node="t.py::tes
             [("setup", "rerun"), ("teardown",), ("setup",), ("call",), ("teardown",)],
             ["error", "passed"],
         ),
+        (  # pytest-retry
+            [("setup",), ("call", "retried"), ("call",), ("teardown",)],
+            ["failed", "passed"],
+        ),
         ([("setup", "passed", "gw0"), ("???", "failed")], ["error"]),
         (
             [("???", "rerun"), *((w, "passed", "gw1") for w in ("setup", "call", "teardown"))],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 
+from testopt.pytest_plugin.record import Recorder
 from testopt.schema import digest
 from testopt.store import Store
 
@@ -122,6 +124,29 @@ def test_reruns_are_attempts(pytester, rows_of):
     assert [row[1] for row in rows["test_2"]] == ["failed", "failed", "failed"]
 
 
+@pytest.mark.parametrize(
+    ("reports", "outcomes"),
+    [
+        (["setup passed", "call retried", "call passed", "teardown passed"], ["failed", "passed"]),
+        (["setup passed", "call retried", "call failed", "teardown passed"], ["failed", "failed"]),
+        (["setup passed", "call rerun", "teardown passed", "setup passed", "call passed",
+          "teardown failed"], ["failed", "error"]),
+        (["setup passed", "??? rerun", "??? failed"], ["error", "error"]),
+    ],
+)  # fmt: skip
+def test_attempts_as_plugins_report_them(reports, outcomes):
+    """As pytest-retry, pytest-rerunfailures, and xdist with the latter report them."""
+    recorder = Recorder()
+    for when, outcome in map(str.split, reports):
+        report = SimpleNamespace(
+            nodeid="t.py::a", when=when, outcome=outcome, duration=0.5, longrepr="assert 0"
+        )
+        recorder.add(report)
+    recorder.finish()
+    assert [row[1] for row in recorder.rows] == outcomes
+    assert sum(row[2] for row in recorder.rows) == 0.5 * len(reports)
+
+
 def test_batches_keep_every_row(pytester, rows_of, monkeypatch):
     pytester.makepyfile(
         "import pytest\n@pytest.mark.parametrize('x', range(25))\ndef test_1(x): pass"
@@ -179,3 +204,29 @@ def test_the_store_holds_the_run_and_what_was_predicted(pytester, with_plugin, g
         "sub/test_it.py::test_1": 2,
     }
     assert all(p["executed"] and p["selected"] for p in predicted)
+
+
+def test_a_file_that_could_not_be_collected_fails_its_cases_until_it_is_whole(
+    pytester, with_plugin, git_here
+):
+    """With the real engine."""
+    broken = pytester.path / "test_x.py"
+    whole = "def test_a(): pass\nclass TestK:\n def test_b(self): pass\n"
+    broken.write_text(whole)
+    (pytester.path / "test_y.py").write_text("def test_c(): pass\n")
+    git_here(pytester.path)
+    args = [*with_plugin, "--testopt-engine-timeout-s=60", "--testopt=record"]
+    for text in (whole, "import no_such_module_anywhere", whole):
+        broken.write_text(text)
+        pytester.runpytest_subprocess(*args, "--continue-on-collection-errors")
+    store = Store.open(str(pytester.path / ".testopt"))
+    outcomes = []
+    for run in store.read("runs").sort_by("time").to_pylist():
+        rows = store.read("results", where=[("run_id", "==", run["run_id"])]).to_pylist()
+        outcomes.append({r["case_id"].partition("::")[2]: r["outcome"] for r in rows})
+    passed = {"test_a": "passed", "TestK::test_b": "passed", "test_c": "passed"}
+    assert outcomes == [
+        passed,
+        passed | {"test_a": "error", "TestK::test_b": "error"},
+        passed,
+    ]
