@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from testopt.results.case_id_normalisation import CaseIdNormaliser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +32,11 @@ class NodeIds:
     prefix: str = ""
     places: tuple[str, ...] = ()
     top: Path = Path()
+    _ids: CaseIdNormaliser = field(default_factory=CaseIdNormaliser, compare=False)
 
     def case_id(self, node_id: str) -> str:
         """Return the case id: the node id below the root of the repository, as valid text."""
-        file, mark, rest = _storable(node_id).partition("::")
+        file, mark, rest = _storable(self._ids.node(node_id)).partition("::")
         return self._shift(file) + mark + rest
 
     def node_id(self, case_id: str) -> str:

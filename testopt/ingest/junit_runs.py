@@ -113,6 +113,7 @@ def ingest_junit(
         files: list[JUnitFile] = []
         for done, source in enumerate(found):
             if isinstance(source, Source):
+                resolver.at(*_folders_of(source, identity.repo))
                 spill = workdir / f"{done}.arrow"
                 files.append(read_source(source, resolver, spill=spill, native=native))
             progress(done + 1, len(found))
@@ -143,10 +144,27 @@ def resolver_of(identity: RunIdentity) -> CaseResolver:
     for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
         try:
             sha = None if commit is None else resolve(identity.repo, commit)
-            return CaseResolver(files_of(identity.repo, commit=sha))
+            return CaseResolver(
+                files_of(identity.repo, commit=sha), folder=_below(identity.repo, Path.cwd())
+            )
         except TestoptError:
             continue
     return CaseResolver()
+
+
+def _folders_of(source: Source, repo: Path | None) -> list[str]:
+    """Return the folders of the repository that a report may belong to, the likeliest first."""
+    if repo is None:
+        return []
+    inside = source.name.partition("!")[2].rpartition("/")[0]
+    folders = [_below(repo, source.path.parent / inside), _below(repo, repo / inside)]
+    return list(dict.fromkeys(filter(None, [*folders, _below(repo, source.path.parent)])))
+
+
+def _below(repo: Path, folder: Path) -> str:
+    """Return a folder relative to the repository, empty where it is outside or the top."""
+    path, top = folder.resolve(), repo.resolve()
+    return path.relative_to(top).as_posix() if top in path.parents else ""
 
 
 def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:

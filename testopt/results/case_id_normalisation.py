@@ -6,6 +6,10 @@ temporary folders, and moments within a day of the run itself; an absolute path 
 of the repository becomes relative. Several cases of one file that differ in such parts only are
 numbered in their order: ``t[<A at 0x…>]``, ``t[<A at 0x…>]#2``. Numbers in names (``t[3]``,
 ``with data set #0``) are what runners accept, and stay.
+
+pytest makes no id of an object that it cannot show, so what stands in its brackets was written by
+someone and stays as it is: a UUID, a moment, a path, a hexadecimal number. Only an address in the
+``repr`` that someone asked for becomes ``…``, in what the plugin records as in JUnit XML.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ _ADDRESS: Final = re.compile(
     r"|\b0[xX]c0{2,3}[0-9a-f]{6,7}\b"  # the heap of Go
     r"|(?P<java>[\w;\])$]@)[0-9a-f]{5,8}(?![\w.@-])"  # Object.toString of Java
 )
+_REPR: Final = re.compile(r"(?<= at )0x[0-9a-fA-F]{6,16}(?=[>,])")  # as Python writes objects
 _UUID: Final = re.compile(
     r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[147][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-"
     r"[0-9a-fA-F]{12}(?![0-9a-fA-F])"
@@ -56,11 +61,11 @@ class CaseIdNormaliser:
 
     Parameters
     ----------
-    relative : callable
+    relative : callable, optional
         Returns the path within the repository that an absolute path ends in, or None.
     """
 
-    def __init__(self, relative: Callable[[str], str | None]) -> None:
+    def __init__(self, relative: Callable[[str], str | None] = lambda _path: None) -> None:
         self._relative = relative
         self._numbers: dict[str, dict[str, int]] = {}
         self._numbered = 0
@@ -80,6 +85,11 @@ class CaseIdNormaliser:
         if time is not None:
             found = _without_moments(found, time)
         return plain if found == plain else self._number(found, plain)
+
+    def node(self, node_id: str) -> str:
+        """Return a node id of pytest without addresses of objects."""
+        found = _REPR.sub(f"0x{_GONE}", node_id) if " at 0x" in node_id else node_id
+        return node_id if found == node_id else self._number(found, node_id)
 
     def _path(self, match: re.Match[str]) -> str:
         return self._relative(match[0]) or match[0]

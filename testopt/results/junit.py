@@ -33,6 +33,13 @@ _RESULT_TAGS: Final = frozenset(
     {"failure", "error", "skipped"} | {"rerunFailure", "rerunError", "flakyFailure", "flakyError"}
 )
 _ROOTS: Final = frozenset({"testsuite", "testsuites"})
+# What Playwright's reporter writes, in this order; Vitest's differs from the failures on. A file
+# that another tool has rewritten may still name the projects of Playwright's own templates.
+_PLAYWRIGHT: Final = ["name", "timestamp", "hostname", "tests", "failures", "skipped", "time"]
+_PROJECTS: Final = frozenset(
+    {"chromium", "firefox", "webkit", "Mobile Chrome", "Mobile Safari"}
+    | {"Google Chrome", "Microsoft Edge"}
+)
 _MAX_RESULTS = 1000  # of one case; more are not kept
 _MAX_SAMPLES = 16  # messages of a file whose text is kept while it is ingested
 _MAX_TEXT = 4096  # characters of a failure's text that are kept
@@ -61,11 +68,15 @@ class Attempt:
 
 
 class Suite(NamedTuple):
-    """The suite around a case: its name (or that of the one around it), its host, its number."""
+    """The suite around a case: its name (or that of the one around it), host, number and project.
+
+    Playwright writes the project (a browser, a device) where all others name the machine.
+    """
 
     name: str = ""
     host: str = ""
     number: int = 0
+    project: str = ""
 
 
 # One `testcase` element: attributes, the suite around it, and its executions, the last one
@@ -176,7 +187,7 @@ class _Reader:
         self._suite = Suite()
         self._suites: list[_Open] = []
         self._seen = self._failing = 0  # cases that have ended, and those that failed once
-        self._pytest = False
+        self._pytest = self._has_id = False
         self._case: dict[str, str] | None = None
         self._case_depth = 0
         self._results: list[Element] = []
@@ -239,6 +250,8 @@ class _Reader:
         own = attributes.get("name", "").strip()
         if tag == "testsuites":
             self._pytest = own == "pytest tests"
+            # of the reporters that name scripts, Playwright's
+            self._has_id = self._has_id or (self._depth == 1 and "id" in attributes)
             return
         host = attributes.get("hostname", "")
         kind = PYTEST if self._pytest or own == "pytest" else RETRIED
@@ -246,7 +259,13 @@ class _Reader:
             own + environment_of(attributes), host, start=moment, inside=around.number, kind=kind,
             tests=attributes.get("tests"),
         )  # fmt: skip
-        self._suite = Suite(own or around.name, host, number)
+        project = host if self._by_playwright(attributes) else ""
+        self._suite = Suite(own or around.name, host, number, project)
+
+    def _by_playwright(self, attributes: dict[str, str]) -> bool:
+        if self._has_id or attributes.get("hostname") in _PROJECTS:
+            return True
+        return [name for name in attributes if name != "errors"] == _PLAYWRIGHT
 
     def _property(self, attributes: dict[str, str]) -> None:
         found = environment_in(attributes.get("name", ""), attributes.get("value", ""))

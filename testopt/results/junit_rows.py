@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
+from testopt.results.case_resolver import PYTEST as PYTEST_SUITE
 from testopt.results.formats import read_any
 from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
 from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_duration
@@ -230,7 +231,9 @@ class _Rows:
             if not name and suites.kinds[suite.number] == PYTEST and not attributes.get("file"):
                 continue  # what pytest writes of a worker that crashed and was replaced
             if not name.isidentifier() and suspect(name) is not None:
-                case_id = stable(case_id, self._found.time)
+                by_pytest = suite.name == PYTEST_SUITE or (file or "").endswith(".py")
+                moment = self._found.time
+                case_id = self._stable.node(case_id) if by_pytest else stable(case_id, moment)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
             if attempts is None:
                 ids.append(case_id)

@@ -64,9 +64,10 @@ def test_without_files_ids_stay_raw():
 def test_playwright_projects_are_told_apart():
     name = {"classname": "web/login.spec.ts", "name": "logs in"}
     ids = {
-        resolve(suite=Suite("web/login.spec.ts", host), **name) for host in ("chromium", "webkit")
+        resolve(suite=Suite("web/login.spec.ts", project, project), **name)
+        for project in ("chromium", "webkit")
     }
-    assert ids == {f"[{h}] web/login.spec.ts::logs in" for h in ("chromium", "webkit")}
+    assert ids == {f"[{p}] web/login.spec.ts::logs in" for p in ("chromium", "webkit")}
     # The host of other producers is a machine.
     assert resolve(suite=Suite("pytest", "runner-7"), classname="a", name="b") == "a::b"
 
