@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from testopt.cli.case_list import read_cases
 from testopt.cli.common import print_json, printable
 from testopt.durations import parse_duration
-from testopt.errors import EmptyStoreError, InputFileError
+from testopt.errors import EmptyStoreError
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
     run = find_pending_run(identity, store=store, change=_change(ctx, repo, diff))
     if not options.cases:
         return find_plan_inputs(run, store=_present(store, ctx))
-    cases = _read_cases(options.cases)
+    cases = read_cases(options.cases, root=ctx.root_or_none)
     inputs = find_plan_inputs(run, store=store, cases=cases)
     return inputs if cases else replace(inputs, note=f"{options.cases} names no case")
 
@@ -194,31 +194,6 @@ def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
     return None
 
 
-def _read_cases(name: str) -> list[str]:
-    """Read case ids; lines that are no ids (pytest's own summary) are passed over."""
-    place = "standard input" if name == "-" else name
-    try:
-        with click.open_file(name, encoding="utf-8", errors="surrogateescape") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise InputFileError(f"{place} cannot be read: {error.strerror}", "check --cases") from None
-    if text.lstrip().startswith("["):
-        return _listed_cases(text, place)
-    lines = text.lstrip("\n").split("\n")  # other line breaks may stand in an id
-    end = lines.index("") if "" in lines else len(lines)
-    return [line for line in lines[:end] if line.strip()]
-
-
-def _listed_cases(text: str, place: str) -> list[str]:
-    try:
-        ids = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputFileError(f"{place} is not a JSON list: {error}", "check --cases") from None
-    if not all(isinstance(i, str) for i in ids):
-        raise InputFileError(f"{place} holds something other than text", "check --cases")
-    return [i.encode("utf-8", "backslashreplace").decode() for i in ids]  # lone surrogates
-
-
 def form_of(form: str, *, as_json: bool) -> str:
     """Return the format that is asked for."""
     if as_json and form not in {"text", "json"}:
@@ -242,7 +217,7 @@ def show(
         Print every case as text, not the first few.
     """
     from testopt.plan.shards import shard
-    from testopt.runners.arguments import runner_lines
+    from testopt.runners.arguments import from_folder, runner_lines
 
     running = [case for case in made.cases if case.runs]
     if part is not None:
@@ -252,7 +227,16 @@ def show(
     elif form == "text":
         _show_text(made, running, part, everything=everything)
     else:
-        click.echo(runner_lines(form, [case.case_id for case in running]), nl=False)
+        ids = from_folder(form, (case.case_id for case in running), _working_folder())
+        click.echo(runner_lines(form, ids), nl=False)
+
+
+def _working_folder() -> str:
+    """Return the working folder relative to the top of the repository, empty where it is none."""
+    ctx: Context = click.get_current_context().obj
+    root, folder = ctx.root_or_none, Path.cwd().resolve()
+    inside = root is not None and root.resolve() in folder.parents
+    return folder.relative_to(root.resolve()).as_posix() if root and inside else ""
 
 
 def _document(

@@ -95,6 +95,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse a value of ours that pytest has taken for the path of tests, before anything runs."""
+    given = early_config.invocation_params.args
+    addopts = os.environ.get("PYTEST_ADDOPTS", "")
+    if any(str(arg).startswith("--testopt") for arg in given) or "--testopt" in addopts:
+        from testopt.pytest_plugin.paths import refuse_paths
+
+        refuse_paths([*map(str, given)], addopts, early_config.invocation_params.dir)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start what was asked for; in a worker of xdist, what the controller sent."""
     config.addinivalue_line("markers", f"{ALWAYS}: testopt never leaves this case out")

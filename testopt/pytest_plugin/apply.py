@@ -145,11 +145,12 @@ def digest(text: str) -> str:
 
 
 def order_known(
-    items: Sequence[pytest.Item], sent: dict[str, Any]
+    items: Sequence[pytest.Item], sent: dict[str, Any], node_ids: Sequence[str] | None = None
 ) -> tuple[list[pytest.Item], list[pytest.Item], int]:
     """Return the items that run as the controller sent, those left out, and how many are new.
 
-    Items that it does not know run, and come first; of several parts each runs in one.
+    Items that it does not know run, and come first; of several parts each runs in one. `node_ids`
+    are those that the plan knows, where xdist has altered them.
 
     Raises
     ------
@@ -160,7 +161,8 @@ def order_known(
         raise EngineError("the order did not arrive whole")
     ids, probability, cost, run, level = json.loads(sent["known"])
     place = {case: number for number, case in reversed(list(enumerate(ids)))}
-    places = [place.get(item.nodeid, -1) for item in items]
+    names = [item.nodeid for item in items] if node_ids is None else node_ids
+    places = [place.get(name, -1) for name in names]
     by_place = sorted(range(len(items)), key=places.__getitem__)
     rank = [0] * len(items)
     for number, position in enumerate(by_place):
@@ -170,7 +172,7 @@ def order_known(
         most, least = max(probability), min(cost)
         probability = [most if p < 0 else probability[p] for p in places]
         cost = [least if p < 0 else cost[p] for p in places]
-    mine = [_is_mine(item.nodeid, sent["part"]) for item in items]
+    mine = [_is_mine(name, sent["part"]) for name in names]
     runs = [new if p < 0 else run[p] for p, new in zip(places, mine, strict=True)] if run else []
     levels = [-1 if p < 0 else level[p] for p in places] if level else []
     order = Order(rank, probability, cost, runs, levels)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testopt.pytest_plugin.groups import MARK, without_group
+
 if TYPE_CHECKING:
     import pytest
 
@@ -20,9 +22,16 @@ _NODE, _OUTCOME, _SECONDS, _MESSAGE = range(4)
 
 
 class Recorder:
-    """Collects the rows of a run. `add` is on the path of every test, so it does little."""
+    """Collects the rows of a run. `add` is on the path of every test, so it does little.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    groups : bool
+        Whether xdist appends groups to the node ids of cases.
+    """
+
+    def __init__(self, *, groups: bool = False) -> None:
+        self._groups = groups
         self.rows: list[Row] = []  # finished; whoever takes them empties the list
         self.seen = 0
         self._open: dict[tuple[str, str], Row] = {}
@@ -32,14 +41,17 @@ class Recorder:
         """Take one report."""
         node = report.__dict__.get("node")  # set by xdist: the worker
         worker = "" if node is None else node.gateway.id
-        key = (worker, report.nodeid)
+        node_id = report.nodeid
+        if self._groups and MARK in report.keywords:
+            node_id = without_group(node_id)
+        key = (worker, node_id)
         row = self._open.get(key)
         when = report.when
         if row is None or when == "setup" or (self._retried and key in self._retried):
             self._retried.discard(key)
             if row is not None:
                 self.rows.append(row)
-            row = self._open[key] = [report.nodeid, "passed", 0.0, None, worker]
+            row = self._open[key] = [node_id, "passed", 0.0, None, worker]
             self.seen += 1
         row[_SECONDS] += report.duration
         if report.outcome != "passed":

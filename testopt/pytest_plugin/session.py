@@ -24,6 +24,7 @@ from testopt.pytest_plugin.apply import (
     put,
 )
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
+from testopt.pytest_plugin.groups import has_groups
 from testopt.pytest_plugin.options import Options, read_options
 from testopt.pytest_plugin.record import Recorder
 
@@ -65,7 +66,7 @@ class Run:
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config, self.options = config, options
-        self._recorder = Recorder()
+        self._recorder = Recorder(groups=has_groups(config))
         self._items: int | None = None
         self.left_out = 0  # cases
         self.client = self._engine(options.mode)

@@ -12,6 +12,7 @@ import pytest
 
 from testopt.pytest_plugin import NOT_ORDERED, fail_open
 from testopt.pytest_plugin.apply import order_known, put
+from testopt.pytest_plugin.groups import node_ids
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,5 +39,6 @@ class WorkerOrder:
         return result
 
     def _order(self, items: list[pytest.Item]) -> tuple[int, int]:
-        staying, left, new = order_known(items, self._sent)
+        ids = node_ids(items, self._config)
+        staying, left, new = order_known(items, self._sent, ids)
         return put(items, (staying, left)), new

@@ -34,7 +34,7 @@ _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 _TEXT: Final = re.compile(r"\.(?:rst|txt|md|ipynb|ya?ml|json|feature)(?:\.|\Z)")
 PYTEST: Final = "pytest"  # its usual name for a suite
 # What ``--dist loadgroup`` of xdist appends; a parameter may hold an @ too.
-_GROUP: Final = re.compile(r"([\w.]+)@.+|([\w.]+\[.*\])@[^\]]+", re.DOTALL)
+_GROUP: Final = re.compile(r"([\w.:]+)@.+|([\w.:]+\[.*\])@[^\]]+", re.DOTALL)
 # A browser as karma-junit-reporter writes it (Chrome_Headless_120_0_6099_109_(Linux_x86_64)) and
 # as WebdriverIO does (chrome.120_0_6099_109.linux): the version changes, the case does not.
 _KARMA: Final = re.compile(r"([A-Za-z][A-Za-z_]*?)_\d+(?:_\d+)*(?=_\([^()]*\)\.)")
@@ -104,9 +104,8 @@ class CaseResolver:
         prefix, file = found
         if prefix is None:
             return self._collected(name, suite, file)
-        if "@" in name and (suite.name == PYTEST or (file or "").endswith(_PYTHON)):
-            grouped = _GROUP.fullmatch(name)
-            name = (grouped[1] or grouped[2]) if grouped else name
+        if suite.name == PYTEST or (file or "").endswith(_PYTHON):
+            name = _without_group(name)
         case_id = prefix + name
         if len(case_id) > _MAX_ID:
             case_id = f"{case_id[:_MAX_ID]}…{digest(case_id)}"
@@ -215,6 +214,7 @@ class CaseResolver:
         """
         head, mark, rest = name.partition("::")
         if mark and file in self._files and (file == head or str(file).endswith(f"/{head}")):
+            rest = _without_group(rest) if head.endswith(_PYTHON) else rest
             return f"{file}{mark}{rest}", file
         candidates = self._by_module.get(name, [])
         chosen = self._choose(candidates, name.replace(".", "/") + _PYTHON) if candidates else None
@@ -239,6 +239,11 @@ def _upwards(folder: str) -> list[str]:
     """Return a folder and those around it, without the top."""
     parts = folder.split("/") if folder else []
     return ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def _without_group(name: str) -> str:
+    grouped = _GROUP.fullmatch(name) if "@" in name else None
+    return (grouped[1] or grouped[2]) if grouped else name
 
 
 def _raw(classname: str) -> str:

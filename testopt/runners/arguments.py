@@ -6,6 +6,7 @@ at least the case that it was made of, never for less.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from typing import TYPE_CHECKING, Final
@@ -17,13 +18,37 @@ if TYPE_CHECKING:
 
 _VARIANT: Final = re.compile(r"\[[^\]]*\]\Z|\(.*\)(?:\[[^\]]*\])?\Z", re.DOTALL)
 _BREAK: Final = re.compile(r"[\r\n]")
+# What no pytest accepts in an argument, or not the next one: see `testopt.results.case_id_normalisation`.
+_UNREPEATABLE: Final = re.compile(r"[\r\n…]|\[.* at 0x[0-9a-fA-F]{6,16}[>,]")
 _GO_META: Final = re.compile(r"([\\.+*?()|\[\]{}^$/])")
 _SUREFIRE_UNSAFE: Final = re.compile(r"[^\w.$*-]")
 
 
 def pytest_ids(cases: Sequence[str]) -> list[str]:
-    """Return node ids, one an argument; the function, where parameters hold a line break."""
-    return _unique(case if not _BREAK.search(case) else case.partition("[")[0] for case in cases)
+    """Return node ids, one an argument.
+
+    Of parameters that hold a line break, or what differs in each process, the function.
+    """
+    return _unique(
+        case if not _UNREPEATABLE.search(case) else case.partition("[")[0] for case in cases
+    )
+
+
+def from_folder(form: str, cases: Iterable[str], folder: str) -> list[str]:
+    """Return cases as a runner names them that is started in a folder of the repository.
+
+    Parameters
+    ----------
+    form : str
+        One of ``RUNNERS``; pytest and unittest take paths and modules relative to where they run.
+    cases : iterable of str
+        Case ids, relative to the top of the repository.
+    folder : str
+        Relative to the top; empty: the top itself.
+    """
+    if not folder or form not in {"pytest", "unittest"}:
+        return list(cases)
+    return [_relative(case, folder) for case in cases]
 
 
 def unittest_names(cases: Sequence[str]) -> list[str]:
@@ -110,6 +135,13 @@ def runner_lines(form: str, cases: Sequence[str]) -> bytes:
     if broken is not None:
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _relative(case: str, folder: str) -> str:
+    file, mark, rest = case.partition("::")
+    if not ("/" in file or file.endswith(".py")) or posixpath.isabs(file):
+        return case  # no path
+    return posixpath.relpath(file, folder) + mark + rest
 
 
 def _dotted(case: str) -> str:
