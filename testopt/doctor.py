@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -244,7 +245,8 @@ class _Visit:
         before = _ids(self._store, self._runs[1 : RECENT + 1])
         strange, gone = ids - before, before - ids
         # A part of a suite, or a few new cases, is no other way of naming.
-        if len(strange) > STRANGE * len(ids) and len(gone) > STRANGE * len(before) > 0:
+        many = len(strange) > STRANGE * len(ids) and len(gone) > STRANGE * len(before) > 0
+        if many and _same_cases(strange, gone) and not self._all_files(strange, gone):
             self._add(
                 "unmatched-cases",
                 f"{len(gone)} of {len(before)} case ids of earlier runs match nothing in the last "
@@ -259,6 +261,20 @@ class _Visit:
                 "write the file into the XML (pytest: -o junit_family=xunit1), or record with "
                 "pytest --testopt=record",
             )
+
+    def _all_files(self, strange: set[str], gone: set[str]) -> bool:
+        """Tell whether ids name files of the repository, those that are gone files that it had.
+
+        Several packages, each with a run of its own, have nothing in common.
+        """
+        if self._repo is None:
+            return False
+        where = [("run_id", "in", [run["run_id"] for run in self._runs[: RECENT + 1]])]
+        rows = self._store.read("run_changes", columns=["path", "old_path"], where=where)
+        had = {path for column in rows.columns for path in column.to_pylist()}
+        files = {i.partition("::")[0] for i in strange}
+        files |= {i.partition("::")[0] for i in gone} - had
+        return all(_is_file(self._repo / file) for file in files)
 
     def _regressions(self) -> None:
         made = [("kind", "in", sorted(VARIANT_KINDS))]
@@ -299,6 +315,24 @@ def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:
     where = [("run_id", "in", [run["run_id"] for run in runs])]
     rows = store.read("results", columns=["case_id"], where=where, dictionary=["case_id"])
     return set(rows["case_id"].unique().to_pylist())
+
+
+def _same_cases(strange: set[str], gone: set[str]) -> bool:
+    """Tell whether ids may name the same cases in two ways: their functions have much in common."""
+    names, others = ({_last_name(i) for i in ids} for ids in (strange, gone))
+    return len(names & others) > STRANGE * min(len(names), len(others))
+
+
+def _last_name(case_id: str) -> str:
+    head = case_id.partition("[")[0]
+    return re.split(r"::|[.#/]", head)[-1]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from testopt.schema import FileChange
 
 LEVELS: Final = ("function", "class", "file")
 
@@ -25,9 +28,12 @@ class CaseTable:
         Case id by index.
     groups : dict of str to ndarray
         For each of ``LEVELS``, the group index of each case, int32 of shape (n_cases,).
+
+    A case of a renamed file is the case that it was: both of its ids have one index.
     """
 
     def __init__(self, ids: Iterable[str] = ()) -> None:
+        self._first_paths: dict[str, str] = {}  # of files that were renamed: their first path
         self.ids: list[str] = []
         self._index: dict[str, int] = {}
         self._group_index: dict[str, dict[str, int]] = {level: {} for level in LEVELS}
@@ -38,8 +44,24 @@ class CaseTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, cases: Sequence[str]) -> NDArray[np.int32]:
-        """Return the indices of `cases`, giving new ones to strangers."""
+    def rename(self, files: Iterable[FileChange]) -> None:
+        """Learn which files of a change were renamed; those known by both paths stay two."""
+        self._first_paths.update(self._renamed(files))
+
+    def _renamed(self, files: Iterable[FileChange]) -> dict[str, str]:
+        moved = [(f.path, f.old_path) for f in files if f.status == "R" and f.old_path]
+        known, first = self._group_index["file"], self._first_paths
+        pairs = ((path, first.get(old, old)) for path, old in moved)
+        return {path: old for path, old in pairs if old in known and path not in known}
+
+    def add(self, cases: Sequence[str], change: Iterable[FileChange] = ()) -> NDArray[np.int32]:
+        """Return the indices of `cases`, giving new ones to strangers.
+
+        What was renamed in `change` is known for this once.
+        """
+        paths = {**self._first_paths, **self._renamed(change)}
+        if paths:
+            cases = [_at_first(case, paths) for case in cases]
         index = self._index
         strangers = list(dict.fromkeys(c for c in cases if c not in index))
         if strangers:
@@ -72,13 +94,35 @@ class CaseTable:
         """Return the ids as bytes and end offsets, for a file without pickle."""
         parts = [case.encode("utf-8", "surrogatepass") for case in self.ids]
         ends = np.cumsum([len(p) for p in parts], dtype=np.uint32)
-        return {"ids": np.frombuffer(b"".join(parts), np.uint8), "ends": ends}
+        arrays: dict[str, NDArray[np.uint8] | NDArray[np.uint32]]
+        arrays = {"ids": np.frombuffer(b"".join(parts), np.uint8), "ends": ends}
+        if self._first_paths:
+            renamed = json.dumps(self._first_paths).encode()
+            arrays["renamed"] = np.frombuffer(renamed, np.uint8)
+        return arrays
 
     @classmethod
-    def load(cls, data: NDArray[np.uint8], ends: NDArray[np.uint32]) -> CaseTable:
-        """Rebuild a table from what `dump` returned."""
+    def load(
+        cls,
+        data: NDArray[np.uint8],
+        ends: NDArray[np.uint32],
+        renamed: NDArray[np.uint8] | None = None,
+    ) -> CaseTable:
+        """Rebuild a table from what `dump` returned; an earlier version knew of no renames."""
         text, start, ids = data.tobytes(), 0, []
         for end in ends.tolist():
             ids.append(text[start:end].decode("utf-8", "surrogatepass"))
             start = end
-        return cls(ids)
+        table = cls(ids)
+        if renamed is not None:
+            pairs = dict(json.loads(renamed.tobytes()))
+            table._first_paths = {str(path): str(first) for path, first in pairs.items()}
+        return table
+
+
+def _at_first(case: str, paths: dict[str, str]) -> str:
+    """Return the id of a case when its file had its first path."""
+    file, mark, rest = case.partition("::")
+    label, space, path = file.rpartition("] ")  # a project of Playwright
+    first = paths.get(path)
+    return case if first is None else f"{label}{space}{first}{mark}{rest}"

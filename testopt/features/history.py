@@ -179,6 +179,7 @@ class HistoryState:
     def update(self, frame: RunFrame) -> None:
         """Take in the outcome of a run, in the order in which runs ended."""
         query = frame.query
+        self.table.rename(query.files)
         index = self._admit(query)[~frame.skipped]
         failed = frame.failed[~frame.skipped]
         seconds = frame.seconds[~frame.skipped]
@@ -213,7 +214,8 @@ class HistoryState:
     def load(cls, state: Mapping[str, NDArray[Any]]) -> HistoryState:
         """Rebuild a state from what `dump` returned."""
         new = cls()
-        new.table = CaseTable.load(state["table.ids"], state["table.ends"])
+        renamed = state.get("table.renamed")
+        new.table = CaseTable.load(state["table.ids"], state["table.ends"], renamed)
         new._case.load(state, "case", len(new.table))
         for level in LEVELS:
             new._group[level].load(state, level, new.table.group_count(level))
@@ -225,7 +227,7 @@ class HistoryState:
         return new
 
     def _admit(self, query: Query) -> NDArray[np.int32]:
-        index = self.table.add(query.cases)
+        index = self.table.add(query.cases, query.files)
         self._case.grow(len(self.table))
         for level, group in self._group.items():
             group.grow(self.table.group_count(level))

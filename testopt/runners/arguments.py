@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _VARIANT: Final = re.compile(r"\[[^\]]*\]\Z|\(.*\)(?:\[[^\]]*\])?\Z", re.DOTALL)
 _BREAK: Final = re.compile(r"[\r\n]")
-# What no pytest accepts in an argument, or not the next one: see `testopt.results.case_id_normalisation`.
+# What no pytest accepts in an argument, or not the next one:
+# see `testopt.results.case_id_normalisation`.
 _UNREPEATABLE: Final = re.compile(r"[\r\n…]|\[.* at 0x[0-9a-fA-F]{6,16}[>,]")
 _GO_META: Final = re.compile(r"([\\.+*?()|\[\]{}^$/])")
 _SUREFIRE_UNSAFE: Final = re.compile(r"[^\w.$*-]")
