@@ -238,5 +238,6 @@ def _print(obj: Context, report: IngestReport) -> None:
     )
     if report.unresolved:
         obj.note(
-            f"{report.unresolved} class names mean no single file near the report and were kept as they are"
+            f"{report.unresolved} class names mean no single file near the report, and were kept "
+            "as they are"
         )

@@ -35,7 +35,10 @@ _RESULT_TAGS: Final = frozenset(
 _ROOTS: Final = frozenset({"testsuite", "testsuites"})
 # What Playwright's reporter writes, in this order; Vitest's differs from the failures on. A file
 # that another tool has rewritten may still name the projects of Playwright's own templates.
-_PLAYWRIGHT: Final = ["name", "timestamp", "hostname", "tests", "failures", "skipped", "time"]
+_PLAYWRIGHT: Final = [
+    *("name", "timestamp", "hostname", "tests"),
+    *("failures", "skipped", "time", "errors"),
+]
 _PROJECTS: Final = frozenset(
     {"chromium", "firefox", "webkit", "Mobile Chrome", "Mobile Safari"}
     | {"Google Chrome", "Microsoft Edge"}
@@ -265,7 +268,7 @@ class _Reader:
     def _by_playwright(self, attributes: dict[str, str]) -> bool:
         if self._has_id or attributes.get("hostname") in _PROJECTS:
             return True
-        return [name for name in attributes if name != "errors"] == _PLAYWRIGHT
+        return list(attributes) == _PLAYWRIGHT
 
     def _property(self, attributes: dict[str, str]) -> None:
         found = environment_in(attributes.get("name", ""), attributes.get("value", ""))

@@ -120,6 +120,19 @@ def test_a_part_of_the_suite_or_new_cases_match_well(project):
     assert "unmatched-cases" not in project.findings()
 
 
+def test_runs_of_several_packages_are_no_other_way_of_naming(project):
+    text = "def test_1(): pass\n"
+    project.repo.commit("packages", {f"services/{p}/tests/test_x.py": text for p in "ab"})
+    for package in "ab":
+        cases = [f"services/{package}/tests/test_x.py::test_{n}" for n in range(10)]
+        project.record(dict.fromkeys(cases, "passed"))
+    assert "unmatched-cases" not in project.findings()
+    project.record({f"org.x.{package}Test::{package}_{n}": "passed" for n in range(9)})
+    assert "unmatched-cases" not in project.findings()
+    project.record({f"tests/test_x.py::test_{n}": "passed" for n in range(10)})
+    assert "unmatched-cases" in project.findings()
+
+
 def test_ambiguous_ids_are_counted(project, testopt):
     text = "def test_1(): pass\n"
     project.repo.commit("tests", {"a/tests/test_x.py": text, "b/tests/test_x.py": text})

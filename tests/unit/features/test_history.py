@@ -1,5 +1,6 @@
 """Features of the past, against values worked out by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ from testopt.features.history import NAMES, HistoryState
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
 from testopt.runners.case_ids import split_case
-from testopt.schema import Run
+from testopt.schema import FileChange, Run
 from testopt.similarity.query import Query
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -225,3 +226,43 @@ def test_a_run_failed_by_its_environment_teaches_nothing():
         frame(1, {"a": True, "b": True}, environment_failure=True),
     ]
     assert read_training_set(frames, FeatureState()).run.tolist() == [0, 0]
+
+
+def moved(i, cases, old, new, **run):
+    files = tuple(FileChange(b, 0, 0, "R", a) for a, b in zip(old, new, strict=True))
+    return replace(query(i, cases, **run), files=files)
+
+
+def test_a_renamed_file_keeps_its_past():
+    state = HistoryState()
+    for i in range(3):
+        state.update(frame(i, {"old/a.py::t": True, "old/a.py::u": False, "b.py::t": False}))
+    before = state.read(query(3, ["old/a.py::t", "old/a.py::u", "b.py::t"]))[1]
+    renamed = moved(3, ["new/a.py::t", "new/a.py::u", "b.py::t"], ["old/a.py"], ["new/a.py"])
+    assert np.array_equal(state.read(renamed)[1], before, equal_nan=True)
+    # what one change says is not known of the next, before it is taken in
+    (row, *_) = read(state, 3, ["other/a.py::t"])
+    assert row["executions"] == 0
+
+
+def test_a_rename_that_was_taken_in_lasts_and_is_kept():
+    state = HistoryState()
+    state.update(frame(0, {"a.py::t[1]": True, "[chromium] a.py::x": True}))
+    first = frame(1, {"b.py::t[1]": False, "[chromium] b.py::x": True})
+    state.update(replace(first, query=moved(1, first.query.cases, ["a.py"], ["b.py"])))
+    second = frame(2, {"c.py::t[1]": True})
+    state.update(replace(second, query=moved(2, second.query.cases, ["b.py"], ["c.py"])))
+    again = HistoryState.load(state.dump())
+    for known in (state, again):
+        names = ["a.py::t[1]", "b.py::t[1]", "c.py::t[1]"]
+        assert [round(2 ** r["executions"]) for r in read(known, 3, names)] == [4, 4, 4]
+        assert round(2 ** read(known, 3, ["[chromium] b.py::x"])[0]["executions"]) == 3
+
+
+def test_files_that_change_places_stay_two():
+    state = HistoryState()
+    state.update(frame(0, {"a.py::t": True, "b.py::t": False}))
+    swapped = moved(1, ["a.py::t", "b.py::t"], ["a.py", "b.py"], ["b.py", "a.py"])
+    assert np.array_equal(
+        state.read(swapped)[1], state.read(query(1, ["a.py::t", "b.py::t"]))[1], equal_nan=True
+    )

@@ -95,3 +95,29 @@ def test_a_collection_error_shares_the_file_of_its_cases():
 )
 def test_variants_belong_to_their_function(case, function):
     assert split_case(case)[0] == function
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("t.py::t[<A object at 0x7f1234567890>]", "t.py::t[<A object at 0x…>]"),
+        ("t.py::t[<code f at 0x7f12345678, line 1>]", "t.py::t[<code f at 0x…, line 1>]"),
+        *(
+            (f"t.py::t[{literal}]",) * 2
+            for literal in (
+                "0x7fff12345678", "jump at 0x7fff12345678", "123e4567-e89b-42d3-a456-426614174000",
+                "2026-01-05T10:00:03", "1767607203", "/static/index.html", "a@1b2c3d4",
+                "/tmp/pytest-of-me/pytest-12/test_a0/x",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_parameter_of_pytest_says_is_kept(written, kept):
+    assert CaseIdNormaliser().node(written) == kept
+
+
+def test_objects_of_pytest_are_numbered_in_their_order():
+    ids = CaseIdNormaliser()
+    one, other = "t[<A at 0x7f1234567890>]", "t[<A at 0x7f1234567999>]"
+    found = [ids.node(node) for node in (one, other, one)]
+    assert found == ["t[<A at 0x…>]", "t[<A at 0x…>]#2", "t[<A at 0x…>]"]

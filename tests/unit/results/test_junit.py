@@ -208,3 +208,32 @@ def test_a_huge_line_of_output_costs_no_memory():
 def test_deep_nesting_is_refused():
     summary, _ = read("<testsuite>" * 5000)
     assert "nested" in summary.broken.message
+
+
+# As @playwright/test 1.65 and Vitest 5.1 write them; bun and jest-junit name the machine, too.
+PLAYWRIGHT = """<testsuites id="" name="" tests="2" failures="0" skipped="0" errors="0" time="5.1">
+<testsuite name="a.spec.ts" timestamp="2026-11-27T17:06:39.838Z" hostname="my project" tests="1"
+ failures="0" skipped="0" time="0.067" errors="0">
+<testcase name="adds" classname="a.spec.ts" time="0.01"></testcase></testsuite></testsuites>"""
+VITEST = """<testsuites name="vitest tests" tests="1" failures="0" errors="0" time="0.006">
+<testsuite name="a.spec.ts" timestamp="2026-11-27T17:06:48.350Z" hostname="runner-a17" tests="1"
+ failures="0" errors="0" skipped="0" time="0.006">
+<testcase classname="a.spec.ts" name="cart &gt; adds" time="0.003"></testcase></testsuite>
+</testsuites>"""
+_INNER = PLAYWRIGHT.partition("\n")[2].replace("</testsuites>", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "project"),
+    [
+        (PLAYWRIGHT, "my project"),
+        (f"<testsuites>{_INNER}</testsuites>", "my project"),  # merged with others by a tool
+        ('<testsuite name="a" hostname="webkit"><testcase name="t"/></testsuite>', "webkit"),
+        (VITEST, ""),
+        ('<testsuite name="a" hostname="vm"><testcase name="t"/></testsuite>', ""),
+    ],
+)
+def test_only_playwright_names_a_project_where_others_name_the_machine(text, project):
+    found = []
+    read_junit(io.BytesIO(text.encode()), found.extend)
+    assert [suite.project for _, suite, _ in found] == [project]

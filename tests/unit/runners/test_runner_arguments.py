@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from testopt.errors import UsageError
-from testopt.runners.arguments import RUNNERS, runner_lines
+from testopt.runners.arguments import RUNNERS, from_folder, runner_lines
 
 
 def lines(form: str, *cases: str) -> list[str]:
@@ -88,3 +88,27 @@ def test_a_line_break_is_refused(form):
 def test_parameters_with_a_line_break_stand_for_their_function():
     cases = ["a.py::t[1]", "a.py::u[x\ny]", "a.py::u[x\rz]"]
     assert runner_lines("pytest", cases) == b"a.py::t[1]\na.py::u\n"
+
+
+def test_pytest_gets_the_function_where_no_other_process_has_the_parameters():
+    assert lines("pytest", "a.py::t[<A object at 0x…>]", "a.py::t[<A object at 0x…>]#2") == [
+        "a.py::t"
+    ]
+    assert lines("pytest", "a.py::t[<A object at 0x7f1234567890>]") == ["a.py::t"]
+    assert lines("pytest", "a.py::t[0x7f1234567890]") == ["a.py::t[0x7f1234567890]"]
+
+
+@pytest.mark.parametrize(
+    ("form", "case", "expected"),
+    [
+        ("pytest", "one/tests/a.py::t[x/y]", "tests/a.py::t[x/y]"),
+        ("pytest", "two/a.py::t", "../two/a.py::t"),
+        ("pytest", "b.py", "../b.py"),
+        ("unittest", "one/tests/a.py::C::t", "tests/a.py::C::t"),
+        ("pytest", "tests.a.C::t", "tests.a.C::t"),
+        ("go", "m/a::TestX", "m/a::TestX"),
+    ],
+)
+def test_names_begin_where_the_runner_is_started(form, case, expected):
+    assert from_folder(form, [case], "one") == [expected]
+    assert from_folder(form, [case], "") == [case]

@@ -1,0 +1,124 @@
+"""One case has one id, whoever tells of it, and its runner accepts that id."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from testopt.runners.arguments import from_folder, runner_lines
+from testopt.store import Store
+
+SUITE = """
+import pytest
+
+class Thing:
+    pass
+
+THINGS = [Thing(), Thing()]
+
+@pytest.mark.parametrize("u", ["550e8400-e29b-41d4-a716-446655440000", "0x7fff12345678",
+                               "2026-01-05T10:00:03", "a.b::c/d", "x@y", "a b"])
+def test_literal(u): pass
+
+@pytest.mark.parametrize("path", ["/src/mod.py", "/other/x.py"])
+def test_get(path): pass
+
+@pytest.mark.parametrize("a", [1, 2], ids=map(repr, THINGS))
+def test_object(a): pass
+
+class TestC:
+    @pytest.mark.xdist_group("db")
+    def test_grouped(self): pass
+"""
+FILES = {
+    "pytest.ini": "[pytest]\naddopts = --doctest-glob=*.txt --doctest-modules\n",
+    "tests/test_u.py": SUITE,
+    "tests/docs.txt": ">>> 1 + 1\n2\n",
+    "src/mod.py": 'def f():\n    """\n    >>> 1 + 1\n    2\n    """\n',
+}
+
+
+def cases(store) -> list[str]:
+    rows = Store.open(str(store)).read("results").to_pylist()
+    return sorted({row["case_id"] for row in rows})
+
+
+@pytest.fixture
+def package(real, git_here):
+    """A package in a repository that has files of the same names at its top."""
+    (real.path / "test_it.py").unlink()
+    for folder in (real.path, real.path / "services" / "b"):
+        for name, text in FILES.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    git_here(real.path, "services")
+    return real
+
+
+def run(real, folder, *args: str):
+    command = [sys.executable, "-m", "pytest", *real.args, "-q", "-p", "no:cacheprovider", *args]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_plugin_report_and_runner_agree(package, tmp_path, testopt, monkeypatch):
+    folder = package.path / "services" / "b"
+    one, two = tmp_path / "plugin", tmp_path / "report"
+    done = run(package, folder, "--testopt=record", f"--testopt-store={one}", "--junitxml=j.xml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.chdir(folder)
+    assert testopt("--store", two, "ingest", "--commit", "HEAD", "j.xml").code == 0
+    ids = cases(one)
+    assert cases(two) == ids
+    assert all(i.startswith("services/b/") for i in ids)
+    assert "services/b/tests/docs.txt::docs.txt" in ids
+    assert "services/b/tests/test_u.py::test_get[/src/mod.py]" in ids
+    assert "services/b/tests/test_u.py::test_object[<test_u.Thing object at 0x…>]#2" in ids
+    printed = testopt("--store", two, "rank", "--format", "pytest")
+    assert printed.code == 0
+    again = run(package, folder, *printed.out.splitlines())
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"{len(ids)} passed" in again.stdout
+
+
+def test_ids_are_accepted_from_the_top_and_from_beside(package):
+    names = [f"services/b/tests/test_u.py::test_literal[{p}]" for p in ("x@y", "a b", "a.b::c/d")]
+    for folder in ("", "services/b", "services/b/tests", "src"):
+        lines = runner_lines("pytest", from_folder("pytest", names, folder)).decode().splitlines()
+        done = run(package, package.path / folder, *lines)
+        assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("mode", ["off", "record"])
+def test_a_store_behind_a_space_moves_no_root(package, tmp_path, mode):
+    store = tmp_path / "elsewhere" / "store"
+    store.mkdir(parents=True)
+    refused = run(package, package.path, f"--testopt={mode}", "--testopt-store", str(store))
+    assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"write --testopt-store={store}" in refused.stderr
+    assert not list(store.iterdir())
+    done = run(package, package.path, f"--testopt={mode}", f"--testopt-store={store}", "tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    if mode == "record":
+        assert all(case.startswith("tests/") for case in cases(store))
+
+
+@pytest.mark.parametrize("mode", ["record", "rank"])
+def test_groups_of_xdist_are_in_no_id(package, tmp_path, mode):
+    pytest.importorskip("xdist")
+    store = tmp_path / "store"
+    args = [
+        "-n1",
+        "--dist=loadgroup",
+        f"--testopt-store={store}",
+        "--deselect",
+        "x",
+        "-k",
+        "grouped",
+    ]
+    done = run(package, package.path, *args, f"--testopt={mode}", "tests")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert cases(store) == ["tests/test_u.py::TestC::test_grouped"]
+    again = run(package, package.path, *args, "--testopt=rank", "tests")
+    assert "new case" not in again.stdout
