@@ -217,7 +217,7 @@ def show(
         Print every case as text, not the first few.
     """
     from testopt.plan.shards import shard
-    from testopt.runners.arguments import from_folder, runner_lines
+    from testopt.runners.arguments import runner_lines
 
     running = [case for case in made.cases if case.runs]
     if part is not None:
@@ -227,16 +227,22 @@ def show(
     elif form == "text":
         _show_text(made, running, part, everything=everything)
     else:
-        ids = from_folder(form, (case.case_id for case in running), _working_folder())
-        click.echo(runner_lines(form, ids), nl=False)
+        ids = [case.case_id for case in running]
+        click.echo(runner_lines(form, _from_working_folder(form, ids)), nl=False)
 
 
-def _working_folder() -> str:
-    """Return the working folder relative to the top of the repository, empty where it is none."""
+def _from_working_folder(form: str, ids: list[str]) -> list[str]:
+    """Return ids as a runner takes them that is started where testopt is."""
+    from testopt.runners.arguments import from_folder
+
     ctx: Context = click.get_current_context().obj
-    root, folder = ctx.root_or_none, Path.cwd().resolve()
-    inside = root is not None and root.resolve() in folder.parents
-    return folder.relative_to(root.resolve()).as_posix() if root and inside else ""
+    if ctx.root_or_none is None:
+        return ids
+    root, folder = ctx.root_or_none.resolve(), Path.cwd().resolve()
+    if root not in folder.parents:
+        return ids
+    inside = folder.relative_to(root).as_posix()
+    return from_folder(form, ids, inside, is_file=lambda name: (root / name).is_file())
 
 
 def _document(

@@ -179,7 +179,7 @@ class Engine:
 
         session = self._started()
         try:
-            known = known_cases(session.store, session.run.repo).ids
+            known = known_cases(session.store, session.run.repo, session.run.change).ids
         except EmptyStoreError:
             known = []
         if not known:

@@ -111,9 +111,12 @@ def ingest_junit(
         workdir = Path(folder)
         found = list(find_sources(paths, workdir=workdir))
         files: list[JUnitFile] = []
+        near = ""
         for done, source in enumerate(found):
             if isinstance(source, Source):
-                resolver.at(*_folders_of(source, identity.repo))
+                if source.folder != near:
+                    near = source.folder
+                    resolver.at(*_folders_of(source, identity.repo))
                 spill = workdir / f"{done}.arrow"
                 files.append(read_source(source, resolver, spill=spill, native=native))
             progress(done + 1, len(found))

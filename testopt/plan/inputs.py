@@ -64,7 +64,7 @@ def find_plan_inputs(
     """
     note = ""
     if cases is None:
-        known = known_cases(store, run.repo)
+        known = known_cases(store, run.repo, run.change)
         cases, note = known.ids, known.note
     # a change that a diff file tells has no base, and git does not know it
     if sources is None and run.repo is not None and run.change.known and run.change.base:

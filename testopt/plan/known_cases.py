@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from testopt.schema import Change
     from testopt.store import Store
 
 _COMMITS: Final = 5  # whose cases are the known ones
@@ -46,7 +47,9 @@ class KnownCases:
         )
 
 
-def known_cases(store: Store | None, root: Path | None = None) -> KnownCases:
+def known_cases(
+    store: Store | None, root: Path | None = None, change: Change | None = None
+) -> KnownCases:
     """Return the cases of the last runs that really happened, with those that plans left out.
 
     A run may be of a part of the suite only: so the cases are those of the last ``_COMMITS``
@@ -58,6 +61,9 @@ def known_cases(store: Store | None, root: Path | None = None) -> KnownCases:
     root : Path, optional
         Top folder of the repository: cases of earlier commits whose file or function is gone from
         there are left out; so are those of a file that has been run since, where it is not known.
+    change : Change, optional
+        The change at hand: cases of files that it renames have their new ids, those of files that
+        it deletes are left out.
 
     Raises
     ------
@@ -67,6 +73,8 @@ def known_cases(store: Store | None, root: Path | None = None) -> KnownCases:
     commits = _cases_by_commit(store) if store is not None else []
     if not commits:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    if change is not None:
+        commits = [_as_changed(cases, change) for cases in commits]
     found = set(commits[0])
     words = lru_cache(None)(lambda file: _words_of(root, file))
     for cases in commits[1:]:
@@ -81,6 +89,16 @@ def known_cases(store: Store | None, root: Path | None = None) -> KnownCases:
             if there:
                 found.add(case)
     return KnownCases(sorted(found), len(commits[0]))
+
+
+def _as_changed(cases: set[str], change: Change) -> set[str]:
+    """Return the ids that cases have after a change."""
+    moved = {f.old_path: f.path for f in change.files if f.status == "R" and f.old_path}
+    gone = {f.path for f in change.files if f.status == "D"} - set(moved.values())
+    if not moved and not gone:
+        return cases
+    parts = (case.partition("::") for case in cases)
+    return {moved.get(file, file) + mark + rest for file, mark, rest in parts if file not in gone}
 
 
 def last_run_cases(store: Store | None, job: str) -> list[str]:

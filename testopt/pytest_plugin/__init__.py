@@ -68,7 +68,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("off", "record", "rank", "select", "shadow"),
     )
     add("testopt-base", "revision that the change is compared with", metavar="REV")
-    add("testopt-store", "store: folder or URL (default: .testopt of the repository)")
+    add(
+        "testopt-store",
+        "store: folder or URL, written --testopt-store=DIR (default: .testopt of the repository)",
+    )
     add(
         "testopt-granularity",
         "what moves alone. auto (default): cases, and blocks of cases that share the set-up of a "

@@ -35,7 +35,13 @@ def pytest_ids(cases: Sequence[str]) -> list[str]:
     )
 
 
-def from_folder(form: str, cases: Iterable[str], folder: str) -> list[str]:
+def from_folder(
+    form: str,
+    cases: Iterable[str],
+    folder: str,
+    *,
+    is_file: Callable[[str], bool] = lambda _: False,
+) -> list[str]:
     """Return cases as a runner names them that is started in a folder of the repository.
 
     Parameters
@@ -46,10 +52,12 @@ def from_folder(form: str, cases: Iterable[str], folder: str) -> list[str]:
         Case ids, relative to the top of the repository.
     folder : str
         Relative to the top; empty: the top itself.
+    is_file : callable
+        Tells whether a bare name is that of a file at the top.
     """
     if not folder or form not in {"pytest", "unittest"}:
         return list(cases)
-    return [_relative(case, folder) for case in cases]
+    return [_relative(case, folder, is_file) for case in cases]
 
 
 def unittest_names(cases: Sequence[str]) -> list[str]:
@@ -138,10 +146,11 @@ def runner_lines(form: str, cases: Sequence[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def _relative(case: str, folder: str) -> str:
+def _relative(case: str, folder: str, is_file: Callable[[str], bool]) -> str:
     file, mark, rest = case.partition("::")
-    if not ("/" in file or file.endswith(".py")) or posixpath.isabs(file):
-        return case  # no path
+    is_path = "/" in file or file.endswith(".py") or is_file(file)
+    if not is_path or posixpath.isabs(file):
+        return case
     return posixpath.relpath(file, folder) + mark + rest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -122,3 +123,46 @@ def test_groups_of_xdist_are_in_no_id(package, tmp_path, mode):
     assert cases(store) == ["tests/test_u.py::TestC::test_grouped"]
     again = run(package, package.path, *args, "--testopt=rank", "tests")
     assert "new case" not in again.stdout
+
+
+def test_a_renamed_folder_keeps_its_history_and_its_cases(real, testopt, git_here, monkeypatch):
+    (real.path / "test_it.py").unlink()
+    (real.path / "tests").mkdir()
+    (real.path / "tests" / "test_a.py").write_text("def test_a(): assert 0\ndef test_b(): pass\n")
+    (real.path / "tests" / "test_gone.py").write_text("def test_c(): pass\n")
+    git_here(real.path, "tests")
+    real.run("--testopt=record")
+    (real.path / "tests" / "test_gone.py").unlink()
+    (real.path / "tests").rename(real.path / "unit")
+    git_here(real.path, "Rename tests to unit")
+    monkeypatch.chdir(real.path)
+    ranked = testopt("rank", "--json")
+    assert ranked.code == 0, ranked.err
+    first, second = ranked.document["cases"]
+    assert (first["case_id"], second["case_id"]) == (
+        "unit/test_a.py::test_a",
+        "unit/test_a.py::test_b",
+    )
+    assert "failed in the previous run" in first["reason"]
+    assert "new case" not in second["reason"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_each_report_is_of_the_package_it_lies_in(package, tmp_path, testopt, monkeypatch, packed):
+    (package.path / "services" / "a" / "tests").mkdir(parents=True)
+    (package.path / "services" / "a" / "tests" / "test_u.py").write_text("def test_a(): pass\n")
+    case = '<testsuite name="pytest"><testcase classname="tests.test_u" name="{}"/></testsuite>'
+    reports = {f"services/{p}/out/j.xml": case.format(f"test_{p}") for p in "ab"}
+    for name, text in reports.items():
+        (package.path / name).parent.mkdir()
+        (package.path / name).write_text(text)
+    paths = [str(package.path / "services")]
+    if packed:
+        paths = [str(tmp_path / "reports.zip")]
+        with zipfile.ZipFile(paths[0], "w") as archive:
+            for name, text in reports.items():
+                archive.writestr(name, text)
+    monkeypatch.chdir(package.path)
+    assert testopt("--store", tmp_path / "store", "ingest", *paths).code == 0
+    expected = [f"services/{p}/tests/test_u.py::test_{p}" for p in "ab"]
+    assert cases(tmp_path / "store") == expected

@@ -104,11 +104,12 @@ def test_pytest_gets_the_function_where_no_other_process_has_the_parameters():
         ("pytest", "one/tests/a.py::t[x/y]", "tests/a.py::t[x/y]"),
         ("pytest", "two/a.py::t", "../two/a.py::t"),
         ("pytest", "b.py", "../b.py"),
+        ("pytest", "a.yaml::mail x@y", "../a.yaml::mail x@y"),
         ("unittest", "one/tests/a.py::C::t", "tests/a.py::C::t"),
         ("pytest", "tests.a.C::t", "tests.a.C::t"),
         ("go", "m/a::TestX", "m/a::TestX"),
     ],
 )
 def test_names_begin_where_the_runner_is_started(form, case, expected):
-    assert from_folder(form, [case], "one") == [expected]
+    assert from_folder(form, [case], "one", is_file="a.yaml".__eq__) == [expected]
     assert from_folder(form, [case], "") == [case]
