@@ -80,7 +80,7 @@ class Health:
         return f"testopt doctor: {', '.join(slugs)}" if slugs else ""
 
 
-def examine(
+def check_health(
     *,
     repo: Path | None,
     store: Store | None,
@@ -122,7 +122,9 @@ def examine(
         fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
         return Health((*findings, Finding("no-results", "there is no store yet", fix)))
     try:
-        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(most_rows, recall)
+        return _HealthCheck(repo, store, findings, now or datetime.now(UTC)).report(
+            most_rows, recall
+        )
     except StoreError as error:
         fix = error.hint or "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", error.message, fix)))
@@ -145,7 +147,7 @@ def _clone(repo: Path | None, no_repo: str) -> Iterator[Finding]:
         yield Finding("git", error.message, error.hint or "see that `git status` works here")
 
 
-class _Visit:
+class _HealthCheck:
     """One look at a store; the runs are read once."""
 
     def __init__(
@@ -261,8 +263,8 @@ class _Visit:
             )
 
     def _regressions(self) -> None:
-        made = [("kind", "in", sorted(VARIANT_KINDS))]
-        if self._store.read("runs", columns=["run_id"], where=made).num_rows:
+        variants = [("kind", "in", sorted(VARIANT_KINDS))]
+        if self._store.read("runs", columns=["run_id"], where=variants).num_rows:
             return  # there is something to learn from
         if not regressions(self._store, self._runs):
             self._add(

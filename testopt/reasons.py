@@ -89,7 +89,7 @@ class ReasonKind(Enum):
     ASKED_SHADOW = auto()
     COULD_SELECT = auto()
     # whether a selection is trusted
-    STANDING = auto()
+    TRUST_SO_FAR = auto()
     SELECTS_AT_ONCE = auto()
     # why no trained model orders a plan, or nothing does
     TROUBLE = auto()
@@ -303,7 +303,7 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     ),  # message of an error
     _K.ASKED_SHADOW: _Form(Role.PLAN, "in shadow, as was asked for"),
     _K.COULD_SELECT: _Form(Role.PLAN, "cases could be left out by now"),
-    _K.STANDING: _Form(Role.PLAN, "{0}"),  # what `Trust` says of the plans so far
+    _K.TRUST_SO_FAR: _Form(Role.PLAN, "{0}"),  # what `Trust` says of the plans so far
     _K.SELECTS_AT_ONCE: _Form(Role.PLAN, "selecting at once, as asked ({0})"),  # the same
     _K.TROUBLE: _Form(Role.PLAN, "{0}"),  # message of an error
     _K.NO_STORE: _Form(Role.PLAN, "there is no store yet"),

@@ -385,7 +385,7 @@ class Origin:
 class Plan:
     """Cases in the order in which they should run, and where the order comes from.
 
-    ``promise`` is given where cases may be left out (``mode`` is then ``select``); ``standing``
+    ``promise`` is given where cases may be left out (``mode`` is then ``select``); ``trust``
     then says whether that is trusted. ``explored`` holds where the draw fell on this change, so
     that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
     ``steps`` are the ranks between which cases are worth about the same.
@@ -396,7 +396,7 @@ class Plan:
     origin: Origin = Origin()
     promise: Promise | None = None
     mode: str = "rank"
-    standing: Reason | None = None
+    trust: Reason | None = None
     explored: bool = False
     shadow: tuple[Reason, ...] = ()
     steps: tuple[int, ...] = ()

@@ -18,7 +18,7 @@ from testopt.features.run_history import history
 from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_training_set
 from testopt.pluralize import pluralize
-from testopt.ranking.orderings import OrderingWeights, rolling_blends
+from testopt.ranking.orderings import OrderingWeights, rolling_orderings
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
@@ -118,7 +118,7 @@ def train(
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
         "experts": _weights(rows, seen, validation).as_dict(),
-        "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
+        "closeness": "" if sources is None else sources.pretrained.name,  # what weighed it
     }
     name = register(store, pack(manifest, files))
     if as_of is None:
@@ -208,7 +208,7 @@ def _weights(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> O
     """
     if validation is not None:
         return validation.weights
-    return rolling_blends(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
+    return rolling_orderings(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
 
 
 def _evidence(
@@ -224,8 +224,8 @@ def _evidence(
         if run_id in position:
             scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
             found[position[run_id]] = Regression.of(np.array(scores))
-    track = load(store)
-    unsettled = {v.run_id for v in track.verdicts} - {v.run_id for v in track.settled}
+    log = load(store)
+    unsettled = {v.run_id for v in log.verdicts} - {v.run_id for v in log.unbiased_verdicts}
     known = (found[i] for i in sorted(found) if seen.ids[i] not in unsettled)
     return Evidence(tuple(known)[-KEPT:])
 

@@ -51,14 +51,14 @@ def command(ctx: Context, options: WhyOptions) -> None:
     """
     from testopt.plan.why import why
     from testopt.selection.plan_log import rules_of
-    from testopt.selection.request import completed
+    from testopt.selection.request import complete_selection
 
     inputs = find_inputs(ctx, options)
     selection, impact = selection_of(inputs, options)
     found = why(
         options.case,
         inputs,
-        selection=completed(selection, settings=ctx.settings, run=inputs.run),
+        selection=complete_selection(selection, settings=ctx.settings, run=inputs.run),
         rules=rules_of(ctx.settings),
         impact=impact,
     )

@@ -77,9 +77,9 @@ class SelectionRequest:
         if not self.selects:
             return None
         from testopt.schema import Selection
-        from testopt.selection.request import completed
+        from testopt.selection.request import complete_selection
 
-        asked = Selection(
+        selection = Selection(
             recall=self.recall,
             case_recall=self.case_recall,
             budget_s=self.budget_s,
@@ -88,7 +88,7 @@ class SelectionRequest:
             shadow=(_ASKED_SHADOW,) if self.shadow else (),
         )
         key = "" if self.part else run_id
-        return completed(asked, settings=session.settings, run=session.run, run_id=key)
+        return complete_selection(selection, settings=session.settings, run=session.run, run_id=key)
 
     def running(self, plan: Plan) -> set[str]:
         """Return the cases of a plan that this run executes."""

@@ -68,7 +68,7 @@ class _Past:
 
 
 @dataclass(slots=True)
-class _Thing:
+class _ChangedPart:
     """A function, file or folder: weight and number of its changes, and the last of them."""
 
     changes: float = 0.0
@@ -111,7 +111,7 @@ class CoFailure:
     """
 
     def __init__(self) -> None:
-        self._things: dict[int, _Thing] = {}
+        self._things: dict[int, _ChangedPart] = {}
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start.
@@ -155,8 +155,8 @@ class CoFailure:
             keys = np.fromiter(known.failed, np.uint32, len(known.failed))
             values = np.array([past.weight for past in known.failed.values()])
             at = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
-            here = unique[at] == keys
-            np.maximum.at(best, at[here], values[here] / (known.changes + 1.0))
+            is_known = unique[at] == keys
+            np.maximum.at(best, at[is_known], values[is_known] / (known.changes + 1.0))
         return best[code]
 
     def reasons(self, query: Query) -> dict[int, Reason]:
@@ -211,9 +211,9 @@ class CoFailure:
         for key in list(self._things)[: max(len(self._things) - MAX_THINGS, 0)]:
             del self._things[key]
 
-    def _touched(self, key: int) -> _Thing:
+    def _touched(self, key: int) -> _ChangedPart:
         """Return a thing, as the last that was changed."""
-        thing = self._things.pop(key, None) or _Thing()
+        thing = self._things.pop(key, None) or _ChangedPart()
         self._things[key] = thing
         return thing
 
@@ -251,7 +251,7 @@ class CoFailure:
         for i, (key, changes) in enumerate(zip(things, arrays["changes"].tolist(), strict=True)):
             part = slice(ends[i], ends[i + 1])
             failed = dict(zip(targets[part], past[part], strict=True))
-            state._things[key] = _Thing(changes, counts[i], last[i], failed)
+            state._things[key] = _ChangedPart(changes, counts[i], last[i], failed)
         return state
 
 

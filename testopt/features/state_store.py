@@ -110,7 +110,7 @@ def current_state(
     return CurrentState(state, tuple(stale), version, behind=len(new) > CATCH_UP_RUNS)
 
 
-def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
+def update_state(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
     """Bring the kept state up to date with a few new runs; larger gaps wait for training.
 
     The state is a cache of the tables: when it cannot be made or written, nothing is lost, and

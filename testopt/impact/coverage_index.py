@@ -221,13 +221,13 @@ class CoverageIndex:
             if case == LINK_OUTSIDE:
                 outside[commit].update(lines_of(lines))
         inner = {c: [lines - outside[c] for lines in regions] for c, regions in then.items()}
-        within = {c: _span(regions) for c, regions in inner.items()}
+        span = {c: _span(regions) for c, regions in inner.items()}
         found: list[list[int]] = [[] for _ in next(iter(then.values()), ())]
         for case, lines, commit, seen in rows:
             if case in at and latest[case] == (commit, seen):
-                mine = _lines(lines, within[commit])
+                case_lines = _lines(lines, span[commit])
                 for region, wanted in zip(found, inner[commit], strict=True):
-                    if not mine.isdisjoint(wanted):
+                    if not case_lines.isdisjoint(wanted):
                         region.extend(at[case])
         return found
 
@@ -245,5 +245,5 @@ def _span(regions: Sequence[frozenset[int]]) -> range:
 
 
 @lru_cache(_LINES)
-def _lines(text: str | None, within: range) -> frozenset[int]:
-    return frozenset(lines_of(text, within))
+def _lines(text: str | None, span: range) -> frozenset[int]:
+    return frozenset(lines_of(text, span))

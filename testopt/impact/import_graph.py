@@ -162,15 +162,15 @@ class ImportGraph:
         paths : iterable of str
             They are among the result, each depending on itself.
         """
-        way = {path: path for path in paths}
-        queue = deque(way)
+        via = {path: path for path in paths}
+        queue = deque(via)
         while queue:
             target = queue.popleft()
             for path in self._importers.get(target, ()):
-                if path not in way:
-                    way[path] = target
+                if path not in via:
+                    via[path] = target
                     queue.append(path)
-        return way
+        return via
 
     def unknowable(self) -> dict[str, str]:
         """Return the files that may depend on any module, and on which other one directly."""
@@ -251,8 +251,8 @@ def _names(
 def _fits(glob: str, path: str) -> bool:
     """Tell whether a file fits a glob; ``*`` alone may be anything but a glob."""
     folder, _, last = glob.rpartition("/")
-    told = bool(last.strip("*.?"))
-    return fnmatchcase(path.rpartition("/")[2], last) and (told or bool(folder))
+    has_name = bool(last.strip("*.?"))
+    return fnmatchcase(path.rpartition("/")[2], last) and (has_name or bool(folder))
 
 
 def _is_document(path: str) -> bool:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from testopt.errors import TestoptError
 from testopt.git.process import resolve
 from testopt.git.run_identity import RunIdentity, previous_commit
-from testopt.ingest import keep_up
+from testopt.ingest import update_caches
 from testopt.ingest.environment import environment_failure, sampled
 from testopt.ingest.grouping import Group, group_files, number_attempts
 from testopt.ingest.rows import run_tables
@@ -122,7 +122,7 @@ def ingest_junit(
         )
         groups = [group for group in groups if _says_something(group)]
         new = _append_groups(store, groups, identity)
-        keep_up(store, runs=new, results=sum(file.rows for file in files))
+        update_caches(store, runs=new, results=sum(file.rows for file in files))
     return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
-from testopt.ingest import keep_up
+from testopt.ingest import update_caches
 from testopt.ingest.grouping import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.pluralize import pluralize
@@ -78,7 +78,7 @@ def ingest_table(
     names = pc.unique(rows["run_id"]).to_pylist()
     fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
     new = _append(store, fresh, identity, progress) if fresh.num_rows else 0
-    keep_up(store, runs=new, results=fresh.num_rows)
+    update_caches(store, runs=new, results=fresh.num_rows)
     return IngestReport(
         tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(identity.warnings))
     )

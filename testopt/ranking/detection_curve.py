@@ -21,7 +21,7 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class DetectionCurve:
-    """The course of one order over failing runs; points of a plot.
+    """The detection curve of one order over failing runs; points of a plot.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class DetectionCurve:
 
 
 def detection_curve(runs: Sequence[tuple[NDArray[np.bool_], NDArray[Any]]]) -> DetectionCurve:
-    """Return the course of an order.
+    """Return the detection curve of an order.
 
     Parameters
     ----------

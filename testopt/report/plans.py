@@ -21,7 +21,7 @@ def note(plan: Plan) -> str:
     unknown = None
     if not plan.change.known:
         unknown = Reason(ReasonKind.CHANGE_UNKNOWN, (plan.change.why,))
-    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.standing])
+    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.trust])
     return "; ".join(filter(None, [_ordered_by(plan), facts]))
 
 

@@ -113,11 +113,11 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
     return _drawn(candidates, selection, choice)
 
 
-def everything(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
+def select_all(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
     """Return the choice of all cases, for one reason."""
     whole = np.ones(len(cases), bool)
-    asked = selection.recall if selection.case_recall is None else selection.case_recall
-    promise = Promise(asked or 1.0, "none", why=f"everything runs: {words(why)}")
+    recall = selection.recall if selection.case_recall is None else selection.case_recall
+    promise = Promise(recall or 1.0, "none", why=f"everything runs: {words(why)}")
     decision = Reason(ReasonKind.EVERYTHING_RUNS)
     return Choice(whole, whole, whole.astype(float), promise, [decision] * len(cases))
 
@@ -175,15 +175,15 @@ def _kept(
     candidates: Candidates, selection: Selection, evidence: Evidence
 ) -> tuple[Promise, NDArray[np.bool_]]:
     """Return what may be promised, and the cases that this keeps."""
-    asked = [
+    promises = [
         recall_threshold(evidence, recall, by_case=by_case)
         for recall, by_case in ((selection.recall, False), (selection.case_recall, True))
         if recall is not None
     ]
     size = len(candidates.cases)
     affected = selection.affected
-    if asked:
-        promise = min(asked, key=lambda p: -math.inf if p.threshold is None else p.threshold)
+    if promises:
+        promise = min(promises, key=lambda p: -math.inf if p.threshold is None else p.threshold)
         kept = np.ones(size, bool)
         if promise.threshold is not None:
             kept = candidates.score >= promise.threshold
@@ -230,10 +230,10 @@ def _room(candidates: Candidates, must: NDArray[np.bool_], budget: float) -> flo
 
 def _estimated(selection: Selection, evidence: Evidence, floor: float, budget: float) -> Promise:
     """Return what the evidence says of a budget that leaves out what a promise would keep."""
-    asked, by_case = selection.recall, False
-    if selection.case_recall is not None and asked is None:
-        asked, by_case = selection.case_recall, True
-    estimate = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
+    recall, by_case = selection.recall, False
+    if selection.case_recall is not None and recall is None:
+        recall, by_case = selection.case_recall, True
+    estimate = recall_estimate(evidence, floor, recall=recall, by_case=by_case)
     return replace(estimate, why=f"within {readable(budget)}, {estimate.why}")
 
 

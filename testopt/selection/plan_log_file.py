@@ -40,7 +40,7 @@ class PlanLog:
         Time of the first plan that could leave cases out.
     plans : tuple of LoggedPlan
         Such plans.
-    verdicts : tuple of Verdict
+    verdicts : tuple of PlanOutcome
         By the time at which they were known.
     drift : str
         What has changed among the newest plans; empty where nothing has.
@@ -53,17 +53,17 @@ class PlanLog:
     drift: str = ""
 
     @property
-    def settled(self) -> tuple[PlanOutcome, ...]:
+    def unbiased_verdicts(self) -> tuple[PlanOutcome, ...]:
         """The verdicts that are evidence for a threshold.
 
         What a selection finds at once are regressions that were easy to foresee: until everything
         has run again, and shown the others, they would make a threshold too lax.
         """
-        whole = max(
+        last_full_run = max(
             (p.time for p in self.plans if p.policy.explored or p.policy.mode != "select"),
             default=-math.inf,
         )
-        return tuple(v for v in self.verdicts if v.source != "selected" or v.known <= whole)
+        return tuple(v for v in self.verdicts if v.source != "selected" or v.known <= last_full_run)
 
     def since(self, time: float) -> int:
         """Return how many runs came after a time, in seconds since 1970."""
@@ -81,7 +81,7 @@ def load(store: Store) -> PlanLog:
         return PlanLog()  # a cache: it is made again from the tables
 
 
-def save(store: Store, track: PlanLog) -> None:
+def save(store: Store, log: PlanLog) -> None:
     """Keep the newest part of a track record.
 
     Raises
@@ -91,13 +91,13 @@ def save(store: Store, track: PlanLog) -> None:
     """
     document = {
         "format": _FORMAT,
-        "seen": track.seen[-_SEEN:],
-        "first": track.first,
-        "drift": track.drift,
-        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
+        "seen": log.seen[-_SEEN:],
+        "first": log.first,
+        "drift": log.drift,
+        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in log.plans[-_PLANS:]],
         "verdicts": [
             _fields(verdict) | {"scores": verdict.scores[:_SCORES]}
-            for verdict in track.verdicts[-_VERDICTS:]
+            for verdict in log.verdicts[-_VERDICTS:]
         ],
     }
     store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())

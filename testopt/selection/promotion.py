@@ -85,7 +85,7 @@ class SelectionRecord:
     ----------
     first, last : float or None
         Times of the first and the last plan that could leave cases out, in seconds since 1970.
-    judged : tuple of Verdict
+    judged : tuple of PlanOutcome
         Regressions in the order in which they became known; none on seeded faults.
     drift : str
         What has changed between the last runs and those before; empty where nothing has.
@@ -188,7 +188,7 @@ def evidence_against(judged: Sequence[PlanOutcome]) -> float:
 
     Parameters
     ----------
-    judged : sequence of Verdict
+    judged : sequence of PlanOutcome
         In the order in which they became known.
 
     Returns

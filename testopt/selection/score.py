@@ -73,7 +73,7 @@ def must_run(features: RunFeatures) -> NDArray[np.bool_]:
     return np.asarray(features.is_new | last | (features.in_change > 0), bool)
 
 
-def within(
+def fits_budget(
     scores: NDArray[np.float64], must: NDArray[np.bool_], seconds: NDArray[Any], budget: float
 ) -> NDArray[np.bool_]:
     """Return which cases fit into a budget, shape (n,).

@@ -169,12 +169,12 @@ class Corpus:
         return self.bags.sums(shared), self.bags.maxima(shared)
 
 
-def damped(words: Mapping[int, float]) -> Words:
+def log_counts(words: Mapping[int, float]) -> Words:
     """Return 1 + log(count) of each word."""
     return {word: 1.0 + float(np.log(max(n, 0.5))) for word, n in words.items()}
 
 
-def blend(*parts: tuple[float, Mapping[int, float]]) -> Words:
+def weighted_sum(*parts: tuple[float, Mapping[int, float]]) -> Words:
     """Return the weighted sum of several bags."""
     total: Words = {}
     for weight, words in parts:

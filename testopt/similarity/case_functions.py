@@ -35,7 +35,7 @@ _BODY_LINES: Final = 200
 _FOLDERS: Final = 200
 
 
-class RunSources:
+class RunTrees:
     """What is read about: cases, the trees of both sides, and the diff between them.
 
     Parameters
@@ -65,7 +65,7 @@ class RunSources:
         return [p for p in self.patches if is_code(p.path) and not is_test_path(p.path)]
 
 
-class Places:
+class ChangedDefinitions:
     """Definitions around the changed lines.
 
     Attributes
@@ -123,12 +123,12 @@ def _around(text: str, path: str, lines: Iterable[range]) -> list[Definition]:
     return list(found)
 
 
-class Documents:
+class CaseDocuments:
     """The functions behind the cases, each once.
 
     Parameters
     ----------
-    run : RunSources
+    run : RunTrees
         Cases and tree.
     locator : Locator
         Finds their files.
@@ -139,20 +139,20 @@ class Documents:
     ----------
     keys : list of (path, dotted name)
         Path is empty where the source was not found.
-    homes : list of (path, dotted name)
+    definitions : list of (path, dotted name)
         Where they are defined: elsewhere, when a file collects what another holds.
     paths : list of str
         Files of the definitions, each once.
     """
 
-    def __init__(self, run: RunSources, locator: Locator, index: SourceIndex) -> None:
+    def __init__(self, run: RunTrees, locator: Locator, index: SourceIndex) -> None:
         self._run = run
         found = [locator.find(case, run.files.get(case)) for case in run.cases]
         self.keys: list[Document] = list(dict.fromkeys(found))
         position = {key: i for i, key in enumerate(self.keys)}
         self.document = np.fromiter((position[key] for key in found), np.int32, len(found))
-        self.homes = DefinitionResolver(run.tree, index).find(self.keys)
-        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.homes))
+        self.definitions = DefinitionResolver(run.tree, index).find(self.keys)
+        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.definitions))
         self._file_of = {path: i for i, path in enumerate(self.paths)}
 
     def folders(self) -> list[str]:
@@ -163,7 +163,7 @@ class Documents:
     def arrays(self, index: SourceIndex) -> dict[str, Any]:
         """Return the fields of `Texts` that describe the cases."""
         files = {path: index.get(self._run.tree.get(path, "")) for path in self.paths}
-        file = np.array([self._file_of[path] for path, _ in self.homes], np.int32)
+        file = np.array([self._file_of[path] for path, _ in self.definitions], np.int32)
         groups: dict[Document, int] = {}
         group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
         whole = np.array([not name for _, name in self.keys], bool)
@@ -185,8 +185,8 @@ class Documents:
 
     def _parameters(self, index: SourceIndex) -> Iterator[Words]:
         """Yield the words between the brackets of each case, or of the item that they number."""
-        homes = [self.homes[document] for document in self.document]
-        items = ParametrisationData(self._run.tree, index).words(self._run.cases, homes)
+        definitions = [self.definitions[document] for document in self.document]
+        items = ParametrisationData(self._run.tree, index).words(self._run.cases, definitions)
         for position, case in enumerate(self._run.cases):
             found = items.get(position)
             yield parameter_words(case) if found is None else found
@@ -200,7 +200,7 @@ class Documents:
         rows, strangers = np.zeros(len(self.keys), np.int64), 0
         end = sum(len(file.bodies) for file in known.values())
         names = []
-        for i, (path, name) in enumerate(self.homes):
+        for i, (path, name) in enumerate(self.definitions):
             file = known.get(path)
             row = -1 if file is None else file.find(name) if name else len(file.names)
             if row >= 0:
@@ -219,8 +219,8 @@ class Documents:
     ) -> NDArray[np.float32]:
         """Return one value per document; that of its class serves where it has none."""
         out = np.full(len(self.keys), missing, np.float32)
-        for i, (key, home) in enumerate(zip(self.keys, self.homes, strict=True)):
-            both = (key, home) if home != key else (key,)
+        for i, (key, definition) in enumerate(zip(self.keys, self.definitions, strict=True)):
+            both = (key, definition) if definition != key else (key,)
             classes = ((path, name.rpartition(".")[0]) for path, name in both if "." in name)
             found = next((values[one] for one in (*both, *classes) if one in values), None)
             if found is not None:
@@ -237,13 +237,15 @@ class Documents:
         """
         changed = set(tests)
         out = self.spread(dict.fromkeys(changed, 1.0), missing=0.0)
-        cases = set(self.homes) | {(path, o) for path, name in self.homes for o in _owners(name)}
+        cases = set(self.definitions) | {
+            (path, o) for path, name in self.definitions for o in _owners(name)
+        }
         helpers = {
             (path, name.rpartition(".")[0])
             for path, name in changed - cases
             if not name.rpartition(".")[2].lower().startswith("test")  # a case, not planned here
         }
-        for i, (path, name) in enumerate(self.homes if helpers else ()):
+        for i, (path, name) in enumerate(self.definitions if helpers else ()):
             if not out[i] and any((path, owner) in helpers for owner in (*_owners(name), "")):
                 out[i] = HELPER
         return out

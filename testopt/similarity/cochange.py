@@ -19,7 +19,7 @@ from testopt.code.words import text_words
 from testopt.errors import RepositoryError
 from testopt.git.changed_lines import OPTIONS, patches
 from testopt.git.process import run_git
-from testopt.similarity.bags import blend, damped
+from testopt.similarity.bags import log_counts, weighted_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ class CochangeReader:
     def __init__(self, repo: Path, index: SourceIndex, *, patience: float = 1.0) -> None:
         self._repo, self._index, self._patience = repo, index, patience
         self._touched: dict[str, frozenset[Document]] = {}
-        self._said: dict[str, Words] = {}
+        self._message_words: dict[str, Words] = {}
 
     def edits(self, base: str, folders: Sequence[str]) -> dict[Document, int] | None:
         """Return how many commits lie between the last edit of each test and the base.
@@ -193,20 +193,20 @@ class CochangeReader:
             for part, ranges in parts.items()
         }
         commits = list(dict.fromkeys(commit for one in shares.values() for commit in one))
-        touched, said = self.touched(commits), self._messages(commits)
-        return {part: _written(one, touched, said) for part, one in shares.items()}
+        touched, messages = self.touched(commits), self._messages(commits)
+        return {part: _written(one, touched, messages) for part, one in shares.items()}
 
     def _messages(self, commits: Iterable[str]) -> dict[str, Words]:
         """Return the words that each commit says of itself."""
         wanted = list(commits)
-        missing = [commit for commit in wanted if commit not in self._said]
-        if len(self._said) + len(missing) > _KEPT:
-            self._said.clear()
+        missing = [commit for commit in wanted if commit not in self._message_words]
+        if len(self._message_words) + len(missing) > _KEPT:
+            self._message_words.clear()
             missing = wanted
         if missing:
-            self._said |= {commit: {} for commit in missing}
-            self._said |= self._read_messages(missing)
-        return {commit: self._said[commit] for commit in wanted}
+            self._message_words |= {commit: {} for commit in missing}
+            self._message_words |= self._read_messages(missing)
+        return {commit: self._message_words[commit] for commit in wanted}
 
     def _read_messages(self, commits: list[str]) -> dict[str, Words]:
         wanted = "\n".join(commits).encode() + b"\n"
@@ -220,8 +220,8 @@ class CochangeReader:
             return {}
         found = (part.decode("utf-8", "replace").partition("\n") for part in out.split(b"\0")[1:])
         return {
-            commit: damped(text_words(_TRAILER.sub("", said[:_MESSAGE])))
-            for commit, _, said in found
+            commit: log_counts(text_words(_TRAILER.sub("", message[:_MESSAGE])))
+            for commit, _, message in found
         }
 
     def _blame(self, base: str, path: str, lines: Iterable[range]) -> dict[int, str] | None:
@@ -251,7 +251,7 @@ def _shares(writers: Counter[str]) -> dict[str, float]:
 def _written(
     shares: Mapping[str, float],
     touched: Mapping[str, frozenset[Document]],
-    said: Mapping[str, Words],
+    messages: Mapping[str, Words],
 ) -> EditedTogether:
     weights: dict[Document, float] = {}
     for commit, share in shares.items():
@@ -260,7 +260,7 @@ def _written(
             gain = share / log2(1 + len(tests))
             weights[document] = weights.get(document, 0.0) + gain
     return EditedTogether(
-        weights, blend(*((share, said[commit]) for commit, share in shares.items()))
+        weights, weighted_sum(*((share, messages[commit]) for commit, share in shares.items()))
     )
 
 

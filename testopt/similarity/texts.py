@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testopt.code.outline import Definition
 
 HELPER_WEIGHT: Final = 0.5
-WRITTEN: Final = ("lines", "owners")  # the changed lines, and all of the functions around them
+PARTS: Final = ("lines", "owners")  # the changed lines, and all of the functions around them
 MAX_FILE: Final = 1_000_000  # characters; of a longer file only the beginning is read
 _IMPORT: Final = re.compile(
     r"^[ \t]*(?:(?:from[ \t]+[.\w]+[ \t]+)?import\b[ \t]*(?:\([^)]*\)|[^\n]*)"
@@ -162,8 +162,8 @@ class ChangeText:
         Path and dotted name of each function or class around the changed lines.
     callers : Words
         Of the names of what uses those, weighing less where many do.
-    said : dict of str to Words
-        For each of ``WRITTEN``: of the messages of the commits that last wrote it.
+    messages : dict of str to Words
+        For each of ``PARTS``: of the messages of the commits that last wrote it.
     """
 
     lines: Words = field(default_factory=dict)
@@ -173,7 +173,7 @@ class ChangeText:
     paths_changed: tuple[str, ...] = ()
     owner_names: tuple[str, ...] = ()
     callers: Words = field(default_factory=dict)
-    said: Mapping[str, Words] = field(default_factory=dict)
+    messages: Mapping[str, Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Code:
     changed: NDArray[np.bool_]
 
 
-class Judge(Protocol):
+class Weigher(Protocol):
     """Weighs the features of closeness, in place of the hand-set weights."""
 
     def closeness(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -235,7 +235,7 @@ class Texts:
         How many commits that touched tests lie between its last edit and the base; as many as
         were looked at for one that is older.
     written_with : dict of str to ndarray of float32, shape (n_documents,)
-        For each of ``WRITTEN``: share of the changed lines (of the functions around them) that were
+        For each of ``PARTS``: share of the changed lines (of the functions around them) that were
         last written in a commit which also edited the document, less for commits of many tests.
     in_change : ndarray of float32, shape (n_documents,)
         1 where the change edits the document itself, 0.5 where it edits a function of its file
@@ -245,7 +245,7 @@ class Texts:
     ran : ndarray of float32, shape (n_cases,), optional
         Share of the change that each case ran when its coverage was measured; NaN where it is not
         known, None where there is no coverage that tells anything.
-    judge : Judge, optional
+    weigher : Weigher, optional
         What weighs all this; without one hand-set weights do.
     """
 
@@ -268,7 +268,7 @@ class Texts:
     in_change: NDArray[np.float32]
     import_hops: NDArray[np.float32]
     ran: NDArray[np.float32] | None = None
-    judge: Judge | None = None
+    weigher: Weigher | None = None
 
 
 def parameter_words(case: str) -> Words:

@@ -109,7 +109,7 @@ def test_a_store_from_before_that_mark_is_read(tmp_path, ingest, store, monkeypa
     with monkeypatch.context() as past:
         past.setitem(schema.TABLES, "runs", older)
         # what reads the store then has to be of that time too
-        past.setattr("testopt.ingest.junit_runs.keep_up", lambda *_, **__: None)
+        past.setattr("testopt.ingest.junit_runs.update_caches", lambda *_, **__: None)
         ingest(tmp_path / "a.xml")
     assert [run["environment_failure"] for run in rows(store, "runs")] == [None]
     ingest(tmp_path / "b.xml")

@@ -9,7 +9,7 @@ import pytest
 
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_history import history
-from testopt.features.state_store import CATCH_UP_RUNS, current_state, keep_up
+from testopt.features.state_store import CATCH_UP_RUNS, current_state, update_state
 from testopt.features.training_set import read_training_set
 from testopt.git.pending_run import PendingRun
 from testopt.ingest import record
@@ -55,7 +55,7 @@ def test_a_run_that_began_earlier_and_ended_later_is_not_lost(store, late):
     for first_of in (3, 22, 41):  # more than one plan catches up with
         runs = [made(f"r{i}", 100 + i) for i in range(first_of, first_of + 19)]
         store.append_runs(runs)
-        keep_up(store, runs=len(runs), results=len(runs) * len(CASES))
+        update_state(store, runs=len(runs), results=len(runs) * len(CASES))
     found = current_state(store)
     assert found.state.history.tick == 60
     assert not found.stale
@@ -98,7 +98,7 @@ def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repo
     failed = [Result("tests/test_core.py::test_one", "failed", 1.0)]
     run = Run("r0", START, commit=commit, base=base)
     store.append_runs([RunRecord(run, failed, Change(base=base, head=commit, known=True))])
-    keep_up(store, runs=1, results=1, sources=Sources(repo, store))
+    update_state(store, runs=1, results=1, sources=Sources(repo, store))
     state, trained = current_state(store).state, FeatureState()
     read_training_set(history(store, sources=Sources(repo, store)), trained)
     kept, whole = (

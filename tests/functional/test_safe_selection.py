@@ -355,10 +355,10 @@ def test_an_unknown_change_affects_everything(project):
     for repo, why in ((None, "no repository"), (project.folder.parent, "git")):
         impact = find_impact(cases=CASES, change=change, repo=repo)
         assert set(impact.affected) == set(CASES)
-        assert why in words(impact.everything)
+        assert why in words(impact.all_affected)
     (project.folder / "link").symlink_to("README.md")
     project.repo.git("add", "-A")
-    assert "link changed" in words(project.impact().everything)
+    assert "link changed" in words(project.impact().all_affected)
 
 
 def test_the_same_coverage_twice_leaves_one_copy_and_the_latest_counts(project, measured):

@@ -70,7 +70,7 @@ class Life:
         shutil.copytree(trained / "store", real.path / ".testopt")
         self.store = Store.open(str(real.path / ".testopt"))
         self.store.append_runs(past())
-        plan_log.keep_up(self.store)
+        plan_log.update_log(self.store)
 
     def change(self, *broken: str) -> str:
         """Commit that these cases are broken."""

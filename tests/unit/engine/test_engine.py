@@ -155,8 +155,8 @@ def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(starte
 
     monkeypatch.setattr(Engine, "_plan_for", counted)
     known = [f"test_it.py::test_{n}" for n in (1, 2, 3)]
-    started.foresee()
-    started.foresee()
+    started.plan_ahead()
+    started.plan_ahead()
     assert made == [known]
     same = started.handle({"op": "plan", "ids": known[::-1]})
     assert made == [known]
@@ -168,7 +168,7 @@ def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(starte
 
 
 def test_a_guess_that_is_not_asked_for_is_no_plan(started):
-    started.foresee()
+    started.plan_ahead()
     started.handle({"op": "results", "rows": [["test_it.py::test_1", "passed", 0.1, None, ""]]})
     answer = started.handle({"op": "end", "complete": True, "mode": "rank", "fell_back": ""})
     assert answer == {"re": "end", "note": "1 result recorded in .testopt"}
@@ -176,7 +176,7 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     assert store.read("predictions").num_rows == 0
     # what the next plan reads is made when nobody waits
     assert not [name for name in store._location.list("state/") if "features" in name]
-    started.tidy()
+    started.update_caches()
     assert any(name.startswith("state/features-") for name in store._location.list("state/"))
 
 

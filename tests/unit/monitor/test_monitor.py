@@ -56,7 +56,7 @@ class Story:
     def settle(self) -> None:
         """Record what was told so far; the plugin does so run by run."""
         self.store.append_runs(self.waiting)
-        plan_log.keep_up(self.store)
+        plan_log.update_log(self.store)
         self.waiting.clear()
 
     def standing(self, rules=None):
