@@ -165,7 +165,7 @@ def elsewhere(one: Set, repo: Path) -> list[list[float]]:
         read = reader.add(named)
         if read.text is None:
             continue
-        queries = [named, read, replace(read, text=replace(read.text, judge=model))]
+        queries = [named, read, replace(read, text=replace(read.text, weigher=model))]
         scores = [np.nan_to_num(affinity_matrix(q)[:, NAMES.index("prior")]) for q in queries]
         ties = np.random.default_rng(0).random(len(cases))
         orders = [*(np.lexsort((ties, -s)) for s in scores), np.lexsort((seconds, ~failed))]

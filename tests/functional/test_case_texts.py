@@ -151,7 +151,9 @@ def test_the_messages_of_the_commits_that_wrote_the_changed_lines_find_cases(tmp
     commit = repo.commit(pkg__core_py=core.replace(".strip", ".rstrip"), message="issue 7")
     cases = ["tests/test_core.py::test_one", "tests/test_core.py::test_issue_318"]
     text = read(repo, commit, cases, base)
-    assert text.change.messages["lines"].keys() == text_words("Keep blanks in quotes fixes 318").keys()
+    assert (
+        text.change.messages["lines"].keys() == text_words("Keep blanks in quotes fixes 318").keys()
+    )
     assert features(text)["lines_said_share"].tolist() == [0.0, 1.0]
     before = read(repo, base, cases, repo.git("rev-parse", "HEAD~2"))
     assert not before.change.messages["lines"]  # nobody wrote what was not there
