@@ -2,7 +2,7 @@
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Suite
+from builders import Suite
 
 
 @pytest.fixture(scope="module")

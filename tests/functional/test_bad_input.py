@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import Suite
+from builders import Suite
 
 from testopt.errors import BundleError, RepositoryError
 from testopt.selection.bundle_registry import current_bundle

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from builders import make_query
 
 from testopt.code.words import text_words
 from testopt.git.blobs import read_disk
-from testopt.schema import Run
 from testopt.similarity.affinity import NAMES, affinity_matrix, features
 from testopt.similarity.case_texts import CaseTexts
-from testopt.similarity.query import Query
 from testopt.similarity.source_index import SourceIndex
 from testopt.store.arrays import dump_arrays, load_arrays
 
@@ -202,8 +200,7 @@ def test_edited_tests_are_in_the_change_and_a_change_of_tests_alone_says_nothing
     text = read(repo, repo.tests)
     assert text.in_change[text.document].tolist() == [0, 1, 0, 0]
     assert not text.change.lines
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    x = affinity_matrix(Query(run, CASES, (), text))
+    x = affinity_matrix(make_query(CASES, text=text))
     assert x[:, NAMES.index("in_change")].tolist() == [0, 1, 0, 0]
 
 
@@ -229,8 +226,7 @@ def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
 
 
 def test_a_plain_query_has_no_features():
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    assert np.isnan(affinity_matrix(Query(run, CASES))).all()
+    assert np.isnan(affinity_matrix(make_query(CASES))).all()
 
 
 def test_opaque_cases_and_lost_commits(repo):

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import GitRepo, call_testopt
+from builders import GitRepo
+from conftest import call_testopt
 
 from testopt.impact.coverage_index import CoverageIndex
 from testopt.runners.locate import Locator

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from conftest import Suite
+from builders import Suite
 
 CASES = set(Suite.cases)
 FLAKY, RARE = Suite.cases[7], Suite.cases[11]

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import GitRepo, call_testopt
+from builders import GitRepo
+from conftest import call_testopt
 
 from testopt.git.change import find_change
 from testopt.impact.find import find_impact

@@ -1,10 +1,10 @@
 """Predictions for a run are the same whatever it, or a run that was not over, came to."""
 
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
-import pyarrow as pa
+from builders import START, arrow_rows
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +13,7 @@ from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
 from testopt.ranking.orderings import priority, rolling_orderings, signals_of
 from testopt.ranking.rolling import retraining_points, rolling_probabilities
-from testopt.schema import arrow_schema
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 OUTCOMES = ["passed", "failed", "error", "skipped"]
 TURNED = {"passed": "failed", "failed": "passed", "error": "passed", "skipped": "skipped"}
 MIXED = ({name: name for name in OUTCOMES}, TURNED)
@@ -45,7 +43,7 @@ def tables(seed, runs, cases=8, *, seconds=1.0, source="table"):
 
 def predict(rows, results, changes):
     made = (
-        pa.Table.from_pylist(part, schema=arrow_schema(name))
+        arrow_rows(name, part)
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
     whole = read_training_set(frames(*made), FeatureState())
@@ -101,7 +99,7 @@ def same(mine, theirs):
 
 def features_of(rows, results, changes):
     made = (
-        pa.Table.from_pylist(part, schema=arrow_schema(name))
+        arrow_rows(name, part)
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
     whole = read_training_set(frames(*made), FeatureState())

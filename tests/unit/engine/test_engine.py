@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from builders import make_record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from testopt.engine import PROTOCOL, Engine
 from testopt.engine.node_ids import NodeIds
 from testopt.engine.results import results_of
 from testopt.engine.serving import serve
-from testopt.schema import Change, Result, Run, RunRecord, digest
+from testopt.schema import digest
 
 
 @given(st.sampled_from(["", "sub", "a/b"]), st.text(), st.sampled_from(["", "::t", "::C::t[a::b]"]))
@@ -184,9 +185,8 @@ def test_the_known_cases_are_those_of_the_command_line(started, testopt, real):
     """Many runs of one case at one commit hide no other."""
     store = started._session.store
     for minute in range(9):
-        began = datetime(2026, 2, 1, 0, minute, tzinfo=UTC)
-        run = Run(f"again-{minute}", began, commit="f" * 40)
-        store.append_runs([RunRecord(run, [Result("test_it.py::test_1", "passed")], Change())])
+        run = {"time": datetime(2026, 2, 1, 0, minute, tzinfo=UTC), "commit": "f" * 40}
+        store.append_runs([make_record(f"again-{minute}", ["test_it.py::test_1"], **run)])
     answer = started.handle({"op": "known"})
     assert sorted(answer["ids"]) == [f"test_it.py::test_{n}" for n in (1, 2, 3)]
     ranked = json.loads(testopt("--repo", real.path, "rank", "--json").out)

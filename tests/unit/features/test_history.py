@@ -1,35 +1,25 @@
 """Features of the past, against values worked out by hand."""
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import pytest
+from builders import make_frame, make_query, make_run
 
 from testopt.features.cases import CaseTable
-from testopt.features.frames import RunFrame
 from testopt.features.history import NAMES, HistoryState
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
 from testopt.runners.case_ids import split_case
-from testopt.schema import Run
-from testopt.similarity.query import Query
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def query(i, cases, **run):
-    return Query(Run(f"r{i:03}", START + timedelta(hours=i), **run), cases)
+    return make_query(cases, run=make_run(f"r{i:03}", i, **run))
 
 
 def frame(i, outcomes, seconds=1.0, **run):
     """One run: outcomes by case, True failed, None skipped."""
-    values = list(outcomes.values())
-    return RunFrame(
-        query(i, list(outcomes), **run),
-        np.array([v is True for v in values]),
-        np.array([v is None for v in values]),
-        np.full(len(values), seconds, np.float32),
-    )
+    failing, skipped = ([c for c, v in outcomes.items() if v is of] for of in (True, None))
+    asked = query(i, list(outcomes), **run)
+    return make_frame(asked, failing, skipped=skipped, seconds=seconds)
 
 
 def same(mine, theirs):

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from builders import START, make_change, make_run, prediction_row
 
 from testopt.errors import EmptyStoreError, SettingsError
 from testopt.learning.metrics import wilson
 from testopt.monitor import monitor
 from testopt.monitor.calibration import LEAST_RUNS
-from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
+from testopt.schema import Policy, Result, RunRecord
 from testopt.selection import plan_log
 from testopt.selection.plan_log_tables import LoggedPlan
 from testopt.selection.promotion import PlanOutcome, Rules
@@ -17,7 +18,6 @@ from testopt.settings import Settings
 from testopt.store import Store
 
 CASES = ("test_a.py::test_1", "test_b.py::test_2", "test_c.py::test_3", "test_d.py::test_4")
-START = datetime(2026, 1, 1, tzinfo=UTC)
 SHADOW = Policy(mode="shadow", bundle="b1", kind="promise", recall=0.95, threshold=0.5)
 SELECT = Policy(mode="select", bundle="b1", kind="promise", recall=0.95, threshold=0.5)
 EXPLORED = Policy(
@@ -48,9 +48,8 @@ class Story:
         ]
         rows = [self.row(place, mark, policy) for place, mark in enumerate(marks)] if policy else []
         ids = {"commit": f"{n + 1:040d}", "base": f"{n:040d}", "branch": "main", **given}
-        run = Run(f"run {n}", START + timedelta(hours=12 * n), source="pytest", **ids)
-        change = Change(files=(FileChange("src.py", 1, 1),))
-        self.waiting.append(RunRecord(run, results, change, rows))
+        run = make_run(f"run {n}", 12 * n, source="pytest", **ids)
+        self.waiting.append(RunRecord(run, results, make_change("src.py"), rows))
         return run.run_id
 
     def settle(self) -> None:
@@ -66,12 +65,12 @@ class Story:
     @staticmethod
     def row(place, mark, policy):
         selected = mark in "pf"
-        return {
-            "case_id": CASES[place], "rank": place + 1, "reason": "", "selected": selected,
-            "executed": mark != "-", "probability": 0.25 if selected else 0.01,
-            "score": 0.9 if selected else 0.1, "policy": policy.dump(),
-            "propensity": 1.0 if selected or policy.mode == "shadow" else DRAWN,
-        }  # fmt: skip
+        return prediction_row(
+            CASES[place], place + 1, reason="", selected=selected, executed=mark != "-",
+            probability=0.25 if selected else 0.01, score=0.9 if selected else 0.1,
+            policy=policy.dump(),
+            propensity=1.0 if selected or policy.mode == "shadow" else DRAWN,
+        )  # fmt: skip
 
     def report(self, **given):
         self.settle()
