@@ -30,7 +30,7 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def readable(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration such as ``40 ms``, ``2.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     if 0.0 < seconds < 0.9995:  # noqa: PLR2004 - three digits
         return f"{seconds * 1e3:.0f} ms"

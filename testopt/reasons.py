@@ -10,7 +10,7 @@ from collections import Counter
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -212,12 +212,12 @@ def _by_way(fact: str) -> Callable[..., str]:
 
 
 def _over_budget(score: float, threshold: float, budget_s: float) -> str:
-    least = f"the threshold {threshold:.4g} that the budget of {readable(budget_s)} allows"
+    least = f"the threshold {threshold:.4g} that the budget of {format_duration(budget_s)} allows"
     return f"its score {score:.4g} is below {least}"
 
 
 def _longer_than_budget(seconds: float, room_s: float) -> str:
-    return f"it takes {readable(seconds)}, where the budget leaves {readable(room_s)}"
+    return f"it takes {format_duration(seconds)}, where the budget leaves {format_duration(room_s)}"
 
 
 def _learnt_weights(share: float, way: str, runs: int, ahead: float, ways: int) -> str:

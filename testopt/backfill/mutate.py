@@ -34,18 +34,19 @@ class Fault:
     path: str
     line: int
     operator: str
-    at: int
-    drop: int
-    put: bytes
+    offset: int
+    length: int
+    replacement: bytes
 
     def apply(self, source: bytes) -> bytes:
         """Return the source with the fault in it."""
-        return source[: self.at] + self.put + source[self.at + self.drop :]
+        return source[: self.offset] + self.replacement + source[self.offset + self.length :]
 
     @property
     def key(self) -> str:
         """What makes the fault this one: stable from run to run."""
-        return f"{self.path}\0{self.at}\0{self.drop}\0{self.put.decode('utf-8', 'replace')}"
+        replacement = self.replacement.decode("utf-8", "replace")
+        return f"{self.path}\0{self.offset}\0{self.length}\0{replacement}"
 
 
 def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[int, Fault]]:
@@ -72,15 +73,17 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
     tree = parse(source)
     if tree is None:
         return []
-    shift = len(_BOM) if source.startswith(_BOM) else 0
-    places = _Places(tree, lines)
-    found = []
-    for edit in edits_of(tree, source[shift:]):
-        distance = places.distance(edit.line)
+    bom_size = len(_BOM) if source.startswith(_BOM) else 0
+    distances = _ChangeDistances(tree, lines)
+    faults = []
+    for edit in edits_of(tree, source[bom_size:]):
+        distance = distances.distance(edit.line)
         if distance is not None:
-            at = edit.at + shift
-            found.append((distance, Fault(path, edit.line, edit.operator, at, edit.drop, edit.put)))
-    return sorted(set(found), key=lambda item: (item[1].at, item[1].key))
+            at = edit.offset + bom_size
+            faults.append(
+                (distance, Fault(path, edit.line, edit.operator, at, edit.length, edit.replacement))
+            )
+    return sorted(set(faults), key=lambda item: (item[1].offset, item[1].key))
 
 
 def choose_faults(
@@ -104,25 +107,25 @@ def choose_faults(
     list of Fault
         In the order of preference.
     """
-    rest = sorted(candidates, key=lambda item: _lot(seed, item[1].key))
+    rest = sorted(candidates, key=lambda item: _lottery_number(seed, item[1].key))
     chosen: list[Fault] = []
-    kinds: dict[str, int] = {}
-    places: dict[tuple[str, int], int] = {}
+    chosen_by_operator: dict[str, int] = {}
+    chosen_by_line: dict[tuple[str, int], int] = {}
     while rest and len(chosen) < limit:
         best = min(
             range(len(rest)),
             key=lambda i: (
-                places.get((rest[i][1].path, rest[i][1].line), 0),
-                _tier(rest[i][0]) + kinds.get(rest[i][1].operator, 0),
+                chosen_by_line.get((rest[i][1].path, rest[i][1].line), 0),
+                _tier(rest[i][0]) + chosen_by_operator.get(rest[i][1].operator, 0),
             ),
         )
         fault = rest.pop(best)[1]
         if not _alters(sources[fault.path], fault):
             continue
         chosen.append(fault)
-        kinds[fault.operator] = kinds.get(fault.operator, 0) + 1
-        place = (fault.path, fault.line)
-        places[place] = places.get(place, 0) + 1
+        chosen_by_operator[fault.operator] = chosen_by_operator.get(fault.operator, 0) + 1
+        line = (fault.path, fault.line)
+        chosen_by_line[line] = chosen_by_line.get(line, 0) + 1
     return chosen
 
 
@@ -184,11 +187,11 @@ def _tier(distance: int) -> int:
     return 1 if distance <= NEAR_LINES else 2
 
 
-def _lot(seed: str, key: str) -> bytes:
+def _lottery_number(seed: str, key: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
 
 
-class _Places:
+class _ChangeDistances:
     """Knows how far a line is from the changed ones."""
 
     def __init__(self, tree: ast.Module, lines: Collection[int]) -> None:

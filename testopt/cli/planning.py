@@ -298,7 +298,7 @@ def case_fields(case: PlannedCase, plan: Plan) -> dict[str, Any]:
 def _show_text(
     plan: Plan, running: Sequence[PlannedCase], part: tuple[int, int] | None, *, show_all: bool
 ) -> None:
-    from testopt.durations import readable
+    from testopt.durations import format_duration
     from testopt.reasons import sentence
     from testopt.report.plans import plan_lines
 
@@ -306,7 +306,7 @@ def _show_text(
         for line in plan_lines(plan):
             click.echo(printable(line))
     if part is not None:
-        seconds = readable(sum(case.cost_s for case in running))
+        seconds = format_duration(sum(case.cost_s for case in running))
         click.echo(f"part {part[0]} of {part[1]}: {pluralize(len(running), 'case')}, {seconds}")
     shown = running if show_all else running[:_SHOWN]
     head = f"{'P(fail)':>8}  " if plan.calibrated else ""

@@ -126,15 +126,16 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
 
     if ".." not in rev_range:
         return [resolve(ctx.root, rev_range)]
-    found = list_commits(ctx.root, rev_range)
-    if not found:
+    commits = list_commits(ctx.root, rev_range)
+    if not commits:
         raise DataError(f"the range {rev_range} holds no commit", "the older end comes first")
-    if len(found) > _MOST:
+    if len(commits) > _MOST:
         raise DataError(
-            f"the range {rev_range} holds {len(found)} commits, at most {_MOST} are judged at once",
+            f"the range {rev_range} holds {len(commits)} commits, "
+            f"at most {_MOST} are judged at once",
             "name a shorter one, or judge it as one change with --base",
         )
-    return found
+    return commits
 
 
 def _fairness(ctx: Context, form: str) -> None:

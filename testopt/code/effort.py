@@ -63,13 +63,13 @@ def effort(text: str, words: Mapping[int, float], tokens: Mapping[str, int]) -> 
     float
         Of use beside that of other functions only.
     """
-    found = _LENGTH * math.log1p(sum(tokens.values()))
-    found += _LOOP * min(tokens.get("for", 0) + tokens.get("while", 0), _LOOPS)
+    doublings = _LENGTH * math.log1p(sum(tokens.values()))
+    doublings += _LOOP * min(tokens.get("for", 0) + tokens.get("while", 0), _LOOPS)
     if "range" in tokens:
-        found += _ROUNDS * max(_rounds(text), default=0.0)
+        doublings += _ROUNDS * max(_rounds(text), default=0.0)
     if _MAYBE_REPEATED.search(text):
-        found += _REPEATS * max(_repeats(text), default=0.0)
-    return found + sum(weight for weight, costly in _NUMBERS if not costly.isdisjoint(words))
+        doublings += _REPEATS * max(_repeats(text), default=0.0)
+    return doublings + sum(weight for weight, costly in _NUMBERS if not costly.isdisjoint(words))
 
 
 def _rounds(text: str) -> Iterator[float]:
@@ -81,13 +81,13 @@ def _rounds(text: str) -> Iterator[float]:
 
 def _repeats(text: str) -> Iterator[float]:
     """Yield the logarithms of what texts and lists are multiplied by."""
-    for found in _REPEATED.finditer(text):
-        if found["base"]:
-            yield min(_log(found["base"]) * int(found["power"][:3]), float(_DIGITS))
-        elif found["tens"]:
-            yield float(found["tens"])
+    for match in _REPEATED.finditer(text):
+        if match["base"]:
+            yield min(_log(match["base"]) * int(match["power"][:3]), float(_DIGITS))
+        elif match["tens"]:
+            yield float(match["tens"])
         else:
-            yield _log(found["right"] or found["left"])
+            yield _log(match["right"] or match["left"])
 
 
 def _log(digits: str) -> float:

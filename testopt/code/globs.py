@@ -32,10 +32,10 @@ def glob_matcher(globs: Iterable[str]) -> Callable[..., str]:
 
     def match(path: str, text: str = "") -> str:
         name = path.rpartition("/")[2]
-        found = ""
-        for glob, whole, fits in compiled:
-            if fits(path if whole else name) or (text and fits(text)):
-                found = "" if glob.startswith("!") else glob
-        return found
+        last = ""
+        for glob, is_path, matches in compiled:
+            if matches(path if is_path else name) or (text and matches(text)):
+                last = "" if glob.startswith("!") else glob
+        return last
 
     return match

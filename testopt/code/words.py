@@ -103,8 +103,8 @@ def words_of(token: str) -> tuple[str, ...]:
     parts = [part.lower() for part in _PART.findall(token)]
     if len(parts) == 1 and parts[0] == whole:
         parts = []
-    found = [] if whole in _STOP else [whole]
-    return (*found, *(p for p in parts if len(p) > 1 and p not in _STOP))
+    words = [] if whole in _STOP else [whole]
+    return (*words, *(p for p in parts if len(p) > 1 and p not in _STOP))
 
 
 @lru_cache(_CACHE)
@@ -133,18 +133,18 @@ def token_numbers(text: str) -> list[int]:
     return [word for token in _TOKEN.findall(text) for word in numbers_of(token)]
 
 
-def tokens(text: str) -> Counter[str]:
+def token_counts(text: str) -> Counter[str]:
     """Return how often each identifier and each number stands in a text of any language."""
     return Counter(_TOKEN.findall(text))
 
 
-def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
+def count_words(counted_tokens: Iterable[tuple[str, int]]) -> dict[int, float]:
     """Return the words of counted tokens.
 
     Parameters
     ----------
-    found : iterable of (token, count)
-        Such as the items of `tokens`.
+    counted_tokens : iterable of (token, count)
+        Such as the items of `token_counts`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
         Number of the word -> how often it stands there.
     """
     counts: dict[int, float] = {}
-    for token, count in found:
+    for token, count in counted_tokens:
         for word in numbers_of(token):
             counts[word] = counts.get(word, 0.0) + count
     return counts

@@ -124,13 +124,13 @@ def with_tokens(
     """
     sections = _sections(patch, read)
     limit = min(FILE_TOKENS, ALL_TOKENS // max(len(files), 1))
-    out: list[FileChange] = []
+    result: list[FileChange] = []
     for file in files:
         count = {"U": 0, "T": 2}.get(file.status, 1)  # unmerged: none; type change: out and in
-        mine = list(islice(sections, count))
-        words = (word for section in mine for word in section_words(section))
-        out.append(replace(file, tokens=join_tokens(words, limit)) if mine else file)
-    return out
+        own_sections = list(islice(sections, count))
+        words = (word for section in own_sections for word in section_words(section))
+        result.append(replace(file, tokens=join_tokens(words, limit)) if own_sections else file)
+    return result
 
 
 def _sections(patch: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:

@@ -63,7 +63,7 @@ def _message(record: bytes) -> Message:
     return Message(sha.decode(), len(parents.split()), message.decode("utf-8", "replace"), paths)
 
 
-def commit_saying(repo: Path, words: str, *, base: str, head: str | None) -> str:
+def find_commit_by_message(repo: Path, words: str, *, base: str, head: str | None) -> str:
     """Return the newest commit of a change whose message holds some words, in any case.
 
     Parameters

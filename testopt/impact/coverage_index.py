@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import RepositoryError, StoreError
-from testopt.git.changed_lines import patches, read_patches
+from testopt.git.changed_lines import diff_of_files, read_changed_lines
 from testopt.impact.coverage_lines import lines_then, ran_share, touched_lines
 from testopt.results.coverage import lines_of
 from testopt.schema import LINK_OUTSIDE
@@ -100,7 +100,9 @@ def regions_then(
     """
     hunks: dict[str, list[tuple[range, range]]] = defaultdict(list)
     if measured not in ("", base):
-        for patch in patches(read_patches(repo, base=measured, head=base, paths=changed)):
+        for patch in read_changed_lines(
+            diff_of_files(repo, base=measured, head=base, paths=changed)
+        ):
             hunks[patch.path] += zip(patch.old_lines, patch.new_lines, strict=True)
     return {
         path: [lines_then(lines, hunks[path]) for lines in touched_lines(ranges)]

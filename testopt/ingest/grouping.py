@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.results.junit_rows import JUnitFile
+    from testopt.results.junit_rows import ParsedReport
 
     Hashes = npt.NDArray[np.int64]
 
@@ -34,22 +34,22 @@ _MAX_ATTEMPT: Final = np.iinfo(np.int16).max
 
 
 @dataclass(slots=True)
-class Group:
+class RunFiles:
     """The files of one run, each content once; ``named`` by the user, not by its content."""
 
     run_id: str
-    files: list[JUnitFile]
-    named: bool = False
+    files: list[ParsedReport]
+    is_named: bool = False
 
 
 def group_files(
-    files: Sequence[JUnitFile], *, per: str, run_id: str | None, key: str
-) -> list[Group]:
+    files: Sequence[ParsedReport], *, per: str, run_id: str | None, key: str
+) -> list[RunFiles]:
     """Return the runs that files hold.
 
     Parameters
     ----------
-    files : sequence of JUnitFile
+    files : sequence of ParsedReport
         In the order in which they were given.
     per : str
         ``auto``, ``call``, ``folder`` or ``file``.
@@ -61,12 +61,12 @@ def group_files(
     if per not in RUN_PER:
         raise UsageError(f"a run per {per!r} is unknown", f"known: {', '.join(RUN_PER)}")
     if run_id is not None:
-        return [Group(run_id, _distinct(files), named=True)]
-    parts = [p for one in _split(list(files), per) if (p := _distinct(one))]
-    return [Group(_name(part, key), part) for part in parts]
+        return [RunFiles(run_id, _distinct(files), is_named=True)]
+    groups = [_distinct(group) for group in _split(list(files), per)]
+    return [RunFiles(_name(group, key), group) for group in groups if group]
 
 
-def _split(files: list[JUnitFile], per: str) -> list[list[JUnitFile]]:
+def _split(files: list[ParsedReport], per: str) -> list[list[ParsedReport]]:
     if per == "file":
         return [[file] for file in files]
     if per == "folder":
@@ -74,32 +74,36 @@ def _split(files: list[JUnitFile], per: str) -> list[list[JUnitFile]]:
     if per == "call" or not _repeats(files):
         return [files]
     folders = _by(files, lambda f: f.source.folder)
-    return [part for one in folders for part in (_split(one, "file") if _repeats(one) else [one])]
+    return [
+        group
+        for folder in folders
+        for group in (_split(folder, "file") if _repeats(folder) else [folder])
+    ]
 
 
-def _by(files: list[JUnitFile], name: Callable[[JUnitFile], str]) -> list[list[JUnitFile]]:
-    groups: dict[str, list[JUnitFile]] = {}
+def _by(files: list[ParsedReport], name: Callable[[ParsedReport], str]) -> list[list[ParsedReport]]:
+    groups: dict[str, list[ParsedReport]] = {}
     for file in files:
         groups.setdefault(name(file), []).append(file)
     return list(groups.values())
 
 
-def _distinct(files: Sequence[JUnitFile]) -> list[JUnitFile]:
+def _distinct(files: Sequence[ParsedReport]) -> list[ParsedReport]:
     """Return files without those whose content was there before."""
     return list({file.digest: file for file in reversed(files)}.values())[::-1]
 
 
-def _repeats(files: Sequence[JUnitFile]) -> bool:
+def _repeats(files: Sequence[ParsedReport]) -> bool:
     """Tell whether files hold so many cases of one another that they are several runs."""
     distinct = [file for file in _distinct(files) if file.rows]
     if len(distinct) < 2:  # noqa: PLR2004
         return False
-    each = [np.unique(file.hashes()) for file in distinct]
-    total = sum(len(one) for one in each)
-    return 1 - len(np.unique(np.concatenate(each))) / total > _REPEATED
+    ids_by_file = [np.unique(file.hashes()) for file in distinct]
+    total = sum(len(ids) for ids in ids_by_file)
+    return 1 - len(np.unique(np.concatenate(ids_by_file))) / total > _REPEATED
 
 
-def _name(files: Sequence[JUnitFile], key: str) -> str:
+def _name(files: Sequence[ParsedReport], key: str) -> str:
     content = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8)
     for digest in sorted(file.digest for file in files):
         content.update(digest.encode())
@@ -127,19 +131,19 @@ def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[
     repeated = np.unique(half[1:][half[1:] == half[:-1]])
     del half
     if len(repeated):
-        at = _positions(hashes, repeated)
-        attempt[at], last[at] = _number_repeated(hashes[at])
+        positions = _positions(hashes, repeated)
+        attempt[positions], last[positions] = _number_repeated(hashes[positions])
     return attempt, last
 
 
 def _positions(hashes: Hashes, wanted: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
     """Return where hashes end in one of the wanted halves; in blocks, because `isin` sorts all."""
-    found = []
+    positions = []
     for start in range(0, len(hashes), _BLOCK):
         half = hashes[start : start + _BLOCK].astype(np.uint32)
-        near = np.minimum(np.searchsorted(wanted, half), len(wanted) - 1)
-        found.append(start + np.flatnonzero(wanted[near] == half))
-    return np.concatenate(found)
+        nearest = np.minimum(np.searchsorted(wanted, half), len(wanted) - 1)
+        positions.append(start + np.flatnonzero(wanted[nearest] == half))
+    return np.concatenate(positions)
 
 
 def _number_repeated(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:

@@ -19,12 +19,12 @@ from testopt.errors import TestoptError
 from testopt.git.process import resolve
 from testopt.git.run_identity import RunIdentity, previous_commit
 from testopt.ingest import update_caches
-from testopt.ingest.environment import environment_failure, sampled
-from testopt.ingest.grouping import Group, group_files, number_attempts
+from testopt.ingest.environment import environment_failure, merge_samples
+from testopt.ingest.grouping import RunFiles, group_files, number_attempts
 from testopt.ingest.rows import run_tables
-from testopt.results.archives import Refusal, Source, find_sources
+from testopt.results.archives import RejectedPath, ReportFile, find_report_files
 from testopt.results.case_resolver import CaseResolver, files_of
-from testopt.results.junit_rows import JUnitFile, read_source
+from testopt.results.junit_rows import ParsedReport, read_report_file
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 
 if TYPE_CHECKING:
@@ -103,16 +103,16 @@ def ingest_junit(
     StoreError
         When the store cannot be written.
     """
-    resolver = resolver_of(identity)
+    resolver = case_resolver(identity)
     with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
         workdir = Path(folder)
-        found = list(find_sources(paths, workdir=workdir))
-        files: list[JUnitFile] = []
-        for done, source in enumerate(found):
-            if isinstance(source, Source):
+        sources = list(find_report_files(paths, workdir=workdir))
+        files: list[ParsedReport] = []
+        for done, source in enumerate(sources):
+            if isinstance(source, ReportFile):
                 spill = workdir / f"{done}.arrow"
-                files.append(read_source(source, resolver, spill=spill, native=native))
-            progress(done + 1, len(found))
+                files.append(read_report_file(source, resolver, spill=spill, native=native))
+            progress(done + 1, len(sources))
         # A file that could not be read at all still makes its run an incomplete one.
         groups = group_files(
             [file for file in files if not file.ignored],
@@ -120,24 +120,30 @@ def ingest_junit(
             run_id=identity.run_id,
             key=identity.key(),
         )
-        groups = [group for group in groups if _says_something(group)]
+        groups = [group for group in groups if _has_results(group)]
         new = _append_groups(store, groups, identity)
         update_caches(store, runs=new, results=sum(file.rows for file in files))
-    return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
+    return _report(
+        sources, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous
+    )
 
 
-def _says_something(group: Group) -> bool:
+def _has_results(group: RunFiles) -> bool:
     """Tell whether a group is a run: files that hold no case because they are broken are none."""
     junit = [file for file in group.files if file.summary.is_junit]
     return any(file.rows or not file.rejected for file in junit)
 
 
-def resolver_of(identity: RunIdentity) -> CaseResolver:
+def case_resolver(identity: RunIdentity) -> CaseResolver:
     """Return what resolves ids by the files of the commit that was tested, else of the folder."""
     if identity.repo is None:
         return CaseResolver()
-    named = identity.commit or (identity.ci.commit if identity.ci else None)
-    for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
+    commit_given = identity.commit or (identity.ci.commit if identity.ci else None)
+    for commit in (
+        *([commit_given] if commit_given else []),
+        None,
+        "HEAD",
+    ):  # a bare repository has no folder
         try:
             sha = None if commit is None else resolve(identity.repo, commit)
             return CaseResolver(files_of(identity.repo, commit=sha))
@@ -146,12 +152,12 @@ def resolver_of(identity: RunIdentity) -> CaseResolver:
     return CaseResolver()
 
 
-def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:
+def _append_groups(store: Store, groups: Sequence[RunFiles], identity: RunIdentity) -> int:
     known = store.run_ids()
     new = 0
     for group in groups:
         # The row of a run is its commit mark: a run named after its content is there as a whole.
-        if group.named or group.run_id not in known:
+        if group.is_named or group.run_id not in known:
             tally = _append(store, group)
             if group.run_id not in known:
                 new += _append_run(store, group, identity, tally=tally)
@@ -180,66 +186,66 @@ class _Tally:
         return {**counts, "cases": float(self.outcomes.total()), "duration_s": self.seconds}
 
 
-def _append(store: Store, group: Group) -> _Tally:
+def _append(store: Store, group: RunFiles) -> _Tally:
     """Append the results of a run; return what they come to."""
     attempts, last = _numbered(store, group)
-    tally, at = _Tally(), 0
+    tally, start = _Tally(), 0
     for batches in _chunks(group):
         rows = pa.Table.from_batches([batch for _, batch in batches])
-        end = at + rows.num_rows
-        tally.add(rows, last[at:end])
-        results = _results(group.run_id, rows, attempts[at:end])
+        end = start + rows.num_rows
+        tally.add(rows, last[start:end])
+        results = _results(group.run_id, rows, attempts[start:end])
         store.append("results", _parts(group.run_id, batches, results))
-        at = end
+        start = end
         pa.default_memory_pool().release_unused()
     return tally
 
 
-def _numbered(store: Store, group: Group) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+def _numbered(store: Store, group: RunFiles) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
     """Return the attempt of each row of a run, and whether it is the last one of its case.
 
     Cases that an earlier part of a run has brought count on from there.
     """
     hashes = [file.hashes() for file in group.files]
     before = 0
-    if group.named:
-        there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
-        ids = [hash(case) for case in there["case_id"].to_pylist()]
+    if group.is_named:
+        stored = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
+        ids = [hash(case) for case in stored["case_id"].to_pylist()]
         hashes.insert(0, np.array(ids, dtype=np.int64))
         before = len(ids)
     attempts, last = number_attempts(hashes[0] if len(hashes) == 1 else np.concatenate(hashes))
     return attempts[before:], last[before:]
 
 
-Keyed = tuple[str, pa.RecordBatch]
+KeyedBatch = tuple[str, pa.RecordBatch]
 
 
-def _chunks(group: Group) -> Iterator[list[Keyed]]:
+def _chunks(group: RunFiles) -> Iterator[list[KeyedBatch]]:
     """Yield the rows of a run, as many at a time as one commit holds, with keys.
 
     A run that the user named may come in parts, so its keys name files. One that is named after
     its content is always the same whole, and one key for many small files saves time.
     """
-    chunk: list[Keyed] = []
-    held, number = 0, 0
+    chunk: list[KeyedBatch] = []
+    rows, number = 0, 0
     for file in group.files:
         for part, batch in enumerate(file.batches()):
-            chunk.append((f"{file.digest}#{part}" if group.named else str(number), batch))
-            held += batch.num_rows
-            if held >= _ROWS_PER_COMMIT:
+            chunk.append((f"{file.digest}#{part}" if group.is_named else str(number), batch))
+            rows += batch.num_rows
+            if rows >= _ROWS_PER_COMMIT:
                 yield chunk
-                chunk, held, number = [], 0, number + 1
+                chunk, rows, number = [], 0, number + 1
     if chunk:
         yield chunk
 
 
-def _parts(run_id: str, batches: Sequence[Keyed], rows: pa.Table) -> dict[str, pa.Table]:
+def _parts(run_id: str, batches: Sequence[KeyedBatch], rows: pa.Table) -> dict[str, pa.Table]:
     """Return the rows by key: neighbours of one key are one part."""
-    parts, at = {}, 0
-    for key, same in groupby(batches, key=itemgetter(0)):
-        size = sum(batch.num_rows for _, batch in same)
-        parts[f"{run_id}#{key}"] = rows.slice(at, size)
-        at += size
+    parts, start = {}, 0
+    for key, batches_of_key in groupby(batches, key=itemgetter(0)):
+        size = sum(batch.num_rows for _, batch in batches_of_key)
+        parts[f"{run_id}#{key}"] = rows.slice(start, size)
+        start += size
     return parts
 
 
@@ -251,7 +257,7 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
+def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     times = [file.time for file in group.files if file.time is not None]
     now = datetime.now(UTC)
@@ -262,13 +268,13 @@ def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Ta
     environment = environment_failure(
         executed=tally.outcomes.total() - tally.outcomes["skipped"],
         failing=tally.failing,
-        samples=sampled([file.summary.samples for file in group.files]),
+        samples=merge_samples([file.summary.samples for file in group.files]),
         change=change,
     )
     if environment is not False:
-        words = "looks like" if environment else "may be"
+        certainty = "looks like" if environment else "may be"
         identity.warnings.append(
-            f"run {group.run_id}: most cases fail with one message: this {words} a failure of "
+            f"run {group.run_id}: most cases fail with one message: this {certainty} a failure of "
             "the environment"
         )
     run = Run(
@@ -288,21 +294,21 @@ def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Ta
 
 
 def _report(
-    found: Sequence[Source | Refusal],
-    files: Sequence[JUnitFile],
-    groups: Sequence[Group],
+    sources: Sequence[ReportFile | RejectedPath],
+    files: Sequence[ParsedReport],
+    groups: Sequence[RunFiles],
     *,
     new: int,
     identity: RunIdentity,
     unresolved: int,
 ) -> IngestReport:
     runs = {file.digest: group.run_id for group in groups for file in group.files}
-    read = iter(files)
+    parsed = iter(files)
     reports = tuple(
-        FileReport(one.name, rejected=one.why)
-        if isinstance(one, Refusal)
-        else _file_report(next(read), runs)
-        for one in found
+        FileReport(source.name, rejected=source.why)
+        if isinstance(source, RejectedPath)
+        else _file_report(next(parsed), runs)
+        for source in sources
     )
     return IngestReport(
         files=reports,
@@ -313,7 +319,7 @@ def _report(
     )
 
 
-def _file_report(file: JUnitFile, runs: dict[str, str]) -> FileReport:
+def _file_report(file: ParsedReport, runs: dict[str, str]) -> FileReport:
     counts = file.summary.counts
     return FileReport(
         path=file.source.name,

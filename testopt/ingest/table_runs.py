@@ -17,7 +17,7 @@ from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.pluralize import pluralize
 from testopt.results.tables import read_changes, read_results
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
-from testopt.store.records import tables_of
+from testopt.store.records import record_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,9 +76,11 @@ def ingest_table(
     known = store.run_ids()
     rows = pa.concat_tables(tables)
     names = pc.unique(rows["run_id"]).to_pylist()
-    fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
-    new = _append(store, fresh, identity, progress) if fresh.num_rows else 0
-    update_caches(store, runs=new, results=fresh.num_rows)
+    new_rows = rows.filter(
+        pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string())))
+    )
+    new = _append(store, new_rows, identity, progress) if new_rows.num_rows else 0
+    update_caches(store, runs=new, results=new_rows.num_rows)
     return IngestReport(
         tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(identity.warnings))
     )
@@ -120,19 +122,19 @@ def _append(
     changes = _changes(runs, identity, progress)
     seen = datetime.now(UTC)
     parts: dict[str, dict[str, pa.Table]] = {"results": {}, "run_changes": {}, "runs": {}}
-    new, held = 0, 0
+    new, n_rows = 0, 0
     run_rows = _run_rows(runs, changes, counts, seen)
     for n, run in enumerate(runs):
         key = run.run_id
         parts["results"][key] = results.slice(bounds[n], bounds[n + 1] - bounds[n])
         if changes[n].files:
-            parts["run_changes"][key] = tables_of(RunRecord(run, (), changes[n]), seen=seen)[
+            parts["run_changes"][key] = record_tables(RunRecord(run, (), changes[n]), seen=seen)[
                 "run_changes"
             ]
         parts["runs"][key] = run_rows.slice(n, 1)
-        held += int(bounds[n + 1] - bounds[n])
-        if held >= _ROWS_PER_COMMIT:
-            new, held = new + _flush(store, parts), 0
+        n_rows += int(bounds[n + 1] - bounds[n])
+        if n_rows >= _ROWS_PER_COMMIT:
+            new, n_rows = new + _flush(store, parts), 0
     return new + _flush(store, parts)
 
 
@@ -168,20 +170,20 @@ def _attempts(rows: pa.Table) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.boo
     numbered, final = number_attempts(executed[order])
     attempts, last = np.empty_like(numbered), np.empty_like(final)
     attempts[order], last[order] = numbered, final
-    same = np.diff(executed[order]) == 0
-    if given.min() > 0 and not (same & (np.diff(given[order]) == 0)).any():
+    is_same_case = np.diff(executed[order]) == 0
+    if given.min() > 0 and not (is_same_case & (np.diff(given[order]) == 0)).any():
         attempts = given.astype(np.int16)  # complete and without repeats: kept as they are
     return attempts, last
 
 
 def _results(rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa.Table:
     schema = arrow_schema("results")
-    made = {
+    columns = {
         "attempt": pa.array(attempts),
         "message": pa.nulls(rows.num_rows, pa.string()),
     }
     return pa.table(
-        [made.get(name) if name in made else rows[name] for name in schema.names],
+        [columns.get(name) if name in columns else rows[name] for name in schema.names],
         schema=schema,
     )
 
@@ -239,25 +241,27 @@ def _first(values: pa.ChunkedArray, bounds: npt.NDArray[np.int64]) -> list[str |
         return [None] * (len(bounds) - 1)
     at = np.searchsorted(valid, bounds[:-1])
     position = valid[np.minimum(at, len(valid) - 1)]
-    found = (at < len(valid)) & (position < bounds[1:])
-    taken = values.take(pa.array(position)).to_pylist()
-    return [value if ok else None for value, ok in zip(taken, found, strict=True)]
+    has_value = (at < len(valid)) & (position < bounds[1:])
+    candidates = values.take(pa.array(position)).to_pylist()
+    return [value if ok else None for value, ok in zip(candidates, has_value, strict=True)]
 
 
 def _changes(
     runs: Sequence[Run], identity: RunIdentity, progress: Callable[[int, int], None]
 ) -> list[Change]:
     """Return the change of each run; equal ones are asked of git once."""
-    asked: dict[tuple[str | None, str | None], Change] = {}
+    change_by_revisions: dict[tuple[str | None, str | None], Change] = {}
     changes = []
     for done, run in enumerate(runs):
         if run.run_id in identity.changes:
             change = identity.change_of(run.run_id, commit=run.commit, base=run.base)
         else:
             key = (run.commit, run.base)
-            if key not in asked:
-                asked[key] = identity.change_of(run.run_id, commit=run.commit, base=run.base)
-            change = asked[key]
+            if key not in change_by_revisions:
+                change_by_revisions[key] = identity.change_of(
+                    run.run_id, commit=run.commit, base=run.base
+                )
+            change = change_by_revisions[key]
         changes.append(change)
         progress(done + 1, len(runs))
     unknown = sorted(
@@ -311,5 +315,5 @@ def read_run_changes(path: Path) -> tuple[dict[str, list[FileChange]], str | Non
     for row in table.rows.to_pylist():
         file = FileChange(row["path"], row["added"], row["deleted"])
         changes.setdefault(row["run_id"], {}).setdefault(row["path"], file)
-    left = f"{path}: {pluralize(table.bad_rows, 'row')} left out" if table.bad_rows else None
-    return {run_id: list(files.values()) for run_id, files in changes.items()}, left
+    warning = f"{path}: {pluralize(table.bad_rows, 'row')} left out" if table.bad_rows else None
+    return {run_id: list(files.values()) for run_id, files in changes.items()}, warning

@@ -18,7 +18,7 @@ from junitparser.xunit2 import TestCase as JUnitCase
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit_values import message_digest, parse_timestamp
-from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
+from testopt.results.xml_parsing import MAX_DEPTH, ByteStream, make_parser, parse_xml
 from testopt.schema import FAILING, OUTCOMES, Outcome
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class JUnitSummary:
 
 
 def read_junit(
-    stream: Readable,
+    stream: ByteStream,
     on_cases: OnCases,
     *,
     repair: bool = False,
@@ -104,7 +104,7 @@ def read_junit(
 
     Parameters
     ----------
-    stream : Readable
+    stream : ByteStream
         The document: anything with ``read(size)``.
     on_cases : callable
         Receives the complete cases, in the order of the document, many at a time.
@@ -127,7 +127,7 @@ def read_junit(
     """
     reader = _Reader(on_cases, summary or JUnitSummary())
     try:
-        feed(reader.parser, stream, repair=repair)
+        parse_xml(reader.parser, stream, repair=repair)
     except InputFileError as error:
         if not reader.summary.is_junit:
             raise

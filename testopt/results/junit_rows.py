@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
-from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
-from testopt.results.formats import read_any
+from testopt.results.case_id_normalisation import MAYBE_UNSTABLE, CaseIdNormaliser
+from testopt.results.formats import read_results_stream
 from testopt.results.junit import JUnitSummary, NotJUnitError
-from testopt.results.junit_values import MAX_SECONDS, parse_duration
+from testopt.results.junit_values import MAX_SECONDS, parse_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.results.archives import Source
+    from testopt.results.archives import ReportFile
     from testopt.results.case_resolver import CaseResolver
     from testopt.results.junit import Case
-    from testopt.results.xml_feed import Readable
+    from testopt.results.xml_parsing import ByteStream
 
 ROWS: Final = pa.schema(
     [
@@ -45,7 +45,7 @@ _NOT_RUN: Final = frozenset({"notrun", "disabled", "suppressed", "skipped"})
 
 
 @dataclass(slots=True)
-class JUnitFile:
+class ParsedReport:
     """What one file gave.
 
     ``rejected`` says why it, or its rest, could not be read; ``ignored`` is set for XML of another
@@ -53,7 +53,7 @@ class JUnitFile:
     JUnit XML are read too.
     """
 
-    source: Source
+    source: ReportFile
     native: bool = False
     digest: str = ""
     summary: JUnitSummary = field(default_factory=JUnitSummary)
@@ -89,9 +89,9 @@ class JUnitFile:
         return datetime.fromtimestamp(self.source.mtime, UTC)
 
 
-def read_source(
-    source: Source, resolver: CaseResolver, *, spill: Path, native: bool = False
-) -> JUnitFile:
+def read_report_file(
+    file: ReportFile, resolver: CaseResolver, *, spill: Path, native: bool = False
+) -> ParsedReport:
     """Read one file; never raises for what is in it.
 
     A file with characters that XML forbids is read again without them; it still counts as
@@ -99,7 +99,7 @@ def read_source(
 
     Parameters
     ----------
-    source : Source
+    file : ReportFile
         The file.
     resolver : CaseResolver
         Gives cases their ids.
@@ -108,41 +108,43 @@ def read_source(
     native : bool
         Whether formats other than JUnit XML are read too.
     """
-    found = JUnitFile(source, native=native)
+    report = ParsedReport(file, native=native)
     try:
-        _read(found, resolver, spill, repair=False)
-        broken = found.summary.broken
+        _read(report, resolver, spill, repair=False)
+        broken = report.summary.broken
         if broken is not None and getattr(broken, "repairable", False):
-            _read(found, resolver, spill, repair=True)
-            found.rejected = f"{broken.message}; read without what XML forbids"
-            broken = found.summary.broken
+            _read(report, resolver, spill, repair=True)
+            report.rejected = f"{broken.message}; read without what XML forbids"
+            broken = report.summary.broken
         if broken is not None:
-            found.complete, found.rejected = False, broken.message
+            report.complete, report.rejected = False, broken.message
     except NotJUnitError as error:
-        found.rejected, found.ignored = error.message, True
+        report.rejected, report.ignored = error.message, True
     except InputFileError as error:
-        found.rejected, found.complete = error.message, False
+        report.rejected, report.complete = error.message, False
     except DAMAGED as error:
-        found.rejected, found.complete = f"cannot be read: {error}", False
-    return found
+        report.rejected, report.complete = f"cannot be read: {error}", False
+    return report
 
 
-def _read(found: JUnitFile, resolver: CaseResolver, spill: Path, *, repair: bool) -> None:
-    rows = _Rows(found, resolver, spill)
-    with found.source.open() as stream:
+def _read(report: ParsedReport, resolver: CaseResolver, spill: Path, *, repair: bool) -> None:
+    rows = _Rows(report, resolver, spill)
+    with report.source.open() as stream:
         hashing = _Hashing(stream)
         try:
-            found.summary = JUnitSummary()
-            read_any(hashing, rows.add, repair=repair, summary=found.summary, native=found.native)
+            report.summary = JUnitSummary()
+            read_results_stream(
+                hashing, rows.add, repair=repair, summary=report.summary, native=report.native
+            )
         finally:
             rows.close()
-            found.digest = hashing.digest()
+            report.digest = hashing.digest()
 
 
 class _Hashing:
     """A stream that keeps a digest of what is read from it."""
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._hash = hashlib.blake2b(digest_size=16)
 
@@ -160,23 +162,23 @@ class _Hashing:
 class _Rows:
     """Collects the executions of cases as columns; many are written to a file."""
 
-    def __init__(self, found: JUnitFile, resolver: CaseResolver, spill: Path) -> None:
-        self._found, self._resolver, self._spill = found, resolver, spill
+    def __init__(self, report: ParsedReport, resolver: CaseResolver, spill: Path) -> None:
+        self._report, self._resolver, self._spill = report, resolver, spill
         self._writer: pa.RecordBatchStreamWriter | None = None
-        found.rows, found.kept, found.spilled = 0, [], None
+        report.rows, report.kept, report.spilled = 0, [], None
         self._columns = _empty_columns()
-        self._stable = CaseIdNormaliser(resolver.inside)
+        self._normaliser = CaseIdNormaliser(resolver.inside)
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""
-        resolve, stable = self._resolver.resolve, self._stable.stable
-        suspect = SUSPECT.search
+        resolve, normalise = self._resolver.resolve, self._normaliser.normalise
+        maybe_unstable = MAYBE_UNSTABLE.search
         ids, files, outcomes, durations, messages = self._columns
         for attributes, suite, attempts in cases:
             case_id, file = resolve(attributes, suite)
             name = attributes.get("name", "")
-            if not name.isidentifier() and suspect(name) is not None:
-                case_id = stable(case_id, self._found.time)
+            if not name.isidentifier() and maybe_unstable(name) is not None:
+                case_id = normalise(case_id, self._report.time)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
             if attempts is None:
                 ids.append(case_id)
@@ -206,12 +208,12 @@ class _Rows:
             pa.array(messages, pa.string()),
         ]
         batch = pa.record_batch(arrays, schema=ROWS)
-        self._found.rows += batch.num_rows
+        self._report.rows += batch.num_rows
         if self._writer is None and last and batch.num_rows <= _IN_MEMORY:
-            self._found.kept = [batch]
+            self._report.kept = [batch]
             return
         if self._writer is None:
-            self._found.spilled = self._spill
+            self._report.spilled = self._spill
             self._writer = pa.ipc.new_stream(str(self._spill), ROWS)
         self._writer.write_batch(batch)
 
@@ -238,4 +240,4 @@ def _seconds(texts: list[str | None]) -> pa.Array:
             return seconds.cast(pa.float32())
     except pa.ArrowInvalid:
         pass
-    return pa.array([parse_duration(text) for text in texts], pa.float32())
+    return pa.array([parse_seconds(text) for text in texts], pa.float32())

@@ -29,7 +29,7 @@ _TEXT_FORMS = (
 _ZONE_NAME = re.compile(r"\s+(GMT|UTC|Z)(?=\s|\Z)")
 
 
-def parse_duration(text: str | None) -> float | None:
+def parse_seconds(text: str | None) -> float | None:
     """Return a duration in seconds, or None where there is none to be had.
 
     Parameters

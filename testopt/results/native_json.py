@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit import JUnitSummary, NotJUnitError
-from testopt.results.native_xml import Sink
+from testopt.results.native_xml import CaseSink
 from testopt.schema import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testopt.results.junit import Attempt, OnCases
-    from testopt.results.xml_feed import Readable
+    from testopt.results.xml_parsing import ByteStream
     from testopt.schema import Outcome
 
 _CHUNK: Final = 1 << 18
@@ -32,13 +32,13 @@ _MAX_RETRIES: Final = 1000
 
 
 def read_json(
-    stream: Readable, on_cases: OnCases, *, summary: JUnitSummary | None = None
+    stream: ByteStream, on_cases: OnCases, *, summary: JUnitSummary | None = None
 ) -> JUnitSummary:
     """Read results in JSON; which kind it is, the first object tells.
 
     Parameters
     ----------
-    stream : Readable
+    stream : ByteStream
         The document, UTF-8.
     on_cases : callable
         Receives the complete cases, many at a time.
@@ -57,7 +57,7 @@ def read_json(
     InputFileError
         When it is too large.
     """
-    sink = Sink(on_cases, summary or JUnitSummary())
+    sink = CaseSink(on_cases, summary or JUnitSummary())
     lines = _lines(stream)
     try:
         _read(lines, sink)
@@ -71,10 +71,10 @@ def read_json(
     return sink.summary
 
 
-def _read(lines: Iterator[bytes], sink: Sink) -> None:
-    held = []
+def _read(lines: Iterator[bytes], sink: CaseSink) -> None:
+    lines_read = []
     for line in lines:
-        held.append(line)
+        lines_read.append(line)
         first = _object(line)
         if first is None and line.lstrip()[:1] != b"{":
             continue  # a compiler's words before the first object
@@ -88,13 +88,13 @@ def _read(lines: Iterator[bytes], sink: Sink) -> None:
     raise NotJUnitError("JSON of another kind, no test results")
 
 
-def _lines(stream: Readable) -> Iterator[bytes]:
+def _lines(stream: ByteStream) -> Iterator[bytes]:
     """Yield lines with their ends; a line that is too long is an error."""
     rest = b""
     chunk = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8)
     while chunk:
-        *whole, rest = (rest + chunk).splitlines(keepends=True)
-        yield from whole
+        *complete, rest = (rest + chunk).splitlines(keepends=True)
+        yield from complete
         if rest.endswith(b"\n"):
             yield rest
             rest = b""
@@ -107,10 +107,10 @@ def _lines(stream: Readable) -> Iterator[bytes]:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _text(value: Any) -> str:
@@ -122,32 +122,32 @@ def _seconds(value: Any, unit: float = 1.0) -> str | None:
     return repr(float(value) * unit) if usable and abs(value) < 1e15 else None  # noqa: PLR2004
 
 
-class _Test:
+class _GoTest:
     """A test that has begun: when, and what it has said."""
 
-    __slots__ = ("failed", "said")
+    __slots__ = ("failed", "output")
 
     def __init__(self) -> None:
-        self.said = ""
+        self.output = ""
         self.failed = False
 
-    def hear(self, words: str) -> None:
-        if len(self.said) < _MAX_TEXT and not words.lstrip().startswith(("===", "---")):
-            self.said += words
+    def add_output(self, text: str) -> None:
+        if len(self.output) < _MAX_TEXT and not text.lstrip().startswith(("===", "---")):
+            self.output += text
 
 
 _GO_OUTCOMES: Final[dict[str, Outcome]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 
 
-def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
+def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: CaseSink) -> None:
     """Read events of ``go test -json``: ``Time``, ``Action``, ``Package``, ``Test``, ``Elapsed``.
 
     A package that fails without a failing test (it does not compile, it panics) is an error of its
     own; a test that began and never ended is an error too.
     """
     sink.summary.is_junit = True
-    sink.at(_text(first.get("Time")))
-    open_tests: dict[tuple[str, str], _Test] = {}
+    sink.note_time(_text(first.get("Time")))
+    open_tests: dict[tuple[str, str], _GoTest] = {}
     failed: set[str] = set()
     event: dict[str, Any] | None = first
     while event is not None:
@@ -162,9 +162,9 @@ def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
 
 def _go_event(
     event: dict[str, Any],
-    open_tests: dict[tuple[str, str], _Test],
+    open_tests: dict[tuple[str, str], _GoTest],
     failed: set[str],
-    sink: Sink,
+    sink: CaseSink,
 ) -> None:
     action, key = event.get("Action"), (_text(event.get("Package")), _text(event.get("Test")))
     if not key[0]:
@@ -172,9 +172,9 @@ def _go_event(
     if len(open_tests) >= _MAX_OPEN and key not in open_tests:
         raise InputFileError(f"more than {_MAX_OPEN} tests run at a time")
     if action in {"run", "start"}:
-        open_tests.setdefault(key, _Test())
+        open_tests.setdefault(key, _GoTest())
     elif action == "output":
-        open_tests.setdefault(key, _Test()).hear(_text(event.get("Output")))
+        open_tests.setdefault(key, _GoTest()).add_output(_text(event.get("Output")))
     elif action in _GO_OUTCOMES:
         elapsed = _seconds(event.get("Elapsed"))
         if key[1]:
@@ -188,9 +188,9 @@ def _go_event(
 def _end_package(
     key: tuple[str, str],
     action: str,
-    open_tests: dict[tuple[str, str], _Test],
+    open_tests: dict[tuple[str, str], _GoTest],
     failed: set[str],
-    sink: Sink,
+    sink: CaseSink,
 ) -> None:
     for unended in [k for k in open_tests if k[0] == key[0] and k[1]]:
         failed.add(key[0])
@@ -204,16 +204,16 @@ def _add_go(
     key: tuple[str, str],
     outcome: Outcome,
     elapsed: str | None,
-    open_tests: dict[tuple[str, str], _Test],
-    sink: Sink,
+    open_tests: dict[tuple[str, str], _GoTest],
+    sink: CaseSink,
 ) -> None:
     test = open_tests.pop(key, None)
-    attempt = sink.attempt(outcome, elapsed, test.said if test else "")
+    attempt = sink.attempt(outcome, elapsed, test.output if test else "")
     package, name = key
     sink.add({"classname": package if name else "", "name": name or package}, [attempt])
 
 
-def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
+def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: CaseSink) -> None:
     """Read pytest-reportlog: a report for each phase of each case, then ``SessionFinish``."""
     sink.summary.is_junit = True
     phases: dict[str, list[dict[str, Any]]] = {}
@@ -223,7 +223,7 @@ def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -
         kind, node = event.get("$report_type"), _text(event.get("nodeid"))
         finished = finished or kind == "SessionFinish"
         if kind == "TestReport":
-            sink.at(_seconds(event.get("start")))
+            sink.note_time(_seconds(event.get("start")))
             phases.setdefault(node, []).append(_phase(event))
             if event.get("when") == "teardown" and event.get("outcome") != "rerun":
                 _add_node(node, phases.pop(node), sink)
@@ -240,30 +240,30 @@ def _phase(event: dict[str, Any]) -> dict[str, Any]:
     """Return what counts of a report; the rest may be large."""
     trace = event.get("longrepr")
     crash = trace.get("reprcrash") if isinstance(trace, dict) else None
-    words = crash.get("message") if isinstance(crash, dict) else trace
+    message = crash.get("message") if isinstance(crash, dict) else trace
     duration = event.get("duration")
     return {
         "when": event.get("when"),
         "outcome": event.get("outcome"),
-        "text": _text(words),
+        "text": _text(message),
         "duration": duration if _seconds(duration) is not None else 0.0,
     }
 
 
-def _add_node(node: str, phases: list[dict[str, Any]], sink: Sink) -> None:
+def _add_node(node: str, phases: list[dict[str, Any]], sink: CaseSink) -> None:
     attempts: list[Attempt] = []
-    part: list[dict[str, Any]] = []
+    execution: list[dict[str, Any]] = []
     for phase in phases[:_MAX_RETRIES]:
-        part.append(phase)
+        execution.append(phase)
         if phase["outcome"] == "rerun":
-            attempts.append(_execution(part, sink))
-            part = []
-    attempts.append(_execution(part, sink))
+            attempts.append(_execution(execution, sink))
+            execution = []
+    attempts.append(_execution(execution, sink))
     file = node.partition("::")[0]
     sink.add({"classname": "", "name": node, "file": file}, attempts)
 
 
-def _execution(phases: list[dict[str, Any]], sink: Sink) -> Attempt:
+def _execution(phases: list[dict[str, Any]], sink: CaseSink) -> Attempt:
     """Return one execution: a failing call outweighs an error around it, both being skipped."""
     outcome: Outcome = "passed"
     text = ""
@@ -288,7 +288,7 @@ def _bounded(lines: Iterator[bytes], size: int) -> Iterator[bytes]:
         yield line
 
 
-def _read_ctrf(data: bytes, sink: Sink) -> None:
+def _read_ctrf(data: bytes, sink: CaseSink) -> None:
     """Read the Common Test Report Format: ``results.tests`` with durations in milliseconds."""
     try:
         document = json.loads(data)
@@ -300,23 +300,23 @@ def _read_ctrf(data: bytes, sink: Sink) -> None:
         raise NotJUnitError("JSON of another kind, no test results")
     sink.summary.is_junit = True
     summary = results.get("summary")
-    sink.at(_seconds(summary.get("start"), 1e-3) if isinstance(summary, dict) else None)
+    sink.note_time(_seconds(summary.get("start"), 1e-3) if isinstance(summary, dict) else None)
     for test in tests:
         if isinstance(test, dict):
             _add_ctrf(test, sink)
 
 
-def _add_ctrf(test: dict[str, Any], sink: Sink) -> None:
+def _add_ctrf(test: dict[str, Any], sink: CaseSink) -> None:
     suite, file, name = test.get("suite"), _text(test.get("filePath")), _text(test.get("name"))
     owner = " > ".join(map(str, suite)) if isinstance(suite, list) else _text(suite)
     owner = owner or file
     if "::" in name:  # a node id already
         owner = ""
-    retried = test.get("retryAttempts")
+    retry_attempts = test.get("retryAttempts")
     attempts = [
-        _ctrf_attempt(one, sink)
-        for one in (retried if isinstance(retried, list) else [])[:_MAX_RETRIES]
-        if isinstance(one, dict)
+        _ctrf_attempt(attempt, sink)
+        for attempt in (retry_attempts if isinstance(retry_attempts, list) else [])[:_MAX_RETRIES]
+        if isinstance(attempt, dict)
     ]
     retries = test.get("retries")
     if not attempts and test.get("flaky") is True and isinstance(retries, int):
@@ -325,7 +325,7 @@ def _add_ctrf(test: dict[str, Any], sink: Sink) -> None:
     sink.add({"classname": owner, "name": name, **({"file": file} if file else {})}, attempts)
 
 
-def _ctrf_attempt(one: dict[str, Any], sink: Sink) -> Attempt:
-    outcome = _CTRF_OUTCOMES.get(_text(one.get("status")), "skipped")
-    text = _text(one.get("message")) or _text(one.get("trace"))
-    return sink.attempt(outcome, _seconds(one.get("duration"), 1e-3), text)
+def _ctrf_attempt(test: dict[str, Any], sink: CaseSink) -> Attempt:
+    outcome = _CTRF_OUTCOMES.get(_text(test.get("status")), "skipped")
+    text = _text(test.get("message")) or _text(test.get("trace"))
+    return sink.attempt(outcome, _seconds(test.get("duration"), 1e-3), text)

@@ -13,7 +13,7 @@ from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit import Attempt, JUnitSummary, NotJUnitError, Suite
 from testopt.results.junit_values import message_digest, parse_timestamp
-from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
+from testopt.results.xml_parsing import MAX_DEPTH, ByteStream, make_parser, parse_xml
 
 if TYPE_CHECKING:
     from testopt.results.junit import Case, OnCases
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 1000
 _MAX_TEXT: Final = 4096  # characters of a text that are kept
-_CLOCK: Final = re.compile(r"(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)\Z")
+_CLOCK_TIME: Final = re.compile(r"(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)\Z")
 
 
 def read_native(
-    stream: Readable,
+    stream: ByteStream,
     on_cases: OnCases,
     *,
     root: str,
@@ -36,7 +36,7 @@ def read_native(
 
     Parameters
     ----------
-    stream : Readable
+    stream : ByteStream
         The document.
     on_cases : callable
         Receives the complete cases, many at a time.
@@ -54,10 +54,10 @@ def read_native(
     InputFileError
         When nothing in it can be read, it declares entities, or holds a tag that is too large.
     """
-    sink = Sink(on_cases, summary or JUnitSummary())
+    sink = CaseSink(on_cases, summary or JUnitSummary())
     reader = _Reader(NATIVE_ROOTS[root](sink))
     try:
-        feed(reader.parser, stream, repair=repair)
+        parse_xml(reader.parser, stream, repair=repair)
     except NotJUnitError:
         raise
     except InputFileError as error:
@@ -66,14 +66,14 @@ def read_native(
         sink.summary.broken = error
     except DAMAGED as error:
         sink.summary.broken = InputFileError(f"cannot be unpacked: {error}")
-    reader.dialect.finish()
+    reader.handler.finish()
     sink.flush()
     if not sink.summary.is_junit:
         raise NotJUnitError("it holds no test results")
     return sink.summary
 
 
-class Sink:
+class CaseSink:
     """Takes cases one by one, counts them, and hands them on many at a time."""
 
     def __init__(self, on_cases: OnCases, summary: JUnitSummary) -> None:
@@ -95,7 +95,7 @@ class Sink:
         self.summary.sample_text(message, text)
         return Attempt(outcome, time, message)
 
-    def at(self, text: str | None) -> None:
+    def note_time(self, text: str | None) -> None:
         """Note a time at which something began."""
         moment = parse_timestamp(text)
         if moment is not None and (self.summary.time is None or moment < self.summary.time):
@@ -107,12 +107,12 @@ class Sink:
         self._on_cases(cases)
 
 
-class _Dialect:
+class _Handler:
     """What one format means; ``texts`` names the elements whose text is wanted."""
 
     texts: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         self.sink = sink
 
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
@@ -128,8 +128,8 @@ class _Dialect:
 class _Reader:
     """Callbacks of expat: depth, namespaces, and short texts."""
 
-    def __init__(self, dialect: _Dialect) -> None:
-        self.dialect = dialect
+    def __init__(self, handler: _Handler) -> None:
+        self.handler = handler
         self.parser = make_parser()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -143,10 +143,10 @@ class _Reader:
             line = self.parser.CurrentLineNumber
             raise InputFileError(f"line {line}: more than {MAX_DEPTH} nested elements")
         name = tag.rpartition(":")[2]
-        self.dialect.start(name, attributes, self._depth)
+        self.handler.start(name, attributes, self._depth)
         self._text, self._length = [], 0
-        wanted = name in self.dialect.texts
-        self.parser.CharacterDataHandler = self._characters if wanted else None
+        has_text = name in self.handler.texts
+        self.parser.CharacterDataHandler = self._characters if has_text else None
 
     def _characters(self, text: str) -> None:
         if self._length < _MAX_TEXT:
@@ -156,13 +156,13 @@ class _Reader:
     def _end(self, tag: str) -> None:
         self._depth -= 1
         self.parser.CharacterDataHandler = None
-        self.dialect.end(tag.rpartition(":")[2], "".join(self._text).strip())
+        self.handler.end(tag.rpartition(":")[2], "".join(self._text).strip())
         self._text = []
 
 
 def _clock(text: str | None) -> str | None:
     """Return ``1.02:03:04.5`` (days, hours, minutes, seconds) in seconds; else the text."""
-    match = _CLOCK.match(text or "")
+    match = _CLOCK_TIME.match(text or "")
     if match is None:
         return text
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
@@ -173,12 +173,12 @@ def _without_owner(name: str, owner: str) -> str:
     return name.removeprefix(f"{owner}.") if owner else name
 
 
-class _Trx(_Dialect):
+class _Trx(_Handler):
     """Visual Studio's test results. Classes are named behind the results, by the tests' ids."""
 
     texts = frozenset({"Message"})
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._open: list[dict[str, str]] = []
         self._parents: set[int] = set()  # depths of results that hold those of their data rows
@@ -194,7 +194,7 @@ class _Trx(_Dialect):
                 self._parents.add(len(self._open) - 1)
             self._open.append(dict(attributes))
         elif tag == "Times":
-            self.sink.at(attributes.get("start"))
+            self.sink.note_time(attributes.get("start"))
         elif tag == "UnitTest":
             self._test = attributes.get("id", "")
         elif tag == "TestMethod":
@@ -205,13 +205,15 @@ class _Trx(_Dialect):
         if tag == "Message" and self._open:
             self._open[-1].setdefault("text", text)
         elif tag == "UnitTestResult" and self._open:
-            one = self._open.pop()
+            result = self._open.pop()
             if len(self._open) in self._parents:
                 self._parents.discard(len(self._open))  # it repeats what its rows say
                 return
-            outcome = _TRX_OUTCOMES.get(one.get("outcome", "Error"), "skipped")
-            attempt = self.sink.attempt(outcome, _clock(one.get("duration")), one.get("text", ""))
-            self._done.append((one.get("testId", ""), one.get("testName", ""), attempt))
+            outcome = _TRX_OUTCOMES.get(result.get("outcome", "Error"), "skipped")
+            attempt = self.sink.attempt(
+                outcome, _clock(result.get("duration")), result.get("text", "")
+            )
+            self._done.append((result.get("testId", ""), result.get("testName", ""), attempt))
 
     def finish(self) -> None:
         for test, name, attempt in self._done:
@@ -234,13 +236,13 @@ _TRX_OUTCOMES: Final[dict[str, Outcome]] = {
 }
 
 
-class _CaseElements(_Dialect):
+class _CaseElements(_Handler):
     """Formats in which a case is one element, named ``element``, with messages in it."""
 
     texts = frozenset({"message"})
     element: ClassVar[str]
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._case: dict[str, str] | None = None
 
@@ -273,7 +275,7 @@ class _NUnit(_CaseElements):
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         super().start(tag, attributes, depth)
         if tag in {"test-run", "test-suite"}:
-            self.sink.at(attributes.get("start-time"))
+            self.sink.note_time(attributes.get("start-time"))
 
     def case(self, case: dict[str, str]) -> None:
         outcome = _NUNIT_OUTCOMES.get(case.get("result", ""), "skipped")
@@ -301,7 +303,7 @@ class _XUnit(_CaseElements):
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         if tag == "assembly":
             date, time = attributes.get("run-date", ""), attributes.get("run-time", "")
-            self.sink.at(attributes.get("start-rtf") or f"{date} {time}".strip())
+            self.sink.note_time(attributes.get("start-rtf") or f"{date} {time}".strip())
         super().start(tag, attributes, depth)
 
     def case(self, case: dict[str, str]) -> None:
@@ -316,12 +318,12 @@ class _XUnit(_CaseElements):
 _XUNIT_OUTCOMES: Final[dict[str, Outcome]] = {"Pass": "passed", "Fail": "failed"}
 
 
-class _CTest(_Dialect):
+class _CTest(_Handler):
     """CTest's ``Test.xml``; its other files have the same root and no ``Testing``."""
 
     texts = frozenset({"Name", "Value", "StartTestTime"})
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._case: dict[str, str] | None = None
         self._measure = ""
@@ -342,7 +344,7 @@ class _CTest(_Dialect):
         case = self._case
         if case is None:
             if tag == "StartTestTime":
-                self.sink.at(text)
+                self.sink.note_time(text)
         elif tag == "Name":
             case.setdefault("name", text)
         elif tag == "Value":
@@ -353,17 +355,17 @@ class _CTest(_Dialect):
 
     def _add(self, case: dict[str, str]) -> None:
         outcome: Outcome = "passed" if case["status"] == "passed" else "failed"
-        ended = case.get("Exit Code", "Failed")
+        exit_status = case.get("Exit Code", "Failed")
         if case["status"] not in {"passed", "failed"}:
             outcome = "skipped"
-        elif outcome == "failed" and ended not in {"Failed", "Completed"}:
+        elif outcome == "failed" and exit_status not in {"Failed", "Completed"}:
             outcome = "error"  # a time limit, a signal
         text = case.get("output") or case.get("Completion Status", "")
         attempt = self.sink.attempt(outcome, case.get("Execution Time"), text)
         self.sink.add({"classname": "", "name": case.get("name", "")}, [attempt])
 
 
-NATIVE_ROOTS: Final[dict[str, type[_Dialect]]] = {
+NATIVE_ROOTS: Final[dict[str, type[_Handler]]] = {
     "TestRun": _Trx,
     "test-run": _NUnit,
     "assemblies": _XUnit,

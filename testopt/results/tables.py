@@ -119,17 +119,17 @@ def _read(path: Path, columns: Mapping[str, bool]) -> TableFile:
     typed = {}
     for name in columns:
         if name in table.schema.names:
-            typed[name], refused = _column(name, table[name])
+            typed[name], unusable = _column(name, table[name])
         else:
             typed[name] = pa.nulls(table.num_rows, _type(name))
-            refused = {}
+            unusable = {}
         if columns[name] and name != "duration_s":
             empty = np.asarray(pc.is_null(typed[name]))
             if name != "time":
                 empty |= np.asarray(pc.fill_null(pc.equal(typed[name], ""), True))
-            refused.setdefault(f"no {name}", empty)
-        problems |= refused
-    return _checked(pa.table(typed), table, problems)
+            unusable.setdefault(f"no {name}", empty)
+        problems |= unusable
+    return _usable_rows(pa.table(typed), table, problems)
 
 
 def _type(name: str) -> pa.DataType:
@@ -142,14 +142,14 @@ def _load(path: Path) -> pa.Table:
             parquet = stream.read(4) == b"PAR1"
         if parquet:
             return pq.ParquetFile(path).read()
-        text = pa_csv.ConvertOptions(
+        convert = pa_csv.ConvertOptions(
             column_types={n: pa.string() for n in (*RESULT_COLUMNS, *CHANGE_COLUMNS)},
             strings_can_be_null=False,
         )
         return pa_csv.read_csv(
             path,
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=text,
+            convert_options=convert,
         )
     except (OSError, pa.ArrowException) as error:
         words = str(error).splitlines()
@@ -183,20 +183,20 @@ def _times(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:
         )
         return naive.cast(_UTC), {}
     text = values.cast(pa.string()).combine_chunks().dictionary_encode()
-    words = text.dictionary.to_pylist()
-    moments = pa.array([parse_timestamp(word) for word in words], _UTC)
+    distinct = text.dictionary.to_pylist()
+    moments = pa.array([parse_timestamp(word) for word in distinct], _UTC)
     return moments.take(text.indices), {}
 
 
 def _numbers(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:
     kind = _NUMBERS[name]
-    given = pc.is_valid(values)
+    is_given = pc.is_valid(values)
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         text = pc.utf8_trim_whitespace(values.cast(pa.string()))
-        given = pc.not_equal(text, "")
+        is_given = pc.not_equal(text, "")
         pattern = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
-        good = pc.match_substring_regex(text, pattern)
-        values = pc.if_else(good, text, None).cast(pa.float64())
+        is_number = pc.match_substring_regex(text, pattern)
+        values = pc.if_else(is_number, text, None).cast(pa.float64())
     numbers = np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
     low, high = (
         (0.0, np.inf)
@@ -206,25 +206,25 @@ def _numbers(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[
             float(np.iinfo(np.int16 if name == "attempt" else np.int32).max),
         )
     )
-    wrong = ~(np.isfinite(numbers) & (numbers >= low) & (numbers <= high))
-    refused = wrong & np.asarray(pc.fill_null(given, False))
+    is_wrong = ~(np.isfinite(numbers) & (numbers >= low) & (numbers <= high))
+    unusable = is_wrong & np.asarray(pc.fill_null(is_given, False))
     if name == "duration_s":
         # An unusable duration says nothing of the outcome: it becomes unknown.
-        refused = np.zeros(len(numbers), dtype=bool)
-    typed = pa.array(np.where(wrong, 0, numbers), mask=wrong).cast(kind, safe=False)
-    return pa.chunked_array([typed]), {f"{name} is no usable number": refused}
+        unusable = np.zeros(len(numbers), dtype=bool)
+    typed = pa.array(np.where(is_wrong, 0, numbers), mask=is_wrong).cast(kind, safe=False)
+    return pa.chunked_array([typed]), {f"{name} is no usable number": unusable}
 
 
-def _checked(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> TableFile:
-    refused = np.zeros(rows.num_rows, dtype=bool)
+def _usable_rows(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> TableFile:
+    unusable = np.zeros(rows.num_rows, dtype=bool)
     bad: list[BadRow] = []
     for why, mask in problems.items():
-        fresh = np.flatnonzero(mask & ~refused)
-        refused |= mask
+        new_rows = np.flatnonzero(mask & ~unusable)
+        unusable |= mask
         column = next((c for c in raw.schema.names if c in why.split()), None)
-        for at in fresh[:_MAX_REPORTED]:
-            value = raw[column][int(at)].as_py() if column is not None else None
-            bad.append(BadRow(int(at) + 1, f"{why} ({str(value)[:80]!r})" if value else why))
+        for row in new_rows[:_MAX_REPORTED]:
+            value = raw[column][int(row)].as_py() if column is not None else None
+            bad.append(BadRow(int(row) + 1, f"{why} ({str(value)[:80]!r})" if value else why))
     bad.sort(key=lambda b: b.row)
-    kept = rows.filter(pa.array(~refused)) if refused.any() else rows
-    return TableFile(kept, tuple(bad[:_MAX_REPORTED]), int(refused.sum()))
+    usable = rows.filter(pa.array(~unusable)) if unusable.any() else rows
+    return TableFile(usable, tuple(bad[:_MAX_REPORTED]), int(unusable.sum()))

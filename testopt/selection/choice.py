@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.reasons import Reason, ReasonKind, words
 from testopt.schema import Promise
 from testopt.selection.threshold import recall_estimate, recall_threshold
@@ -234,7 +234,7 @@ def _estimated(selection: Selection, evidence: Evidence, floor: float, budget: f
     if selection.case_recall is not None and recall is None:
         recall, by_case = selection.case_recall, True
     estimate = recall_estimate(evidence, floor, recall=recall, by_case=by_case)
-    return replace(estimate, why=f"within {readable(budget)}, {estimate.why}")
+    return replace(estimate, why=f"within {format_duration(budget)}, {estimate.why}")
 
 
 def _drawn(candidates: Candidates, selection: Selection, choice: Choice) -> Choice:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError, UsageError
-from testopt.git.messages import commit_saying
+from testopt.git.messages import find_commit_by_message
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _run_all(settings: Settings, run: PendingRun) -> Reason | None:
     if run.repo is None or not change.known or change.base is None:
         return None
     try:
-        commit = commit_saying(run.repo, RUN_ALL, base=change.base, head=change.head)
+        commit = find_commit_by_message(run.repo, RUN_ALL, base=change.base, head=change.head)
     except RepositoryError as error:
         return Reason(ReasonKind.MESSAGES_UNREADABLE, (error.message,))
     return Reason(ReasonKind.ASKED_BY_COMMIT, (commit,)) if commit else None

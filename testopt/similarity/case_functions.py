@@ -10,7 +10,7 @@ import numpy as np
 from testopt.code.outline import enclosing
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
-from testopt.git.changed_lines import patches
+from testopt.git.changed_lines import read_changed_lines
 from testopt.similarity.bags import Bags
 from testopt.similarity.definition_resolver import DefinitionResolver
 from testopt.similarity.parametrisation_data import ParametrisationData
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.code.outline import Definition
-    from testopt.git.changed_lines import Patch
+    from testopt.git.changed_lines import ChangedLines
     from testopt.runners.locate import Locator
     from testopt.similarity.bags import Words
     from testopt.similarity.cochange import Document
@@ -58,9 +58,9 @@ class RunTrees:
     ) -> None:  # fmt: skip
         self.cases, self.files, self.base = cases, files, base
         self.tree, self.before = dict(tree), before
-        self.patches = list(patches(diff))[:MAX_PATCHES]
+        self.patches = list(read_changed_lines(diff))[:MAX_PATCHES]
 
-    def source_patches(self) -> list[Patch]:
+    def source_patches(self) -> list[ChangedLines]:
         """Return the changed program files outside the tests."""
         return [p for p in self.patches if is_code(p.path) and not is_test_path(p.path)]
 
@@ -87,17 +87,17 @@ class ChangedDefinitions:
         self.old_lines: dict[str, list[range]] = {}
         self.old_owners: dict[str, list[range]] = {}
 
-    def add_test(self, patch: Patch, new: str) -> None:
+    def add_test(self, patch: ChangedLines, new: str) -> None:
         """Note the test functions that a changed test file edits."""
         for one in _around(new, patch.path, patch.new_lines):
             self.tests[(patch.path, one.name)] = None
 
-    def add(self, patch: Patch, old: str, new: str) -> None:
+    def add(self, patch: ChangedLines, old: str, new: str) -> None:
         """Note what a changed source file touches.
 
         Parameters
         ----------
-        patch : Patch
+        patch : ChangedLines
             Its changed lines.
         old, new : str
             Its text on both sides; empty where there is none.

@@ -17,7 +17,7 @@ from testopt.code.outline import enclosing
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
 from testopt.errors import RepositoryError
-from testopt.git.changed_lines import OPTIONS, patches
+from testopt.git.changed_lines import OPTIONS, read_changed_lines
 from testopt.git.process import run_git
 from testopt.similarity.bags import log_counts, weighted_sum
 
@@ -140,7 +140,7 @@ class CochangeReader:
         for part in out.split(b"\0")[1:]:
             commit, _, diff = part.partition(b"\n")
             if diff.count(b"\ndiff --git ") <= MOST_FILES:
-                tests = [p for p in patches(diff) if p.new and _is_test(p.new)]
+                tests = [p for p in read_changed_lines(diff) if p.new and _is_test(p.new)]
                 found.append((commit.decode(), tests))
         texts = self._index.texts(p.new_object for _, tests in found for p in tests)
         return {

@@ -10,7 +10,7 @@ import numpy as np
 
 from testopt.code.effort import effort
 from testopt.code.outline import outline
-from testopt.code.words import count_words, name_number, text_words, tokens
+from testopt.code.words import count_words, name_number, text_words, token_counts
 from testopt.similarity.bags import Bags, Words
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
     definitions = outline(text, path)
     lines = text.split("\n")
     parts = list(_parts(lines, definitions))
-    found = [tokens(part) for part in parts]
+    found = [token_counts(part) for part in parts]
     rows = [count_words(each.items()) if words else {} for each in found]
     guesses = [effort(*each) for each in zip(parts, rows, found, strict=True)] if words else []
     rows.append(text_words(text) if words else {})
-    imported = tokens("\n".join(_IMPORT.findall(text)))
+    imported = token_counts("\n".join(_IMPORT.findall(text)))
     used = [
         {name_number(t): float(n) for t, n in each.items() if t[0] > "9"}
         for each in (*found, imported)

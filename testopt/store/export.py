@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_out(path: str, schema: pa.Schema, chunks: Iterable[pa.Table]) -> int:
+def export_table(path: str, schema: pa.Schema, chunks: Iterable[pa.Table]) -> int:
     """Write chunks of rows to a file and return the number of rows; no half-written file stays.
 
     Parameters

@@ -108,7 +108,7 @@ def _checksum(content: Any) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def is_as_written(location: Location, table: str, file: DataFile) -> bool:
+def is_intact(location: Location, table: str, file: DataFile) -> bool:
     """Tell whether a file has the size in the log and the checksum in its name.
 
     Raises
@@ -154,12 +154,12 @@ def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def may_hold(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
+def may_match(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
     """Tell whether a block with these bounds can hold rows that pass all filters."""
-    return all(_may_pass(bounds[c], op, v) for c, op, v in where if c in bounds)
+    return all(_bound_may_match(bounds[c], op, v) for c, op, v in where if c in bounds)
 
 
-def _may_pass(bound: tuple[Any, Any], op: str, value: Any) -> bool:
+def _bound_may_match(bound: tuple[Any, Any], op: str, value: Any) -> bool:
     low, high = bound
     if op in {"=", "=="}:
         return bool(low <= value <= high)
@@ -205,18 +205,18 @@ def read_file(
         file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
         if not _lists_run(file, where):
             return
-        schema = typed(table, columns, dictionary)
+        schema = result_schema(table, columns, dictionary)
         for group in range(file.num_row_groups):
-            if may_hold(_group_bounds(file.metadata.row_group(group)), where):
+            if may_match(_group_bounds(file.metadata.row_group(group)), where):
                 threads = file.metadata.row_group(group).num_rows > _ROWS_WORTH_THREADS
                 rows = file.read_row_group(group, columns=list(columns), use_threads=threads)
                 rows = _with_columns(rows, schema)
-                rows = matching(rows, where)
+                rows = filter_rows(rows, where)
                 if rows.num_rows:
-                    yield conforming(rows, schema)
+                    yield cast_rows(rows, schema)
 
 
-def conforming(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def cast_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the rows with exactly these types; a cast that is not needed costs an import."""
     return rows if rows.schema.equals(schema) else rows.cast(schema)
 
@@ -247,7 +247,9 @@ def runs_of(location: Location, table: str, file: DataFile) -> set[str]:
 
 
 def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
-    wanted = [set(v) if op == "in" else {v} for c, op, v in where if c == "run_id" and op in _SAME]
+    wanted = [
+        set(v) if op == "in" else {v} for c, op, v in where if c == "run_id" and op in _EQUALITY
+    ]
     listed = (file.metadata.metadata or {}).get(RUNS_KEY)
     if not wanted or listed is None:
         return True
@@ -255,20 +257,20 @@ def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
     return all(runs & some for some in wanted)
 
 
-_SAME: Final = ("=", "==", "in")
+_EQUALITY: Final = ("=", "==", "in")
 
 
 def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
-    found = {}
+    bounds = {}
     for index in range(group.num_columns):
         column = group.column(index)
         statistics = column.statistics
         if statistics is not None and statistics.has_min_max:
-            found[column.path_in_schema] = (statistics.min, statistics.max)
-    return found
+            bounds[column.path_in_schema] = (statistics.min, statistics.max)
+    return bounds
 
 
-def typed(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
+def result_schema(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
     """Return the schema of a result: chosen columns, some of them dictionary-encoded."""
     import pyarrow as pa
 
@@ -277,14 +279,14 @@ def typed(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.S
     return pa.schema([f.with_type(encoded) if f.name in dictionary else f for f in fields])
 
 
-def matching(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:
+def filter_rows(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:
     """Return the rows that pass all filters; unknown (null) values do not pass."""
     for column, op, value in where:
-        rows = rows.filter(mask(rows[column], op, value))
+        rows = rows.filter(filter_mask(rows[column], op, value))
     return rows
 
 
-def mask(values: pa.ChunkedArray, op: str, value: Any) -> pa.ChunkedArray:
+def filter_mask(values: pa.ChunkedArray, op: str, value: Any) -> pa.ChunkedArray:
     """Return which values pass ``op value``; dictionary-encoded columns are decided once a word."""
     import pyarrow as pa
 
@@ -299,10 +301,10 @@ def _compare(values: Any, op: str, value: Any) -> Any:
     import pyarrow.compute as pc
 
     if op in {"in", "not in"}:
-        words = value if isinstance(value, pa.Array) else pa.array(list(value), values.type)
-        found = pc.is_in(values, value_set=words)
-        return pc.invert(found) if op == "not in" else found
-    call = {
+        members = value if isinstance(value, pa.Array) else pa.array(list(value), values.type)
+        is_member = pc.is_in(values, value_set=members)
+        return pc.invert(is_member) if op == "not in" else is_member
+    compare = {
         "=": pc.equal,
         "==": pc.equal,
         "!=": pc.not_equal,
@@ -311,4 +313,4 @@ def _compare(values: Any, op: str, value: Any) -> Any:
         ">": pc.greater,
         ">=": pc.greater_equal,
     }[op]
-    return call(values, pa.scalar(value, values.type))
+    return compare(values, pa.scalar(value, values.type))

@@ -19,7 +19,7 @@ from testopt.git.process import run_git
 from testopt.szz.candidates import PAST, FileTrace, PastChange
 from testopt.szz.hunks import (
     FileDiff,
-    Hunk,
+    TextHunk,
     added_lines,
     meaningful_hunks,
     merge_ranges,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from testopt.git.diff import PatchHunk
+    from testopt.git.diff import Hunk
 
 MAX_FILES: Final = 20  # files of a fix that are traced: code first, in git's order
 TIMEOUT_S: Final = 120.0  # for one git command; a file that takes longer is left out
@@ -154,7 +154,7 @@ class Tracer:
             notes.append(f"{len(wanted)} files changed: the first {MAX_FILES} were traced")
         return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in wanted[:MAX_FILES]]
 
-    def _diff(self, entry: RawEntry, hunks: Sequence[Hunk]) -> FileDiff:
+    def _diff(self, entry: RawEntry, hunks: Sequence[TextHunk]) -> FileDiff:
         path = (entry.old_path or entry.path).decode("utf-8", "surrogateescape")
         before = self._objects.text(entry.old_blob.decode())
         after = self._objects.text(entry.new_blob.decode())
@@ -228,7 +228,7 @@ class Tracer:
         return frozenset(sha for sha in listed if self._objects.commit(sha))
 
 
-def _ranges(diff: FileDiff, hunks: Sequence[Hunk], lines: Collection[int]) -> list[range]:
+def _ranges(diff: FileDiff, hunks: Sequence[TextHunk], lines: Collection[int]) -> list[range]:
     around = (surrounding_lines(diff, hunk) for hunk in hunks)
     return merge_ranges([*around, *(range(n, n + 1) for n in lines)])
 
@@ -248,7 +248,7 @@ def _weight(path: str) -> int:
 
 def read_diff(
     out: bytes,
-) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[Hunk]]]:
+) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[TextHunk]]]:
     """Read ``git diff --raw -z -p -U0 --full-index``.
 
     Parameters
@@ -274,13 +274,13 @@ def read_diff(
     return entries, hunks
 
 
-def _hunks(patch: bytes) -> Iterator[Hunk]:
+def _hunks(patch: bytes) -> Iterator[TextHunk]:
     for file in read_patch(BytesIO(patch)):
         yield from map(_hunk, file.hunks)
 
 
-def _hunk(hunk: PatchHunk) -> Hunk:
+def _hunk(hunk: Hunk) -> TextHunk:
     sides: dict[bytes, list[str]] = {b"-": [], b"+": []}
     for line in hunk.lines:
         sides[line[:1]].append(line[1:].decode("utf-8", "replace"))
-    return Hunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))
+    return TextHunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from testopt.git.objects import CommitObject
-    from testopt.szz.hunks import FileDiff, Hunk
+    from testopt.szz.hunks import FileDiff, TextHunk
 
 DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls to 1/e
 FAR: Final = 30  # distance of a commit that wrote none of the lines nearby
@@ -29,7 +29,7 @@ class PastChange:
     """One earlier commit of a file and what it did to it."""
 
     sha: str
-    hunks: tuple[Hunk, ...]
+    hunks: tuple[TextHunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class FileTrace:
     """
 
     diff: FileDiff
-    hunks: tuple[Hunk, ...]
+    hunks: tuple[TextHunk, ...]
     lines: tuple[int, ...]
     blame: Mapping[int, str]
     past: tuple[PastChange, ...] = ()

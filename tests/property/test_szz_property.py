@@ -9,7 +9,7 @@ from testopt.git.objects import CommitObject
 from testopt.szz.candidates import FileTrace, PastChange, find_candidates
 from testopt.szz.hunks import (
     FileDiff,
-    Hunk,
+    TextHunk,
     added_lines,
     meaningful_hunks,
     merge_ranges,
@@ -41,7 +41,7 @@ def edits(draw):
 
 
 def traced(before, start, size, new, blame):
-    hunk = Hunk(start, tuple(before[start - 1 : start - 1 + size]), start, tuple(new))
+    hunk = TextHunk(start, tuple(before[start - 1 : start - 1 + size]), start, tuple(new))
     after = (*before[: start - 1], *new, *before[start - 1 + size :])
     diff = FileDiff("a.c", "c", (hunk,), tuple(before), after)
     kept = tuple(meaningful_hunks(diff))

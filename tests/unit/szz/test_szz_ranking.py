@@ -4,7 +4,7 @@ import pytest
 
 from testopt.git.objects import CommitObject
 from testopt.szz.candidates import FileTrace, PastChange, find_candidates
-from testopt.szz.hunks import FileDiff, Hunk
+from testopt.szz.hunks import FileDiff, TextHunk
 from testopt.szz.ranking import WEIGHTS, features, rank, reasons
 
 DAY = 86_400
@@ -16,7 +16,7 @@ def commit(sha, day, parents=("p",), subject="Change", files=1):
 
 def trace(blame, past=(), weight=2, hunk=None, before=6):
     lines = tuple(f"call_{i}();" for i in range(1, before + 1))
-    edit = hunk or Hunk(3, (lines[2],), 3, ("called_3();",))
+    edit = hunk or TextHunk(3, (lines[2],), 3, ("called_3();",))
     diff = FileDiff("a.c", "c", (edit,), lines, lines)
     return FileTrace(diff, (edit,), tuple(edit.span), blame, past, weight)
 
@@ -35,7 +35,7 @@ def test_who_wrote_the_line_beats_who_wrote_its_neighbours():
 
 def test_of_two_that_wrote_as_much_the_later_is_chosen():
     facts = {"old": commit("old", 10), "new": commit("new", 99)}
-    two = Hunk(3, ("x();", "y();"), 3, ("z();",))
+    two = TextHunk(3, ("x();", "y();"), 3, ("z();",))
     found = find_candidates(FIX, [trace({3: "old", 4: "new"}, hunk=two)], facts)
     assert [s.candidate.facts.sha for s in rank(found)] == ["new", "old"]
 
@@ -43,7 +43,7 @@ def test_of_two_that_wrote_as_much_the_later_is_chosen():
 def test_an_insertion_blames_the_lines_around():
     facts = {"near": commit("near", 50), "far": commit("far", 50)}
     blame = {1: "far", 2: "far", 3: "far", 4: "near", 5: "near", 6: "far"}
-    found = find_candidates(FIX, [trace(blame, hunk=Hunk(4, (), 5, ("guard();",)))], facts)
+    found = find_candidates(FIX, [trace(blame, hunk=TextHunk(4, (), 5, ("guard();",)))], facts)
     best = rank(found)[0].candidate
     assert best.facts.sha == "near"
     assert (best.written, best.distance) == (0, 1)
@@ -51,8 +51,8 @@ def test_an_insertion_blames_the_lines_around():
 
 def test_who_deleted_what_the_fix_brings_back_is_found_without_blame():
     facts = {"gone": commit("gone", 98), "rest": commit("rest", 5)}
-    past = (PastChange("gone", (Hunk(4, ("guard(lock);",), 4, ()),)),)
-    fix = Hunk(4, (), 5, ("guard(lock);",))
+    past = (PastChange("gone", (TextHunk(4, ("guard(lock);",), 4, ()),)),)
+    fix = TextHunk(4, (), 5, ("guard(lock);",))
     blame = dict.fromkeys(range(1, 7), "rest")
     best = rank(find_candidates(FIX, [trace(blame, past, hunk=fix)], facts))[0].candidate
     assert (best.facts.sha, best.restored, best.returned) == ("gone", 1, 2)
