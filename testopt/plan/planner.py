@@ -1,4 +1,4 @@
-"""Makes the plan for a change: what is predictor, what each case scores, what is left out, why."""
+"""Makes the plan for a change: what is known, what each case scores, what is left out, why."""
 
 from __future__ import annotations
 
