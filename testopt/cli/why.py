@@ -152,8 +152,8 @@ def _history(past: CasePast) -> Iterator[str]:
     if last is not None:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
-    for thing in past.changes:
-        values = (thing.failures, thing.changes, thing.name, (thing.last_commit or "")[:_SHA])
+    for path in past.changes:
+        values = (path.failures, path.changes, path.name, (path.last_commit or "")[:_SHA])
         yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
     if past.passed_again:
         runs = pluralize(past.passed_again, "run")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_TOLD: Final = 4  # changed things whose past is told
+_MOST_PATHS: Final = 4  # changed files and folders whose past is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _path_pasts(
         bad = sorted(ids & failing, key=lambda one: last[one][0])
         found.append(PathPast(name, len(ids), len(bad), last[bad[-1]][1] if bad else None))
     found.sort(key=lambda t: (-t.failures / (t.changes + 1), t.name.endswith("/"), t.name))
-    return tuple(found[:_TOLD])
+    return tuple(found[:_MOST_PATHS])
 
 
 def _change(run: dict[str, Any]) -> str:

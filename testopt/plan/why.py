@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
-_COVERED: Final = 5  # covered files that are told
+_COVERED: Final = 5  # covered files that are shown
 _NEAR: Final = 3  # ids that an unknown one is compared with
 _AMBIGUOUS: Final = 5
 

@@ -143,13 +143,10 @@ class CaseTexts:
                 run.tree[patch.new] = self.index.put(text, patch.new)
 
     def _texts(self, run: RunTrees, time: datetime | None) -> Texts:
-        locator = self._locator(run.tree)
-        documents = CaseDocuments(run, locator, self.index)
-        sources = _sources(run)
-        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
+        documents = CaseDocuments(run, self._locator(run.tree), self.index)
+        sources = self._read_sources(run)
         definitions = self._changed_definitions(run)
-        edits = self._together.edits(run.base, documents.folders())
-        old = np.nan if edits is None else float(RECENT)
+        edited = self._edit_age(run, documents)
         written = self._together.written_with(
             run.base, {"lines": definitions.old_lines, "owners": definitions.old_owners}
         )
@@ -159,18 +156,39 @@ class CaseTexts:
             change=_change_text(run, definitions, written or {}, _callers(code, names)),
             all_changed_paths=tuple(patch.path for patch in run.patches),
             code=code,
-            edited=documents.spread(edits or {}, missing=old),
-            written_with={
-                part: documents.spread(written[part].tests, missing=0.0)
-                if written is not None else unknown(len(documents.keys))
-                for part in PARTS
-            },
+            edited=edited,
+            written_with={part: _share_written(documents, written, part) for part in PARTS},
             in_change=documents.edited(definitions.tests),
             import_hops=self._import_hops(run, sources, documents),
-            ran=None if self._coverage is None else self._coverage.shares(
-                run.cases, locator=locator, base=run.base, changed=definitions.old_lines, until=time
-            ),
-        )  # fmt: skip
+            ran=self._ran_share(run, definitions, time),
+        )
+
+    def _read_sources(self, run: RunTrees) -> list[str]:
+        """Index the program files whose calls may lead to the change, and return their paths."""
+        sources = _sources(run)
+        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
+        return sources
+
+    def _edit_age(self, run: RunTrees, documents: CaseDocuments) -> NDArray[np.float32]:
+        """Return how many commits that touched tests lie between each last edit and the base."""
+        ages = self._together.edits(run.base, documents.folders())
+        if ages is None:
+            return documents.spread({}, missing=np.nan)
+        return documents.spread(ages, missing=float(RECENT))
+
+    def _ran_share(
+        self, run: RunTrees, definitions: ChangedDefinitions, time: datetime | None
+    ) -> NDArray[np.float32] | None:
+        """Return the share of the changed lines that each case ran; None without coverage."""
+        if self._coverage is None:
+            return None
+        return self._coverage.shares(
+            run.cases,
+            locator=self._locator(run.tree),
+            base=run.base,
+            changed=definitions.old_lines,
+            until=time,
+        )
 
     def _locator(self, tree: Mapping[str, str]) -> Locator:
         """Return a locator, the same one for trees with the same paths."""
@@ -201,20 +219,20 @@ class CaseTexts:
         self, run: RunTrees, sources: Sequence[str], definitions: ChangedDefinitions
     ) -> tuple[Code | None, list[str]]:
         """Return the definitions of the tree and of what the change took away, and their names."""
-        found = [(path, self.index.get(run.tree[path])) for path in sources]
-        files = [(path, file) for path, file in found if file is not None]
+        indexed = [(path, self.index.get(run.tree[path])) for path in sources]
+        files = [(path, file) for path, file in indexed if file is not None]
         if not files:
             return None, []
-        here = [(path, name) for path, file in files for name in file.names]
-        gone = [key for key in definitions.owners if key not in set(here)]
-        lost = [name_number(name.rpartition(".")[2]) for _, name in gone]
-        defines = [*(file.defines for _, file in files), np.array(lost, np.uint32)]
+        in_tree = [(path, name) for path, file in files for name in file.names]
+        removed = [key for key in definitions.owners if key not in set(in_tree)]
+        removed_names = [name_number(name.rpartition(".")[2]) for _, name in removed]
+        defines = [*(file.defines for _, file in files), np.array(removed_names, np.uint32)]
         uses = [
             *(file.uses.part(0, len(file.names)) for _, file in files),
-            Bags.of([{}] * len(gone)),
+            Bags.of([{}] * len(removed)),
         ]
-        changed = [*(key in definitions.owners for key in here), *(True for _ in gone)]
-        names = [name for _, name in (*here, *gone)]
+        changed = [*(key in definitions.owners for key in in_tree), *(True for _ in removed)]
+        names = [name for _, name in (*in_tree, *removed)]
         return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool)), names
 
     def _import_hops(
@@ -253,14 +271,23 @@ def _beside(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
 def _sources(run: RunTrees) -> list[str]:
     """Return the program files whose calls may lead to the change: those of its languages."""
     endings = {patch.path.rpartition(".")[2] for patch in run.source_patches()}
-    found = [
+    sources = [
         path
         for path in run.tree
         if path.rpartition(".")[2] in endings
         and not is_test_path(path)
         and not path.startswith(_NOT_SOURCE)
     ]
-    return found if len(found) <= MAX_SOURCES else []
+    return sources if len(sources) <= MAX_SOURCES else []
+
+
+def _share_written(
+    documents: CaseDocuments, written: Mapping[str, EditedTogether] | None, part: str
+) -> NDArray[np.float32]:
+    """Return the share of a part of the change last written together with each document."""
+    if written is None:
+        return unknown(len(documents.keys))
+    return documents.spread(written[part].tests, missing=0.0)
 
 
 def _callers(code: Code | None, names: Sequence[str]) -> Words:
@@ -268,9 +295,9 @@ def _callers(code: Code | None, names: Sequence[str]) -> Words:
     if code is None:
         return {}
     weight = callers(code)
-    found = np.flatnonzero(weight).tolist()
+    calling = np.flatnonzero(weight).tolist()
     return weighted_sum(
-        *((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in found)
+        *((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in calling)
     )
 
 

@@ -167,7 +167,7 @@ class CochangeReader:
 
         Returns
         -------
-        dict of str to Written, or None
+        dict of str to EditedTogether, or None
             By part; None where git does not answer in time.
         """
         wanted: dict[str, set[range]] = {}
