@@ -1,4 +1,4 @@
-"""``testopt backtest``."""
+"""`testopt backtest`: what would have happened on the own history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt doctor``."""
+"""`testopt doctor`: what is missing for a good prediction."""
 
 from __future__ import annotations
 

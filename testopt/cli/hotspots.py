@@ -1,4 +1,4 @@
-"""``testopt hotspots``."""
+"""`testopt hotspots`: which areas are risky."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt monitor``."""
+"""`testopt monitor`: what plans missed and saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt rank``."""
+"""`testopt rank`: order the cases for a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt risk``."""
+"""`testopt risk`: how risky a change is, and why."""
 
 from __future__ import annotations
 

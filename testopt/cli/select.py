@@ -1,4 +1,4 @@
-"""``testopt select``."""
+"""`testopt select`: choose the cases to run for a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt why``."""
+"""`testopt why`: why a case is, or is not, in the plan."""
 
 from __future__ import annotations
 

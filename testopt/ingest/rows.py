@@ -1,4 +1,4 @@
-"""Rows of a run whose counts are known already."""
+"""The rows of a run beside its results, for runs whose counts are known already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Case ids that stay the same from run to run, where what a producer writes cannot.
+"""Takes out of a case id what differs in each run: addresses, UUIDs, temporary folders, times.
 
 A JUnit ``case_id`` keeps every character that the runner could accept again. Only what differs in
 each process or on each machine becomes ``…``: memory addresses, random (version 1, 4 and 7) UUIDs,

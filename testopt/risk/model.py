@@ -1,4 +1,4 @@
-"""The model behind risk: learnt from mined commits and traced defects, kept beside the store."""
+"""Learns the risk model from the tables of a store, and keeps it beside them."""
 
 from __future__ import annotations
 
