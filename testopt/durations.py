@@ -1,4 +1,4 @@
-"""Durations as people write and read them."""
+"""Parses and formats durations."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def parse_duration(text: str) -> float:
     """
     seconds, end = 0.0, 0
     while end < len(text.rstrip()):
-        found = _PART.match(text, end)
-        if found is None:
+        match = _PART.match(text, end)
+        if match is None:
             raise ValueError(f"{text!r} is no duration")
-        seconds += float(found[1]) * _PARTS[found[2]]
-        end = found.end()
+        seconds += float(match[1]) * _PARTS[match[2]]
+        end = match.end()
     if not end:
         raise ValueError("an empty text is no duration")
     return seconds

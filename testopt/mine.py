@@ -1,4 +1,4 @@
-"""Git history into the store: commits and file changes, only what is not there yet.
+"""Mines git history into the store: commits and file changes, only what is new.
 
 A range of commits is one idempotent append; its file changes go first and its commits last, so
 that a commit in the table says that its files are there too. An interrupted run is continued by

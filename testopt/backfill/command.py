@@ -1,4 +1,4 @@
-"""The user's test command: where it writes JUnit XML, and what pytest is told beside."""
+"""Runs the user's test command: its arguments, its environment, and pytest's extra options."""
 
 from __future__ import annotations
 

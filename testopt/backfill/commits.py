@@ -1,4 +1,4 @@
-"""One past commit: its clean runs, then its variants, in one worktree."""
+"""Replays one past commit: its clean runs, then its variants, in one worktree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done and what came of it: shared by the threads of a backfill."""
+"""Records which runs of a backfill are done and how they ended, for all its threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small faults in Python source, as edits of bytes: what a slip of the hand would change.
+"""Seeds small faults in Python source, near changed lines: which ones, and where.
 
 The kinds follow the mutation operators of Offutt et al. (1996, "An experimental determination of
 sufficient mutant operators") as far as they carry over to Python: relational, logical and

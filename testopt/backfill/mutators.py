@@ -1,4 +1,4 @@
-"""The edits that mutation operators make: for each node of a syntax tree, bytes to replace."""
+"""Mutation operators: which bytes each replaces at a node of the syntax tree."""
 
 from __future__ import annotations
 

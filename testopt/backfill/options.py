@@ -1,4 +1,4 @@
-"""What a backfill is asked for, and what it reports."""
+"""The options of a backfill, and its report."""
 
 from __future__ import annotations
 

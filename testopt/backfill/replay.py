@@ -1,4 +1,4 @@
-"""One run in a worktree: check out, execute, read the results, prove what was tested."""
+"""Runs the suite once in a worktree: checks out, executes, reads results, verifies imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variants of a commit as commits: built beside the index, kept under ``refs/testopt/``."""
+"""Commits variants of a commit beside the index, and keeps them under ``refs/testopt/``."""
 
 from __future__ import annotations
 

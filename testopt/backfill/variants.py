@@ -1,4 +1,4 @@
-"""The variants of a past commit: its source change undone, and small faults near its lines."""
+"""Makes the variants of a past commit: its source change undone, and small seeded faults."""
 
 from __future__ import annotations
 

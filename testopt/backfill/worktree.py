@@ -1,4 +1,4 @@
-"""Worktrees in a temporary folder, apart from the user's repository.
+"""Makes worktrees in a temporary folder, apart from the user's repository.
 
 They belong to a bare repository of their own that borrows the user's objects (git alternates).
 So nothing that a test does to the repository around it - a commit, a tag, a setting - reaches the

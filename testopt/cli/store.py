@@ -1,4 +1,4 @@
-"""``testopt store``: look into the store, keep it small, check that it is whole."""
+"""`testopt store`: show, check, compact and export the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a case may take, guessed from its text: for cases whose duration nobody measured.
+"""Guesses how long a case takes from its source text, for cases that were never timed.
 
 What takes long is much the same everywhere: many rounds of a loop, waiting, other processes and
 threads, generated examples, files. The weights are round and set by hand on the suites of ten
@@ -103,8 +103,8 @@ def relative_seconds(efforts: NDArray[Any]) -> NDArray[np.float64]:
     efforts : ndarray, shape (n,)
         From `effort`; NaN where unknown: such a case is an ordinary one.
     """
-    known = np.sort(efforts[~np.isnan(efforts)]).astype(np.float64)
-    if not len(known):
+    ordered = np.sort(efforts[~np.isnan(efforts)]).astype(np.float64)
+    if not len(ordered):
         return np.ones(len(efforts))
-    above = np.nan_to_num(efforts.astype(np.float64) - known[len(known) // 2])
+    above = np.nan_to_num(efforts.astype(np.float64) - ordered[len(ordered) // 2])
     return np.asarray(np.exp2(above.clip(-_MOST, _MOST)))

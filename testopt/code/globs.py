@@ -1,4 +1,4 @@
-"""Globs of files as users write them.
+"""Matches paths against globs as users write them.
 
 A glob without a slash is compared with the name of a file, one with a slash with its whole path,
 where ``*`` also stands for slashes. A glob that begins with ``!`` takes out what those before it

@@ -1,4 +1,4 @@
-"""What a line of source code is: code, comment or blank; and which edits change nothing.
+"""Tells code from comments and blank lines, and edits that change nothing from those that do.
 
 Light lexers, not parsers: they need no grammar, survive broken code, and err only inside strings
 that look like comments. Python files are also compared by their syntax trees.

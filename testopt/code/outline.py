@@ -1,4 +1,4 @@
-"""The outline of a source file: where its functions and classes begin and end, in any language.
+"""Where the functions and classes of a source file begin and end, in any language.
 
 A definition reaches to the next one that is indented no deeper. That needs no parser, holds for
 broken files and for every language that people indent, and counts what stands between two
@@ -117,7 +117,7 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
         Decorators and annotations belong to what they stand before.
     """
     text = text[:_MAX_TEXT]
-    found: list[_Header] = []
+    definitions: list[_Header] = []
     stack: list[_Header] = []
     marks: list[_Header] = []
     for item in _headers(text, language_of(path)):
@@ -131,11 +131,12 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
         if stack:
             item.name = f"{stack[-1].name}.{item.name}"
         stack.append(item)
-        found.append(item)
+        definitions.append(item)
     for item in stack:
         item.last = text.count("\n") + 1
     return tuple(
-        Definition(i.name, i.line, i.last, i.kind == "class", i.kind == "value") for i in found
+        Definition(i.name, i.line, i.last, i.kind == "class", i.kind == "value")
+        for i in definitions
     )
 
 
@@ -156,10 +157,10 @@ def enclosing(text: str, path: str, lines: range) -> list[Definition]:
     """
     definitions = outline(text, path)
     starts = [d.first for d in definitions]
-    found: dict[Definition, None] = {}
+    innermost: dict[Definition, None] = {}
     for line in lines if len(lines) else range(lines.start, lines.start + 1):
         for position in range(bisect_right(starts, line) - 1, -1, -1):
             if definitions[position].last >= line:
-                found[definitions[position]] = None
+                innermost[definitions[position]] = None
                 break
-    return list(found)
+    return list(innermost)

@@ -1,4 +1,4 @@
-"""Words of a change and of a case: identifiers, their parts, and the numbers that stand for them.
+"""Splits source text into identifiers and words, and numbers the words.
 
 Words are kept as 32-bit numbers (CRC-32), so that an index of thousands of files is a few arrays.
 Two words of one project meet in one number about once in 10^5 words, which ranking does not feel.
@@ -99,11 +99,11 @@ def words_of(token: str) -> tuple[str, ...]:
     tuple of str
         ``group_typedLiteral`` gives itself, ``group``, ``typed`` and ``literal``.
     """
-    whole = token.lower()
+    lowered = token.lower()
     parts = [part.lower() for part in _PART.findall(token)]
-    if len(parts) == 1 and parts[0] == whole:
+    if len(parts) == 1 and parts[0] == lowered:
         parts = []
-    words = [] if whole in _STOP else [whole]
+    words = [] if lowered in _STOP else [lowered]
     return (*words, *(p for p in parts if len(p) > 1 and p not in _STOP))
 
 
@@ -113,8 +113,8 @@ def numbers_of(token: str) -> tuple[int, ...]:
     if "_" not in token:
         return tuple(word_number(word) for word in words_of(token))
     # pieces of snake_case are few and come again and again, their combinations do not
-    whole = token.lower()
-    numbers = [] if whole in _STOP else [word_number(whole)]
+    lowered = token.lower()
+    numbers = [] if lowered in _STOP else [word_number(lowered)]
     for piece in token.split("_"):
         numbers += _part_numbers(piece)
     return tuple(numbers)

@@ -1,4 +1,4 @@
-"""Which lines a change touches, and what they say: from ``git diff -U0 --full-index``."""
+"""Reads which lines a change touches, and their text, from ``git diff -U0 --full-index``."""
 
 from __future__ import annotations
 

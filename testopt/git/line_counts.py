@@ -1,4 +1,4 @@
-"""How many lines each changed file had before: followed along the blobs, asked where unknown.
+"""Counts how many lines each changed file had before the change.
 
 A blob's count is the count of the blob before it, plus the lines added, minus those deleted; so one
 pass over history in topological order knows nearly all of them, on every branch at once. What

@@ -1,4 +1,4 @@
-"""Commit messages and the paths that each commit changed, as a stream, no file looked into."""
+"""Reads commit messages and the paths that each commit changed, as a stream."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def read_messages(repo: Path) -> Iterator[Message]:
     with GitStream(repo, *command) as stream:
         rest = b""
         while block := stream.read(_BLOCK):
-            *whole, rest = (rest + block).split(_MARK)
-            yield from map(_message, filter(None, whole))
+            *records, rest = (rest + block).split(_MARK)
+            yield from map(_message, filter(None, records))
         if rest:
             yield _message(rest)
 

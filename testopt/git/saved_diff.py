@@ -1,4 +1,4 @@
-"""A change read from a file: a unified diff as git, ``diff -u`` or a review system make it."""
+"""Reads a change from a diff file, as git, ``diff -u`` or a review system writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results into the store: JUnit XML (`ingest_junit`), tables (`ingest_table`), a run (`record`)."""
+"""Appends results to the store: JUnit XML, tables, coverage, and one finished run (`record`)."""
 
 from __future__ import annotations
 

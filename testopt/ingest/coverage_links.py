@@ -1,4 +1,4 @@
-"""Coverage data into the store: which case ran which lines of which file, at which commit."""
+"""Appends coverage links: which case ran which lines of which file, at which commit."""
 
 from __future__ import annotations
 
@@ -140,14 +140,17 @@ class _Links:
             raise InputFileError(
                 f"{path} has no file of the repository", "measure there, or name it with --repo"
             )
-        cases_measured = {case for known in cases for case in known} - {LINK_SET_UP, LINK_OUTSIDE}
+        cases_measured = {case for cases_of_context in cases for case in cases_of_context} - {
+            LINK_SET_UP,
+            LINK_OUTSIDE,
+        }
         rows = [("", case) for case in sorted(cases_measured)] + sorted(lines)
         key = digest(f"{data.digest}\0{self._commit}")
         new = False
         for start in range(0, len(rows), _ROWS_PER_COMMIT):
             part = self._table(rows[start : start + _ROWS_PER_COMMIT], lines)
             new |= bool(store.append("links", {f"coverage-{key}#{start}": part}))
-        unknown = sum(not known for known in cases)
+        unknown = sum(not cases_of_context for cases_of_context in cases)
         return CoverageFile(str(path), len(cases_measured), len(lines), new, unknown)
 
     def _table(

@@ -1,4 +1,4 @@
-"""Recognises runs that failed because of their environment: a database away, a full disk.
+"""Recognises runs that failed because of their environment, such as a full disk.
 
 Such a run says nothing of its change, so it is marked in ``runs.environment_failure`` and can be
 kept out of training. It is marked where at least half of twenty or more executed cases fail, nine

@@ -1,4 +1,4 @@
-"""Which files are one run, how runs are named, and which executions repeat a case.
+"""Which report files are one run, how runs are named, and which executions repeat a case.
 
 Files given in one call are one run: that is what a CI job has. If they repeat each other's
 cases they cannot be, so each folder is a run then, and if files of one folder still repeat each

@@ -1,4 +1,4 @@
-"""JUnit XML into the store: find the files, read them, make runs of them, append what is new."""
+"""Appends JUnit XML to the store: finds the files, reads them, groups them into runs."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def run_tables(
     """
     tables = record_tables(record, seen=seen)
     row = {**tables["runs"].to_pylist()[0], **counts}
-    whole = ("cases", "failed", "error", "skipped")
-    row |= {name: int(counts[name]) for name in whole}
+    integers = ("cases", "failed", "error", "skipped")
+    row |= {name: int(counts[name]) for name in integers}
     runs = type(tables["runs"]).from_pylist([row], schema=arrow_schema("runs"))
     return {"run_changes": tables["run_changes"], "runs": runs}

@@ -1,4 +1,4 @@
-"""Result tables into the store: many runs at once, each with its commit, change and attempts."""
+"""Appends result tables to the store: many runs, each with its commit, change and attempts."""
 
 from __future__ import annotations
 
@@ -165,14 +165,17 @@ def _attempts(rows: pa.Table) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.boo
     cases = _codes(rows["case_id"])
     executed = _codes(rows["run_id"]) * (int(cases.max()) + 1) + cases
     failing = np.asarray(pc.is_in(rows["outcome"], value_set=pa.array(sorted(FAILING))))
-    given = np.asarray(rows["attempt"].cast(pa.int64()).fill_null(0))
-    order = np.lexsort((failing, given, executed))
+    given_attempts = np.asarray(rows["attempt"].cast(pa.int64()).fill_null(0))
+    order = np.lexsort((failing, given_attempts, executed))
     numbered, final = number_attempts(executed[order])
     attempts, last = np.empty_like(numbered), np.empty_like(final)
     attempts[order], last[order] = numbered, final
     is_same_case = np.diff(executed[order]) == 0
-    if given.min() > 0 and not (is_same_case & (np.diff(given[order]) == 0)).any():
-        attempts = given.astype(np.int16)  # complete and without repeats: kept as they are
+    if (
+        given_attempts.min() > 0
+        and not (is_same_case & (np.diff(given_attempts[order]) == 0)).any()
+    ):
+        attempts = given_attempts.astype(np.int16)  # complete and without repeats: kept as they are
     return attempts, last
 
 

@@ -1,4 +1,4 @@
-"""Finds the files that a user names: files, folders, globs, archives, standard input."""
+"""Finds the report files that a user names: files, folders, globs, archives, standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the names in JUnit XML to the ``case_id`` that the user's runner prints and accepts.
+"""Resolves the names in JUnit XML to the ``case_id`` that the runner prints and accepts.
 
 pytest writes ``tests/test_x.py::Class::test_y[param]`` as the classname ``tests.test_x.Class`` and
 the name ``test_y[param]``; xunit1 adds the file, xunit2 does not. Which dots were slashes is found
@@ -60,12 +60,12 @@ class CaseResolver:
         """
         name = attributes.get("name", "")
         key = (attributes.get("classname", ""), attributes.get("file"), suite)
-        found = self._prefixes.get(key)
-        if found is None:
+        resolved = self._prefixes.get(key)
+        if resolved is None:
             if len(self._prefixes) >= _MAX_CACHED:
                 self._prefixes.clear()
-            found = self._prefixes[key] = self._prefix(*key)
-        prefix, file = found
+            resolved = self._prefixes[key] = self._prefix(*key)
+        prefix, file = resolved
         if prefix is None:
             return self._collected(name, suite, file)
         case_id = prefix + name
@@ -85,10 +85,10 @@ class CaseResolver:
         if suite.host and classname == suite.name and _SCRIPT.search(classname):
             # Playwright alone names its project there; elsewhere it is the machine, which varies.
             return f"[{suite.host}] {classname}::", path
-        found = self._module(classname, path)
-        if found is None:
+        relative = self._module(classname, path)
+        if relative is None:
             return _raw(classname), path
-        chosen, classes = found
+        chosen, classes = relative
         return "::".join([chosen, *classes, ""]), chosen
 
     def _module(self, classname: str, path: str | None) -> tuple[str, list[str]] | None:

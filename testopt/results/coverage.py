@@ -1,4 +1,4 @@
-"""Reads who ran which lines from coverage data: `.coverage` files (SQLite) and coverage's JSON.
+"""Reads which case ran which lines: `.coverage` files (SQLite) and coverage's JSON.
 
 The files are read without the library that wrote them, by the documented schema of version 7 of
 its data file, so that data of any version of Python and from other machines can be read, and
@@ -70,9 +70,9 @@ class CoverageData:
         ValueError
             When there are more than any project has.
         """
-        known = self._room(context, file, len(bits))
-        both = int.from_bytes(known, "little") | int.from_bytes(bits, "little")
-        known[:] = both.to_bytes(len(known), "little")
+        lines = self._room(context, file, len(bits))
+        union = int.from_bytes(lines, "little") | int.from_bytes(bits, "little")
+        lines[:] = union.to_bytes(len(lines), "little")
 
     def add_line(self, context: int, file: int, line: int) -> None:
         """Add one line; as `add`."""
@@ -82,13 +82,13 @@ class CoverageData:
             self._room(context, file, (line >> 3) + 1)[line >> 3] |= 1 << (line & 7)
 
     def _room(self, context: int, file: int, size: int) -> bytearray:
-        known = self.lines.setdefault((context, file), bytearray())
-        if len(known) < size:
-            self._size += size - len(known)
-            known.extend(bytes(size - len(known)))
+        lines = self.lines.setdefault((context, file), bytearray())
+        if len(lines) < size:
+            self._size += size - len(lines)
+            lines.extend(bytes(size - len(lines)))
             if self._size > MAX_BITS or len(self.lines) > MAX_PAIRS:
                 raise ValueError("more lines than any project has")
-        return known
+        return lines
 
 
 def read_coverage(path: Path) -> CoverageData:

@@ -1,4 +1,4 @@
-"""Tells which format a file of results has, by its first bytes, and reads it."""
+"""Recognises the format of a report by its first bytes, and reads it."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def read_results_stream(
         For another format that is not wanted.
     """
     head = stream.read(_HEAD)
-    whole = _PrefixedStream(head, stream)
+    prefixed = _PrefixedStream(head, stream)
     format_name = format_of(head)
     if not native and (format_name == "json" or format_name in NATIVE_ROOTS):
         name = "JSON" if format_name == "json" else f"XML with the root <{format_name}>"
         raise NotJUnitError(f"line 1: this is no JUnit XML but {name}; --format auto may read it")
     if format_name == "json":
-        return read_json(whole, on_cases, summary=summary)
+        return read_json(prefixed, on_cases, summary=summary)
     if format_name in NATIVE_ROOTS:
-        return read_native(whole, on_cases, root=format_name, repair=repair, summary=summary)
-    return read_junit(whole, on_cases, repair=repair, summary=summary)
+        return read_native(prefixed, on_cases, root=format_name, repair=repair, summary=summary)
+    return read_junit(prefixed, on_cases, repair=repair, summary=summary)
 
 
 def format_of(head: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Reads JUnit XML case by case, whoever wrote it and however large it is.
+"""Reads JUnit XML case by case, from any producer and of any size.
 
 expat calls back for each tag; the elements of one test case are kept until it ends and are given
 to junitparser's classes for their meaning. A case without children needs no such object. Output
@@ -260,9 +260,9 @@ def _attempts(attributes: dict[str, str], results: list[Element]) -> list[Attemp
 def _final(results: list[Result]) -> Attempt:
     """Return the outcome of a case: a failure outweighs an error, both outweigh being skipped."""
     for kind, outcome in _BY_WEIGHT:
-        found = next((r for r in results if isinstance(r, kind)), None)
-        if found is not None:
-            return Attempt(outcome, message=None if kind is Skipped else _message(found))
+        result = next((r for r in results if isinstance(r, kind)), None)
+        if result is not None:
+            return Attempt(outcome, message=None if kind is Skipped else _message(result))
     return Attempt("passed")
 
 

@@ -1,4 +1,4 @@
-"""From one JUnit XML file to Arrow batches with ids, a digest of the file, and what was wrong."""
+"""Reads one report file into Arrow batches with case ids, a digest, and what was wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the numbers, times and messages that producers of JUnit XML write, in all their forms."""
+"""Parses the numbers, times and messages of JUnit XML in all the forms producers write."""
 
 from __future__ import annotations
 

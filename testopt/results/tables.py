@@ -1,4 +1,4 @@
-"""Reads result tables and change tables (CSV, Parquet) and says which rows cannot be used."""
+"""Reads result tables and change tables (CSV, Parquet) and reports unusable rows."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ def _column(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[s
         return _numbers(name, values)
     text = values.cast(pa.string())
     if name == "outcome":
-        known = pc.is_in(text, value_set=pa.array(OUTCOMES))
-        return text, {"unknown outcome": ~np.asarray(pc.fill_null(known, False))}
+        is_known = pc.is_in(text, value_set=pa.array(OUTCOMES))
+        return text, {"unknown outcome": ~np.asarray(pc.fill_null(is_known, False))}
     if name not in {"run_id", "case_id", "path"}:
         text = pc.if_else(pc.equal(text, ""), None, text)
     return text, {}

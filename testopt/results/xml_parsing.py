@@ -1,4 +1,4 @@
-"""Feeds XML from untrusted files to expat: any encoding, bounded memory, no entities."""
+"""Parses XML from untrusted files with expat: any encoding, bounded memory, no entities."""
 
 from __future__ import annotations
 

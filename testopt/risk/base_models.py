@@ -1,4 +1,4 @@
-"""The models behind change risk, averaged in log-odds: boosted trees and bent lines."""
+"""Fits the models behind change risk, averaged in log-odds: boosted trees and a spline model."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ class RiskModels:
                     x[:, columns],
                     y,
                     relative,
-                    (rounds, _parameters(own, seed + i, n_jobs)),
+                    (rounds, _parameters(overrides, seed + i, n_jobs)),
                 ),
                 columns,
             )
-            for i, (rounds, own, with_times) in enumerate(_FORESTS)
+            for i, (rounds, overrides, with_times) in enumerate(_FORESTS)
             for columns in [all_columns if with_times else fitted]
         )
         return cls(boosters, SplineBasis.fit(x[:, fitted], y, relative), fitted)
@@ -149,9 +149,9 @@ class RiskModels:
             raise BundleError(f"the risk model is damaged: {error}") from None
 
 
-def _parameters(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
+def _parameters(overrides: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
     threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
-    return {**_COMMON, **own, "seed": seed, "num_threads": threads}
+    return {**_COMMON, **overrides, "seed": seed, "num_threads": threads}
 
 
 def _boost(

@@ -1,4 +1,4 @@
-"""A table of changes as numbers: metrics whatever their type, dates as day, hour and weekday."""
+"""Reads a table of changes as numbers: metrics of any type, dates as day, hour and weekday."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def ages(day: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray, shape (n,)
         A change without a date is as old as the one before it.
     """
-    known = np.flatnonzero(~np.isnan(day))
-    before = np.maximum(np.searchsorted(known, np.arange(len(day)), side="right") - 1, 0)
-    age: NDArray[np.float64] = float(np.nanmax(day)) - day[known[before]]
+    dated = np.flatnonzero(~np.isnan(day))
+    last_dated = np.maximum(np.searchsorted(dated, np.arange(len(day)), side="right") - 1, 0)
+    age: NDArray[np.float64] = float(np.nanmax(day)) - day[dated[last_dated]]
     return age

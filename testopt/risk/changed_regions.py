@@ -1,4 +1,4 @@
-"""Where in the files of a change: lines that belong together, by the function around them."""
+"""Which lines of each file a change touches, grouped by the function around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P(a change introduces a defect), from its metrics: calibrated, and explained exactly.
+"""Predicts P(a change introduces a defect) from its metrics: calibrated, and explained exactly.
 
 Boosted trees and a logistic regression are averaged in log-odds, younger changes weigh more, and
 the slope is that of the youngest changes under models that had not seen them.

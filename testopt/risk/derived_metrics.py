@@ -1,4 +1,4 @@
-"""Derived columns for change risk: logs, ratios and time of day, row by row from change metrics.
+"""Derives the columns of the risk model from change metrics: logs, ratios, time of day.
 
 Everything follows from the row itself, so a row means the same in training and in use. The
 metrics and their logs are those of Kamei et al. (2013); churn relative to the size of the files

@@ -1,4 +1,4 @@
-"""Whom and what the risk model misjudges: errors and calibration by tenure and by folder.
+"""How errors and calibration of the risk model differ by author tenure and by folder.
 
 Groups are of changes, never of named people, and a tenure that fewer than three people have is
 left out: its row would speak of one of them.

@@ -1,4 +1,4 @@
-"""Fixes of a file to come: their expected number, and the chance of any, from logs of its past.
+"""Predicts the fixes of a file: their expected number, and the chance of any.
 
 The number is a Poisson regression; the chance a logistic one, for fixes come in bursts, which make
 the exponential of a Poisson rate too sure of files that had many.

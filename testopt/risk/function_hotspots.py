@@ -1,4 +1,4 @@
-"""What a file expects, shared out to its functions by who wrote their lines, and when."""
+"""Shares the expected fixes of a file out to its functions, by the age of their lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long defects stay unseen: young commits are unlabelled, not clean.
+"""How long defects stay undiscovered: young commits are unlabelled, not clean.
 
 A defect is found some time after its commit, so the youngest commits of any training set carry
 too few labels. The delay is taken as exponential; it is told apart from a rate that merely

@@ -1,4 +1,4 @@
-"""Who knows a file: asked of git when an answer is printed, and kept nowhere."""
+"""Who knows a file: read from git when an answer is printed, and stored nowhere."""
 
 from __future__ import annotations
 

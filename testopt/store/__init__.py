@@ -265,8 +265,8 @@ class Store:
         columns = [*wanted, *({"run_id"} - set(wanted))]
         encoded = [*dictionary, "run_id"]
         for rows in self._scan(table, columns, where=where, dictionary=encoded):
-            kept = rows.filter(filter_mask(rows["run_id"], "in", committed))
-            yield cast_rows(kept.select(wanted), result_schema(table, wanted, dictionary))
+            of_runs = rows.filter(filter_mask(rows["run_id"], "in", committed))
+            yield cast_rows(of_runs.select(wanted), result_schema(table, wanted, dictionary))
 
     def _scan(
         self,
@@ -378,14 +378,14 @@ class Store:
         return CompactReport(tuple(reports))
 
     def _drop_orphans(self) -> dict[str, int]:
-        found = dict.fromkeys(TABLES, 0)
+        dropped = dict.fromkeys(TABLES, 0)
         with lock(self._location, "runs", wait=False) as free:  # not while runs are appended
             if free:
                 committed = self.run_ids()
                 if not committed:
-                    return found  # rather a table that is gone than runs that never ended
-                found |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
-        return found
+                    return dropped  # rather a table that is gone than runs that never ended
+                dropped |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
+        return dropped
 
     def check_room(self) -> None:
         """Raise a StoreError where nothing can be written: on a full or read-only disk."""

@@ -1,4 +1,4 @@
-"""What a store holds, and whether it is whole."""
+"""What a store holds, and whether any of it is damaged."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _damaged_files(
 def _count(log: TableLog, file: DataFile, rows: Counter[str]) -> int:
     if not is_intact(log.location, log.table, file):
         raise ValueError("its size or checksum is not what was written")
-    seen: Counter[str] = Counter()
+    rows_by_run: Counter[str] = Counter()
     count = 0
     columns = list(TABLES[log.table])
     encoded = [c for c in columns if c in {"run_id", "case_id"}]
@@ -201,8 +201,8 @@ def _count(log: TableLog, file: DataFile, rows: Counter[str]) -> int:
         count += part.num_rows
         if log.table in {"results", "runs"}:
             for entry in part["run_id"].value_counts():
-                seen[f"{log.table}/{entry['values']}"] += entry["counts"].as_py()
-    rows.update(seen)
+                rows_by_run[f"{log.table}/{entry['values']}"] += entry["counts"].as_py()
+    rows.update(rows_by_run)
     return count
 
 

@@ -1,4 +1,4 @@
-"""Keeping a store small: merging files, dropping what no run owns, removing what was replaced.
+"""Compacts a store: merges small files, drops rows of unfinished runs, removes old files.
 
 Every step is one commit that replaces exactly the files it has read, so rows appended meanwhile
 stay, and a step that loses against another process is left for next time.
@@ -163,8 +163,8 @@ def drop_runs(
     dropped = pa.array(sorted(runs), pa.string())
     added: list[DataFile] = []
     for file in files:
-        kept = rows_of(log, [file], without=dropped)
-        added += write_files(log.location, log.table, kept, modified=file.modified)
+        remaining = rows_of(log, [file], without=dropped)
+        added += write_files(log.location, log.table, remaining, modified=file.modified)
     keys = [k for run in sorted(runs) for k in _parts(log, handle, run)]
     return not (files or keys) or log.rewrite(handle, add=added, remove=files, keys=keys)
 

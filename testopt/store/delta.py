@@ -1,4 +1,4 @@
-"""One Delta table of the store: opening, appending once, and committing under contention."""
+"""Reads and commits one Delta table: each append once, also when many processes write."""
 
 from __future__ import annotations
 

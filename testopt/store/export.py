@@ -1,4 +1,4 @@
-"""Tables as plain files: Parquet and CSV."""
+"""Exports tables as plain files: Parquet and CSV."""
 
 from __future__ import annotations
 

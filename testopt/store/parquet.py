@@ -1,4 +1,4 @@
-"""Parquet files of the tables: written sorted and small, read without what is not asked for."""
+"""Reads and writes the tables' Parquet files: sorted, and filtered by their statistics."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _noisy(data: pa.Table) -> list[str]:
 def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
     import pyarrow.compute as pc
 
-    found: dict[str, tuple[Any, Any]] = {}
+    bounds: dict[str, tuple[Any, Any]] = {}
     for column in (*KEYS[table], *_STATISTICS):
         if column not in data.column_names or column == "attempt":
             continue
@@ -150,8 +150,8 @@ def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
         low, high = extremes["min"].as_py(), extremes["max"].as_py()
         if low is None or (isinstance(low, str) and max(len(low), len(high)) > MAX_STATISTIC):
             continue
-        found[column] = (low, high)
-    return found
+        bounds[column] = (low, high)
+    return bounds
 
 
 def may_match(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
@@ -254,7 +254,7 @@ def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
     if not wanted or listed is None:
         return True
     runs = set(json.loads(listed))
-    return all(runs & some for some in wanted)
+    return all(runs & run_ids for run_ids in wanted)
 
 
 _EQUALITY: Final = ("=", "==", "in")

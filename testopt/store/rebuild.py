@@ -1,4 +1,4 @@
-"""A table whose log is gone or broken, made anew from the files that are whole.
+"""Rebuilds a table whose log is gone or broken from the files that are intact.
 
 Files that were replaced or never committed may be among them: of rows with one key the newest
 counts. Rows whose run was removed belong to no run, so that no reader sees them, unless the table

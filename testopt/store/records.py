@@ -1,4 +1,4 @@
-"""Finished runs as rows: from `RunRecord` to the Arrow tables that are appended."""
+"""Converts finished runs (`RunRecord`) to the Arrow tables that are appended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last runs of a store, kept beside its tables for what must not take long to see."""
+"""Caches the last runs of a store, for plans that must not wait for a table."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def drop_superseded(log: TableLog) -> None:
             import pyarrow as pa
 
             removed.append(file)
-            kept = rows.filter(pa.array(keep, pa.bool_()))
-            added += write_files(log.location, log.table, kept, modified=file.modified)
+            wanted = rows.filter(pa.array(keep, pa.bool_()))
+            added += write_files(log.location, log.table, wanted, modified=file.modified)
     if removed:
         log.rewrite(handle, add=added, remove=removed)
 

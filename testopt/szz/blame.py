@@ -1,4 +1,4 @@
-"""The git side of SZZ: what a fix changed, who wrote that, what the file's last commits did."""
+"""Traces a fix in git: what it changed, who wrote those lines, the last commits of its files."""
 
 from __future__ import annotations
 
@@ -140,19 +140,19 @@ class Tracer:
                 timeout=TIMEOUT_S,
             )  # fmt: skip
             entries, hunks = read_diff(out)
-            wanted = [
+            changed = [
                 e for e in entries if e.status in "MRC" and hunks.get((e.old_blob, e.new_blob))
             ]
-            if wanted:
+            if changed:
                 break
         if any(e.is_submodule for e in entries):
             notes.append("submodules are not looked into")
-        if not wanted:
+        if not changed:
             notes.append("it changes no line of a text file that was there before")
-        wanted.sort(key=lambda e: -_weight(path_text(e.path)))
-        if len(wanted) > MAX_FILES:
-            notes.append(f"{len(wanted)} files changed: the first {MAX_FILES} were traced")
-        return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in wanted[:MAX_FILES]]
+        changed.sort(key=lambda e: -_weight(path_text(e.path)))
+        if len(changed) > MAX_FILES:
+            notes.append(f"{len(changed)} files changed: the first {MAX_FILES} were traced")
+        return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in changed[:MAX_FILES]]
 
     def _diff(self, entry: RawEntry, hunks: Sequence[TextHunk]) -> FileDiff:
         path = (entry.old_path or entry.path).decode("utf-8", "surrogateescape")
@@ -221,11 +221,11 @@ class Tracer:
 
     def _ignored(self, parent: str) -> frozenset[str]:
         """Return the commits that the project itself wants blame to pass over."""
-        found = self._objects.read(f"{parent}:{IGNORE_FILE}")
-        if found is None or found[0] != b"blob":
+        ignore_file = self._objects.read(f"{parent}:{IGNORE_FILE}")
+        if ignore_file is None or ignore_file[0] != b"blob":
             return frozenset()
-        listed = _HASH.findall(found[1].decode("utf-8", "replace"))[:MAX_IGNORED]
-        return frozenset(sha for sha in listed if self._objects.commit(sha))
+        hashes = _HASH.findall(ignore_file[1].decode("utf-8", "replace"))[:MAX_IGNORED]
+        return frozenset(sha for sha in hashes if self._objects.commit(sha))
 
 
 def _ranges(diff: FileDiff, hunks: Sequence[TextHunk], lines: Collection[int]) -> list[range]:
@@ -269,8 +269,8 @@ def read_diff(
     hunks = {}
     for file in read_patch(BytesIO(patch)):
         index = file.old_object.encode(), file.new_object.encode()
-        if index not in links and (found := [_hunk(hunk) for hunk in file.hunks]):
-            hunks[index] = found
+        if index not in links and (text_hunks := [_hunk(hunk) for hunk in file.hunks]):
+            hunks[index] = text_hunks
     return entries, hunks
 
 

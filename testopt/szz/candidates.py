@@ -1,4 +1,4 @@
-"""Candidates for the commit that introduced a defect, and what speaks for each of them."""
+"""Finds candidates for the commit that introduced a defect, with the evidence for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hunks of a diff: which lines of a fix say where the defect was."""
+"""Which lines of a fix point to where the defect was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which candidate introduced the defect: a conditional logit over few, readable features.
+"""Ranks the candidates of a fix with a conditional logit over few, readable features.
 
 The model
 ---------
