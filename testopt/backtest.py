@@ -1,4 +1,4 @@
-"""What would have happened on the project's own history, beside the orders anyone could use."""
+"""How well testopt would have ordered and selected past runs, beside simple baselines."""
 
 from __future__ import annotations
 

@@ -235,8 +235,8 @@ class _HealthCheck:
             )
 
     def _selection(self) -> None:
-        kept = load(self._store)
-        trouble = broken_promise(kept) or kept.drift
+        log = load(self._store)
+        trouble = broken_promise(log) or log.drift
         if trouble:
             self._add("selection", trouble, "see which, and what to do: testopt monitor")
 
@@ -244,13 +244,13 @@ class _HealthCheck:
         """Compare the ids of the last run with those before; count those that are ambiguous."""
         ids = _ids(self._store, self._runs[:1])
         before = _ids(self._store, self._runs[1 : RECENT + 1])
-        strange, gone = ids - before, before - ids
+        new, gone = ids - before, before - ids
         # A part of a suite, or a few new cases, is no other way of naming.
-        if len(strange) > STRANGE * len(ids) and len(gone) > STRANGE * len(before) > 0:
+        if len(new) > STRANGE * len(ids) and len(gone) > STRANGE * len(before) > 0:
             self._add(
                 "unmatched-cases",
                 f"{len(gone)} of {len(before)} case ids of earlier runs match nothing in the last "
-                f"run, and {len(strange)} of its {len(ids)} are new",
+                f"run, and {len(new)} of its {len(ids)} are new",
                 "let one source name the cases: pytest --testopt=record, or JUnit XML of one kind",
             )
         ambiguous = _ambiguous(self._repo, ids | before)
@@ -275,10 +275,10 @@ class _HealthCheck:
 
     def _plans(self) -> tuple[int, tuple[tuple[str, int], ...]]:
         policies = [Policy.parse(text) for text in _last_policies(self._store, self._runs)]
-        fell = Counter(policy.fell_back for policy in policies if policy.fell_back)
-        total = sum(fell.values())
+        fallbacks = Counter(policy.fell_back for policy in policies if policy.fell_back)
+        total = sum(fallbacks.values())
         if total:
-            why, count = fell.most_common(1)[0]
+            why, count = fallbacks.most_common(1)[0]
             self._add(
                 "fallbacks",
                 f"{total} of the last {len(policies)} plans fell back to the original order, "
@@ -286,15 +286,15 @@ class _HealthCheck:
                 "see the troubleshooting table of the README",
                 warns=total >= SHARE * PLANS,
             )
-        whole = sum(policy.mode == "select" and policy.kind == "none" for policy in policies)
-        if whole:
+        ran_all = sum(policy.mode == "select" and policy.kind == "none" for policy in policies)
+        if ran_all:
             self._add(
                 "nothing-left-out",
-                f"{whole} of the last {len(policies)} plans were to leave cases out and ran all",
+                f"{ran_all} of the last {len(policies)} plans were to leave cases out and ran all",
                 "see why: testopt select",
                 warns=False,
             )
-        return len(policies), tuple(fell.most_common())
+        return len(policies), tuple(fallbacks.most_common())
 
 
 def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:

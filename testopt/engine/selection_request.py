@@ -1,4 +1,4 @@
-"""What a run of pytest asks of a plan that leaves cases out, and the part of it that it runs."""
+"""The selection options of a run of pytest, parsed, and the part of the plan that it executes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session of pytest: its repository, settings, store and ids, and the run that it is."""
+"""A session of pytest as the engine sees it: repository, settings, store, ids, pending run."""
 
 from __future__ import annotations
 

@@ -167,13 +167,13 @@ class HistoryState:
         for level in LEVELS:
             group = self._group[level]["seconds"][self.table.groups(level)[index]]
             cost = np.where(np.isnan(cost), group, cost)
-        strange = np.isnan(cost)
+        unmeasured = np.isnan(cost)
         # not np.median: it imports numpy.ma, which takes as long as the whole of this
-        known = np.sort(cost[~strange])
-        cost[strange] = known[len(known) // 2] if len(known) else 0.1
-        if query.text is not None and strange.any():
+        known = np.sort(cost[~unmeasured])
+        cost[unmeasured] = known[len(known) // 2] if len(known) else 0.1
+        if query.text is not None and unmeasured.any():
             times = relative_seconds(query.text.effort[query.text.document])
-            cost[strange] *= times[strange]
+            cost[unmeasured] *= times[unmeasured]
         return cost
 
     def update(self, frame: RunFrame) -> None:

@@ -74,10 +74,10 @@ class FeatureState:
         """
         self._finish(query.run.time.timestamp())
         facts, past = self.history.read(query)
-        whole = np.asarray(change.change_features(query.files), np.float32)
+        of_change = np.asarray(change.change_features(query.files), np.float32)
         parts = [
             past,
-            np.broadcast_to(whole, (len(past), len(whole))),
+            np.broadcast_to(of_change, (len(past), len(of_change))),
             affinity_matrix(query),
             self.cofailure.read(query),
         ]

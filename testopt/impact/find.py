@@ -1,4 +1,4 @@
-"""Gathers from git and the store what says which cases a change could affect."""
+"""Finds the cases that a change could affect, from trees in git and coverage in the store."""
 
 from __future__ import annotations
 

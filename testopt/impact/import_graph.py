@@ -149,8 +149,8 @@ class ImportGraph:
         every = [(path, facts) for path, versions in self._modules.items() for facts in versions]
         literals = np.concatenate([*(facts.literals for _, facts in every), wanted[:0]])
         owner = np.repeat(np.arange(len(every)), [len(facts.literals) for _, facts in every])
-        here = np.isin(literals, wanted)
-        for at, found in zip(owner[here].tolist(), literals[here].tolist(), strict=True):
+        matching = np.isin(literals, wanted)
+        for at, found in zip(owner[matching].tolist(), literals[matching].tolist(), strict=True):
             for target in targets[found]:
                 self._importers[target][every[at][0]] = None
 

@@ -166,9 +166,9 @@ def groups_of(
         mode = "explored" if policy.mode == "select" else policy.mode
         shadow[_Key(mode, policy.bundle, policy.recall or 0.0, policy.seeded)].append(run_id)
     parts = [counter.group(ids, key) for key, ids in sorted(shadow.items())]
-    every = [run_id for ids in shadow.values() for run_id in ids]
-    whole = [counter.group(every)] if every else []
-    return (*whole, *parts), counter.group(seeded) if seeded else None
+    run_ids = [run_id for ids in shadow.values() for run_id in ids]
+    together = [counter.group(run_ids)] if run_ids else []
+    return (*together, *parts), counter.group(seeded) if seeded else None
 
 
 class _Key(NamedTuple):

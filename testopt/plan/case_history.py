@@ -126,11 +126,11 @@ def _passed_again(outcomes: Sequence[str]) -> bool:
 
 
 def _both_at(runs: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> int:
-    bad = {run["run_id"] for run in failed}
+    failed_ids = {run["run_id"] for run in failed}
     seen: dict[str, set[bool]] = defaultdict(set)
     for run in runs:
         if run["commit"]:
-            seen[run["commit"]].add(run["run_id"] in bad)
+            seen[run["commit"]].add(run["run_id"] in failed_ids)
     return sum(len(kinds) > 1 for kinds in seen.values())
 
 
@@ -154,8 +154,15 @@ def _path_pasts(
             seen[_folder(path)].add(change[run])
     found = []
     for name, ids in seen.items():
-        bad = sorted(ids & failing, key=lambda one: last[one][0])
-        found.append(PathPast(name, len(ids), len(bad), last[bad[-1]][1] if bad else None))
+        failing_changes = sorted(ids & failing, key=lambda one: last[one][0])
+        found.append(
+            PathPast(
+                name,
+                len(ids),
+                len(failing_changes),
+                last[failing_changes[-1]][1] if failing_changes else None,
+            )
+        )
     found.sort(key=lambda t: (-t.failures / (t.changes + 1), t.name.endswith("/"), t.name))
     return tuple(found[:_MOST_PATHS])
 

@@ -1,4 +1,4 @@
-"""Makes the plan for a change: what is known, what each case scores, what is left out, why."""
+"""Makes the plan for a change: loads history and model, scores, selects, gives reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of each case of a run before any choice: its scores, its place, its reasons."""
+"""Scores, order and reasons of the cases of a run, before any of them is left out."""
 
 from __future__ import annotations
 

@@ -106,7 +106,9 @@ def order_items(
     return [items[position] for position in positions], left
 
 
-def put(items: list[pytest.Item], planned: tuple[list[pytest.Item], list[pytest.Item]]) -> int:
+def replace_items(
+    items: list[pytest.Item], planned: tuple[list[pytest.Item], list[pytest.Item]]
+) -> int:
     """Change a list of items into those that run, tell pytest of the others, and count these."""
     items[:], left = planned
     if left:

@@ -212,10 +212,10 @@ class _Arranger:
             for number in sorted(self.held[index] - ignored):
                 counts = by_key.setdefault(self._key_of[number], {})
                 counts[number] = counts.get(number, 0) + 1
-        whole = [c for c in by_key.values() if sum(c.values()) == len(block) > len(c)]
-        if not whole:
+        divisible = [c for c in by_key.values() if sum(c.values()) == len(block) > len(c)]
+        if not divisible:
             return None
-        kept = min(whole, key=lambda counts: (len(counts), min(counts)))
+        kept = min(divisible, key=lambda counts: (len(counts), min(counts)))
         return {n for counts in by_key.values() for n in counts if n not in kept} or None
 
     def _components(self, members: list[int], ignored: set[int]) -> list[list[int]]:

@@ -21,7 +21,7 @@ from testopt.pytest_plugin.apply import (
     is_always,
     order_items,
     payload,
-    put,
+    replace_items,
 )
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
 from testopt.pytest_plugin.options import PluginOptions, read_options
@@ -175,13 +175,13 @@ class Planner:
         required = [n for n, item in enumerate(items) if is_always(item)]
         ids = [item.nodeid for item in items]
         answer = self._run.ask_order({"op": "plan", "ids": ids, "required": required})
-        _say(self._config, options, answer)
+        _note_answer(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return
         rank = check_permutation(answer.get("rank"), len(items))
         order = PlannedOrder.of(rank, answer)
         planned = order_items(items, order, options.granularity, options.order_marks)
-        self._run.left_out = put(items, planned)
+        self._run.left_out = replace_items(items, planned)
         note_left_out(self._config, self._run.left_out)
 
 
@@ -222,7 +222,7 @@ class Distributor:
     def _ask(self) -> dict[str, Any] | None:
         options = self._run.options
         answer = self._run.ask_order({"op": "known"})
-        _say(self._config, options, answer)
+        _note_answer(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return None
         found = payload(answer, options.granularity, options.order_marks)
@@ -242,7 +242,7 @@ def _fell_back(config: pytest.Config) -> str:
     return next((note.text for note in notes(config) if note.what == NOT_ORDERED), "")
 
 
-def _say(config: pytest.Config, options: PluginOptions, answer: dict[str, Any]) -> None:
+def _note_answer(config: pytest.Config, options: PluginOptions, answer: dict[str, Any]) -> None:
     """Note where the order comes from, and where it is not what was asked for."""
     if answer.get("degraded"):
         add_note(config, str(answer.get("fell_back", "")), trouble=True, what=NOT_ORDERED)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testopt.pytest_plugin import NOT_ORDERED, fail_open
-from testopt.pytest_plugin.apply import order_known, put
+from testopt.pytest_plugin.apply import order_known, replace_items
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,4 +39,4 @@ class WorkerOrder:
 
     def _order(self, items: list[pytest.Item]) -> tuple[int, int]:
         staying, left, new = order_known(items, self._sent)
-        return put(items, (staying, left)), new
+        return replace_items(items, (staying, left)), new

@@ -1,4 +1,4 @@
-"""How finding goes on while a suite runs: what each share of its time has shown by then."""
+"""The detection curve: how many failures are found by each share of a suite's time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to order a run, weighted by how well each has done on this project so far.
+"""Orderings of a run, weighted by how well each has done on this project so far.
 
 The exponentially weighted average forecaster with a head start for the default (Cesa-Bianchi and
 Lugosi 2006, "Prediction, learning, and games", chapter 2): every way orders every failing run in

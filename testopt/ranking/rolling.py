@@ -1,4 +1,4 @@
-"""Predictions made as time goes on: each run by a model of what came before it."""
+"""Predicts each past run by a model that was fitted on earlier runs only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an order did on runs that it had not seen, beside the orders anyone could use instead."""
+"""How well an order does on runs that it was not fitted on, beside simple baselines."""
 
 from __future__ import annotations
 

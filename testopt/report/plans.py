@@ -1,4 +1,4 @@
-"""What there is to say of a plan: where its order comes from, what it leaves out, and why."""
+"""Describes a plan in words: where its order comes from, what it leaves out, and why."""
 
 from __future__ import annotations
 

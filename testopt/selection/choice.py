@@ -115,11 +115,11 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
 
 def select_all(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
     """Return the choice of all cases, for one reason."""
-    whole = np.ones(len(cases), bool)
+    all_cases = np.ones(len(cases), bool)
     recall = selection.recall if selection.case_recall is None else selection.case_recall
     promise = Promise(recall or 1.0, "none", why=f"everything runs: {words(why)}")
     decision = Reason(ReasonKind.EVERYTHING_RUNS)
-    return Choice(whole, whole, whole.astype(float), promise, [decision] * len(cases))
+    return Choice(all_cases, all_cases, all_cases.astype(float), promise, [decision] * len(cases))
 
 
 def _left_out(
@@ -159,7 +159,7 @@ def _decisions(
 ) -> list[Reason | None]:
     """Return why each case is selected or left out."""
     threshold, affected = promise.threshold, selection.affected or {}
-    whole = None if left_out else Reason(ReasonKind.EVERYTHING_RUNS)
+    otherwise = None if left_out else Reason(ReasonKind.EVERYTHING_RUNS)
     found: list[Reason | None] = []
     for i, (case, score) in enumerate(
         zip(candidates.cases, candidates.score.tolist(), strict=True)
@@ -167,7 +167,7 @@ def _decisions(
         reason = candidates.forced.get(case) or left_out.get(i)
         if reason is None and threshold is not None and score >= threshold:
             reason = Reason(ReasonKind.SCORE_REACHED, (score, threshold))
-        found.append(reason or whole or affected.get(case))
+        found.append(reason or otherwise or affected.get(case))
     return found
 
 
@@ -241,8 +241,8 @@ def _drawn(candidates: Candidates, selection: Selection, choice: Choice) -> Choi
     """Return the choice with the cases that run by draw."""
     left = ~choice.selected
     if selection.shadow:
-        whole = np.ones(len(left), bool)
-        return replace(choice, runs=whole, propensity=whole.astype(float))
+        all_cases = np.ones(len(left), bool)
+        return replace(choice, runs=all_cases, propensity=all_cases.astype(float))
     explored = bool(left.any()) and draw("explore", selection.key) < selection.explore
     again = np.zeros(len(left), bool)
     for i in np.flatnonzero(left).tolist():

@@ -1,4 +1,4 @@
-"""What became of the plans that could leave cases out: verdicts, kept up beside the tables.
+"""The log of plans that could leave cases out, each with its outcome, kept beside the tables.
 
 The tables ``predictions``, ``results`` and ``runs`` are the truth, from which `rebuild` reads it
 all. A plan reads the small file that `update_log` keeps, run by run, never the tables.
@@ -128,12 +128,12 @@ def broken_promise(log: PlanLog, *, level: float = LEVEL, since: float = -math.i
     since : float
         Leave out what was known before, in seconds since 1970.
     """
-    judged = [v for v in log.verdicts if v.known >= since]
-    if evidence_against(judged) < 1.0 / level:
+    regressions = [v for v in log.verdicts if v.known >= since]
+    if evidence_against(regressions) < 1.0 / level:
         return ""
-    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
+    missed, allowed = sum(v.missed for v in regressions), sum(v.allowed for v in regressions)
     return (
-        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
+        f"{missed} of {len(regressions)} regressions missed where {allowed:.1f} are allowed "
         f"(beyond chance at level {level:g})"
     )
 
@@ -247,15 +247,15 @@ def _extended(log: PlanLog, history: PlanHistory, seen: Iterable[tuple[str, floa
         if new.run_id not in variants:
             verdicts[new.run_id] = _merged(verdicts.get(new.run_id), new)
     plans = [p for p in history.plans if p.run_id not in variants]
-    every = sorted([*log.plans, *plans], key=lambda p: (p.time, p.run_id))
+    all_plans = sorted([*log.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
-    kept = PlanLog(
+    updated = PlanLog(
         seen=tuple(sorted([*log.seen, *seen], key=lambda s: (s[1], s[0]))),
         first=min([*times, *([log.first] if log.first is not None else [])], default=None),
-        plans=tuple(every),
+        plans=tuple(all_plans),
         verdicts=tuple(sorted(verdicts.values(), key=lambda v: (v.known, v.run_id))),
     )
-    return replace(kept, drift=drift_of(kept))
+    return replace(updated, drift=drift_of(updated))
 
 
 def plan_outcomes(history: PlanHistory) -> list[PlanOutcome]:

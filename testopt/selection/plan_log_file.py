@@ -1,4 +1,4 @@
-"""The small file in which the track record is kept: JSON, checked when it is read."""
+"""The file that holds the log of plans: JSON, checked when it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a selection has earned it that cases are left out: promotion, and its end.
+"""Whether a selection may leave cases out: its promotion out of shadow, and its way back.
 
 Plans are first logged in shadow, where everything runs. What became of them is a sequence of
 judged regressions; `promotion` replays it and says where it leads. Nothing is decided twice: the
@@ -174,8 +174,8 @@ def _earned(
 ) -> bool:
     if start is None or now is None or now - start < rules.days * DAY_S:
         return False
-    within = sum(v.missed for v in since) <= sum(v.allowed for v in since)
-    return within and len(since) >= rules.regressions
+    allowed = sum(v.missed for v in since) <= sum(v.allowed for v in since)
+    return allowed and len(since) >= rules.regressions
 
 
 def evidence_against(judged: Sequence[PlanOutcome]) -> float:

@@ -1,4 +1,4 @@
-"""How much speaks for running each case, which run whatever it is, and what fits a budget."""
+"""The selection score of each case, which cases must run, and which fit into a budget."""
 
 from __future__ import annotations
 

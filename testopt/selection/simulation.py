@@ -1,4 +1,4 @@
-"""What would have been left out, run by run, and what that would have missed and saved."""
+"""Simulates a selection on past runs: what it leaves out, misses and saves."""
 
 from __future__ import annotations
 
@@ -272,8 +272,8 @@ def recall_curve(
     budgets : sequence of float
         Expected seconds.
     """
-    whole = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
-    shares = [CurvePoint(f, None, _within(runs, [f * w for w in whole])) for f in fractions]
+    suite_s = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
+    shares = [CurvePoint(f, None, _within(runs, [f * w for w in suite_s])) for f in fractions]
     return [*shares, *(CurvePoint(None, b, _within(runs, [b] * len(runs))) for b in budgets)]
 
 
@@ -288,5 +288,5 @@ def _row(run: FinishedRun, keep: NDArray[np.bool_]) -> tuple[float, ...]:
     return (1.0, bad.sum(), (bad & keep).sum(), run.seconds.sum(), run.seconds[keep].sum())
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part) / float(whole) if whole > 0 else 1.0
+def _share(part: float, total: float) -> float:
+    return float(part) / float(total) if total > 0 else 1.0

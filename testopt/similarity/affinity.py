@@ -278,12 +278,12 @@ def _calls(text: Texts) -> Signals:
 
 def _lift_whole_files(text: Texts, raw: Signals) -> None:
     """Give a case that is a whole file (a collection error) the best of the file's cases."""
-    whole = text.whole
-    if not whole.any():
+    whole_file = text.whole_file
+    if not whole_file.any():
         return
     for name, values in raw.items():
         sign = -1.0 if name in _LESS_IS_NEARER else 1.0
-        values[whole] = sign * _over_groups(sign * values, text.file)[0][whole]
+        values[whole_file] = sign * _over_groups(sign * values, text.file)[0][whole_file]
 
 
 def _plain(text: Texts, raw: Signals) -> Signals:

@@ -148,8 +148,8 @@ class Corpus:
         at = np.minimum(np.searchsorted(self._words, words), len(self._words) - 1)
         known = self._words[at] == words
         dense[at[known]] = values[known] * self._idf[at[known]]
-        strange = values[~known] * self._rarity(0.0)
-        return dense, float(np.sqrt((dense**2).sum() + (strange**2).sum()))
+        unknown = values[~known] * self._rarity(0.0)
+        return dense, float(np.sqrt((dense**2).sum() + (unknown**2).sum()))
 
     def products(self, query: Words) -> NDArray[np.float64]:
         """Return the inner product of each row with the query of length one, shape (n_rows,)."""

@@ -166,7 +166,7 @@ class CaseDocuments:
         file = np.array([self._file_of[path] for path, _ in self.definitions], np.int32)
         groups: dict[Document, int] = {}
         group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
-        whole = np.array([not name for _, name in self.keys], bool)
+        whole_file = np.array([not name for _, name in self.keys], bool)
         bodies, uses, efforts = self._bodies(files)
         empty: Bags = Bags.of([{}])
         return {
@@ -177,7 +177,7 @@ class CaseDocuments:
             "effort": efforts,
             "titles": Bags.of(text_words(name) for _, name in self.keys),
             "group": np.array(group, np.int32),
-            "whole": whole[self.document],
+            "whole_file": whole_file[self.document],
             "parameters": Bags.of(self._parameters(index)),
             "files": Bags.concat([_last_row(f.bodies) if f else empty for f in files.values()]),
             "paths": tuple(self.paths),
@@ -197,7 +197,7 @@ class CaseDocuments:
         """Return the words, the names used and the effort of each document."""
         known = {path: file for path, file in files.items() if file is not None}
         starts = dict(zip(known, _starts(list(known.values())), strict=True))
-        rows, strangers = np.zeros(len(self.keys), np.int64), 0
+        rows, not_found = np.zeros(len(self.keys), np.int64), 0
         end = sum(len(file.bodies) for file in known.values())
         names = []
         for i, (path, name) in enumerate(self.definitions):
@@ -206,8 +206,8 @@ class CaseDocuments:
             if row >= 0:
                 rows[i] = starts[path] + row
             else:
-                rows[i] = end + strangers
-                strangers += 1
+                rows[i] = end + not_found
+                not_found += 1
                 names.append(text_words(name))
         bodies = Bags.concat([*(file.bodies for file in known.values()), Bags.of(names)])
         uses = Bags.concat([*(f.uses for f in known.values()), Bags.of([{}] * len(names))])

@@ -1,4 +1,4 @@
-"""What the sources say of cases and changes; an index of them is kept beside the tables."""
+"""Reads the sources of cases and changes; the index of files is kept beside the tables."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Sources:
             # a cache: what is damaged or of another version is read from git again
             with suppress(BundleError, KeyError, ValueError, IndexError):
                 self._reader.index.load(load_arrays(data))
-        self._known = len(self._reader.index)
+        self._size_loaded = len(self._reader.index)
 
     def add(self, query: Query) -> Query:
         """Return the query with the text of its cases and of its change."""
@@ -85,7 +85,7 @@ class Sources:
     def keep(self) -> None:
         """Keep the index for the next plan, where it has grown."""
         index = self._reader.index
-        if self._store is None or len(index) == self._known:
+        if self._store is None or len(index) == self._size_loaded:
             return
         with suppress(StoreError):
             self._store.write_blob(_SOURCES, dump_arrays(index.dump(index.objects())))

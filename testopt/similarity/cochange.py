@@ -1,4 +1,4 @@
-"""What git wrote together: the tests that the authors of the changed lines edited with them.
+"""Co-change: the tests that the authors of the changed lines edited in the same commits.
 
 Who last wrote a changed line (``git blame``) knew which test guards it, edited that test in the
 same commit, and said in its message what it is about. Only ancestors of the base are asked, so

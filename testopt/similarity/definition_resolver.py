@@ -1,4 +1,4 @@
-"""Where cases are written, which need not be where they are collected.
+"""Where cases are defined, which need not be where they are collected.
 
 A suite may collect a test class in one file that another defines, or inherit the functions of a
 base class: pytest names such cases after the file that collects them.

@@ -125,10 +125,12 @@ class SourceIndex:
         if len(names) != len(kept) or sizes != {int(rows[-1])}:
             raise ValueError("the index of sources does not fit together")
         for i, name in enumerate(kept):
-            here = slice(int(rows[i]), int(rows[i + 1]))
-            bodies, uses = (bags.part(here.start, here.stop) for bags in both)
-            mine = arrays["defines"][defined[i] : defined[i + 1]]
-            self._files.setdefault(name, FileText(names[i], bodies, uses, mine, efforts[here]))
+            rows_of_file = slice(int(rows[i]), int(rows[i + 1]))
+            bodies, uses = (bags.part(rows_of_file.start, rows_of_file.stop) for bags in both)
+            own_defines = arrays["defines"][defined[i] : defined[i + 1]]
+            self._files.setdefault(
+                name, FileText(names[i], bodies, uses, own_defines, efforts[rows_of_file])
+            )
 
 
 _KEPT: Final = 4_000

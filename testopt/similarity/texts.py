@@ -219,7 +219,7 @@ class Texts:
         How long each may take to run, guessed from its text.
     group : ndarray of int32, shape (n_documents,)
         Class (or file) that a document belongs to.
-    whole : ndarray of bool, shape (n_cases,)
+    whole_file : ndarray of bool, shape (n_cases,)
         Whether a case is a whole file: a file that could not be collected.
     parameters : Bags
         Words between the brackets of each case's id, n_cases rows.
@@ -256,7 +256,7 @@ class Texts:
     uses: Bags
     effort: NDArray[np.float32]
     group: NDArray[np.int32]
-    whole: NDArray[np.bool_]
+    whole_file: NDArray[np.bool_]
     parameters: Bags
     files: Bags
     paths: tuple[str, ...]

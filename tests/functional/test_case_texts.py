@@ -219,7 +219,7 @@ def test_a_changed_helper_beside_the_cases_is_half_a_change_of_theirs(repo):
 def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
     cases = [*CASES, "::tests.test_core"]
     text = read(repo, repo.colour, cases)
-    assert text.whole.tolist() == [False] * 4 + [True]
+    assert text.whole_file.tolist() == [False] * 4 + [True]
     found = features(text)
     assert found["prior"][4] >= found["prior"].max() - 1e-9
     assert found["hops"][4] == found["hops"].min()
