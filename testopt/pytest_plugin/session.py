@@ -54,8 +54,8 @@ def _planner(config: pytest.Config, run: PytestRun) -> Planner | Distributor | N
     if why:
         add_note(config, why, trouble=True, what=NOT_ORDERED)
         return None
-    alone = getattr(config.option, "collectonly", False)  # xdist then starts no worker
-    if dist != "no" and config.getoption("tx", None) and not alone:
+    collect_only = getattr(config.option, "collectonly", False)  # xdist then starts no worker
+    if dist != "no" and config.getoption("tx", None) and not collect_only:
         return Distributor(config, run)
     return Planner(config, run)
 
@@ -191,15 +191,15 @@ class Distributor:
     def __init__(self, config: pytest.Config, run: PytestRun) -> None:
         self._config, self._run = config, run
         self._payload: dict[str, Any] | None = None
-        self._asked = False
+        self._has_asked = False
         self._failures: set[str] = set()
         self._new = 0
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker the order; a worker that replaces a crashed one gets the same."""
-        if not self._asked:
-            self._asked = True
+        if not self._has_asked:
+            self._has_asked = True
             self._payload = fail_open(self._config, NOT_ORDERED, self._ask)
         if self._payload is not None:
             node.workerinput["testopt"] = self._payload
@@ -225,10 +225,10 @@ class Distributor:
         _note_answer(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return None
-        found = payload(answer, options.granularity, options.order_marks)
+        sent = payload(answer, options.granularity, options.order_marks)
         if not _chose_scope_order(self._config):
             self._config.option.loadscopereorder = False
-        return found
+        return sent
 
 
 def _folders_outside(config: pytest.Config) -> list[str]:

@@ -247,11 +247,11 @@ def promise_report(
     """Return how rolling promises were kept, on the runs from position `first` on."""
     late, given = runs[first:], promises[first:]
     chosen = [r.selected(p.threshold) for r, p in zip(late, given, strict=True)]
-    stood = [i for i, p in enumerate(given) if p.kind != "none"]
+    promised = [i for i, p in enumerate(given) if p.kind != "none"]
     return PromiseReport(
-        promises[-1].recall, by_case, len(given) - len(stood),
+        promises[-1].recall, by_case, len(given) - len(promised),
         selection_quality(late, chosen),
-        selection_quality([late[i] for i in stood], [chosen[i] for i in stood]),
+        selection_quality([late[i] for i in promised], [chosen[i] for i in promised]),
         promises[-1],
     )  # fmt: skip
 
@@ -273,19 +273,24 @@ def recall_curve(
         Expected seconds.
     """
     suite_s = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
-    shares = [CurvePoint(f, None, _within(runs, [f * w for w in suite_s])) for f in fractions]
-    return [*shares, *(CurvePoint(None, b, _within(runs, [b] * len(runs))) for b in budgets)]
+    shares = [
+        CurvePoint(f, None, _budget_quality(runs, [f * w for w in suite_s])) for f in fractions
+    ]
+    return [
+        *shares,
+        *(CurvePoint(None, b, _budget_quality(runs, [b] * len(runs))) for b in budgets),
+    ]
 
 
-def _within(runs: Sequence[FinishedRun], budgets: Sequence[float]) -> SelectionQuality:
+def _budget_quality(runs: Sequence[FinishedRun], budgets: Sequence[float]) -> SelectionQuality:
     pairs = zip(runs, budgets, strict=True)
     return selection_quality(runs, [fits_budget(r.scores, r.must, r.expected, b) for r, b in pairs])
 
 
 def _row(run: FinishedRun, keep: NDArray[np.bool_]) -> tuple[float, ...]:
     """Return constants of a run: 1, regressing cases, those kept, seconds, seconds kept."""
-    bad = run.regressing
-    return (1.0, bad.sum(), (bad & keep).sum(), run.seconds.sum(), run.seconds[keep].sum())
+    fails, seconds = run.regressing, run.seconds
+    return (1.0, fails.sum(), (fails & keep).sum(), seconds.sum(), seconds[keep].sum())
 
 
 def _share(part: float, total: float) -> float:

@@ -164,10 +164,10 @@ class _Words:
 
     def _fold(self, values: NDArray[np.float64], how: Any = np.add) -> NDArray[np.float64]:
         """Bring the rows of a case together: its document's and its own."""
-        mine = values[-len(self._text.document) :]
-        for start in range(0, len(values) - len(mine), self._rows):
-            mine = how(mine, values[start : start + self._rows][self._text.document])
-        return np.asarray(mine)
+        by_case = values[-len(self._text.document) :]
+        for start in range(0, len(values) - len(by_case), self._rows):
+            by_case = how(by_case, values[start : start + self._rows][self._text.document])
+        return np.asarray(by_case)
 
 
 def _word_signals(text: Texts, bodies: _Words) -> Signals:
@@ -264,9 +264,9 @@ def _together(text: Texts) -> Signals:
     out: Signals = {}
     for part in PARTS:
         by_document = np.nan_to_num(text.written_with[part].astype(np.float64))
-        mine = by_document[text.document]
-        out[f"{part}_together"] = mine
-        out[f"{part}_together_file"] = _over_groups(mine, text.file)[0]
+        by_case = by_document[text.document]
+        out[f"{part}_together"] = by_case
+        out[f"{part}_together_file"] = _over_groups(by_case, text.file)[0]
     return out
 
 

@@ -86,15 +86,15 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
     lines = text.split("\n")
     parts = list(_parts(lines, definitions))
     found = [token_counts(part) for part in parts]
-    rows = [count_words(each.items()) if words else {} for each in found]
-    guesses = [effort(*each) for each in zip(parts, rows, found, strict=True)] if words else []
+    rows = [count_words(counts.items()) if words else {} for counts in found]
+    estimates = [effort(*row) for row in zip(parts, rows, found, strict=True)] if words else []
     rows.append(text_words(text) if words else {})
     imported = token_counts("\n".join(_IMPORT.findall(text)))
     used = [
-        {name_number(t): float(n) for t, n in each.items() if t[0] > "9"}
-        for each in (*found, imported)
+        {name_number(t): float(n) for t, n in counts.items() if t[0] > "9"}
+        for counts in (*found, imported)
     ]
-    for row, helpers in _helpers(definitions, [set(each) for each in found]) if words else ():
+    for row, helpers in _helpers(definitions, [set(counts) for counts in found]) if words else ():
         for helper in helpers:
             for word, n in count_words(found[helper].items()).items():
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
@@ -102,7 +102,7 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
                 used[row].setdefault(name, HELPER_WEIGHT)
     defines = np.array([name_number(d.called) for d in definitions], np.uint32)
     efforts = np.full(len(rows), np.nan, np.float32)
-    efforts[: len(guesses)] = guesses
+    efforts[: len(estimates)] = estimates
     names = tuple(d.name for d in definitions)
     return FileText(names, Bags.of(rows), Bags.of(used), defines, efforts)
 

@@ -88,7 +88,7 @@ def test_a_state_kept_by_an_earlier_version_still_serves(store):
     del arrays["taken.runs"]
     old = FeatureState.load(arrays)
     runs = [((START + timedelta(minutes=i)).timestamp(), f"r{i}") for i in range(7)]
-    assert old.known(runs) == {f"r{i}" for i in range(5)}
+    assert old.applied_runs(runs) == {f"r{i}" for i in range(5)}
 
 
 def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repository):
