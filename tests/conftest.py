@@ -24,6 +24,7 @@ settings.load_profile("testopt")
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
+ALONE = (ROOT / "tests" / "unit", ROOT / "tests" / "property")
 
 # Stands in for the engine: orders as it is told, or misbehaves at a given request.
 FAKE_ENGINE = """
@@ -113,6 +114,25 @@ def order_of_files():
     """Keep a plugin that is installed for some tests from shuffling the suites that others run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_ADDOPTS", "-p no:randomly")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_processes(request: pytest.FixtureRequest):
+    """Fail a unit or property test that starts a process without the marker `integration`."""
+    marked = request.node.get_closest_marker("integration")
+    if marked or not any(request.path.is_relative_to(folder) for folder in ALONE):
+        yield
+        return
+    start = subprocess.Popen.__init__
+
+    def refuse(self, args, *rest, **options):
+        if args[0] == "lscpu":  # joblib does so, once a process
+            return start(self, args, *rest, **options)
+        return pytest.fail(f"starts a process, and is not marked integration: {args}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
         yield
 
 

@@ -4,6 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 from builders import Suite
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, testopt):

@@ -15,6 +15,8 @@ from testopt.similarity.case_texts import CaseTexts
 from testopt.similarity.source_index import SourceIndex
 from testopt.store.arrays import dump_arrays, load_arrays
 
+pytestmark = pytest.mark.integration
+
 CORE = """\
 def tokenize(text):
     return text.split(",")

@@ -13,6 +13,8 @@ from builders import make_run, new_store
 from testopt.cli import main
 from testopt.schema import Result, RunRecord
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def filled(tmp_path):

@@ -13,7 +13,7 @@ from testopt.similarity.case_sources import Sources
 
 AREAS = ("invoice", "parcel", "weather", "violin")
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 
 def source(area: str, factor: int = 2) -> str:

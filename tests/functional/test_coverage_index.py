@@ -12,7 +12,7 @@ from testopt.runners.locate import Locator
 from testopt.store import Store
 
 coverage = pytest.importorskip("coverage")
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 ENGINE = """\
 def run(x):

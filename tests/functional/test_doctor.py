@@ -12,6 +12,8 @@ from builders import make_record, new_store, prediction_row
 
 from testopt.schema import Policy, RunRecord
 
+pytestmark = pytest.mark.integration
+
 
 class Project:
     """A repository with a store."""

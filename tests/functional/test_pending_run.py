@@ -13,7 +13,7 @@ from testopt.git.pending_run import PendingRun, find_pending_run
 from testopt.git.run_identity import RunIdentity
 from testopt.schema import Change
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from testopt.schema import digest
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 EVERYTHING = """
 import pytest, unittest
 

@@ -12,6 +12,8 @@ from builders import make_record
 from testopt.schema import FileChange, Policy, RunRecord
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 SUITE = """
 import pytest
 

@@ -8,6 +8,8 @@ from builders import append_rows, label_row, new_store
 
 from testopt.cli import main
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def project(make_repo, monkeypatch):

@@ -18,7 +18,7 @@ from testopt.schema import Change, FileChange
 from testopt.store import Store
 
 pytest.importorskip("pytest_cov")
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 FILES = {
     "pkg/__init__.py": "",

@@ -15,7 +15,7 @@ from builders import START, make_record, prediction_row
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 MODULES, TESTS, RUNS = 8, 4, 70
 
@@ -358,7 +358,9 @@ def test_parts_are_disjoint_and_together_the_whole(project):
 def test_runners_are_given_their_own_words(project):
     done = project.run("select", "--fraction", "0.1", "--format", "unittest")
     assert done.code == 0
-    assert all(line.startswith("tests.test_mod") for line in done.out.splitlines())
+    lines = done.out.splitlines()
+    assert lines
+    assert all(line.startswith("tests.test_mod") for line in lines)
     assert "estimate: within " in done.err
 
 

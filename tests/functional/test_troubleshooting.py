@@ -21,6 +21,8 @@ from testopt.schema import Policy
 from testopt.store import Store
 from testopt.store.arrays import dump_arrays
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TROUBLES = {
     "no store",

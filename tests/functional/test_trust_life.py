@@ -14,6 +14,8 @@ from testopt.selection import plan_log
 from testopt.selection.plan_log_file import load
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 FILES = ("a", "b", "c")
 CASES = tuple(f"tests/test_{m}.py::test_{n}" for m in FILES for n in range(5))
 # The cases fail by what a file says in words that do not name them.

@@ -14,7 +14,7 @@ from testopt.plan.why import find_case
 from testopt.schema import Result
 from testopt.store import Store
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 FLAKY, NEVER = Suite.cases[7], Suite.cases[1]
 DIFF = """\

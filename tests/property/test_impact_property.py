@@ -16,6 +16,8 @@ from testopt.impact.import_graph import ImportGraph
 from testopt.impact.python_module import read_module
 from testopt.impact.safe_selection import CaseCoverage, DependencyEvidence, affected
 
+pytestmark = pytest.mark.integration
+
 pytest.importorskip("coverage")
 
 # Runs the cases of a project in a new process: `before` while measuring, `after` without.

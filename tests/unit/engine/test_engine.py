@@ -106,16 +106,18 @@ def test_lines_arrive_whole_in_pieces_of_any_size(monkeypatch, size):
     assert [a["re"] for a in answers] == ["x", "yy"]
 
 
+@pytest.mark.integration
 def test_an_engine_whose_pytest_has_gone_ends(monkeypatch):
     monkeypatch.setattr("testopt.engine.serving._WATCH_S", 0.01)
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
     source, to_engine = os.pipe()
-    serve(Engine(), source, 1, parent=gone.pid)
+    serve(Engine(), source, 1, parent=gone.pid)  # nobody closes the pipe: it ends by itself
     os.close(source)
     os.close(to_engine)
 
 
+@pytest.mark.integration
 def test_a_start_brings_in_no_heavy_library(tmp_path):
     script = (
         "import sys\nfrom testopt.engine import Engine\nengine = Engine()\n"
@@ -146,6 +148,7 @@ def started(real, monkeypatch):
     return engine
 
 
+@pytest.mark.integration
 def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(started, monkeypatch):
     made = []
     plan_for = Engine._plan_for
@@ -168,6 +171,7 @@ def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(starte
     assert len(other["rank"]) == 4
 
 
+@pytest.mark.integration
 def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     started.plan_ahead()
     started.handle({"op": "results", "rows": [["test_it.py::test_1", "passed", 0.1, None, ""]]})
@@ -181,6 +185,7 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     assert any(name.startswith("state/features-") for name in store._location.list("state/"))
 
 
+@pytest.mark.integration
 def test_the_known_cases_are_those_of_the_command_line(started, testopt, real):
     """Many runs of one case at one commit hide no other."""
     store = started._session.store

@@ -395,6 +395,7 @@ def test_other_texts_are_read_as_far_as_they_go(text, policy):
     assert Policy.parse(text) == policy
 
 
+@pytest.mark.integration
 def test_the_command_shows_it_all_and_gates(story, testopt):
     for marks in ("ppPP", "ppPF", "ppPP", "ppPF"):
         story.run(marks)
