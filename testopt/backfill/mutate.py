@@ -70,7 +70,7 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
     """
     if not lines or len(source) > MAX_BYTES:
         return []
-    tree = parse(source)
+    tree = parse_source(source)
     if tree is None:
         return []
     bom_size = len(_BOM) if source.startswith(_BOM) else 0
@@ -129,7 +129,7 @@ def choose_faults(
     return chosen
 
 
-def parse(source: bytes) -> ast.Module | None:
+def parse_source(source: bytes) -> ast.Module | None:
     """Return the syntax tree of UTF-8 source, or None where this Python cannot parse it."""
     try:
         with warnings.catch_warnings():
@@ -141,14 +141,14 @@ def parse(source: bytes) -> ast.Module | None:
 
 def same_code(one: bytes, other: bytes) -> bool:
     """Tell whether two versions of a file differ in comments, layout and docstrings at most."""
-    trees = [parse(one), parse(other)]
+    trees = [parse_source(one), parse_source(other)]
     return None not in trees and _shape(trees[0]) == _shape(trees[1])
 
 
 def _alters(source: bytes, fault: Fault) -> bool:
     """Tell whether the faulty file compiles and means something else."""
     faulty = fault.apply(source)
-    tree = parse(faulty)
+    tree = parse_source(faulty)
     if tree is None or same_code(source, faulty):
         return False
     try:
@@ -214,4 +214,4 @@ class _ChangeDistances:
         return NEAR_LINES + 1 if inside else None
 
 
-__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse", "same_code"]
+__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse_source", "same_code"]

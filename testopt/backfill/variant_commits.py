@@ -24,7 +24,7 @@ _DIFF: Final = (
 )  # fmt: skip
 
 
-def read_file(repo: Path, commit: str, path: str) -> bytes | None:
+def read_at_commit(repo: Path, commit: str, path: str) -> bytes | None:
     """Return the content of a file at a commit; None where there is none."""
     try:
         return run_git(repo, "cat-file", "blob", f"{commit}:{_git_path(path)}", env=NO_GIT_ENV)

@@ -9,7 +9,7 @@ from testopt.backfill import mutate
 from testopt.backfill.history import PastCommit, is_source
 from testopt.backfill.variant_commits import (
     changed_lines,
-    read_file,
+    read_at_commit,
     restore_entries,
     rewrite_entries,
 )
@@ -86,7 +86,7 @@ def _renamed_from(file: FileChange) -> str | None:
 
 
 def _contents(repo: Path, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
-    contents = {path: read_file(repo, commit, path) for path in paths if path.endswith(".py")}
+    contents = {path: read_at_commit(repo, commit, path) for path in paths if path.endswith(".py")}
     return {path: content for path, content in contents.items() if content is not None}
 
 
@@ -94,8 +94,8 @@ def _changes_behaviour(repo: Path, commit: PastCommit, file: FileChange) -> bool
     """Tell whether undoing a file's change alters more than comments, layout and docstrings."""
     if file.status != "M" or not file.path.endswith(".py"):
         return True
-    before = read_file(repo, commit.parent, file.path)
-    after = read_file(repo, commit.sha, file.path)
+    before = read_at_commit(repo, commit.parent, file.path)
+    after = read_at_commit(repo, commit.sha, file.path)
     return before is None or after is None or not mutate.same_code(before, after)
 
 

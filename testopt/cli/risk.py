@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testopt.schema import Change
 
 _CHANGES = 20
-_MOST = 5_000
+_MAX_COMMITS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +129,10 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
     commits = list_commits(ctx.root, rev_range)
     if not commits:
         raise DataError(f"the range {rev_range} holds no commit", "the older end comes first")
-    if len(commits) > _MOST:
+    if len(commits) > _MAX_COMMITS:
         raise DataError(
             f"the range {rev_range} holds {len(commits)} commits, "
-            f"at most {_MOST} are judged at once",
+            f"at most {_MAX_COMMITS} are judged at once",
             "name a shorter one, or judge it as one change with --base",
         )
     return commits

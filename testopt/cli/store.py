@@ -101,7 +101,7 @@ def check(context: Context, options: CheckOptions) -> None:
     """
     from testopt.store import Store
 
-    mended = Store.mend_format(context.store_url) if options.repair else []
+    mended = Store.repair_format(context.store_url) if options.repair else []
     store = context.open_store()
     problems = [*mended, *store.check(repair=options.repair), *_damaged_model(store)]
     left = [p for p in problems if not p.mended]

@@ -43,7 +43,7 @@ _REPEATED: Final = re.compile(
 _MAYBE_REPEATED: Final = re.compile(r"\*|\de\d")  # what all of the above hold, found faster
 _INTEGER: Final = re.compile(r"(?<![\w.])\d[\d_]*(?![\w.])")
 _DIGITS: Final = 9  # of a number that counts; more are data
-_MOST: Final = 6.0  # doublings away from an ordinary case that are believed
+_MAX_DOUBLINGS: Final = 6.0  # doublings away from an ordinary case that are believed
 
 
 def effort(text: str, words: Mapping[int, float], tokens: Mapping[str, int]) -> float:
@@ -107,4 +107,4 @@ def relative_seconds(efforts: NDArray[Any]) -> NDArray[np.float64]:
     if not len(ordered):
         return np.ones(len(efforts))
     above = np.nan_to_num(efforts.astype(np.float64) - ordered[len(ordered) // 2])
-    return np.asarray(np.exp2(above.clip(-_MOST, _MOST)))
+    return np.asarray(np.exp2(above.clip(-_MAX_DOUBLINGS, _MAX_DOUBLINGS)))

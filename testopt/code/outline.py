@@ -55,7 +55,7 @@ class Definition:
     is_value: bool = False
 
     @property
-    def called(self) -> str:
+    def call_name(self) -> str:
         """The name under which other code uses it: what no code calls by name goes by its class.
 
         Those are constructors, and the methods of Python that operators and built-ins call.

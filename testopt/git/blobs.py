@@ -76,7 +76,7 @@ def read_blobs(repo: Path, objects: Iterable[str]) -> dict[str, str]:
     return texts
 
 
-def read_disk(repo: Path, path: str) -> str | None:
+def read_working_file(repo: Path, path: str) -> str | None:
     """Return the text of a file of the working tree; None where it cannot be read.
 
     A path that leads out of `repo`, through a link too, is not read.

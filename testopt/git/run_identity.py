@@ -75,7 +75,7 @@ class RunIdentity:
         if self.ci is not None:
             commit, branch = commit or self.ci.commit, branch or self.ci.branch
         if commit is not None:
-            return self._full(commit), branch
+            return self._full_hash(commit), branch
         head = self._checked_out()
         if head is None or head[2] > time + _ZONES:
             if head is not None:
@@ -86,7 +86,7 @@ class RunIdentity:
             return None, branch
         return head[0], branch or head[1]
 
-    def _full(self, commit: str) -> str:
+    def _full_hash(self, commit: str) -> str:
         """Return the full hash of a commit, or the commit as given where git has none."""
         if self.repo is None:
             return commit

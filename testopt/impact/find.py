@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
-from testopt.git.blobs import read_blobs, read_disk, read_tree
+from testopt.git.blobs import read_blobs, read_tree, read_working_file
 from testopt.impact.coverage_index import match_measured
 from testopt.impact.edits import edit_of, function_spans
 from testopt.impact.import_graph import ImportGraph
@@ -107,7 +107,7 @@ class _ChangeTrees:
     def _overlay(self, change: Change) -> None:
         """Take the changed files of the working tree from the disk."""
         for file in change.files:
-            text = read_disk(self._repo, file.path)
+            text = read_working_file(self._repo, file.path)
             if text is None:
                 self.after.pop(file.path, None)
                 continue

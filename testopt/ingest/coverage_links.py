@@ -206,7 +206,7 @@ class _Links:
             return name.removeprefix("./")
         if any(part in name for part in _FOREIGN):
             return ""
-        return self._resolver.inside(name) or ""
+        return self._resolver.relative_path(name) or ""
 
 
 def _lines_by_case(

@@ -142,13 +142,13 @@ def _from_folder(folder: Path) -> Iterator[ReportFile | RejectedPath]:
         for file in sorted(files):
             if file.lower().endswith(_REPORTS):
                 path, empty = Path(parent, file), False
-                yield _plain(path, str(path))
+                yield _from_disk(path, str(path))
     yield from rejected
     if empty and not rejected:  # a run that crashed leaves no file: that is not nothing
         yield RejectedPath(str(folder), "holds no test reports (.xml, .trx, .jsonl)")
 
 
-def _plain(path: Path, name: str) -> ReportFile | RejectedPath:
+def _from_disk(path: Path, name: str) -> ReportFile | RejectedPath:
     try:
         status = path.stat()
     except OSError as error:
@@ -166,7 +166,7 @@ def _from_file(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | Re
         else:
             # Pipes and devices (process substitution) can be read once only.
             readable = path if path.is_file() else _spool(path, workdir)
-            yield _plain(readable, name)
+            yield _from_disk(readable, name)
     except (*DAMAGED, InputFileError) as error:
         yield RejectedPath(
             name, error.message if isinstance(error, InputFileError) else _reason(error)

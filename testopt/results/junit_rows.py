@@ -167,7 +167,7 @@ class _Rows:
         self._writer: pa.RecordBatchStreamWriter | None = None
         report.rows, report.kept, report.spilled = 0, [], None
         self._columns = _empty_columns()
-        self._normaliser = CaseIdNormaliser(resolver.inside)
+        self._normaliser = CaseIdNormaliser(resolver.relative_path)
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""

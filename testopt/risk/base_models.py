@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SPLINE_SHARE: Final = 0.2
-_COMMON: Final[dict[str, Any]] = {
+_COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "objective": "binary",
     "verbosity": -1,
     "deterministic": True,
@@ -42,7 +42,7 @@ _FORESTS: Final[tuple[tuple[int, dict[str, Any], bool], ...]] = (
         True,
     ),
 )
-_TIMES: Final = frozenset({DAY, HOUR, WEEKDAY, "hour_sin", "hour_cos"})
+_TIME_COLUMNS: Final = frozenset({DAY, HOUR, WEEKDAY, "hour_sin", "hour_cos"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RiskModels:
         n_jobs : int, optional
             Threads; None: one; -1: all cores.
         """
-        timeless = np.flatnonzero([name not in _TIMES for name in names])
+        timeless = np.flatnonzero([name not in _TIME_COLUMNS for name in names])
         all_columns = np.arange(len(names))
         relative = weight / weight.mean()
         fitted = timeless if len(timeless) else all_columns
@@ -151,7 +151,7 @@ class RiskModels:
 
 def _parameters(overrides: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
     threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
-    return {**_COMMON, **overrides, "seed": seed, "num_threads": threads}
+    return {**_COMMON_PARAMETERS, **overrides, "seed": seed, "num_threads": threads}
 
 
 def _boost(

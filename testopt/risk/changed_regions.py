@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.outline import enclosing
 from testopt.code.paths import is_code
 from testopt.errors import RepositoryError
-from testopt.git.blobs import read_blobs, read_disk
+from testopt.git.blobs import read_blobs, read_working_file
 from testopt.git.changed_lines import diff_of_files, read_changed_lines
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _texts(repo: Path, change: Change, patch_by_path: Mapping[str, ChangedLines]
     texts = {path: blobs[name] for path, name in objects.items() if name in blobs}
     if change.head is None:
         for path in patch_by_path.keys() - texts.keys():
-            text = read_disk(repo, path)
+            text = read_working_file(repo, path)
             if text is not None:
                 texts[path] = text
     return texts

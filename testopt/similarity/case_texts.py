@@ -9,7 +9,7 @@ import numpy as np
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import name_number, text_words
 from testopt.errors import RepositoryError
-from testopt.git.blobs import read_disk, read_tree
+from testopt.git.blobs import read_tree, read_working_file
 from testopt.git.changed_lines import OPTIONS
 from testopt.git.process import run_git
 from testopt.runners.locate import Locator
@@ -138,7 +138,7 @@ class CaseTexts:
     def _read_working_tree(self, run: RunTrees) -> None:
         """Take the changed files from the disk, where they may differ from what git has."""
         for patch in run.patches:
-            text = read_disk(self._repo, patch.new) if patch.new else None
+            text = read_working_file(self._repo, patch.new) if patch.new else None
             if text is not None and patch.new is not None:
                 run.tree[patch.new] = self.index.put(text, patch.new)
 

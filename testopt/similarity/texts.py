@@ -100,7 +100,7 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
             for name in list(used[helper]):
                 used[row].setdefault(name, HELPER_WEIGHT)
-    defines = np.array([name_number(d.called) for d in definitions], np.uint32)
+    defines = np.array([name_number(d.call_name) for d in definitions], np.uint32)
     efforts = np.full(len(rows), np.nan, np.float32)
     efforts[: len(estimates)] = estimates
     names = tuple(d.name for d in definitions)

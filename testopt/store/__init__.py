@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
-from testopt.store.check import Problem, StoreInfo, describe, find_problems
+from testopt.store.check import Problem, StoreInfo, find_problems, store_info
 from testopt.store.compact import (
     RUN_TABLES,
     CompactReport,
@@ -104,7 +104,7 @@ class Store:
         )
 
     @classmethod
-    def mend_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
+    def repair_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
         """Write ``format.json`` anew where it is damaged or gone and the tables fit.
 
         Returns
@@ -157,10 +157,10 @@ class Store:
             return set()
         written = self._log(table).append(parts)
         if written:
-            self._tidy(table)
+            self._compact_if_needed(table)
         return written
 
-    def _tidy(self, table: str) -> None:
+    def _compact_if_needed(self, table: str) -> None:
         """Compact a table of many small files; a failure costs space, not rows, so it can wait."""
         log = self._logs[table]
         handle = log.refresh()
@@ -294,10 +294,10 @@ class Store:
                     yield rows.select(columns)
             except FileNotFoundError as error:
                 if log.holds(file):
-                    raise _damage(self.url, table, file.path, "missing") from error
+                    raise _damage_error(self.url, table, file.path, "missing") from error
                 raise
             except (OSError, ValueError) as error:
-                raise _damage(self.url, table, file.path, "damaged") from error
+                raise _damage_error(self.url, table, file.path, "damaged") from error
 
     def _committed(self, where: Sequence[Filter]) -> pa.Array:
         """Return the ids of the runs that pass filters on run_id."""
@@ -334,7 +334,7 @@ class Store:
 
     def version(self, table: str) -> int:
         """Return the version of a table: it grows with each commit; -1 when there is none."""
-        newest = self._known(table).newest()
+        newest = self._existing_log(table).newest()
         if newest is not None:
             return newest
         handle = self._log(table).refresh()
@@ -342,7 +342,7 @@ class Store:
 
     def info(self) -> StoreInfo:
         """Return what the store holds."""
-        return describe(self._location, self._logs)
+        return store_info(self._location, self._logs)
 
     def check(self, *, repair: bool = False) -> list[Problem]:
         """Look for damage: everything is read, and compared with what the logs say.
@@ -409,9 +409,9 @@ class Store:
         if self._light:
             self._light = False
             skip_pandas()
-        return self._known(table)
+        return self._existing_log(table)
 
-    def _known(self, table: str) -> TableLog:
+    def _existing_log(self, table: str) -> TableLog:
         try:
             return self._logs[table]
         except KeyError:
@@ -438,7 +438,7 @@ def _typed_empty(table: str, columns: Sequence[str], dictionary: Sequence[str]) 
     return result_schema(table, columns, dictionary).empty_table()
 
 
-def _damage(url: str, table: str, path: str, what: str) -> StoreError:
+def _damage_error(url: str, table: str, path: str, what: str) -> StoreError:
     return StoreError(
         f"{url}/{table}/{path} is {what}",
         "`testopt store check --repair` drops its rows, so that they can be ingested again",

@@ -20,7 +20,7 @@ from testopt.store.compact import (
 )
 from testopt.store.location import DAMAGED
 from testopt.store.parquet import is_intact, read_file, runs_of
-from testopt.store.rebuild import rebuild, save_damaged_file, save_rows
+from testopt.store.rebuild import rebuild_table, save_damaged_file, save_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ class Problem:
     done: str = ""
 
 
-def describe(location: Location, logs: Mapping[str, TableLog]) -> StoreInfo:
+def store_info(location: Location, logs: Mapping[str, TableLog]) -> StoreInfo:
     """Return what the store at `location` holds; no row is read."""
     tables = []
     times: list[Any] = []
@@ -128,7 +128,7 @@ def find_problems(
     rows: Counter[str] = Counter()
     for table, log in logs.items():
         broken = _broken_log(location, log)
-        done = rebuild(log) if broken and repair else ""
+        done = rebuild_table(log) if broken and repair else ""
         problems += [replace(p, mended=bool(done), done=done) for p in broken]
         handle = log.refresh() if done or not broken else None
         if handle is None:

@@ -81,7 +81,7 @@ def _write_file(location: Location, table: str, data: pa.Table, *, modified: int
     import pyarrow.parquet as pq
 
     data = sorted_rows(table, data)
-    split = _noisy(data)
+    split = _numeric_columns(data)
     if "run_id" in data.column_names and table != "runs":
         runs = data["run_id"].unique().to_pylist()
         if len(runs) <= MAX_RUNS_LISTED:
@@ -122,7 +122,7 @@ def is_intact(location: Location, table: str, file: DataFile) -> bool:
     return content.size == file.size and _checksum(content) == named
 
 
-def _noisy(data: pa.Table) -> list[str]:
+def _numeric_columns(data: pa.Table) -> list[str]:
     """Return the columns of measured numbers: a dictionary of them would only add to them."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -32,7 +32,7 @@ _COMMAND: Final = {
 }  # fmt: skip
 
 
-def rebuild(log: TableLog) -> str:
+def rebuild_table(log: TableLog) -> str:
     """Make a table of a local store anew; the broken one is kept under ``damaged``.
 
     The caller makes sure that nothing is appended meanwhile.
@@ -63,7 +63,7 @@ def rebuild(log: TableLog) -> str:
     backup = _unused_path(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     if log.table not in {*RUN_TABLES, "runs"}:
         _move(folder, backup)
-        _forget_caches(log.location)
+        _delete_caches(log.location)
         log.reopen()
         return f"moved to {DAMAGED}/{backup.name}; make it again: {_COMMAND[log.table]}"
     files, n_damaged = _files(log, folder)
@@ -76,7 +76,7 @@ def rebuild(log: TableLog) -> str:
     shutil.rmtree(ready, ignore_errors=True)
     if rows:
         _move(root / REBUILDING / log.table, ready)  # whole from here on
-    _forget_caches(log.location)
+    _delete_caches(log.location)
     _move(folder, backup)
     if rows:
         try:
@@ -92,7 +92,7 @@ def rebuild(log: TableLog) -> str:
     )
 
 
-def _forget_caches(location: Location) -> None:
+def _delete_caches(location: Location) -> None:
     """Remove what is kept by version of a table: the new table counts from the beginning."""
     for name in location.list("state/"):
         if name.startswith(_CACHES):

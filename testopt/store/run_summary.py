@@ -14,7 +14,7 @@ from testopt.schema import VARIANT_KINDS
 if TYPE_CHECKING:
     from testopt.store import Store
 
-LAST: Final = 200
+MAX_RUNS: Final = 200
 _NAME: Final = "state/recent.json"
 _COLUMNS: Final = ("run_id", "commit", "time", "job", "cases", "kind")
 
@@ -28,7 +28,7 @@ class RunSummary:
     runs, results : int
         How many there are.
     last : list of dict
-        Columns of the last ``LAST`` runs, the last one first.
+        Columns of the last ``MAX_RUNS`` runs, the last one first.
     """
 
     runs: int
@@ -61,7 +61,7 @@ def read_run_summary(store: Store) -> RunSummary:
     summary = _cached(store, version)
     if summary is None:
         runs = real_runs(store)
-        summary = RunSummary(len(runs), sum(run["cases"] for run in runs), runs[:LAST])
+        summary = RunSummary(len(runs), sum(run["cases"] for run in runs), runs[:MAX_RUNS])
         with suppress(StoreError):  # a cache: the next one reads the table again
             store.write_blob(_NAME, _dump(summary, version))
     return summary

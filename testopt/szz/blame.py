@@ -16,7 +16,7 @@ from testopt.git.diff_listing import RawEntry, raw_entry
 from testopt.git.log import shallow_edge
 from testopt.git.objects import CommitObject, Objects
 from testopt.git.process import run_git
-from testopt.szz.candidates import PAST, FileTrace, PastChange
+from testopt.szz.candidates import MAX_PAST_COMMITS, FileTrace, PastChange
 from testopt.szz.hunks import (
     FileDiff,
     TextHunk,
@@ -191,7 +191,7 @@ class Tracer:
     def _past(self, parent: str, path: str) -> list[PastChange]:
         """Return the latest commits of a file, newest first, with what they did to it."""
         out = run_git(
-            self._repo, "--literal-pathspecs", "log", f"-n{PAST}", "-w", "--no-renames",
+            self._repo, "--literal-pathspecs", "log", f"-n{MAX_PAST_COMMITS}", "-w", "--no-renames",
             "--no-diff-merges", *_DIFF, "--format=%x00%H", parent, "--", path, timeout=TIMEOUT_S,
         )  # fmt: skip
         blocks = (block.partition(b"\n") for block in out.split(b"\0")[1:])

@@ -114,7 +114,7 @@ def _load(path: Path) -> pa.Table:
         raise InputFileError(f"{path} cannot be read: {words[0] if words else error}") from error
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Write a table, whole or not at all.
 
     Parameters

@@ -67,13 +67,13 @@ def meaningful_hunks(file: FileDiff) -> list[TextHunk]:
     before, after = code_mask(file.before, file.language), code_mask(file.after, file.language)
     for hunk in file.hunks:
         new = range(hunk.new_start, hunk.new_start + len(hunk.new))
-        code = _any(before, hunk.span) or _any(after, new)
+        code = _has_code(before, hunk.span) or _has_code(after, new)
         if code and not only_reformatted(hunk.old, hunk.new, file.language):
             meaningful.append(hunk)
     return meaningful[:MAX_HUNKS]
 
 
-def _any(code: Sequence[bool], numbers: range) -> bool:
+def _has_code(code: Sequence[bool], numbers: range) -> bool:
     return any(code[numbers.start - 1 : numbers.stop - 1])
 
 

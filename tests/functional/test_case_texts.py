@@ -9,7 +9,7 @@ import pytest
 from builders import make_query
 
 from testopt.code.words import text_words
-from testopt.git.blobs import read_disk
+from testopt.git.blobs import read_working_file
 from testopt.similarity.affinity import NAMES, affinity_matrix, features
 from testopt.similarity.case_texts import CaseTexts
 from testopt.similarity.source_index import SourceIndex
@@ -287,10 +287,10 @@ def test_links_out_of_the_repository_are_not_followed(tmp_path):
     inside = tmp_path / "repo"
     inside.mkdir()
     (inside / "link.py").symlink_to(tmp_path / "secret")
-    assert read_disk(inside, "link.py") is None
-    assert read_disk(inside, "../secret") is None
+    assert read_working_file(inside, "link.py") is None
+    assert read_working_file(inside, "../secret") is None
     (inside / "a.py").write_text("y")
-    assert read_disk(inside, "a.py") == "y"
+    assert read_working_file(inside, "a.py") == "y"
 
 
 BASE_CLASS = """\

@@ -13,7 +13,7 @@ FILES = ["tests/CartTest.php", "web/a.spec.ts", "index.html"]
 
 @pytest.fixture
 def normalise():
-    ids = CaseIdNormaliser(CaseResolver(FILES).inside)
+    ids = CaseIdNormaliser(CaseResolver(FILES).relative_path)
     return lambda case: ids.normalise(case, NOW)
 
 

@@ -9,7 +9,7 @@ from builders import append_rows, commit_row, file_row
 from testopt.errors import DataError, EmptyStoreError
 from testopt.risk.area_history import HALF_LIVES, NAMES, AreaHistory, is_focused_fix
 from testopt.risk.change_metrics import ChangeFacts, TouchedFile
-from testopt.risk.fix_rate import FixRate, found_in_share
+from testopt.risk.fix_rate import FixRate, recall_at_effort
 from testopt.risk.hotspots import Hotspot, hotspots
 from testopt.store import Store
 
@@ -129,9 +129,9 @@ def test_vast_fixes_and_merges_tell_nothing_of_a_file():
 def test_the_share_found_by_hand():
     lines = np.array([10.0, 20.0, 30.0, 40.0])
     hit = np.array([True, False, True, True])
-    assert found_in_share(-lines, lines, hit, 0.3) == pytest.approx(1 / 3)
-    assert found_in_share(lines, lines, hit, 0.7) == pytest.approx(2 / 3)
-    assert np.isnan(found_in_share(lines, lines, hit & False))
+    assert recall_at_effort(-lines, lines, hit, 0.3) == pytest.approx(1 / 3)
+    assert recall_at_effort(lines, lines, hit, 0.7) == pytest.approx(2 / 3)
+    assert np.isnan(recall_at_effort(lines, lines, hit & False))
 
 
 def test_the_rate_is_learnt_and_bounded():

@@ -7,7 +7,7 @@ from builders import make_record, new_store
 
 from testopt.schema import RunRecord
 from testopt.store import Store
-from testopt.store.run_summary import LAST, read_run_summary, real_runs
+from testopt.store.run_summary import MAX_RUNS, read_run_summary, real_runs
 
 
 def record(number: int, kind: str = "real") -> RunRecord:
@@ -17,15 +17,15 @@ def record(number: int, kind: str = "real") -> RunRecord:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    records = [*(record(i) for i in range(LAST + 5)), record(900, "mutant")]
+    records = [*(record(i) for i in range(MAX_RUNS + 5)), record(900, "mutant")]
     return new_store(tmp_path, records=records)
 
 
 def test_counts_all_and_keeps_the_last(store: Store) -> None:
     found = read_run_summary(store)
-    assert (found.runs, found.results) == (LAST + 5, 2 * LAST + 10)
-    assert found.last == real_runs(store)[:LAST]
-    assert found.last[0]["run_id"] == f"r{LAST + 4:03d}"
+    assert (found.runs, found.results) == (MAX_RUNS + 5, 2 * MAX_RUNS + 10)
+    assert found.last == real_runs(store)[:MAX_RUNS]
+    assert found.last[0]["run_id"] == f"r{MAX_RUNS + 4:03d}"
 
 
 def test_what_is_kept_serves_until_a_run_comes(
