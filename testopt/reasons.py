@@ -205,8 +205,8 @@ def _by_way(fact: str) -> Callable[..., str]:
     """Return a form for a fact whose last value is the file by way of which it holds, or empty."""
 
     def form(*values: str) -> str:
-        way = f" (by way of {values[-1]})" if values[-1] else ""
-        return fact.format(*values) + way
+        through = f" (by way of {values[-1]})" if values[-1] else ""
+        return fact.format(*values) + through
 
     return form
 
@@ -220,9 +220,9 @@ def _longer_than_budget(seconds: float, room_s: float) -> str:
     return f"it takes {format_duration(seconds)}, where the budget leaves {format_duration(room_s)}"
 
 
-def _learnt_weights(share: float, way: str, runs: int, ahead: float, ways: int) -> str:
-    evidence = f"{runs} failing runs {ahead:+.3f} APFDc beside the mean of {ways} ways"
-    return f"{share:.0%} by {way} (on {evidence})"
+def _learnt_weights(share: float, ordering: str, runs: int, ahead: float, orderings: int) -> str:
+    evidence = f"{runs} failing runs {ahead:+.3f} APFDc beside the mean of {orderings} ways"
+    return f"{share:.0%} by {ordering} (on {evidence})"
 
 
 _MORE_IMPORTS: Final = "imports or reads what changed"

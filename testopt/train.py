@@ -234,12 +234,12 @@ def _evidence(
         late[np.flatnonzero((rows.run == run) & rows.y)] = cases
     found = rolling_evidence(rows, np.array(seen.seeded), excluded=late, seed=seed)
     position = {run_id: i for i, run_id in enumerate(seen.ids)}
-    for run_id, verdict in owners.items():
+    for run_id, outcome in owners.items():
         if run_id in position:
-            scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
+            scores = outcome.scores or (-np.inf,)  # what no threshold would have caught
             found[position[run_id]] = Regression.of(np.array(scores))
     log = load(store)
-    unsettled = {v.run_id for v in log.verdicts} - {v.run_id for v in log.unbiased_verdicts}
+    unsettled = {v.run_id for v in log.outcomes} - {v.run_id for v in log.unbiased_outcomes}
     known = (found[i] for i in sorted(found) if seen.ids[i] not in unsettled)
     return Evidence(tuple(known)[-KEPT:])
 

@@ -59,12 +59,12 @@ def _lines(source: int, parent: int, idle: Callable[[], None]) -> Iterator[bytes
         data = os.read(source, _CHUNK)
         if not data:
             return
-        *whole, rest = data.split(b"\n")
-        if whole:
-            whole[0] = b"".join(pieces) + whole[0]
+        *complete, rest = data.split(b"\n")
+        if complete:
+            complete[0] = b"".join(pieces) + complete[0]
             pieces = []
         pieces.append(rest)
-        yield from whole
+        yield from complete
 
 
 def _alive(process: int) -> bool:

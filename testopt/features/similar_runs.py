@@ -148,9 +148,9 @@ def _likeness(matched: NDArray[np.bool_], count: int, other: NDArray[np.int32]) 
 
 
 def _split(values: NDArray[Any], ends: NDArray[Any], n_cases: int) -> list[NDArray[np.int32]]:
-    whole = values.astype(np.int32)
+    entries = values.astype(np.int32)
     sizes = np.diff(ends, prepend=0)
-    sound = (sizes >= 0).all() and int(sizes.sum()) == len(whole)
-    if not sound or (len(whole) and not 0 <= whole.min() <= whole.max() < n_cases):
+    sound = (sizes >= 0).all() and int(sizes.sum()) == len(entries)
+    if not sound or (len(entries) and not 0 <= entries.min() <= entries.max() < n_cases):
         raise ValueError("a list of cases is damaged")
-    return np.split(whole, ends[:-1]) if len(ends) else []
+    return np.split(entries, ends[:-1]) if len(ends) else []

@@ -233,8 +233,8 @@ class _Reader:
             self._calls.append(node)
         if name not in _IMPORTERS:
             return
-        start, whole = _beginning(node.args[0]) if node.args else ("", False)
-        if whole and start:
+        start, is_complete = _beginning(node.args[0]) if node.args else ("", False)
+        if is_complete and start:
             self.imports.append(start)
             packages = map(_text, ast.walk(node)) if start.startswith(".") else ()
             self.imports += [package + start for package in packages if package]

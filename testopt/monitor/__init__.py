@@ -90,7 +90,7 @@ def monitor(
 ) -> Monitor:
     """Join the plans of past runs with what came of them.
 
-    All is read from the tables, and the track record that plans read is made anew.
+    All is read from the tables, and the log of plans that plans read is made anew.
 
     Parameters
     ----------

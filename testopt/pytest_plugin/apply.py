@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from testopt.pytest_plugin import ALWAYS
 from testopt.pytest_plugin.client import EngineError
 from testopt.pytest_plugin.fixtures import describe, fixed_by_marks
-from testopt.pytest_plugin.order import Ranking, arrange
+from testopt.pytest_plugin.order import CaseRanks, arrange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +100,7 @@ def order_items(
         left = [item for item, stays in zip(items, runs, strict=True) if not stays]
         order = order.only([i for i, stays in enumerate(runs) if stays])
         items = [item for item, stays in zip(items, runs, strict=True) if stays]
-    ranking = Ranking(order.rank, order.probability, order.cost, order.level)
+    ranking = CaseRanks(order.rank, order.probability, order.cost, order.level)
     positions = arrange(describe(items, granularity), ranking, fixed_by_marks(items, marks))
     check_permutation(positions, len(items))
     return [items[position] for position in positions], left

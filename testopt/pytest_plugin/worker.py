@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class WorkerOrder:
+class WorkerPlanner:
     """Orders the items of one worker."""
 
     def __init__(self, config: pytest.Config, sent: dict[str, Any]) -> None:

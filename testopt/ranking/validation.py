@@ -97,8 +97,8 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
         orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
         evidence = signals_of(features, p[part])
-        ways = {"before training": UNTRAINED[0], "testopt": orderings[run]}
-        for name, ordering in ways.items():
+        compared = {"before training": UNTRAINED[0], "testopt": orderings[run]}
+        for name, ordering in compared.items():
             value = priority(ordering, evidence)
             orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
         for name, order in orders.items():

@@ -52,7 +52,7 @@ __all__ = [
 
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
 STALE_RUNS: Final = 500  # since the bundle was trained
-_WINDOW: Final = 200  # plans and verdicts among which drift is looked for
+_WINDOW: Final = 200  # plans and outcomes among which drift is looked for
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
 
 
@@ -71,7 +71,7 @@ def current_trust(
     Returns
     -------
     tuple of Trust and PlanLog
-        Where the selection stands, and what that rests on: verdicts known since the training are
+        Where the selection stands, and what that rests on: outcomes known since the training are
         evidence that the bundle does not have.
     """
     log = PlanLog() if store is None else load(store)
@@ -106,7 +106,7 @@ def rules_of(settings: Settings) -> Rules:
 def selection_record(log: PlanLog) -> SelectionRecord:
     """Return the evidence for or against a promotion."""
     last = log.plans[-1].time if log.plans else None
-    return SelectionRecord(log.first, last, log.verdicts, log.drift)
+    return SelectionRecord(log.first, last, log.outcomes, log.drift)
 
 
 def stale_of(log: PlanLog, trained: datetime | None) -> str:
@@ -128,7 +128,7 @@ def broken_promise(log: PlanLog, *, level: float = LEVEL, since: float = -math.i
     since : float
         Leave out what was known before, in seconds since 1970.
     """
-    regressions = [v for v in log.verdicts if v.known >= since]
+    regressions = [v for v in log.outcomes if v.known >= since]
     if evidence_against(regressions) < 1.0 / level:
         return ""
     missed, allowed = sum(v.missed for v in regressions), sum(v.allowed for v in regressions)
@@ -140,7 +140,7 @@ def broken_promise(log: PlanLog, *, level: float = LEVEL, since: float = -math.i
 
 def drift_of(log: PlanLog) -> str:
     """Say what has changed among the newest plans of a bundle; empty where nothing has."""
-    rise = rise_of_rate([v.missed for v in log.verdicts[-_WINDOW:]])
+    rise = rise_of_rate([v.missed for v in log.outcomes[-_WINDOW:]])
     if rise is not None:
         return f"regressions are missed more often among the last {rise[0]} (p = {rise[1]:.2g})"
     newest = log.plans[-1].policy.bundle if log.plans else ""
@@ -242,10 +242,10 @@ def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
 
 def _extended(log: PlanLog, history: PlanHistory, seen: Iterable[tuple[str, float]]) -> PlanLog:
     variants = {run.run_id for run in history.runs if run.made_from is not None}
-    verdicts = {v.run_id: v for v in log.verdicts}
+    outcomes = {v.run_id: v for v in log.outcomes}
     for new in plan_outcomes(history):
         if new.run_id not in variants:
-            verdicts[new.run_id] = _merged(verdicts.get(new.run_id), new)
+            outcomes[new.run_id] = _merged(outcomes.get(new.run_id), new)
     plans = [p for p in history.plans if p.run_id not in variants]
     all_plans = sorted([*log.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
@@ -253,28 +253,28 @@ def _extended(log: PlanLog, history: PlanHistory, seen: Iterable[tuple[str, floa
         seen=tuple(sorted([*log.seen, *seen], key=lambda s: (s[1], s[0]))),
         first=min([*times, *([log.first] if log.first is not None else [])], default=None),
         plans=tuple(all_plans),
-        verdicts=tuple(sorted(verdicts.values(), key=lambda v: (v.known, v.run_id))),
+        outcomes=tuple(sorted(outcomes.values(), key=lambda v: (v.known, v.run_id))),
     )
     return replace(updated, drift=drift_of(updated))
 
 
 def plan_outcomes(history: PlanHistory) -> list[PlanOutcome]:
-    """Return one verdict for each regression under a plan that could leave cases out.
+    """Return one outcome for each regression under a plan that could leave cases out.
 
     A miss that was found late is the regression of the run that caused it, with the scores that
     its plan gave to the cases then.
     """
     by_id = {run.run_id: run for run in history.runs}
-    verdicts = []
+    outcomes = []
     for run_id, cases in history.by_cause().items():
         if run_id in history.selecting:
             policy, predictions = history.policies[run_id], by_id[run_id].predictions
             known = min(history.runs[c.found].time for c in cases)
-            verdicts.append(_verdict(run_id, cases, predictions, policy, known=known))
-    return verdicts
+            outcomes.append(_outcome(run_id, cases, predictions, policy, known=known))
+    return outcomes
 
 
-def _verdict(
+def _outcome(
     run_id: str,
     cases: Sequence[RegressedCase],
     predictions: Mapping[str, CasePrediction],
@@ -303,7 +303,7 @@ def _score(prediction: CasePrediction, threshold: float | None) -> float:
 
 
 def _merged(old: PlanOutcome | None, new: PlanOutcome) -> PlanOutcome:
-    """Return the verdict on a regression of which more cases were found later."""
+    """Return the outcome of a regression of which more cases were found later."""
     if old is None:
         return new
     scores = tuple(sorted((*old.scores, *new.scores), reverse=True))

@@ -70,7 +70,7 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
         return Evidence()
     trained = _trained(bundle)
     since = trained.timestamp() if trained is not None else 0.0
-    outcomes = load(store).unbiased_verdicts if store is not None else ()
+    outcomes = load(store).unbiased_outcomes if store is not None else ()
     new = (Regression(v.scores[:KEPT_CASES]) for v in outcomes if v.known > since and v.scores)
     return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
 
