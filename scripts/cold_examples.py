@@ -98,7 +98,7 @@ def read_examples(
         Called with the number of examples so far.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    sources = Sources(repo, patience=PATIENCE, shipped=PretrainedModel())
+    sources = Sources(repo, patience=PATIENCE, pretrained=PretrainedModel())
     past, state, found = _Past(), FeatureState(), []
     for frame in history(store):
         broken = past.broken(frame) if frame.is_variant else past.add(frame)

@@ -27,7 +27,7 @@ from testopt.errors import TestoptError
 from testopt.git.process import find_root
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
-from testopt.szz.ranking import WEIGHTS, features
+from testopt.szz.ranking import WEIGHTS, candidate_features
 
 REPEATS, FOLDS, DRAWS = 20, 10, 10_000
 
@@ -91,7 +91,9 @@ def table(case: Case, names: list[str], *, dated: bool) -> Table:
         for c in case.candidates
         if not (dated and case.reported is not None) or c.facts.authored <= case.reported
     ]
-    x = np.array([[row[n] for n in names] for row in features(keep)]).reshape(len(keep), len(names))
+    x = np.array([[row[n] for n in names] for row in candidate_features(keep)]).reshape(
+        len(keep), len(names)
+    )
     right = [i for i, c in enumerate(keep) if c.facts.sha == case.bug]
     return Table(case.project, x, right[0] if right else -1)
 

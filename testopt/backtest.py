@@ -1,4 +1,4 @@
-"""What would have happened on the project's own history, beside the orders anyone could use."""
+"""How well testopt would have ordered and selected past runs, beside simple baselines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testopt.learning.metrics import first_failure
 from testopt.ranking.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.ranking.cost_order import COST_FLOOR_S, run_order
 from testopt.ranking.detection_curve import DetectionCurve, detection_curve
-from testopt.ranking.orderings import Ordering, priority, rolling_blends, signals_of
+from testopt.ranking.orderings import Ordering, priority, rolling_orderings, signals_of
 from testopt.ranking.rolling import rolling_probabilities
 from testopt.ranking.validation import Quality, mean_quality, quality
 from testopt.selection.must_run_rules import beside_data, why_everything
@@ -23,7 +23,7 @@ from testopt.selection.score import must_run, selection_score
 from testopt.selection.simulation import (
     FRACTIONS,
     CurvePoint,
-    Judged,
+    FinishedRun,
     PromiseReport,
     promise_report,
     recall_curve,
@@ -64,7 +64,7 @@ class BacktestReport:
         Mean seconds until the first failing case has finished.
     suite_seconds : float
         Mean seconds of these runs.
-    courses : dict of str to Course
+    courses : dict of str to DetectionCurve
         What each share of the time shows, by method.
     judged_runs, fresh_runs : int
         Failing runs that were judged, and those of them in which a case fails that passed when it
@@ -189,11 +189,11 @@ def backtest(
     done = Backtest(report, _table(past, predictions))
     if options.trials is None:
         return done
-    return _tried(done, _selectable(past, predictions), options.trials, first=first)
+    return _with_trials(done, _finished_runs(past, predictions), options.trials, first=first)
 
 
 @dataclass(frozen=True, slots=True)
-class _PastRun:
+class _ReplayedRun:
     """A run that is over, and what was known before it; arrays of shape (n_cases,).
 
     ``rows`` are its rows in the training set: skipped cases have none. ``seconds`` are expected.
@@ -211,31 +211,31 @@ class _PastRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
+class _Replayed:
     """All runs, their rows as one training set, and how many cases there were."""
 
-    runs: list[_PastRun]
+    runs: list[_ReplayedRun]
     rows: TrainingSet
     cases: int
 
 
-def _replay(frames: Iterable[RunFrame]) -> _Past:
+def _replay(frames: Iterable[RunFrame]) -> _Replayed:
     state = FeatureState()
-    runs: list[_PastRun] = []
+    runs: list[_ReplayedRun] = []
     end = 0
     for frame in frames:
         start, end = end, end + int((~frame.skipped).sum())
         # what was read of its sources is large, and in the features now
         light = replace(frame, query=replace(frame.query, text=None))
         features, seconds = state.read(frame.query), state.history.seconds(frame.query)
-        runs.append(_PastRun(light, features, seconds, slice(start, end)))
+        runs.append(_ReplayedRun(light, features, seconds, slice(start, end)))
         state.update(frame)
     state.finish()
     rows = TrainingSet.concatenate([_rows(i, run) for i, run in enumerate(runs)])
-    return _Past(runs, rows, len(state.history.table))
+    return _Replayed(runs, rows, len(state.history.table))
 
 
-def _rows(position: int, run: _PastRun) -> TrainingSet:
+def _rows(position: int, run: _ReplayedRun) -> TrainingSet:
     """Return the rows of a run; those of a disturbed one are predicted, and not learnt from."""
     rows = TrainingSet.of_run(position, run.frame, run.features, ~run.frame.skipped)
     return replace(rows, weight=rows.weight * 0.0) if run.frame.is_disturbed else rows
@@ -255,17 +255,17 @@ class _Prediction:
 
 
 def _predict(
-    past: _Past, options: BacktestSettings, progress: Callable[[int, int], None] | None
+    past: _Replayed, options: BacktestSettings, progress: Callable[[int, int], None] | None
 ) -> list[_Prediction]:
     count = len(past.runs)
     p = rolling_probabilities(
         past.rows, count, every=options.retrain_every, seed=options.seed, progress=progress
     )
-    blends, _ = rolling_blends(past.rows, p, count)
-    return [_prediction(run, p[run.rows], b) for run, b in zip(past.runs, blends, strict=True)]
+    orderings, _ = rolling_orderings(past.rows, p, count)
+    return [_prediction(run, p[run.rows], b) for run, b in zip(past.runs, orderings, strict=True)]
 
 
-def _prediction(run: _PastRun, p: NDArray[np.float64], ordering: Ordering) -> _Prediction:
+def _prediction(run: _ReplayedRun, p: NDArray[np.float64], ordering: Ordering) -> _Prediction:
     probability, by_model = _probability(run, p)
     value = priority(ordering, signals_of(run.features, probability))
     order = run_order(value, run.seconds, run.frame.query.cases, exponent=ordering.cost)
@@ -274,7 +274,7 @@ def _prediction(run: _PastRun, p: NDArray[np.float64], ordering: Ordering) -> _P
     return _Prediction(probability, by_model, ordering, rank)
 
 
-def _probability(run: _PastRun, p: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+def _probability(run: _ReplayedRun, p: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
     """Return a probability for every case of a run, and whether a model gave it."""
     fallback = untrained_score(run.features)
     if not len(p) or np.isnan(p).any():
@@ -285,7 +285,7 @@ def _probability(run: _PastRun, p: NDArray[np.float64]) -> tuple[NDArray[np.floa
 
 
 def _report(
-    past: _Past, predictions: list[_Prediction], *, first: int, seed: int
+    past: _Replayed, predictions: list[_Prediction], *, first: int, seed: int
 ) -> BacktestReport:
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
     fresh = 0
@@ -323,7 +323,7 @@ def _is_judged(frame: RunFrame) -> bool:
     )
 
 
-def _orders(run: _PastRun, rank: NDArray[np.int32], *, seed: int) -> dict[str, NDArray[Any]]:
+def _orders(run: _ReplayedRun, rank: NDArray[np.int32], *, seed: int) -> dict[str, NDArray[Any]]:
     """Return the order of each of ``METHODS``, of the cases that ran."""
     ran = ~run.frame.skipped
     orders = baseline_orders(run.features.at(ran), run.seconds[ran], seed=seed)
@@ -334,7 +334,7 @@ def _orders(run: _PastRun, rank: NDArray[np.int32], *, seed: int) -> dict[str, N
     return orders
 
 
-def _table(past: _Past, predictions: list[_Prediction]) -> pa.Table:
+def _table(past: _Replayed, predictions: list[_Prediction]) -> pa.Table:
     import pyarrow as pa
 
     frames = [run.frame for run in past.runs]
@@ -353,7 +353,9 @@ def _table(past: _Past, predictions: list[_Prediction]) -> pa.Table:
     )
 
 
-def _tried(done: Backtest, runs: list[Judged], trials: SelectionTrials, *, first: int) -> Backtest:
+def _with_trials(
+    done: Backtest, runs: list[FinishedRun], trials: SelectionTrials, *, first: int
+) -> Backtest:
     """Return the backtest with the selections that were tried."""
     kept, chosen = [], []
     for recall, by_case in trials.promises:
@@ -365,14 +367,14 @@ def _tried(done: Backtest, runs: list[Judged], trials: SelectionTrials, *, first
     return Backtest(report, _with_selections(done.predictions, trials, chosen))
 
 
-def _selectable(past: _Past, predictions: list[_Prediction]) -> list[Judged]:
+def _finished_runs(past: _Replayed, predictions: list[_Prediction]) -> list[FinishedRun]:
     """Return what a selection may know of each run before it, and what came out."""
-    return [_judged(run, p) for run, p in zip(past.runs, predictions, strict=True)]
+    return [_finished_run(run, p) for run, p in zip(past.runs, predictions, strict=True)]
 
 
-def _judged(run: _PastRun, prediction: _Prediction) -> Judged:
+def _finished_run(run: _ReplayedRun, prediction: _Prediction) -> FinishedRun:
     features, frame = run.features, run.frame
-    return Judged(
+    return FinishedRun(
         scores=selection_score(
             features, prediction.probability, run.seconds, ordering=prediction.ordering
         ),

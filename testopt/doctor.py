@@ -81,7 +81,7 @@ class Health:
         return f"testopt doctor: {', '.join(slugs)}" if slugs else ""
 
 
-def examine(
+def check_health(
     *,
     repo: Path | None,
     store: Store | None,
@@ -123,7 +123,9 @@ def examine(
         fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
         return Health((*findings, Finding("no-results", "there is no store yet", fix)))
     try:
-        return _Visit(repo, store, findings, now or datetime.now(UTC)).report(most_rows, recall)
+        return _HealthCheck(repo, store, findings, now or datetime.now(UTC)).report(
+            most_rows, recall
+        )
     except StoreError as error:
         fix = error.hint or "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", error.message, fix)))
@@ -146,7 +148,7 @@ def _clone(repo: Path | None, no_repo: str) -> Iterator[Finding]:
         yield Finding("git", error.message, error.hint or "see that `git status` works here")
 
 
-class _Visit:
+class _HealthCheck:
     """One look at a store; the runs are read once."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Durations as people write and read them."""
+"""Parses and formats durations."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def parse_duration(text: str) -> float:
     """
     seconds, end = 0.0, 0
     while end < len(text.rstrip()):
-        found = _PART.match(text, end)
-        if found is None:
+        match = _PART.match(text, end)
+        if match is None:
             raise ValueError(f"{text!r} is no duration")
-        seconds += float(found[1]) * _PARTS[found[2]]
-        end = found.end()
+        seconds += float(match[1]) * _PARTS[match[2]]
+        end = match.end()
     if not end:
         raise ValueError("an empty text is no duration")
     return seconds
 
 
-def readable(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration such as ``40 ms``, ``2.4 s``, ``42 s``, ``3 min 20 s`` or ``2 h 5 min``."""
     if 0.0 < seconds < 0.9995:  # noqa: PLR2004 - three digits
         return f"{seconds * 1e3:.0f} ms"

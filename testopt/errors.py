@@ -1,4 +1,4 @@
-"""What can go wrong, in words a user can act on.
+"""The errors of testopt: what went wrong, in words a user can act on.
 
 Every error has a slug (stable, for documentation and ``--json``), a message (what was wrong and
 where), a hint (what to do), and an exit code: 1 a gate the user set was not met, 2 usage or

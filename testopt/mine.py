@@ -1,4 +1,4 @@
-"""Git history into the store: commits and file changes, only what is not there yet.
+"""Mines git history into the store: commits and file changes, only what is new.
 
 A range of commits is one idempotent append; its file changes go first and its commits last, so
 that a commit in the table says that its files are there too. An interrupted run is continued by
@@ -97,9 +97,9 @@ def mine(
     writer = _Writer(repo, store, key=key, matcher=_matcher(fix_pattern), known=known)
     histories = read_history(repo, new)
     if progress is not None:
-        histories = _watched(histories, len(new), progress)
-    for part in _flushes(histories):
-        writer.write(part)
+        histories = _with_progress(histories, len(new), progress)
+    for batch in _batches(histories):
+        writer.write(batch)
     return MineReport(
         commits=len(new),
         files=writer.files,
@@ -109,7 +109,7 @@ def mine(
     )
 
 
-def _watched(
+def _with_progress(
     histories: Iterable[History], total: int, progress: Callable[[int, int], None]
 ) -> Iterator[History]:
     done = 0
@@ -135,26 +135,26 @@ def _known(store: Store, table: str) -> set[str]:
 
 def _other_key(store: Store, key: bytes) -> bool:
     """Tell whether the store's authors were named with another key; remember the first one."""
-    mark = hmac.digest(key, b"testopt author key", "sha256").hex()[:16].encode()
+    fingerprint = hmac.digest(key, b"testopt author key", "sha256").hex()[:16].encode()
     first = store.read_blob(KEY_BLOB)
     if first is None:
-        store.write_blob(KEY_BLOB, mark)
-    return first not in (None, mark)
+        store.write_blob(KEY_BLOB, fingerprint)
+    return first not in (None, fingerprint)
 
 
-def _flushes(histories: Iterable[History]) -> Iterator[list[History]]:
+def _batches(histories: Iterable[History]) -> Iterator[list[History]]:
     """Group histories into appends: neither too many rows nor too much time at once."""
-    part: list[History] = []
+    batch: list[History] = []
     commits, files, since = 0, 0, time.monotonic()
     for history in histories:
-        part.append(history)
+        batch.append(history)
         commits, files = commits + len(history.commits), files + len(history.files)
         late = time.monotonic() - since > FLUSH_S
         if commits >= FLUSH_COMMITS or files >= FLUSH_FILES or late:
-            yield part
-            part, commits, files, since = [], 0, 0, time.monotonic()
-    if part:
-        yield part
+            yield batch
+            batch, commits, files, since = [], 0, 0, time.monotonic()
+    if batch:
+        yield batch
 
 
 class _Writer:
@@ -170,18 +170,18 @@ class _Writer:
         self._written = _known(store, "file_changes") - known
         self.files = 0
 
-    def write(self, part: list[History]) -> None:
+    def write(self, histories: list[History]) -> None:
         """Append histories, each under the key of its commits."""
-        keys = [_range_key(history.commits) for history in part]
-        sizes = iter(self._lines.before([file for history in part for file in history.files]))
+        keys = [_range_key(history.commits) for history in histories]
+        sizes = iter(self._lines.before([file for history in histories for file in history.files]))
         changes = {
             key: table
-            for key, history in zip(keys, part, strict=True)
+            for key, history in zip(keys, histories, strict=True)
             if (table := self._file_table(history.files, sizes)).num_rows
         }
-        wrote = self._store.append("file_changes", changes)
-        self.files += sum(changes[key].num_rows for key in wrote)
-        commits = map(self._commit_table, part)
+        written = self._store.append("file_changes", changes)
+        self.files += sum(changes[key].num_rows for key in written)
+        commits = map(self._commit_table, histories)
         self._store.append("commits", dict(zip(keys, commits, strict=True)))
 
     def _commit_table(self, history: History) -> pa.Table:

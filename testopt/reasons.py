@@ -10,7 +10,7 @@ from collections import Counter
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ReasonKind(Enum):
     ASKED_SHADOW = auto()
     COULD_SELECT = auto()
     # whether a selection is trusted
-    STANDING = auto()
+    TRUST_SO_FAR = auto()
     SELECTS_AT_ONCE = auto()
     # why no trained model orders a plan, or nothing does
     TROUBLE = auto()
@@ -205,24 +205,24 @@ def _by_way(fact: str) -> Callable[..., str]:
     """Return a form for a fact whose last value is the file by way of which it holds, or empty."""
 
     def form(*values: str) -> str:
-        way = f" (by way of {values[-1]})" if values[-1] else ""
-        return fact.format(*values) + way
+        through = f" (by way of {values[-1]})" if values[-1] else ""
+        return fact.format(*values) + through
 
     return form
 
 
 def _over_budget(score: float, threshold: float, budget_s: float) -> str:
-    least = f"the threshold {threshold:.4g} that the budget of {readable(budget_s)} allows"
+    least = f"the threshold {threshold:.4g} that the budget of {format_duration(budget_s)} allows"
     return f"its score {score:.4g} is below {least}"
 
 
 def _longer_than_budget(seconds: float, room_s: float) -> str:
-    return f"it takes {readable(seconds)}, where the budget leaves {readable(room_s)}"
+    return f"it takes {format_duration(seconds)}, where the budget leaves {format_duration(room_s)}"
 
 
-def _learnt_weights(share: float, way: str, runs: int, ahead: float, ways: int) -> str:
-    evidence = f"{runs} failing runs {ahead:+.3f} APFDc beside the mean of {ways} ways"
-    return f"{share:.0%} by {way} (on {evidence})"
+def _learnt_weights(share: float, ordering: str, runs: int, ahead: float, orderings: int) -> str:
+    evidence = f"{runs} failing runs {ahead:+.3f} APFDc beside the mean of {orderings} ways"
+    return f"{share:.0%} by {ordering} (on {evidence})"
 
 
 _MORE_IMPORTS: Final = "imports or reads what changed"
@@ -303,7 +303,7 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     ),  # message of an error
     _K.ASKED_SHADOW: _Form(Role.PLAN, "in shadow, as was asked for"),
     _K.COULD_SELECT: _Form(Role.PLAN, "cases could be left out by now"),
-    _K.STANDING: _Form(Role.PLAN, "{0}"),  # what `Trust` says of the plans so far
+    _K.TRUST_SO_FAR: _Form(Role.PLAN, "{0}"),  # what `Trust` says of the plans so far
     _K.SELECTS_AT_ONCE: _Form(Role.PLAN, "selecting at once, as asked ({0})"),  # the same
     _K.TROUBLE: _Form(Role.PLAN, "{0}"),  # message of an error
     _K.NO_STORE: _Form(Role.PLAN, "there is no store yet"),

@@ -1,4 +1,4 @@
-"""The words of testopt as types: table schemas, and the frozen values passed between layers.
+"""Table schemas, and the frozen values passed between layers.
 
 ``SCHEMA_VERSION`` counts incompatible changes of the tables. Its history:
 
@@ -385,7 +385,7 @@ class Origin:
 class Plan:
     """Cases in the order in which they should run, and where the order comes from.
 
-    ``promise`` is given where cases may be left out (``mode`` is then ``select``); ``standing``
+    ``promise`` is given where cases may be left out (``mode`` is then ``select``); ``trust``
     then says whether that is trusted. ``explored`` holds where the draw fell on this change, so
     that everything runs; ``shadow`` says why all cases run although the plan leaves some out.
     ``steps`` are the ranks between which cases are worth about the same.
@@ -396,7 +396,7 @@ class Plan:
     origin: Origin = Origin()
     promise: Promise | None = None
     mode: str = "rank"
-    standing: Reason | None = None
+    trust: Reason | None = None
     explored: bool = False
     shadow: tuple[Reason, ...] = ()
     steps: tuple[int, ...] = ()
@@ -463,8 +463,8 @@ class Policy:
         """Return the text that is stored; what is as by default is left out."""
         import json
 
-        given = {f: getattr(self, f) for f in self.__slots__ if getattr(self, f) != _POLICY[f]}
-        return json.dumps({"mode": self.mode, **given}, separators=(",", ":"))
+        changed = {f: getattr(self, f) for f in self.__slots__ if getattr(self, f) != _POLICY[f]}
+        return json.dumps({"mode": self.mode, **changed}, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str) -> Policy:
@@ -472,7 +472,7 @@ class Policy:
         import json
 
         try:
-            found = json.loads(text)
+            document = json.loads(text)
         except (ValueError, RecursionError):
             start, _, why = text.partition(": ")
             name, _, rest = start.partition(" ")
@@ -480,9 +480,9 @@ class Policy:
             if name == "none":
                 return cls(mode=mode, fell_back=why or "no reason")
             return cls(mode=mode, bundle=rest.partition(" ")[0] if name == "bundle" else "")
-        known = found if isinstance(found, dict) else {}
-        fits = {k: v for k, v in known.items() if k in _POLICY and _is_like(v, _POLICY[k])}
-        return cls(**fits)
+        values = document if isinstance(document, dict) else {}
+        valid = {k: v for k, v in values.items() if k in _POLICY and _is_like(v, _POLICY[k])}
+        return cls(**valid)
 
 
 _POLICY: Final[dict[str, Any]] = {f.name: f.default for f in fields(Policy)}

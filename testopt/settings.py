@@ -1,4 +1,4 @@
-"""One frozen ``Settings``: ``[tool.testopt]`` < ``TESTOPT_*`` < command line.
+"""Loads ``Settings``: ``[tool.testopt]`` < ``TESTOPT_*`` < command line.
 
 Each value knows where it came from.
 """
@@ -94,18 +94,19 @@ class Settings:
         origin: dict[str, str] = {}
         environ = os.environ if env is None else env
         known = {f.name for f in fields(cls)} - {"origin"}
-        for place, found in (
+        for source, given in (
             ("pyproject.toml", _from_pyproject(repo)),
             ("environment", _from_env(environ, known)),
             ("command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         ):
-            for name, value in found.items():
+            for name, value in given.items():
                 if name not in known:
                     raise SettingsError(
-                        f"unknown setting {name!r} in {place}", f"known: {', '.join(sorted(known))}"
+                        f"unknown setting {name!r} in {source}",
+                        f"known: {', '.join(sorted(known))}",
                     )
-                values[name] = _convert(name, value, getattr(_DEFAULTS, name), place)
-                origin[name] = place
+                values[name] = _convert(name, value, getattr(_DEFAULTS, name), source)
+                origin[name] = source
         return replace(cls(**values), origin=MappingProxyType(origin))
 
     def store_url(self, repo: Path) -> str:
@@ -135,20 +136,20 @@ def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:
     return {names[key]: value for key, value in env.items() if key in names and value != ""}
 
 
-def _convert(name: str, value: Any, default: Any, place: str) -> Any:
-    wanted = type(default)
+def _convert(name: str, value: Any, default: Any, source: str) -> Any:
+    expected = type(default)
     try:
-        if wanted is tuple:
+        if expected is tuple:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(str(p).strip() for p in parts if str(p).strip())
-        if isinstance(value, bool) != (wanted is bool) and not isinstance(value, str):
+        if isinstance(value, bool) != (expected is bool) and not isinstance(value, str):
             raise TypeError
-        if wanted is bool and isinstance(value, str):
+        if expected is bool and isinstance(value, str):
             return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        if wanted is str and not isinstance(value, str):
+        if expected is str and not isinstance(value, str):
             raise TypeError
-        return wanted(value)
+        return expected(value)
     except (TypeError, ValueError, KeyError):
         raise SettingsError(
-            f"setting {name!r} in {place} is {value!r}", f"it takes a {wanted.__name__}"
+            f"setting {name!r} in {source} is {value!r}", f"it takes a {expected.__name__}"
         ) from None

@@ -18,7 +18,7 @@ from testopt.features.run_history import history
 from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_training_set
 from testopt.pluralize import pluralize
-from testopt.ranking.orderings import OrderingWeights, rolling_blends
+from testopt.ranking.orderings import OrderingWeights, rolling_orderings
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
@@ -36,6 +36,8 @@ from testopt.store.bundle import pack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from testopt.features.frames import RunFrame
     from testopt.selection.promotion import PlanOutcome
@@ -98,15 +100,12 @@ def train(
     DataError
         When no case ever failed, or every one always did: there is nothing to learn.
     """
-    at = store.version("runs")
-    runs = store.read("runs", columns=["run_id", "time", "cases"])
-    if not runs.num_rows:
-        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    share = min(1.0, _MAX_ROWS / max(int(np.sum(runs["cases"].to_numpy())), 1))
+    version_read, cases = store.version("runs"), _cases_by_run(store)
     late = late_misses(store, until=as_of)
-    state, seen = FeatureState(), _Seen(late.found)
+    state, seen = FeatureState(), _TrainingRuns(late.found)
     sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
-    frames = seen.watch(history(store, until=as_of, sources=sources), runs.num_rows, progress)
+    frames = seen.watch(history(store, until=as_of, sources=sources), len(cases), progress)
+    share = min(1.0, _MAX_ROWS / max(int(np.sum(cases)), 1))
     rows = read_training_set(frames, state, share=share, seed=seed)
     if sources is not None:
         sources.keep()
@@ -118,19 +117,28 @@ def train(
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
         "experts": _weights(rows, seen, validation).as_dict(),
-        "closeness": "" if sources is None else sources.shipped.name,  # what weighed it
+        "closeness": "" if sources is None else sources.pretrained.name,  # what weighed it
     }
-    name = register(store, pack(manifest, files))
+    bundle_id = register(store, pack(manifest, files))
     if as_of is None:
-        save_state(store, state, version=at)
+        save_state(store, state, version=version_read)
     return TrainReport(
-        name, len(seen.ids), failing, len(state.history.table),
+        bundle_id, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
     )  # fmt: skip
 
 
-class _Seen:
-    """What goes through training: ids and times of the runs, for the manifest.
+def _cases_by_run(store: Store) -> NDArray[Any]:
+    """Return how many cases each run of the store has."""
+    runs = store.read("runs", columns=["cases"])
+    if not runs.num_rows:
+        raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    counts: NDArray[Any] = runs["cases"].to_numpy()
+    return counts
+
+
+class _TrainingRuns:
+    """The runs that go through training: ids and times, for the manifest.
 
     ``late`` are (run, case) that failed because of an earlier run, which left the case out;
     ``failed_late`` says so of the failing cases of such a run, by its position.
@@ -168,7 +176,7 @@ class _Seen:
             yield frame
 
 
-def _check(rows: TrainingSet, seen: _Seen) -> None:
+def _check(rows: TrainingSet, seen: _TrainingRuns) -> None:
     if not len(rows.y):
         raise EmptyStoreError("no run holds a result that was not skipped", "testopt ingest PATH")
     if not rows.y.any() or rows.y.all():
@@ -190,7 +198,7 @@ def _fit(ranker: FailureRanker, rows: TrainingSet) -> FailureRanker:
     )
 
 
-def _validated(rows: TrainingSet, seen: _Seen, seed: int) -> Validation | None:
+def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int) -> Validation | None:
     first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))  # of the young runs
     older, at = rows.before(first), int(np.searchsorted(rows.run, first, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
@@ -201,18 +209,24 @@ def _validated(rows: TrainingSet, seen: _Seen, seed: int) -> Validation | None:
     return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
 
 
-def _weights(rows: TrainingSet, seen: _Seen, validation: Validation | None) -> OrderingWeights:
+def _weights(
+    rows: TrainingSet, seen: _TrainingRuns, validation: Validation | None
+) -> OrderingWeights:
     """Return the weights of the orderings by runs that the model had not seen.
 
     Where there are none the orders that need no model have the word, judged on all runs.
     """
     if validation is not None:
         return validation.weights
-    return rolling_blends(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
+    return rolling_orderings(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
 
 
 def _evidence(
-    store: Store, rows: TrainingSet, seen: _Seen, owners: Mapping[str, PlanOutcome], seed: int
+    store: Store,
+    rows: TrainingSet,
+    seen: _TrainingRuns,
+    owners: Mapping[str, PlanOutcome],
+    seed: int,
 ) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)
@@ -220,18 +234,18 @@ def _evidence(
         late[np.flatnonzero((rows.run == run) & rows.y)] = cases
     found = rolling_evidence(rows, np.array(seen.seeded), excluded=late, seed=seed)
     position = {run_id: i for i, run_id in enumerate(seen.ids)}
-    for run_id, verdict in owners.items():
+    for run_id, outcome in owners.items():
         if run_id in position:
-            scores = verdict.scores or (-np.inf,)  # what no threshold would have caught
+            scores = outcome.scores or (-np.inf,)  # what no threshold would have caught
             found[position[run_id]] = Regression.of(np.array(scores))
-    track = load(store)
-    unsettled = {v.run_id for v in track.verdicts} - {v.run_id for v in track.settled}
+    log = load(store)
+    unsettled = {v.run_id for v in log.outcomes} - {v.run_id for v in log.unbiased_outcomes}
     known = (found[i] for i in sorted(found) if seen.ids[i] not in unsettled)
     return Evidence(tuple(known)[-KEPT:])
 
 
 def _files(
-    ranker: FailureRanker, state: FeatureState, seen: _Seen, evidence: Evidence
+    ranker: FailureRanker, state: FeatureState, seen: _TrainingRuns, evidence: Evidence
 ) -> dict[str, bytes]:
     runs = io.StringIO()
     for run_id in seen.ids:
@@ -247,7 +261,11 @@ def _files(
 
 
 def _manifest(
-    store: Store, ranker: FailureRanker, seen: _Seen, validation: Validation | None, seed: int
+    store: Store,
+    ranker: FailureRanker,
+    seen: _TrainingRuns,
+    validation: Validation | None,
+    seed: int,
 ) -> dict[str, Any]:
     return {
         "kind": "ranker",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import deltalake  # noqa: F401 - pytester forgets imports, and its native part has one only
 import pytest
+from builders import GitRepo, Suite, make_record, new_store
 from click.testing import CliRunner
 from hypothesis import settings
 
@@ -25,6 +24,7 @@ settings.load_profile("testopt")
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
+ALONE = (ROOT / "tests" / "unit", ROOT / "tests" / "property")
 
 # Stands in for the engine: orders as it is told, or misbehaves at a given request.
 FAKE_ENGINE = """
@@ -117,6 +117,25 @@ def order_of_files():
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_processes(request: pytest.FixtureRequest):
+    """Fail a unit or property test that starts a process without the marker `integration`."""
+    marked = request.node.get_closest_marker("integration")
+    if marked or not any(request.path.is_relative_to(folder) for folder in ALONE):
+        yield
+        return
+    start = subprocess.Popen.__init__
+
+    def refuse(self, args, *rest, **options):
+        if args[0] == "lscpu":  # joblib does so, once a process
+            return start(self, args, *rest, **options)
+        return pytest.fail(f"starts a process, and is not marked integration: {args}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", refuse)
+        yield
+
+
 @pytest.fixture
 def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the surrounding CI job, and settings of testopt, from what is under test."""
@@ -181,46 +200,6 @@ def git_here():
     return commit
 
 
-class GitRepo:
-    """A git repository that a test makes, commit by commit."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *args: str, env: dict[str, str] | None = None) -> str:
-        """Run git; the author is Ann at noon of 1 January 2024 unless `env` says otherwise."""
-        person = {"NAME": "Ann", "EMAIL": "ann@example.org", "DATE": "1704110400 +0000"}
-        both = {f"GIT_{w}_{k}": v for w in ("AUTHOR", "COMMITTER") for k, v in person.items()}
-        done = subprocess.run(
-            ["git", "-C", str(self.path), "-c", "protocol.file.allow=always", *args],
-            check=True,
-            capture_output=True,
-            env={**os.environ, **both, **(env or {})},
-        )
-        return done.stdout.decode("utf-8", "surrogateescape").strip()
-
-    def write(self, name: str | bytes, content: str | bytes) -> None:
-        """Write a file; its folders are made."""
-        path = self.path / os.fsdecode(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    def commit(
-        self,
-        message: str = "change",
-        files: dict[str, str] | None = None,
-        env: dict[str, str] | None = None,
-    ) -> str:
-        """Write files, commit everything, and return the hash."""
-        for name, content in (files or {}).items():
-            self.write(name, content)
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message, env=env)
-        return self.git("rev-parse", "HEAD")
-
-
 @pytest.fixture
 def make_repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that makes an empty repository; no user's git configuration applies."""
@@ -262,35 +241,6 @@ def call_testopt(*args: str | os.PathLike[str], stdin: bytes | None = None) -> D
 def testopt():
     """Return a function that calls the command line: exit code, output, errors."""
     return call_testopt
-
-
-class Suite:
-    """A made-up history of 15 cases: two that fail now and then, and one that broke for good."""
-
-    cases = tuple(f"tests/test_{m}.py::test_{n}" for m in "abc" for n in range(5))
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-
-    @classmethod
-    def outcome(cls, run: int, case: int) -> str:
-        """Return the outcome of a case in a run, the same each time."""
-        fails = (case == 7 and run % 4 < 2) or (case == 11 and run % 9 == 3)
-        return "failed" if fails else "skipped" if case == 14 and run % 5 == 0 else "passed"
-
-    @classmethod
-    def write(cls, path: Path, runs: range, failing: tuple[int, ...] | None = None) -> Path:
-        """Write the results of `runs` as CSV; `failing` names the cases that fail instead."""
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(("run_id", "time", "case_id", "outcome", "duration_s", "branch"))
-            for run in runs:
-                time = (cls.start + timedelta(hours=run)).isoformat()
-                for n, case in enumerate(cls.cases):
-                    outcome = cls.outcome(run, n)
-                    if failing is not None:
-                        outcome = "failed" if n in failing else "passed"
-                    seconds = (n % 3 + 1) / 10
-                    rows.writerow((f"run {run}", time, case, outcome, seconds, "main"))
-        return path
 
 
 @pytest.fixture(scope="session")
@@ -346,16 +296,17 @@ class Real:
 
     def learn(self) -> Path:
         """Make a store after which `rank` runs the second case first; return its folder."""
-        from testopt.schema import Change, Result, Run, RunRecord
-        from testopt.store import Store
-
-        store = Store.open(str(self.path / ".testopt"), create=True)
+        store = new_store(self.path, ".testopt")
         cases = [f"test_it.py::test_{n}" for n in (1, 2, 3)]
         for hour in range(3):
-            run = Run(f"run-{hour}", datetime(2026, 1, 1, hour, tzinfo=UTC), commit=self.commit)
-            outcomes = ("passed", "failed" if hour else "passed", "passed")
-            results = [Result(c, o, 0.01) for c, o in zip(cases, outcomes, strict=True)]
-            store.append_runs([RunRecord(run, results, Change())])
+            failing = cases[1:2] if hour else ()
+            store.append_runs(
+                [
+                    make_record(
+                        f"run-{hour}", cases, failing, hours=hour, seconds=0.01, commit=self.commit
+                    )
+                ]
+            )
         return self.path / ".testopt"
 
 

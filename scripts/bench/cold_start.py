@@ -84,7 +84,7 @@ def places(score: Any) -> list[int]:
 
 def predict(one: Set, repo: Path, work: Path) -> dict[str, Path]:
     """Plan every run without a store; return predictions of the plan and of simpler scores."""
-    sources, by_hand = Sources(repo), Sources(repo, shipped=PretrainedModel())
+    sources, by_hand = Sources(repo), Sources(repo, pretrained=PretrainedModel())
     made: dict[str, list[dict[str, Any]]] = {"testopt": [], "by hand": [], "words": []}
     for name, run, cases in runs_of(one.results):
         change = Change(base=run.base, head=run.commit)
@@ -154,7 +154,7 @@ def changed_paths(one: Set) -> dict[str, tuple[FileChange, ...]]:
 def elsewhere(one: Set, repo: Path) -> list[list[float]]:
     """Return APFDc by names alone, hand-set weights, the model and at best, by failing run."""
     files = changed_paths(one)
-    reader, model = Sources(repo, shipped=PretrainedModel()), load_pretrained().model
+    reader, model = Sources(repo, pretrained=PretrainedModel()), load_pretrained().model
     out = []
     for run, rows in failing_runs(one):
         cases = list(dict.fromkeys(row["case_id"] for row in rows))
@@ -165,7 +165,7 @@ def elsewhere(one: Set, repo: Path) -> list[list[float]]:
         read = reader.add(named)
         if read.text is None:
             continue
-        queries = [named, read, replace(read, text=replace(read.text, judge=model))]
+        queries = [named, read, replace(read, text=replace(read.text, weigher=model))]
         scores = [np.nan_to_num(affinity_matrix(q)[:, NAMES.index("prior")]) for q in queries]
         ties = np.random.default_rng(0).random(len(cases))
         orders = [*(np.lexsort((ties, -s)) for s in scores), np.lexsort((seconds, ~failed))]

@@ -15,9 +15,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["testopt.sources"]):
-    from testopt.results.archives import Source
+    from testopt.results.archives import ReportFile
     from testopt.results.case_resolver import CaseResolver
-    from testopt.results.junit_rows import read_source
+    from testopt.results.junit_rows import read_report_file
 
 WORK = Path(tempfile.mkdtemp())
 RESOLVER = CaseResolver(["tests/test_a.py", "pkg/b/test_a.py", "web/a.spec.ts"])
@@ -28,7 +28,9 @@ def check(data: bytes) -> None:
     """Read one file as `testopt ingest` does; an exception is a finding."""
     path = WORK / "report"
     path.write_bytes(data)
-    found = read_source(Source("report", path), RESOLVER, spill=WORK / "spill", native=True)
+    found = read_report_file(
+        ReportFile("report", path), RESOLVER, spill=WORK / "spill", native=True
+    )
     rows = sum(batch.num_rows for batch in found.batches())
     if rows != found.rows or rows != found.summary.attempts:
         raise AssertionError(f"{rows} rows, {found.rows} said, {found.summary.attempts} attempts")

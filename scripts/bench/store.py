@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from testopt.schema import Run, RunRecord, arrow_schema
 from testopt.store import Store
-from testopt.store.records import tables_of
+from testopt.store.records import record_tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 COLD = """
@@ -102,7 +102,7 @@ def fill(url: str, suite: Suite, runs: int) -> list[float]:
     for number in range(runs):
         run_id = f"{number * 2654435761 % 2**32:08x}-ci"  # order says nothing
         rows = suite.results(run_id)
-        mark = tables_of(
+        mark = record_tables(
             RunRecord(Run(run_id, START + timedelta(minutes=number)), ()),
             seen=START + timedelta(minutes=number),
         )["runs"]

@@ -16,10 +16,10 @@ from testopt.backfill.command import Command
 from testopt.backfill.commits import CommitReplay, ReplayContext
 from testopt.backfill.history import past_commits
 from testopt.backfill.ledger import Ledger
-from testopt.backfill.options import BackfillOptions, BackfillReport, Unusable
+from testopt.backfill.options import BackfillOptions, BackfillReport, UnusableRun
 from testopt.backfill.processes import Processes
-from testopt.backfill.replay import Slot
-from testopt.backfill.worktree import Stage, default_branch
+from testopt.backfill.replay import WorktreeRunner
+from testopt.backfill.worktree import WorktreeRepository, default_branch
 from testopt.errors import BackfillError
 from testopt.git.process import is_shallow
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from testopt.backfill.history import PastCommit
     from testopt.store import Store
 
-__all__ = ["BackfillOptions", "BackfillReport", "Unusable", "backfill"]
+__all__ = ["BackfillOptions", "BackfillReport", "UnusableRun", "backfill"]
 
 _TRIES = 3  # newest commits that may be unusable before it is the command's fault
 
@@ -72,26 +72,26 @@ def backfill(
     RevisionError
         When a revision names nothing.
     """
-    wanted = options or BackfillOptions()
-    command = Command(wanted.command, wanted.setup)
+    options = options or BackfillOptions()
+    command = Command(options.command, options.setup)
     commits = past_commits(
-        repo, revision=wanted.revision, count=wanted.commits, merges=wanted.merges
+        repo, revision=options.revision, count=options.commits, merges=options.merges
     )
     ledger = Ledger(
         store,
-        expected=len(commits) * wanted.runs_per_commit,
-        retry=wanted.retry,
+        expected=len(commits) * options.runs_per_commit,
+        retry=options.retry,
         progress=progress,
     )
-    shared = ReplayContext(repo, wanted, ledger, default_branch(repo), command.digest)
+    context = ReplayContext(repo, options, ledger, default_branch(repo), command.digest)
     processes = Processes()
-    with Stage(repo) as stage:
-        slots = [
-            Slot(stage, index, command=command, processes=processes)
-            for index in range(max(1, wanted.jobs))
+    with WorktreeRepository(repo) as repository:
+        runners = [
+            WorktreeRunner(repository, index, command=command, processes=processes)
+            for index in range(max(1, options.jobs))
         ]
         try:
-            _replay_all(commits, slots, shared)
+            _replay_all(commits, runners, context)
         finally:
             processes.stop()
             ledger.finish()
@@ -99,47 +99,47 @@ def backfill(
 
 
 def _replay_all(
-    commits: Sequence[PastCommit], slots: Sequence[Slot], shared: ReplayContext
+    commits: Sequence[PastCommit], runners: Sequence[WorktreeRunner], context: ReplayContext
 ) -> None:
     """Replay the newest commit first, to try the command, then the others from the oldest.
 
     This thread only waits, so that a signal always finds it where everything can be stopped.
     """
-    free: SimpleQueue[Slot] = SimpleQueue()
-    for slot in slots:
-        free.put(slot)
+    free: SimpleQueue[WorktreeRunner] = SimpleQueue()
+    for runner in runners:
+        free.put(runner)
 
     def replay(commit: PastCommit) -> None:
-        slot = free.get()
+        runner = free.get()
         try:
-            CommitReplay(commit, slot, shared).run()
+            CommitReplay(commit, runner, context).run()
         finally:
-            free.put(slot)
+            free.put(runner)
 
     rest = list(commits)
-    pool = ThreadPoolExecutor(len(slots), thread_name_prefix="backfill")
+    pool = ThreadPoolExecutor(len(runners), thread_name_prefix="backfill")
     try:
         for _ in range(_TRIES):
-            if not rest or shared.ledger.usable:
+            if not rest or context.ledger.usable:
                 break
             pool.submit(replay, rest.pop()).result()
-        _check_usable(shared)
+        _check_usable(context)
         for future in as_completed([pool.submit(replay, commit) for commit in rest]):
             future.result()
     except BaseException:
-        slots[0].stop()
+        runners[0].stop()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _check_usable(shared: ReplayContext) -> None:
-    unusable = shared.ledger.unusable
-    if unusable and not shared.ledger.usable:
-        said = unusable[-1].output
+def _check_usable(context: ReplayContext) -> None:
+    unusable = context.ledger.unusable
+    if unusable and not context.ledger.usable:
+        output = unusable[-1].output
         raise BackfillError(
             f"the command gave no results at the newest commits: it {unusable[-1].why}",
-            f"its last words: {said}"
-            if said
+            f"its last words: {output}"
+            if output
             else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
         )

@@ -1,4 +1,4 @@
-"""The user's test command: where it writes JUnit XML, and what pytest is told beside."""
+"""Runs the user's test command: its arguments, its environment, and pytest's extra options."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ JUNIT_VARIABLE: Final = "TESTOPT_JUNIT"
 PROBE: Final = "testopt_probe"
 _DEFAULT: Final = ("-m", "pytest", "-q")
 _PYTEST: Final = frozenset({"pytest", "py.test"})
-_BEFORE_PYTEST: Final = frozenset({"-m", "run", "exec", "--"})
+_WORDS_BEFORE_PYTEST: Final = frozenset({"-m", "run", "exec", "--"})
 # What belongs to the session that called us, not to the one that is started.
-_FOREIGN: Final = ("TESTOPT_", "PYTEST_XDIST_", "PYTEST_CURRENT_TEST", "COV_CORE_", "GIT_")
+_SESSION_VARIABLES: Final = (
+    "TESTOPT_",
+    "PYTEST_XDIST_",
+    "PYTEST_CURRENT_TEST",
+    "COV_CORE_",
+    "GIT_",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class Command:
     @property
     def digest(self) -> str:
         """What stands for the command in run ids; the place of the interpreter is left out."""
-        first = Path(self.words[0]).name if self.words else "python"
-        return digest("\0".join([first, *(self.words[1:] or _DEFAULT), "", *self.setup]))
+        program = Path(self.words[0]).name if self.words else "python"
+        return digest("\0".join([program, *(self.words[1:] or _DEFAULT), "", *self.setup]))
 
     @property
     def program(self) -> list[str]:
@@ -76,28 +82,28 @@ class Command:
     @property
     def is_pytest(self) -> bool:
         """Tell whether pytest's options can be put into the command."""
-        return _behind_pytest(self.program) > 0
+        return _options_index(self.program) > 0
 
-    def arguments(self, places: CommandPaths) -> list[str]:
+    def arguments(self, paths: CommandPaths) -> list[str]:
         """Return program and arguments for one run."""
-        fill = {JUNIT: str(places.junit), JUNIT_FOLDER: str(places.results)}
-        words = [_filled(word, fill) for word in self.program]
-        at = _behind_pytest(words)
-        if at:
-            options = pytest_options(places, cache="no:cacheprovider" not in words)
+        placeholders = {JUNIT: str(paths.junit), JUNIT_FOLDER: str(paths.results)}
+        words = [_filled(word, placeholders) for word in self.program]
+        index = _options_index(words)
+        if index:
+            options = pytest_options(paths, cache="no:cacheprovider" not in words)
             if not any("junitxml" in w or "junit-xml" in w for w in words):
-                options.append(f"--junitxml={places.junit}")
-            words[at:at] = options
+                options.append(f"--junitxml={paths.junit}")
+            words[index:index] = options
         return words
 
     def environment(
-        self, places: CommandPaths, *, roots: Sequence[Path], names: Sequence[str]
+        self, paths: CommandPaths, *, roots: Sequence[Path], names: Sequence[str]
     ) -> dict[str, str]:
         """Return the environment of a run.
 
         Parameters
         ----------
-        places : CommandPaths
+        paths : CommandPaths
             Folders of the run.
         roots : sequence of Path
             Folders that lead ``PYTHONPATH``.
@@ -105,57 +111,59 @@ class Command:
             Packages that the probe looks for.
         """
         env = clean_environment(os.environ)
-        path = [*map(str, roots), str(places.probe), env.get("PYTHONPATH", "")]
+        path = [*map(str, roots), str(paths.probe), env.get("PYTHONPATH", "")]
         env |= {
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONHASHSEED": "0",
-            "TMPDIR": str(places.scratch),
-            JUNIT_VARIABLE: str(places.junit),
-            probe.OUTPUT: str(places.origins),
+            "TMPDIR": str(paths.scratch),
+            JUNIT_VARIABLE: str(paths.junit),
+            probe.OUTPUT: str(paths.origins),
             probe.NAMES: ",".join(names),
         }
         if not self.is_pytest:  # a script may still end in pytest
-            options = shlex.join(pytest_options(places))
+            options = shlex.join(pytest_options(paths))
             env["PYTEST_ADDOPTS"] = f"{options} {env.get('PYTEST_ADDOPTS', '')}".strip()
         return env
 
     def interpreter(self) -> str | None:
         """Return the Python that the command most likely runs with, for a probe of its own."""
-        first = self.program[0]
-        if Path(first).name.startswith("python"):
-            return first
+        program = self.program[0]
+        if Path(program).name.startswith("python"):
+            return program
         return shutil.which("python") or shutil.which("python3")
 
 
-def pytest_options(places: CommandPaths, *, cache: bool = True) -> list[str]:
+def pytest_options(paths: CommandPaths, *, cache: bool = True) -> list[str]:
     """Return the options that make pytest report every case of the tree, and leave nothing.
 
     Without the plugin that keeps the cache, pytest may refuse to be told where to keep it.
     """
-    elsewhere = ["-o", f"cache_dir={places.scratch / 'cache'}"] if cache else []
+    cache_options = ["-o", f"cache_dir={paths.scratch / 'cache'}"] if cache else []
     return [
-        "-p", PROBE, "-p", "no:testopt", f"--rootdir={places.tree}", "--maxfail=0",
+        "-p", PROBE, "-p", "no:testopt", f"--rootdir={paths.tree}", "--maxfail=0",
         "--continue-on-collection-errors", "-o", "junit_family=xunit1",
-        "-o", "junit_logging=no", *elsewhere,
+        "-o", "junit_logging=no", *cache_options,
     ]  # fmt: skip
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without what belongs to this session or to a git around it."""
-    return {name: value for name, value in environ.items() if not name.startswith(_FOREIGN)}
+    return {
+        name: value for name, value in environ.items() if not name.startswith(_SESSION_VARIABLES)
+    }
 
 
-def _filled(word: str, fill: Mapping[str, str]) -> str:
-    for name, value in fill.items():
+def _filled(word: str, placeholders: Mapping[str, str]) -> str:
+    for name, value in placeholders.items():
         word = word.replace(name, value)
     return word
 
 
-def _behind_pytest(words: Sequence[str]) -> int:
+def _options_index(words: Sequence[str]) -> int:
     """Return the index behind the word that starts pytest; 0 where none is seen."""
     for index, word in enumerate(words):
-        if Path(word).name in _PYTEST and (index == 0 or words[index - 1] in _BEFORE_PYTEST):
+        if Path(word).name in _PYTEST and (index == 0 or words[index - 1] in _WORDS_BEFORE_PYTEST):
             return index + 1
     return 0
 
@@ -163,5 +171,5 @@ def _behind_pytest(words: Sequence[str]) -> int:
 def _python() -> str:
     """Return the interpreter of the active environment, else the one that runs testopt."""
     active = os.environ.get("VIRTUAL_ENV")
-    found = Path(active) / "bin" / "python" if active else None
-    return str(found) if found is not None and found.is_file() else sys.executable
+    python = Path(active) / "bin" / "python" if active else None
+    return str(python) if python is not None and python.is_file() else sys.executable

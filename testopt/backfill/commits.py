@@ -1,4 +1,4 @@
-"""One past commit: its clean runs, then its variants, in one worktree."""
+"""Replays one past commit: its clean runs, then its variants, in one worktree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from testopt.backfill.ledger import regressed
-from testopt.backfill.options import Unusable
+from testopt.backfill.options import UnusableRun
 from testopt.backfill.processes import Limits
 from testopt.backfill.variant_commits import commit_variant, keep_variant
 from testopt.backfill.variants import Variant, python_sources, variants_of
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from testopt.backfill.history import PastCommit
     from testopt.backfill.ledger import Ledger
     from testopt.backfill.options import BackfillOptions
-    from testopt.backfill.replay import Replayed, Slot
+    from testopt.backfill.replay import ReplayResult, WorktreeRunner
     from testopt.schema import Change
 
 # A fault may loop for ever or eat all memory: less is allowed than to the commit itself.
-_PATIENCE: Final = 5.0
-_PATIENCE_S: Final = 20.0
-_LEAST_MEMORY: Final = 2 << 30
+_TIMEOUT: Final = 5.0
+_TIMEOUT_S: Final = 20.0
+_MIN_MEMORY: Final = 2 << 30
 _STEP: Final = timedelta(milliseconds=1)  # keeps the runs of a commit in order, before the next
 
 
@@ -51,93 +51,93 @@ class CommitReplay:
     ----------
     commit : PastCommit
         The commit.
-    slot : Slot
+    slot : WorktreeRunner
         The worktree to use.
     shared : ReplayContext
         What all commits share.
     """
 
-    def __init__(self, commit: PastCommit, slot: Slot, shared: ReplayContext) -> None:
-        self._commit, self._slot, self._shared = commit, slot, shared
-        self._change = _change(shared.repo, commit.parent, commit.sha)
+    def __init__(self, commit: PastCommit, runner: WorktreeRunner, context: ReplayContext) -> None:
+        self._commit, self._runner, self._context = commit, runner, context
+        self._change = _change(context.repo, commit.parent, commit.sha)
         self._sources = python_sources(self._change)
         self._slowest = 0.0
 
     def run(self) -> None:
         """Run what is not in the store yet, and count what came of it."""
-        ledger, options = self._shared.ledger, self._shared.options
-        clean = [found for found in map(self._clean, range(options.repeat)) if found is not None]
+        ledger, options = self._context.ledger, self._context.options
+        clean = [
+            outcomes for outcomes in map(self._clean, range(options.repeat)) if outcomes is not None
+        ]
         if not clean:
             ledger.count(left_out=options.runs_per_commit - options.repeat)
             return
-        differing = {c for run in clean for c in run if run[c] != clean[0].get(c, run[c])}
-        stable = {case: what for case, what in clean[0].items() if case not in differing}
+        flaky = {c for run in clean for c in run if run[c] != clean[0].get(c, run[c])}
+        outcomes_before = {case: outcome for case, outcome in clean[0].items() if case not in flaky}
         variants = variants_of(
-            self._shared.repo, self._commit, self._change,
+            self._context.repo, self._commit, self._change,
             reverse=options.reverse, mutants=options.mutants, seed=options.seed,
         )  # fmt: skip
-        ledger.count(
-            flaky=differing, left_out=options.runs_per_commit - options.repeat - len(variants)
-        )
+        ledger.count(flaky=flaky, left_out=options.runs_per_commit - options.repeat - len(variants))
         for number, variant in enumerate(variants):
             outcomes = self._variant(variant, number)
-            if outcomes is not None and regressed(stable, outcomes):
+            if outcomes is not None and regressed(outcomes_before, outcomes):
                 ledger.count(regressions=1)
 
     def _run_id(self, kind: str, edit: str) -> str:
-        return digest(f"{self._commit.sha}\0{kind}\0{edit}\0{self._shared.command}")
+        return digest(f"{self._commit.sha}\0{kind}\0{edit}\0{self._context.command}")
 
     def _clean(self, number: int) -> dict[str, str] | None:
         """Run the commit as it was; return the outcomes, or None where there are none."""
         run = Run(
             run_id=self._run_id("clean", str(number) if number else ""),
             time=self._commit.time + number * _STEP,
-            job=self._shared.options.job,
+            job=self._context.options.job,
             commit=self._commit.sha,
             base=self._commit.parent,
-            branch=self._shared.branch,
+            branch=self._context.branch,
             kind="clean",
             parent_run=self._run_id("clean", "") if number else None,
             source="backfill",
         )
-        found = self._known(run.run_id)
-        if found is not None or self._shared.ledger.given_up(run.run_id):
-            return found
-        limits = Limits(self._shared.options.timeout)
-        done = self._execute(run.run_id, self._commit.sha, "clean", limits)
-        if done is None:
+        known = self._known(run.run_id)
+        if known is not None or self._context.ledger.given_up(run.run_id):
+            return known
+        limits = Limits(self._context.options.timeout)
+        result = self._execute(run.run_id, self._commit.sha, "clean", limits)
+        if result is None:
             return None
-        self._slowest = max(self._slowest, done.seconds)
-        return self._shared.ledger.append(_record(run, done, self._change))
+        self._slowest = max(self._slowest, result.seconds)
+        return self._context.ledger.append(_record(run, result, self._change))
 
     def _variant(self, variant: Variant, number: int) -> dict[str, str] | None:
         """Run a variant; return the outcomes, or None where there are none."""
-        repo, options = self._shared.repo, self._shared.options
+        repo, options = self._context.repo, self._context.options
         run_id = self._run_id(variant.kind, variant.edit)
-        found = self._known(run_id)
-        if found is not None or self._shared.ledger.given_up(run_id):
-            return found
+        known = self._known(run_id)
+        if known is not None or self._context.ledger.given_up(run_id):
+            return known
         time = self._commit.time + (options.repeat + number) * _STEP
         try:
             sha = commit_variant(repo, self._commit.sha, variant.entries, when=time)
         except RepositoryError as error:
-            self._shared.ledger.give_up(
-                run_id, Unusable(self._commit.sha, variant.kind, error.message)
+            self._context.ledger.give_up(
+                run_id, UnusableRun(self._commit.sha, variant.kind, error.message)
             )
             return None
-        done = self._execute(run_id, sha, variant.kind, self._variant_limits(variant))
-        if done is None:
+        result = self._execute(run_id, sha, variant.kind, self._variant_limits(variant))
+        if result is None:
             return None
         keep_variant(repo, run_id, sha)
         run = self._variant_run(run_id, variant, sha=sha, time=time)
         change = _change(repo, self._commit.sha, sha)
-        return self._shared.ledger.append(_record(run, done, change))
+        return self._context.ledger.append(_record(run, result, change))
 
     def _variant_run(self, run_id: str, variant: Variant, *, sha: str, time: datetime) -> Run:
         return Run(
             run_id=run_id,
             time=time,
-            job=self._shared.options.job,
+            job=self._context.options.job,
             commit=sha,
             base=self._commit.sha,
             branch=f"testopt/{run_id}",
@@ -147,34 +147,38 @@ class CommitReplay:
         )
 
     def _known(self, run_id: str) -> dict[str, str] | None:
-        ledger = self._shared.ledger
+        ledger = self._context.ledger
         return ledger.results_of(run_id) if ledger.holds(run_id) else None
 
     def _variant_limits(self, variant: Variant) -> Limits:
-        seconds = self._shared.options.timeout
+        seconds = self._context.options.timeout
         if self._slowest:
-            seconds = min(seconds, _PATIENCE_S + _PATIENCE * self._slowest)
+            seconds = min(seconds, _TIMEOUT_S + _TIMEOUT * self._slowest)
         return Limits(seconds, self._memory() if variant.kind == "mutant" else None)
 
     def _memory(self) -> int:
         """Return the memory that one process of a mutant may take."""
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return max(_LEAST_MEMORY, whole // (self._shared.options.jobs + 1))
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(_MIN_MEMORY, total // (self._context.options.jobs + 1))
 
-    def _execute(self, run_id: str, sha: str, kind: str, limits: Limits) -> Replayed | None:
+    def _execute(self, run_id: str, sha: str, kind: str, limits: Limits) -> ReplayResult | None:
         """Run in the worktree; note a run without results and return None for it."""
-        why = output = ""
+        failure = output = ""
         try:
-            done = self._slot.run(sha, sources=self._sources, limits=limits)
-            why, output = done.why_not, done.output
-            if not why and kind == "clean" and all(r.outcome != "passed" for r in done.results):
-                why = "passed no case"
+            result = self._runner.run(sha, sources=self._sources, limits=limits)
+            failure, output = result.failure, result.output
+            if (
+                not failure
+                and kind == "clean"
+                and all(r.outcome != "passed" for r in result.results)
+            ):
+                failure = "passed no case"
         except RepositoryError as error:
-            why = f"could not be checked out: {error.message}"
-        if not why:
-            return done
-        unusable = Unusable(self._commit.sha, kind, why, output)
-        self._shared.ledger.give_up(run_id, unusable)
+            failure = f"could not be checked out: {error.message}"
+        if not failure:
+            return result
+        unusable = UnusableRun(self._commit.sha, kind, failure, output)
+        self._context.ledger.give_up(run_id, unusable)
         return None
 
 
@@ -184,5 +188,5 @@ def _change(repo: Path, base: str, head: str) -> Change:
     return change if change.known else find_change(repo, base=base, head=head)
 
 
-def _record(run: Run, done: Replayed, change: Change) -> RunRecord:
-    return RunRecord(replace(run, duration_s=done.seconds), done.results, change)
+def _record(run: Run, result: ReplayResult, change: Change) -> RunRecord:
+    return RunRecord(replace(run, duration_s=result.seconds), result.results, change)

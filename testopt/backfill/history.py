@@ -19,10 +19,10 @@ _LOG_S: Final = 300.0
 _GAP: Final = timedelta(seconds=1)
 _SKEW: Final = timedelta(days=1)  # a clock that is further off is not waited for
 # Code beside the product: no case fails for it.
-_ASIDE: Final = frozenset(
+_SUPPORT_FOLDERS: Final = frozenset(
     {"doc", "docs", "example", "examples", "bench", "benches", "benchmark", "benchmarks", ".github"}
 )
-_ASIDE_FILES: Final = frozenset({"setup.py", "noxfile.py", "tasks.py", "versioneer.py"})
+_SUPPORT_FILES: Final = frozenset({"setup.py", "noxfile.py", "tasks.py", "versioneer.py"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def is_source(path: str) -> bool:
         return False
     if language_of(path) == "make":
         return False
-    return path.partition("/")[0].lower() not in _ASIDE and path not in _ASIDE_FILES
+    return path.partition("/")[0].lower() not in _SUPPORT_FOLDERS and path not in _SUPPORT_FILES
 
 
 def past_commits(
@@ -83,32 +83,41 @@ def past_commits(
         When no commit qualifies.
     """
     start, _, end = (revision or "HEAD").rpartition("..")
-    span = [resolve(repo, end or "HEAD"), *(["^" + resolve(repo, start)] if start else [])]
-    found: list[PastCommit] = []
-    for commit, paths in _log(repo, span, merges=merges):
+    revisions = [resolve(repo, end or "HEAD"), *(["^" + resolve(repo, start)] if start else [])]
+    commits: list[PastCommit] = []
+    for commit, paths in _log(repo, revisions, merges=merges):
         if any(map(is_source, paths)):
-            found.append(commit)
-        if len(found) >= count:
+            commits.append(commit)
+        if len(commits) >= count:
             break
-    if not found:
+    if not commits:
         raise BackfillError(
             f"no commit of {revision or 'HEAD'} in {repo} touches source",
             "fetch the history (git fetch --unshallow)"
             if is_shallow(repo)
             else "name another branch; --merges takes merge commits too",
         )
-    return _in_order(found[::-1])
+    return _in_order(commits[::-1])
 
 
-def _log(repo: Path, span: list[str], *, merges: bool) -> Iterator[tuple[PastCommit, list[str]]]:
+def _log(
+    repo: Path, revisions: list[str], *, merges: bool
+) -> Iterator[tuple[PastCommit, list[str]]]:
     """Yield commits with the paths they touch, newest first."""
     options = ["--first-parent", "--diff-merges=first-parent", "--no-renames", "--name-only"]
     if not merges:
         options.append("--no-merges")
     skipped = 0
     while True:
-        part = (*options, f"--max-count={_CHUNK}", f"--skip={skipped}", "--format=%x01%H %ct %P")
-        out = run_git(repo, "log", "--no-show-signature", *part, *span, "--", timeout=_LOG_S)
+        arguments = (
+            *options,
+            f"--max-count={_CHUNK}",
+            f"--skip={skipped}",
+            "--format=%x01%H %ct %P",
+        )
+        out = run_git(
+            repo, "log", "--no-show-signature", *arguments, *revisions, "--", timeout=_LOG_S
+        )
         entries = out.decode("utf-8", "replace").split("\1")[1:]
         for entry in entries:
             head, *paths = entry.splitlines()
@@ -125,9 +134,9 @@ def _in_order(commits: list[PastCommit]) -> list[PastCommit]:
     """Let time follow ancestry: rebased commits share a second, clocks differ a little."""
     ordered: list[PastCommit] = []
     for commit in commits:
-        before = ordered[-1].time if ordered else None
-        if before is not None and timedelta() <= before - commit.time < _SKEW:
-            ordered.append(replace(commit, time=before + _GAP))
+        previous = ordered[-1].time if ordered else None
+        if previous is not None and timedelta() <= previous - commit.time < _SKEW:
+            ordered.append(replace(commit, time=previous + _GAP))
         else:
             ordered.append(commit)
     return ordered

@@ -1,4 +1,4 @@
-"""What is done and what came of it: shared by the threads of a backfill."""
+"""Records which runs of a backfill are done and how they ended, for all its threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from testopt.backfill.options import BackfillReport, Unusable
+from testopt.backfill.options import BackfillReport, UnusableRun
 from testopt.schema import FAILING
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Ledger:
         self._done = self._regressions = self._seen = self._skipped = 0
         self._flaky: set[str] = set()
         self._runs: Counter[str] = Counter()
-        self.unusable: list[Unusable] = []
+        self.unusable: list[UnusableRun] = []
 
     @property
     def usable(self) -> bool:
@@ -68,10 +68,10 @@ class Ledger:
     def given_up(self, run_id: str) -> bool:
         """Tell whether a run gave no results in an earlier call; it then counts as done."""
         with self._lock:
-            found = run_id in self._notes
-            self._skipped += found
-            self._advance(int(found))
-            return found
+            is_noted = run_id in self._notes
+            self._skipped += is_noted
+            self._advance(int(is_noted))
+            return is_noted
 
     def results_of(self, run_id: str) -> dict[str, str]:
         """Return the outcomes of a run in the store, by case; it then counts as done."""
@@ -92,11 +92,11 @@ class Ledger:
             self._advance(1)
         return final_outcomes(record.results)
 
-    def give_up(self, run_id: str, unusable: Unusable) -> None:
+    def give_up(self, run_id: str, unusable: UnusableRun) -> None:
         """Note that a run gave no results."""
         with self._lock:
             text = unusable.output.strip()[-_SHOWN:]
-            self.unusable.append(Unusable(unusable.commit, unusable.kind, unusable.why, text))
+            self.unusable.append(UnusableRun(unusable.commit, unusable.kind, unusable.why, text))
             self._notes[run_id] = unusable.why
             self._advance(1)
 
@@ -136,10 +136,10 @@ class Ledger:
 def _read_notes(store: Store) -> dict[str, str]:
     """Return run id -> reason; notes that cannot be read only cost time."""
     try:
-        found = json.loads(store.read_blob(_NOTES) or b"{}")
+        notes = json.loads(store.read_blob(_NOTES) or b"{}")
     except ValueError:
         return {}
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    return {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}
 
 
 def final_outcomes(results: Iterable[Result]) -> dict[str, str]:

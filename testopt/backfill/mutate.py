@@ -1,4 +1,4 @@
-"""Small faults in Python source, as edits of bytes: what a slip of the hand would change.
+"""Seeds small faults in Python source, near changed lines: which ones, and where.
 
 The kinds follow the mutation operators of Offutt et al. (1996, "An experimental determination of
 sufficient mutant operators") as far as they carry over to Python: relational, logical and
@@ -34,18 +34,19 @@ class Fault:
     path: str
     line: int
     operator: str
-    at: int
-    drop: int
-    put: bytes
+    offset: int
+    length: int
+    replacement: bytes
 
     def apply(self, source: bytes) -> bytes:
         """Return the source with the fault in it."""
-        return source[: self.at] + self.put + source[self.at + self.drop :]
+        return source[: self.offset] + self.replacement + source[self.offset + self.length :]
 
     @property
     def key(self) -> str:
         """What makes the fault this one: stable from run to run."""
-        return f"{self.path}\0{self.at}\0{self.drop}\0{self.put.decode('utf-8', 'replace')}"
+        replacement = self.replacement.decode("utf-8", "replace")
+        return f"{self.path}\0{self.offset}\0{self.length}\0{replacement}"
 
 
 def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[int, Fault]]:
@@ -69,18 +70,20 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
     """
     if not lines or len(source) > MAX_BYTES:
         return []
-    tree = parse(source)
+    tree = parse_source(source)
     if tree is None:
         return []
-    shift = len(_BOM) if source.startswith(_BOM) else 0
-    places = _Places(tree, lines)
-    found = []
-    for edit in edits_of(tree, source[shift:]):
-        distance = places.distance(edit.line)
+    bom_size = len(_BOM) if source.startswith(_BOM) else 0
+    distances = _ChangeDistances(tree, lines)
+    faults = []
+    for edit in edits_of(tree, source[bom_size:]):
+        distance = distances.distance(edit.line)
         if distance is not None:
-            at = edit.at + shift
-            found.append((distance, Fault(path, edit.line, edit.operator, at, edit.drop, edit.put)))
-    return sorted(set(found), key=lambda item: (item[1].at, item[1].key))
+            at = edit.offset + bom_size
+            faults.append(
+                (distance, Fault(path, edit.line, edit.operator, at, edit.length, edit.replacement))
+            )
+    return sorted(set(faults), key=lambda item: (item[1].offset, item[1].key))
 
 
 def choose_faults(
@@ -104,29 +107,29 @@ def choose_faults(
     list of Fault
         In the order of preference.
     """
-    rest = sorted(candidates, key=lambda item: _lot(seed, item[1].key))
+    rest = sorted(candidates, key=lambda item: _lottery_number(seed, item[1].key))
     chosen: list[Fault] = []
-    kinds: dict[str, int] = {}
-    places: dict[tuple[str, int], int] = {}
+    chosen_by_operator: dict[str, int] = {}
+    chosen_by_line: dict[tuple[str, int], int] = {}
     while rest and len(chosen) < limit:
         best = min(
             range(len(rest)),
             key=lambda i: (
-                places.get((rest[i][1].path, rest[i][1].line), 0),
-                _tier(rest[i][0]) + kinds.get(rest[i][1].operator, 0),
+                chosen_by_line.get((rest[i][1].path, rest[i][1].line), 0),
+                _tier(rest[i][0]) + chosen_by_operator.get(rest[i][1].operator, 0),
             ),
         )
         fault = rest.pop(best)[1]
         if not _alters(sources[fault.path], fault):
             continue
         chosen.append(fault)
-        kinds[fault.operator] = kinds.get(fault.operator, 0) + 1
-        place = (fault.path, fault.line)
-        places[place] = places.get(place, 0) + 1
+        chosen_by_operator[fault.operator] = chosen_by_operator.get(fault.operator, 0) + 1
+        line = (fault.path, fault.line)
+        chosen_by_line[line] = chosen_by_line.get(line, 0) + 1
     return chosen
 
 
-def parse(source: bytes) -> ast.Module | None:
+def parse_source(source: bytes) -> ast.Module | None:
     """Return the syntax tree of UTF-8 source, or None where this Python cannot parse it."""
     try:
         with warnings.catch_warnings():
@@ -138,14 +141,14 @@ def parse(source: bytes) -> ast.Module | None:
 
 def same_code(one: bytes, other: bytes) -> bool:
     """Tell whether two versions of a file differ in comments, layout and docstrings at most."""
-    trees = [parse(one), parse(other)]
+    trees = [parse_source(one), parse_source(other)]
     return None not in trees and _shape(trees[0]) == _shape(trees[1])
 
 
 def _alters(source: bytes, fault: Fault) -> bool:
     """Tell whether the faulty file compiles and means something else."""
     faulty = fault.apply(source)
-    tree = parse(faulty)
+    tree = parse_source(faulty)
     if tree is None or same_code(source, faulty):
         return False
     try:
@@ -184,11 +187,11 @@ def _tier(distance: int) -> int:
     return 1 if distance <= NEAR_LINES else 2
 
 
-def _lot(seed: str, key: str) -> bytes:
+def _lottery_number(seed: str, key: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{key}".encode("utf-8", "surrogatepass")).digest()
 
 
-class _Places:
+class _ChangeDistances:
     """Knows how far a line is from the changed ones."""
 
     def __init__(self, tree: ast.Module, lines: Collection[int]) -> None:
@@ -211,4 +214,4 @@ class _Places:
         return NEAR_LINES + 1 if inside else None
 
 
-__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse", "same_code"]
+__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse_source", "same_code"]

@@ -1,4 +1,4 @@
-"""The edits that mutation operators make: for each node of a syntax tree, bytes to replace."""
+"""Mutation operators: which bytes each replaces at a node of the syntax tree."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Edit:
 
     line: int
     operator: str
-    at: int
-    drop: int
-    put: bytes
+    offset: int
+    length: int
+    replacement: bytes
 
 
 _COMPARE: Final[dict[type[ast.cmpop], tuple[bytes, tuple[bytes, ...]]]] = {
@@ -49,7 +49,7 @@ _ARITHMETIC: Final[dict[type[ast.operator], tuple[bytes, bytes]]] = {
     ast.BitOr: (rb"\|", b"&"),
 }
 # Names that are easily taken for each other, both ways.
-_CONFUSED: Final = {
+_SIMILAR_NAMES: Final = {
     one: other
     for pair in (
         ("min", "max"), ("any", "all"), ("startswith", "endswith"), ("lstrip", "rstrip"),
@@ -62,7 +62,7 @@ _CONFUSED: Final = {
 _SKIPPED_NAMES: Final = frozenset({"__all__", "__version__", "__slots__", "__author__"})
 
 
-class _Text:
+class _SourceText:
     """Source bytes with the offsets of nodes (the tree counts UTF-8 bytes in lines)."""
 
     def __init__(self, source: bytes) -> None:
@@ -81,10 +81,10 @@ class _Text:
     def line_at(self, offset: int) -> int:
         return bisect_right(self._starts, offset)
 
-    def replace(self, operator: str, node: ast.expr | ast.stmt, put: bytes) -> Edit:
+    def replace(self, operator: str, node: ast.expr | ast.stmt, replacement: bytes) -> Edit:
         """Return the edit that puts other text in the place of a node."""
-        at = self.start(node)
-        return Edit(self.line_at(at), operator, at, self.end(node) - at, put)
+        offset = self.start(node)
+        return Edit(self.line_at(offset), operator, offset, self.end(node) - offset, replacement)
 
     def wrap(self, operator: str, node: ast.expr, before: bytes, after: bytes) -> Edit:
         """Return the edit that puts text around a node."""
@@ -92,16 +92,16 @@ class _Text:
         return self.replace(operator, node, before + inner + after)
 
     def between(
-        self, operator: str, sides: tuple[ast.expr, ast.expr], pattern: bytes, put: bytes
+        self, operator: str, sides: tuple[ast.expr, ast.expr], pattern: bytes, replacement: bytes
     ) -> Edit | None:
         """Return the edit of the operator that stands between two nodes, if it is plain to see."""
         start, stop = self.end(sides[0]), self.start(sides[1])
         gap = self.source[start:stop]
-        found = None if b"#" in gap else re.search(pattern, gap)
-        if found is None:
+        match = None if b"#" in gap else re.search(pattern, gap)
+        if match is None:
             return None
-        at = start + found.start()
-        return Edit(self.line_at(at), operator, at, len(found.group()), put)
+        offset = start + match.start()
+        return Edit(self.line_at(offset), operator, offset, len(match.group()), replacement)
 
 
 def edits_of(tree: ast.Module, source: bytes) -> Iterator[Edit]:
@@ -114,7 +114,7 @@ def edits_of(tree: ast.Module, source: bytes) -> Iterator[Edit]:
     source : bytes
         What was parsed, without a byte order mark.
     """
-    text = _Text(source)
+    text = _SourceText(source)
     for node in _walk(tree):
         for edit in _edits(node, text):
             if edit is not None:
@@ -148,37 +148,37 @@ def _is_inert(node: ast.AST) -> bool:
     return False
 
 
-def _edits(node: ast.AST, text: _Text) -> Iterator[Edit | None]:
+def _edits(node: ast.AST, text: _SourceText) -> Iterator[Edit | None]:
     """Yield the edits of one node alone."""
-    for kind, make in _OPERATORS:
-        if isinstance(node, kind):
-            yield from make(node, text)
+    for node_type, operator in _OPERATORS:
+        if isinstance(node, node_type):
+            yield from operator(node, text)
 
 
-def _compare(node: ast.Compare, text: _Text) -> Iterator[Edit | None]:
+def _compare(node: ast.Compare, text: _SourceText) -> Iterator[Edit | None]:
     for sides, op in zip(pairwise([node.left, *node.comparators]), node.ops, strict=True):
-        pattern, puts = _COMPARE[type(op)]
-        for put in puts:
-            yield text.between("comparison", sides, pattern, put)
+        pattern, replacements = _COMPARE[type(op)]
+        for replacement in replacements:
+            yield text.between("comparison", sides, pattern, replacement)
 
 
-def _logical(node: ast.BoolOp, text: _Text) -> Iterator[Edit | None]:
-    word, put = (b"and", b"or") if isinstance(node.op, ast.And) else (b"or", b"and")
+def _logical(node: ast.BoolOp, text: _SourceText) -> Iterator[Edit | None]:
+    word, replacement = (b"and", b"or") if isinstance(node.op, ast.And) else (b"or", b"and")
     for sides in pairwise(node.values):
-        yield text.between("logical", sides, rb"\b" + word + rb"\b", put)
+        yield text.between("logical", sides, rb"\b" + word + rb"\b", replacement)
 
 
-def _arithmetic(node: ast.BinOp, text: _Text) -> Iterator[Edit | None]:
+def _arithmetic(node: ast.BinOp, text: _SourceText) -> Iterator[Edit | None]:
     if type(node.op) not in _ARITHMETIC or _is_text(node.left) or _is_text(node.right):
         return
-    pattern, put = _ARITHMETIC[type(node.op)]
-    yield text.between("arithmetic", (node.left, node.right), pattern, put)
+    pattern, replacement = _ARITHMETIC[type(node.op)]
+    yield text.between("arithmetic", (node.left, node.right), pattern, replacement)
 
 
-def _augmented(node: ast.AugAssign, text: _Text) -> Iterator[Edit | None]:
+def _augmented(node: ast.AugAssign, text: _SourceText) -> Iterator[Edit | None]:
     if type(node.op) in _ARITHMETIC and not _is_text(node.value):
-        pattern, put = _ARITHMETIC[type(node.op)]
-        yield text.between("arithmetic", (node.target, node.value), pattern, put)
+        pattern, replacement = _ARITHMETIC[type(node.op)]
+        yield text.between("arithmetic", (node.target, node.value), pattern, replacement)
     yield text.replace("statement", node, b"pass")
 
 
@@ -188,7 +188,7 @@ def _is_text(node: ast.expr) -> bool:
     )
 
 
-def _constant(node: ast.Constant, text: _Text) -> Iterator[Edit | None]:
+def _constant(node: ast.Constant, text: _SourceText) -> Iterator[Edit | None]:
     value = node.value
     if isinstance(value, bool):
         yield text.replace("constant", node, b"False" if value else b"True")
@@ -204,67 +204,71 @@ def _constant(node: ast.Constant, text: _Text) -> Iterator[Edit | None]:
         yield text.replace("constant", node, b"b''")
 
 
-def _condition(node: ast.If | ast.While | ast.IfExp | ast.Assert, text: _Text) -> Iterator[Edit]:
+def _condition(
+    node: ast.If | ast.While | ast.IfExp | ast.Assert, text: _SourceText
+) -> Iterator[Edit]:
     yield text.wrap("condition", node.test, b"not (", b")")
 
 
-def _filter(node: ast.comprehension, text: _Text) -> Iterator[Edit]:
+def _filter(node: ast.comprehension, text: _SourceText) -> Iterator[Edit]:
     for test in node.ifs:
         yield text.wrap("condition", test, b"not (", b")")
 
 
-def _negation(node: ast.UnaryOp, text: _Text) -> Iterator[Edit]:
+def _negation(node: ast.UnaryOp, text: _SourceText) -> Iterator[Edit]:
     if isinstance(node.op, ast.Not):
         inner = text.source[text.start(node.operand) : text.end(node.operand)]
         yield text.replace("condition", node, b"(" + inner + b")")
 
 
-def _returned(node: ast.Return, text: _Text) -> Iterator[Edit]:
+def _returned(node: ast.Return, text: _SourceText) -> Iterator[Edit]:
     value = node.value
     if value is not None and not (isinstance(value, ast.Constant) and value.value is None):
         yield text.replace("return", node, b"return None")
 
 
-def _call(node: ast.Call, text: _Text) -> Iterator[Edit]:
+def _call(node: ast.Call, text: _SourceText) -> Iterator[Edit]:
     if isinstance(node.func, ast.Name) and node.func.id == "len":
         yield text.wrap("off-by-one", node, b"(", b" - 1)")
-    plain = [a for a in node.args if not isinstance(a, ast.Starred)]
-    if len(plain) == len(node.args) > 1 and not node.keywords:
+    positional = [a for a in node.args if not isinstance(a, ast.Starred)]
+    if len(positional) == len(node.args) > 1 and not node.keywords:
         first, second = node.args[:2]
         start, stop = text.start(first), text.end(second)
         middle = text.source[text.end(first) : text.start(second)]
         if b"(" not in middle and b")" not in middle and b"#" not in middle:
             a = text.source[start : text.end(first)]
             b = text.source[text.start(second) : stop]
-            put = b + middle + a
-            yield Edit(text.line_at(start), "arguments", start, stop - start, put)
+            replacement = b + middle + a
+            yield Edit(text.line_at(start), "arguments", start, stop - start, replacement)
 
 
-def _name(node: ast.Name, text: _Text) -> Iterator[Edit]:
-    if isinstance(node.ctx, ast.Load) and node.id in _CONFUSED:
-        yield text.replace("name", node, _CONFUSED[node.id].encode())
+def _name(node: ast.Name, text: _SourceText) -> Iterator[Edit]:
+    if isinstance(node.ctx, ast.Load) and node.id in _SIMILAR_NAMES:
+        yield text.replace("name", node, _SIMILAR_NAMES[node.id].encode())
 
 
-def _attribute(node: ast.Attribute, text: _Text) -> Iterator[Edit]:
-    other = _CONFUSED.get(node.attr)
+def _attribute(node: ast.Attribute, text: _SourceText) -> Iterator[Edit]:
+    other = _SIMILAR_NAMES.get(node.attr)
     if other is not None and isinstance(node.ctx, ast.Load):
-        at = text.end(node) - len(node.attr)
-        yield Edit(text.line_at(at), "name", at, len(node.attr), other.encode())
+        offset = text.end(node) - len(node.attr)
+        yield Edit(text.line_at(offset), "name", offset, len(node.attr), other.encode())
 
 
-def _statement(node: ast.stmt, text: _Text) -> Iterator[Edit]:
+def _statement(node: ast.stmt, text: _SourceText) -> Iterator[Edit]:
     if isinstance(node, ast.Assign):
-        stored = all(isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets)
-        if not stored:  # without its first value a name would only be unknown
+        is_stored_elsewhere = all(
+            isinstance(t, ast.Attribute | ast.Subscript) for t in node.targets
+        )
+        if not is_stored_elsewhere:  # without its first value a name would only be unknown
             return
     yield text.replace("statement", node, b"pass")
 
 
-def _jump(node: ast.Break | ast.Continue, text: _Text) -> Iterator[Edit]:
+def _jump(node: ast.Break | ast.Continue, text: _SourceText) -> Iterator[Edit]:
     yield text.replace("jump", node, b"continue" if isinstance(node, ast.Break) else b"break")
 
 
-_OPERATORS: Final[tuple[tuple[Any, Callable[[Any, _Text], Iterator[Edit | None]]], ...]] = (
+_OPERATORS: Final[tuple[tuple[Any, Callable[[Any, _SourceText], Iterator[Edit | None]]], ...]] = (
     (ast.Compare, _compare),
     (ast.BoolOp, _logical),
     (ast.BinOp, _arithmetic),

@@ -1,4 +1,4 @@
-"""What a backfill is asked for, and what it reports."""
+"""The options of a backfill, and its report."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class BackfillOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableRun:
     """A run without results: commit it was made from, kind, reason, last words of the command."""
 
     commit: str
@@ -87,7 +87,7 @@ class BackfillReport:
         Variants in which a case fails that passed in the commit, found there included.
     flaky : int
         Cases whose outcome differed between repeats of one commit.
-    unusable : tuple of Unusable
+    unusable : tuple of UnusableRun
         Runs that gave no results; they are in no table.
     unusable_before : int
         Those of earlier calls, which were not tried again.
@@ -102,7 +102,7 @@ class BackfillReport:
     known: int = 0
     regressions: int = 0
     flaky: int = 0
-    unusable: tuple[Unusable, ...] = ()
+    unusable: tuple[UnusableRun, ...] = ()
     unusable_before: int = 0
     shallow: bool = False
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""A pytest plugin that writes down where the packages under test were imported from.
+"""A pytest plugin that records where the packages under test were imported from.
 
 It is copied beside the worktrees as ``testopt_probe.py`` and runs in the user's interpreter, so it
 imports the standard library only. As a program it answers the same for a fresh interpreter.

@@ -1,4 +1,4 @@
-"""Runs commands of the user with limits: time, memory, output; nothing of them stays behind."""
+"""Runs commands of the user with limits of time, memory and output, and ends what they started."""
 
 from __future__ import annotations
 

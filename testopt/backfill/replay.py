@@ -1,4 +1,4 @@
-"""One run in a worktree: check out, execute, read the results, prove what was tested."""
+"""Runs the suite once in a worktree: checks out, executes, reads results, verifies imports."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from testopt.backfill.command import PROBE, Command, CommandPaths
 from testopt.backfill.processes import Limits
 from testopt.backfill.worktree import remove_tree
 from testopt.errors import BackfillError
-from testopt.results.archives import Source
+from testopt.results.archives import ReportFile
 from testopt.results.case_resolver import CaseResolver, files_of
-from testopt.results.junit_rows import read_source
+from testopt.results.junit_rows import read_report_file
 from testopt.schema import Result
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.backfill.processes import Processes, ProcessResult
-    from testopt.backfill.worktree import Stage, Worktree
+    from testopt.backfill.worktree import Worktree, WorktreeRepository
 
 _PROBE_S: Final = 60.0
 _SHOWN: Final = 600  # characters of output shown with an error
@@ -35,21 +35,21 @@ _NOT_PROBED: Final = frozenset({"setup", "noxfile", "conftest"}) | sys.stdlib_mo
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """What a run gave: results, or why there are none; and the end of the output."""
 
     results: tuple[Result, ...]
     seconds: float
-    why_not: str = ""
+    failure: str = ""
     output: str = ""
 
 
-class Slot:
+class WorktreeRunner:
     """One worktree and the runs in it, one after the other.
 
     Parameters
     ----------
-    stage : Stage
+    stage : WorktreeRepository
         Where the worktree is made.
     index : int
         Number of the slot.
@@ -59,12 +59,14 @@ class Slot:
         Starts it, and stops it when all must stop.
     """
 
-    def __init__(self, stage: Stage, index: int, *, command: Command, processes: Processes) -> None:
-        self._stage, self._index = stage, index
+    def __init__(
+        self, repository: WorktreeRepository, index: int, *, command: Command, processes: Processes
+    ) -> None:
+        self._repository, self._index = repository, index
         self._command, self._processes = command, processes
         self._tree: Worktree | None = None
 
-    def run(self, commit: str, *, sources: Sequence[str], limits: Limits) -> Replayed:
+    def run(self, commit: str, *, sources: Sequence[str], limits: Limits) -> ReplayResult:
         """Run the suite at a commit.
 
         Parameters
@@ -84,63 +86,65 @@ class Slot:
         RepositoryError
             When the commit cannot be checked out.
         """
-        tree = self._ready(commit, limits)
-        places = self._places(tree)
+        tree = self._checked_out(commit, limits)
+        paths = self._make_folders(tree)
         roots, names = tree.import_roots(list(sources))
         names = [name for name in names if name not in _NOT_PROBED]
-        env = self._command.environment(places, roots=roots, names=names)
-        done = self._start(self._command.arguments(places), env, limits)
-        why = self._failure(done, limits)
+        env = self._command.environment(paths, roots=roots, names=names)
+        process = self._start(self._command.arguments(paths), env, limits)
+        failure = self._failure(process, limits)
         results: list[Result] = []
-        if not why:
-            resolver = CaseResolver(files_of(self._stage.git, commit=commit))
-            results, why = _read(places.results, resolver, places.scratch / "rows")
-        if not why and names:
-            self._prove(places, env)
-        return Replayed(tuple(results), done.seconds, why, "" if results else done.output)
+        if not failure:
+            resolver = CaseResolver(files_of(self._repository.git, commit=commit))
+            results, failure = _read(paths.results, resolver, paths.scratch / "rows")
+        if not failure and names:
+            self._check_origins(paths, env)
+        return ReplayResult(
+            tuple(results), process.seconds, failure, "" if results else process.output
+        )
 
     def stop(self) -> None:
         """Kill what runs, here and in the other slots."""
         self._processes.stop()
 
-    def _ready(self, commit: str, limits: Limits) -> Worktree:
+    def _checked_out(self, commit: str, limits: Limits) -> Worktree:
         if self._tree is not None:
             self._tree.checkout(commit)
             return self._tree
-        tree = self._stage.worktree(self._index, commit)
+        tree = self._repository.worktree(self._index, commit)
         self._tree = tree
         if self._command.setup:
-            places = self._places(tree)
-            env = self._command.environment(places, roots=[], names=[])
+            paths = self._make_folders(tree)
+            env = self._command.environment(paths, roots=[], names=[])
             env["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
-            done = self._start(self._command.setup, env, limits)
-            if done.code != 0:
+            process = self._start(self._command.setup, env, limits)
+            if process.code != 0:
                 self._tree = None
-                how = f"took more than {limits.seconds:g} s" if done.timed_out else "failed"
+                outcome = f"took more than {limits.seconds:g} s" if process.timed_out else "failed"
                 raise BackfillError(
-                    f"the set-up {how} at {commit[:12]}: {done.output[-_SHOWN:].strip()}",
+                    f"the set-up {outcome} at {commit[:12]}: {process.output[-_SHOWN:].strip()}",
                     "run it by hand in a fresh worktree of that commit",
                 )
             tree.keep()
         return tree
 
-    def _places(self, tree: Worktree) -> CommandPaths:
-        slot = tree.path.parent
-        places = CommandPaths(
-            tree.path, slot / "results", slot / "tmp", self._stage.folder / "probe"
+    def _make_folders(self, tree: Worktree) -> CommandPaths:
+        parent = tree.path.parent
+        paths = CommandPaths(
+            tree.path, parent / "results", parent / "tmp", self._repository.folder / "probe"
         )
-        for folder in (places.results, places.scratch):
+        for folder in (paths.results, paths.scratch):
             remove_tree(folder)
             folder.mkdir(exist_ok=True)
-        if not places.probe.is_dir():
-            places.probe.mkdir(exist_ok=True)
-            copyfile(probe.__file__, places.probe / f"{PROBE}.py")
-        return places
+        if not paths.probe.is_dir():
+            paths.probe.mkdir(exist_ok=True)
+            copyfile(probe.__file__, paths.probe / f"{PROBE}.py")
+        return paths
 
     def _start(self, words: Sequence[str], env: dict[str, str], limits: Limits) -> ProcessResult:
-        cwd = self._tree.path if self._tree is not None else self._stage.folder
+        cwd = self._tree.path if self._tree is not None else self._repository.folder
         try:
-            done = self._processes.run(words, cwd=cwd, env=env, limits=limits)
+            process = self._processes.run(words, cwd=cwd, env=env, limits=limits)
         except OSError as error:
             raise BackfillError(
                 f"cannot start {words[0]!r}: {error.strerror or error}",
@@ -148,33 +152,33 @@ class Slot:
             ) from error
         if self._processes.stopped:
             raise BackfillError("stopped")
-        return done
+        return process
 
-    def _failure(self, done: ProcessResult, limits: Limits) -> str:
+    def _failure(self, process: ProcessResult, limits: Limits) -> str:
         """Return why the results of a command are not to be trusted, empty where they are."""
-        if done.timed_out:
+        if process.timed_out:
             return f"took more than {limits.seconds:.0f} s"
-        code = done.code or 0
+        code = process.code or 0
         if code < 0:
             return f"was killed by signal {-code}"
         if self._command.is_pytest and code in _PYTEST_BROKEN:
             return f"pytest {_PYTEST_BROKEN[code]} (exit code {code})"
         return ""
 
-    def _prove(self, places: CommandPaths, env: dict[str, str]) -> None:
+    def _check_origins(self, paths: CommandPaths, env: dict[str, str]) -> None:
         """Stop where a package under test was imported from outside the worktree."""
-        if not places.origins.is_file():
+        if not paths.origins.is_file():
             python = self._command.interpreter()
             if python is None:
                 return
-            script = str(places.probe / f"{PROBE}.py")
+            script = str(paths.probe / f"{PROBE}.py")
             self._start([python, script], env, Limits(_PROBE_S))
-        lines = places.origins.read_text("utf-8").splitlines() if places.origins.is_file() else []
-        inside = os.path.realpath(places.tree) + os.sep
+        lines = paths.origins.read_text("utf-8").splitlines() if paths.origins.is_file() else []
+        inside = os.path.realpath(paths.tree) + os.sep
         for line in lines:
             for name, origin in json.loads(line).items():
                 if not origin.startswith(inside):
-                    raise BackfillError(_outside(name, origin), _OUTSIDE_HINT)
+                    raise BackfillError(_foreign_origin(name, origin), _OUTSIDE_HINT)
 
 
 _OUTSIDE_HINT: Final = (
@@ -184,7 +188,7 @@ _OUTSIDE_HINT: Final = (
 )
 
 
-def _outside(name: str, origin: str) -> str:
+def _foreign_origin(name: str, origin: str) -> str:
     where = f"comes from {origin}" if origin else "cannot be imported"
     return f"the cases would not test the past commit: {name!r} {where}, not from the worktree"
 
@@ -197,10 +201,10 @@ def _read(folder: Path, resolver: CaseResolver, spill: Path) -> tuple[list[Resul
     if not paths:
         return [], "wrote no JUnit XML"
     for path in paths:
-        found = read_source(Source(path.name, path), resolver, spill=spill)
-        if found.rejected is not None and (found.ignored or not found.complete):
-            return [], f"wrote {path.name} that cannot be read: {found.rejected}"
-        for batch in found.batches():
+        report = read_report_file(ReportFile(path.name, path), resolver, spill=spill)
+        if report.rejected is not None and (report.ignored or not report.complete):
+            return [], f"wrote {path.name} that cannot be read: {report.rejected}"
+        for batch in report.batches():
             for row in batch.to_pylist():
                 attempts[row["case_id"]] += 1
                 results.append(Result(attempt=attempts[row["case_id"]], **row))

@@ -1,4 +1,4 @@
-"""Variants of a commit as commits: built beside the index, kept under ``refs/testopt/``."""
+"""Commits variants of a commit beside the index, and keeps them under ``refs/testopt/``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testopt.backfill.worktree import NO_CALLER
+from testopt.backfill.worktree import NO_GIT_ENV
 from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError
 from testopt.git.process import run_git
@@ -24,10 +24,10 @@ _DIFF: Final = (
 )  # fmt: skip
 
 
-def read_file(repo: Path, commit: str, path: str) -> bytes | None:
+def read_at_commit(repo: Path, commit: str, path: str) -> bytes | None:
     """Return the content of a file at a commit; None where there is none."""
     try:
-        return run_git(repo, "cat-file", "blob", f"{commit}:{_spelt(path)}", env=NO_CALLER)
+        return run_git(repo, "cat-file", "blob", f"{commit}:{_git_path(path)}", env=NO_GIT_ENV)
     except RepositoryError:
         return None
 
@@ -44,15 +44,23 @@ def changed_lines(repo: Path, base: str, commit: str, path: str) -> list[int]:
     path : str
         As `testopt.code.paths.path_text` spells it.
     """
-    diff = run_git(repo, *_DIFF, base, commit, "--", f":(top,literal){_spelt(path)}", env=NO_CALLER)
+    diff = run_git(
+        repo,
+        *_DIFF,
+        base,
+        commit,
+        "--",
+        f":(top,literal){_git_path(path)}",
+        env=NO_GIT_ENV,
+    )
     lines: list[int] = []
     for start, count in _HUNK.findall(diff):
-        first, many = int(start), int(count or b"1")
-        lines.extend(range(first, first + many) if many else (max(first, 1), first + 1))
+        first, number = int(start), int(count or b"1")
+        lines.extend(range(first, first + number) if number else (max(first, 1), first + 1))
     return lines
 
 
-def restored(repo: Path, commit: str, paths: Iterable[str]) -> bytes:
+def restore_entries(repo: Path, commit: str, paths: Iterable[str]) -> bytes:
     """Return index entries that put files back to how they are at a commit.
 
     Parameters
@@ -69,22 +77,24 @@ def restored(repo: Path, commit: str, paths: Iterable[str]) -> bytes:
     bytes
         Input of ``git update-index -z --index-info``.
     """
-    spelt = [_spelt(path) for path in paths]
-    listing = run_git(repo, "ls-tree", "-z", "--full-tree", commit, "--", *spelt, env=NO_CALLER)
-    found = {entry.partition(b"\t")[2]: entry for entry in listing.split(b"\0") if entry}
-    gone = b"0 " + b"0" * len(commit) + b"\t"
-    return b"".join(found.get(p, gone + p) + b"\0" for p in map(os.fsencode, spelt))
+    git_paths = [_git_path(path) for path in paths]
+    listing = run_git(
+        repo, "ls-tree", "-z", "--full-tree", commit, "--", *git_paths, env=NO_GIT_ENV
+    )
+    present = {entry.partition(b"\t")[2]: entry for entry in listing.split(b"\0") if entry}
+    removal = b"0 " + b"0" * len(commit) + b"\t"
+    return b"".join(present.get(p, removal + p) + b"\0" for p in map(os.fsencode, git_paths))
 
 
-def rewritten(repo: Path, commit: str, files: Mapping[str, bytes]) -> bytes:
-    """Return index entries that give files new content; see `restored`."""
+def rewrite_entries(repo: Path, commit: str, files: Mapping[str, bytes]) -> bytes:
+    """Return index entries that give files new content; see `restore_entries`."""
     entries = []
     for path, content in files.items():
-        spelt = _spelt(path)
-        blob = run_git(repo, "hash-object", "-w", "--stdin", stdin=content, env=NO_CALLER)
-        old = run_git(repo, "ls-tree", "--full-tree", commit, "--", spelt, env=NO_CALLER)
+        git_path = _git_path(path)
+        blob = run_git(repo, "hash-object", "-w", "--stdin", stdin=content, env=NO_GIT_ENV)
+        old = run_git(repo, "ls-tree", "--full-tree", commit, "--", git_path, env=NO_GIT_ENV)
         mode = old.partition(b" ")[0] or b"100644"
-        entries.append(b"%s blob %s\t%s\0" % (mode, blob.strip(), os.fsencode(spelt)))
+        entries.append(b"%s blob %s\t%s\0" % (mode, blob.strip(), os.fsencode(git_path)))
     return b"".join(entries)
 
 
@@ -101,32 +111,35 @@ def commit_variant(repo: Path, base: str, entries: bytes, *, when: datetime) -> 
     base : str
         Full hash of the commit that the variant is made from.
     entries : bytes
-        From `restored` or `rewritten`.
+        From `restore_entries` or `rewrite_entries`.
     when : datetime
         Time of the commit, to the second.
     """
     with tempfile.TemporaryDirectory(prefix="testopt-index-") as folder:
-        env: dict[str, str | None] = {**NO_CALLER, "GIT_INDEX_FILE": str(Path(folder) / "index")}
+        env: dict[str, str | None] = {
+            **NO_GIT_ENV,
+            "GIT_INDEX_FILE": str(Path(folder) / "index"),
+        }
         run_git(repo, "read-tree", base, env=env)
         run_git(repo, "update-index", "-z", "--index-info", stdin=entries, env=env)
         tree = run_git(repo, "write-tree", env=env).decode().strip()
     log = run_git(repo, "log", "-1", "--no-show-signature", "--format=%an%x00%ae%x00%s",
-                  f"{base}^", "--", env=NO_CALLER)  # fmt: skip
+                  f"{base}^", "--", env=NO_GIT_ENV)  # fmt: skip
     name, mail, subject = log.rstrip(b"\n").split(b"\0", 2)
-    env = dict(NO_CALLER)
+    env = dict(NO_GIT_ENV)
     for role in ("AUTHOR", "COMMITTER"):
         env[f"GIT_{role}_NAME"] = os.fsdecode(name) or "unknown"
         env[f"GIT_{role}_EMAIL"] = os.fsdecode(mail) or "unknown"
         env[f"GIT_{role}_DATE"] = f"@{int(when.timestamp())} +0000"
-    made = run_git(repo, "commit-tree", "-p", base, tree, stdin=subject + b"\n", env=env)
-    return made.decode().strip()
+    commit = run_git(repo, "commit-tree", "-p", base, tree, stdin=subject + b"\n", env=env)
+    return commit.decode().strip()
 
 
 def keep_variant(repo: Path, run_id: str, commit: str) -> None:
     """Point a ref at a variant, so that git's garbage collection spares it."""
-    run_git(repo, "update-ref", REFS + run_id, commit, env=NO_CALLER)
+    run_git(repo, "update-ref", REFS + run_id, commit, env=NO_GIT_ENV)
 
 
-def _spelt(path: str) -> str:
+def _git_path(path: str) -> str:
     """Return a path as a git argument."""
     return os.fsdecode(path_bytes(path))

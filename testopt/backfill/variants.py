@@ -1,4 +1,4 @@
-"""The variants of a past commit: its source change undone, and small faults near its lines."""
+"""Makes the variants of a past commit: its source change undone, and small seeded faults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from testopt.backfill import mutate
 from testopt.backfill.history import PastCommit, is_source
-from testopt.backfill.variant_commits import changed_lines, read_file, restored, rewritten
+from testopt.backfill.variant_commits import (
+    changed_lines,
+    read_at_commit,
+    restore_entries,
+    rewrite_entries,
+)
 from testopt.code.paths import language_of
 
 if TYPE_CHECKING:
@@ -60,35 +65,37 @@ def variants_of(
     list of Variant
         No undoing where only comments, layout or docstrings would come back.
     """
-    made: list[Variant] = []
-    undone = [f for f in change.files if is_source(f.path) or is_source(f.old_path or "")]
-    if reverse and any(_means_something(repo, commit, f) for f in undone):
-        paths = sorted({p for f in undone for p in (f.path, _left(f)) if p})
-        made.append(Variant("reverse", "\0".join(paths), restored(repo, commit.parent, paths)))
+    variants: list[Variant] = []
+    source_files = [f for f in change.files if is_source(f.path) or is_source(f.old_path or "")]
+    if reverse and any(_changes_behaviour(repo, commit, f) for f in source_files):
+        paths = sorted({p for f in source_files for p in (f.path, _renamed_from(f)) if p})
+        variants.append(
+            Variant("reverse", "\0".join(paths), restore_entries(repo, commit.parent, paths))
+        )
     if mutants > 0:
         sources = _contents(repo, commit.sha, python_sources(change))
         for fault in _faults(repo, commit, sources, limit=mutants, seed=seed):
             faulty = {fault.path: fault.apply(sources[fault.path])}
-            made.append(Variant("mutant", fault.key, rewritten(repo, commit.sha, faulty)))
-    return made
+            variants.append(Variant("mutant", fault.key, rewrite_entries(repo, commit.sha, faulty)))
+    return variants
 
 
-def _left(file: FileChange) -> str | None:
+def _renamed_from(file: FileChange) -> str | None:
     """Return the path that a renamed file had; a copied one left nothing behind."""
     return file.old_path if file.status == "R" else None
 
 
 def _contents(repo: Path, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
-    found = {path: read_file(repo, commit, path) for path in paths if path.endswith(".py")}
-    return {path: content for path, content in found.items() if content is not None}
+    contents = {path: read_at_commit(repo, commit, path) for path in paths if path.endswith(".py")}
+    return {path: content for path, content in contents.items() if content is not None}
 
 
-def _means_something(repo: Path, commit: PastCommit, file: FileChange) -> bool:
+def _changes_behaviour(repo: Path, commit: PastCommit, file: FileChange) -> bool:
     """Tell whether undoing a file's change alters more than comments, layout and docstrings."""
     if file.status != "M" or not file.path.endswith(".py"):
         return True
-    before = read_file(repo, commit.parent, file.path)
-    after = read_file(repo, commit.sha, file.path)
+    before = read_at_commit(repo, commit.parent, file.path)
+    after = read_at_commit(repo, commit.sha, file.path)
     return before is None or after is None or not mutate.same_code(before, after)
 
 

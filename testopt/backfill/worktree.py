@@ -1,4 +1,4 @@
-"""Worktrees in a temporary folder, apart from the user's repository.
+"""Makes worktrees in a temporary folder, apart from the user's repository.
 
 They belong to a bare repository of their own that borrows the user's objects (git alternates).
 So nothing that a test does to the repository around it - a commit, a tag, a setting - reaches the
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "testopt-backfill-"
 _LOCK: Final = "lock"
 # A caller may itself be run by git (a hook, `git rebase --exec`); its repository is not ours.
-NO_CALLER: Final[dict[str, str | None]] = dict.fromkeys(
+NO_GIT_ENV: Final[dict[str, str | None]] = dict.fromkeys(
     (
         "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG",
         "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE",
@@ -35,11 +35,11 @@ NO_CALLER: Final[dict[str, str | None]] = dict.fromkeys(
         "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
     )
 )  # fmt: skip
-_ENV: Final = {**NO_CALLER, "GIT_LFS_SKIP_SMUDGE": "1"}
+_ENV: Final = {**NO_GIT_ENV, "GIT_LFS_SKIP_SMUDGE": "1"}
 _CHECKOUT_S: Final = 600.0
 
 
-class Stage:
+class WorktreeRepository:
     """A temporary folder with a repository that borrows another one's objects, for worktrees.
 
     Use it as a context manager; leaving it removes everything.
@@ -89,17 +89,17 @@ class Stage:
         return self.folder / "git"
 
     def _create(self) -> None:
-        def ask(*args: str) -> str:
+        def rev_parse(*args: str) -> str:
             out = run_git(self._repo, "rev-parse", *args, env=_ENV)
             return os.fsdecode(out.rstrip(b"\n"))
 
-        kind = ask("--show-object-format")
+        kind = rev_parse("--show-object-format")
         options = ("--bare", "-q", "--template=", f"--object-format={kind}")
         run_git(self.folder, "init", *options, str(self.git), env=_ENV)
-        objects = ask("--path-format=absolute", "--git-path", "objects")
+        objects = rev_parse("--path-format=absolute", "--git-path", "objects")
         (self.git / "objects" / "info").mkdir(parents=True, exist_ok=True)
         (self.git / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
-        shallow = Path(ask("--path-format=absolute", "--git-path", "shallow"))
+        shallow = Path(rev_parse("--path-format=absolute", "--git-path", "shallow"))
         if shallow.is_file():
             shutil.copyfile(shallow, self.git / "shallow")
         for name, value in (("core.hooksPath", os.devnull), ("gc.auto", "0")):
@@ -121,16 +121,16 @@ class Stage:
         commit : str
             Full hash of the commit to check out.
         """
-        slot = self.folder / str(index)
-        slot.mkdir()
+        folder = self.folder / str(index)
+        folder.mkdir()
         # Named like the repository, as far as a search path allows: some tests look.
         name = re.sub(r"[^\w.-]", "_", self._repo.resolve().name.removesuffix(".git"))
-        tree = slot / (name.strip(".-") or "tree")
+        tree = folder / (name.strip(".-") or "tree")
         args = ("worktree", "add", "-q", "--detach", "--no-checkout", str(tree), commit)
         run_git(self.git, *args, env=_ENV)
-        made = Worktree(tree)
-        made.checkout(commit)
-        return made
+        worktree = Worktree(tree)
+        worktree.checkout(commit)
+        return worktree
 
 
 class Worktree:
@@ -138,10 +138,10 @@ class Worktree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._kept: list[str] = []
+        self._untracked: list[str] = []
 
     def checkout(self, commit: str) -> None:
-        """Make the folder hold exactly the files of a commit, and what `keep` found.
+        """Make the folder hold exactly the files of a commit, and what `excludes` found.
 
         Raises
         ------
@@ -153,14 +153,14 @@ class Worktree:
         (Path(os.fsdecode(git_dir.rstrip(b"\n"))) / "index.lock").unlink(missing_ok=True)
         args = ("checkout", "-q", "--force", "--detach", commit)
         run_git(self.path, *args, timeout=_CHECKOUT_S, env=_ENV)
-        keep = [part for path in self._kept for part in ("-e", path)]
-        run_git(self.path, "clean", "-ffdxq", *keep, timeout=_CHECKOUT_S, env=_ENV)
+        excludes = [part for path in self._untracked for part in ("-e", path)]
+        run_git(self.path, "clean", "-ffdxq", *excludes, timeout=_CHECKOUT_S, env=_ENV)
 
     def keep(self) -> None:
         """Spare what now lies untracked in the folder (the work of a set-up) from `checkout`."""
         out = run_git(self.path, "ls-files", "--others", "--directory", "-z", env=_ENV)
         names = [os.fsdecode(name) for name in out.split(b"\0") if name]
-        self._kept = ["/" + re.sub(r"([\\*?\[!#])", r"\\\1", name) for name in names]
+        self._untracked = ["/" + re.sub(r"([\\*?\[!#])", r"\\\1", name) for name in names]
 
     def import_roots(self, paths: list[str]) -> tuple[list[Path], list[str]]:
         """Return where Python finds some source files, and as what.
@@ -232,9 +232,9 @@ def _remove(folder: Path) -> bool:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder as far as possible, folders without permissions in it too."""
-    for place, _, _ in os.walk(folder):
+    for path, _, _ in os.walk(folder):
         with suppress(OSError):
-            Path(place).chmod(stat.S_IRWXU)
+            Path(path).chmod(stat.S_IRWXU)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -242,7 +242,7 @@ def default_branch(repo: Path) -> str | None:
     """Return the name of the branch that is checked out, or of the remote's default branch."""
     for name in ("HEAD", "refs/remotes/origin/HEAD"):
         try:
-            out = run_git(repo, "symbolic-ref", "--short", "-q", name, env=NO_CALLER)
+            out = run_git(repo, "symbolic-ref", "--short", "-q", name, env=NO_GIT_ENV)
         except RepositoryError:
             continue
         return out.decode("utf-8", "replace").strip().removeprefix("origin/")

@@ -117,11 +117,11 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
     parsed = options.parsed(seed=ctx.settings.seed)
     repo = ctx.root
     store = ctx.open_store(create=True)
-    before = signal.signal(signal.SIGTERM, _terminate)
+    previous_handler = signal.signal(signal.SIGTERM, _terminate)
     try:
         report = backfill(repo=repo, store=store, options=parsed, progress=_progress(ctx))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
     if options.as_json:
         print_json(asdict(report))
     else:

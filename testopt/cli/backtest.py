@@ -1,4 +1,4 @@
-"""``testopt backtest``."""
+"""`testopt backtest`: what would have happened on the own history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from testopt.cli.common import Context, print_json, with_options, write_table
 from testopt.cli.planning import Duration
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _show(report: BacktestReport) -> None:
         click.echo(
             f"{caught:.0%} of the failing runs would have shown a failure within {share:.1%} of "
             f"the time (by case id: {plain_share:.1%}): "
-            f"stopping there saves {readable(saved)} a run"
+            f"stopping there saves {format_duration(saved)} a run"
         )
 
 
@@ -189,7 +189,9 @@ def _show_selections(report: BacktestReport) -> None:
         click.echo(f"    now: {promise.last.why}")
     for point in report.curve:
         name = f"{point.fraction:.0%} of the time" if point.fraction is not None else ""
-        click.echo(_line(name or f"at most {readable(point.budget_s or 0.0)}", point.quality))
+        click.echo(
+            _line(name or f"at most {format_duration(point.budget_s or 0.0)}", point.quality)
+        )
 
 
 def _line(name: str, q: SelectionQuality) -> str:

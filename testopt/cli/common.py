@@ -1,4 +1,4 @@
-"""What all commands share: where to work, how to print, how to fail."""
+"""What all commands share: the repository, settings and store, printing and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt doctor``."""
+"""`testopt doctor`: what is missing for a good prediction."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def command(ctx: Context, options: DoctorOptions) -> None:
       testopt doctor
       testopt doctor --strict
     """
-    from testopt.doctor import examine
+    from testopt.doctor import check_health
 
     store, trouble = _open(ctx)
     repo, no_repo = _repository(ctx)
-    health = examine(
+    health = check_health(
         repo=repo,
         store=store,
         no_repo=no_repo,

@@ -1,4 +1,4 @@
-"""How ``testopt risk --fairness`` is printed."""
+"""Formats `testopt risk --fairness`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt hotspots``."""
+"""`testopt hotspots`: which areas are risky."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _as_dict(report: HotspotReport) -> dict[str, Any]:
         "fixed_in_last_window": report.fixed,
         "validation": report.validation,
         "validation_windows": report.windows,
-        "hotspots": [_hotspot_dict(s) for s in report.hotspots],
+        "hotspots": [_hotspot_dict(hotspot) for hotspot in report.hotspots],
     }
 
 

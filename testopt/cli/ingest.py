@@ -230,8 +230,8 @@ def _print(obj: Context, report: IngestReport) -> None:
         obj.warn(printable(warning))
     read = [file for file in report.files if file.cases or not file.rejected]
     cases = sum(file.cases for file in read)
-    known = len(report.run_ids) - report.new_runs
-    there = f", {known} known already" if known else ""
+    n_known = len(report.run_ids) - report.new_runs
+    there = f", {n_known} known already" if n_known else ""
     click.echo(
         f"{pluralize(len(read), 'file')}, {pluralize(cases, 'case')}, "
         f"{pluralize(len(report.run_ids), 'run')}: {report.new_runs} new{there}"

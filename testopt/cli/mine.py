@@ -1,4 +1,4 @@
-"""``testopt mine``: git history into the store."""
+"""`testopt mine`: git history into the store."""
 
 from __future__ import annotations
 

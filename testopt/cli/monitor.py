@@ -1,4 +1,4 @@
-"""``testopt monitor``."""
+"""`testopt monitor`: what plans missed and saved."""
 
 from __future__ import annotations
 
@@ -144,13 +144,13 @@ def _show_select(select: SelectReport) -> None:
         f"\nwhere cases were left out: {pluralize(select.runs, 'run')}, "
         f"{select.explored} drawn to run all"
     )
-    whole = select.seconds + select.saved_s
-    saved = select.saved_s / whole if whole else 0.0
+    total_s = select.seconds + select.saved_s
+    saved = select.saved_s / total_s if total_s else 0.0
     click.echo(
         f"    cases               {select.executed} ran, {select.left_out} were left out, "
         f"{select.refreshed} ran by the draw alone"
     )
-    click.echo(f"    saved               {select.saved_s:.1f} of {whole:.1f} s ({saved:.0%})")
+    click.echo(f"    saved               {select.saved_s:.1f} of {total_s:.1f} s ({saved:.0%})")
     click.echo(f"    caught, known yet   {_share(select.realised)}")
     click.echo(f"    unbiased, all ran   {_share(select.explored_recall)}")
     if select.weighted is not None:

@@ -108,7 +108,7 @@ _FORM: Final = (
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     click.option(
-        "--all", "everything", is_flag=True, help=f"Show all cases as text, not the first {_SHOWN}."
+        "--all", "show_all", is_flag=True, help=f"Show all cases as text, not the first {_SHOWN}."
     ),
 )
 
@@ -153,13 +153,13 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
 
 def finish(ctx: Context, inputs: PlanInputs, *notes: str) -> None:
     """Keep what was read of the sources; say what there is to say of the plan."""
-    from testopt.doctor import examine
+    from testopt.doctor import check_health
 
     if inputs.sources is not None:
         inputs.sources.keep()
     health = ""
     if not ctx.quiet:
-        health = examine(repo=inputs.run.repo, store=inputs.store, most_rows=0).line
+        health = check_health(repo=inputs.run.repo, store=inputs.store, most_rows=0).line
     ctx.note(printable("; ".join(filter(None, [*notes, inputs.note, health]))))
 
 
@@ -202,30 +202,30 @@ def form_of(form: str, *, as_json: bool) -> str:
 
 
 def show(
-    made: Plan, form: str, *, part: tuple[int, int] | None = None, everything: bool = False
+    plan: Plan, form: str, *, part: tuple[int, int] | None = None, show_all: bool = False
 ) -> None:
     """Print a plan, or one of its parts.
 
     Parameters
     ----------
-    made : Plan
+    plan : Plan
     form : str
         One of ``FORMATS``.
     part : tuple of int, optional
         Which part, and of how many.
-    everything : bool
+    show_all : bool
         Print every case as text, not the first few.
     """
     from testopt.plan.shards import shard
     from testopt.runners.arguments import runner_lines
 
-    running = [case for case in made.cases if case.runs]
+    running = [case for case in plan.cases if case.runs]
     if part is not None:
         running = list(shard(running, *part))
     if form == "json":
-        print_json(_document(made, made.cases if part is None else running, part))
+        print_json(_document(plan, plan.cases if part is None else running, part))
     elif form == "text":
-        _show_text(made, running, part, everything=everything)
+        _show_text(plan, running, part, show_all=show_all)
     else:
         ids = [case.case_id for case in running]
         click.echo(runner_lines(form, _from_working_folder(form, ids)), nl=False)
@@ -246,35 +246,35 @@ def _from_working_folder(form: str, ids: list[str]) -> list[str]:
 
 
 def _document(
-    made: Plan, cases: Sequence[PlannedCase], part: tuple[int, int] | None
+    plan: Plan, cases: Sequence[PlannedCase], part: tuple[int, int] | None
 ) -> dict[str, Any]:
     from testopt.report.plans import note, policy_name
 
-    files = [f.path for f in made.change.files]
-    change = {"base": made.change.base, "head": made.change.head, "known": made.change.known,
+    files = [f.path for f in plan.change.files]
+    change = {"base": plan.change.base, "head": plan.change.head, "known": plan.change.known,
               "files": files}  # fmt: skip
     return {
-        "mode": made.mode,
-        "policy": policy_name(made),
-        "note": note(made),
-        "degraded": made.degraded,
-        "calibrated": made.calibrated,
-        "promise": None if made.promise is None else asdict(made.promise),
-        "explored": made.explored,
+        "mode": plan.mode,
+        "policy": policy_name(plan),
+        "note": note(plan),
+        "degraded": plan.degraded,
+        "calibrated": plan.calibrated,
+        "promise": None if plan.promise is None else asdict(plan.promise),
+        "explored": plan.explored,
         "shard": None if part is None else f"{part[0]}/{part[1]}",
         "change": change,
-        "cases": [case_fields(case, made) for case in cases],
+        "cases": [case_fields(case, plan) for case in cases],
     }
 
 
-def case_fields(case: PlannedCase, made: Plan) -> dict[str, Any]:
+def case_fields(case: PlannedCase, plan: Plan) -> dict[str, Any]:
     """Return a case as JSON values; without a model nothing is known of its probability."""
     from testopt.reasons import sentence
 
     return {
         "case_id": case.case_id,
         "rank": case.rank,
-        "probability": case.probability if made.calibrated else None,
+        "probability": case.probability if plan.calibrated else None,
         "cost_s": case.cost_s,
         "selected": case.selected,
         "reason": sentence(case.reasons),
@@ -286,23 +286,23 @@ def case_fields(case: PlannedCase, made: Plan) -> dict[str, Any]:
 
 
 def _show_text(
-    made: Plan, running: Sequence[PlannedCase], part: tuple[int, int] | None, *, everything: bool
+    plan: Plan, running: Sequence[PlannedCase], part: tuple[int, int] | None, *, show_all: bool
 ) -> None:
-    from testopt.durations import readable
+    from testopt.durations import format_duration
     from testopt.reasons import sentence
     from testopt.report.plans import plan_lines
 
-    if made.promise is not None:
-        for line in plan_lines(made):
+    if plan.promise is not None:
+        for line in plan_lines(plan):
             click.echo(printable(line))
     if part is not None:
-        seconds = readable(sum(case.cost_s for case in running))
+        seconds = format_duration(sum(case.cost_s for case in running))
         click.echo(f"part {part[0]} of {part[1]}: {pluralize(len(running), 'case')}, {seconds}")
-    shown = running if everything else running[:_SHOWN]
-    head = f"{'P(fail)':>8}  " if made.calibrated else ""
+    shown = running if show_all else running[:_SHOWN]
+    head = f"{'P(fail)':>8}  " if plan.calibrated else ""
     click.echo(f"{'rank':>6}  {head}{'seconds':>8}  case")
     for case in shown:
-        p = f"{case.probability:8.4f}  " if made.calibrated else ""
+        p = f"{case.probability:8.4f}  " if plan.calibrated else ""
         click.echo(f"{case.rank:6d}  {p}{case.cost_s:8.3f}  {printable(case.case_id)}")
         click.secho(f"{'':{18 + len(head)}}{printable(sentence(case.reasons))}", dim=True)
     if len(running) > len(shown):

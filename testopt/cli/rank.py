@@ -1,4 +1,4 @@
-"""``testopt rank``."""
+"""`testopt rank`: order the cases for a change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RankOptions(ChangeOptions):
 
     form: str
     as_json: bool
-    everything: bool
+    show_all: bool
     shard: tuple[int, int] | None
 
 
@@ -39,4 +39,4 @@ def command(ctx: Context, options: RankOptions) -> None:
     inputs = find_inputs(ctx, options)
     planned = plan(inputs)
     finish(ctx, inputs, note(planned))
-    show(planned, form, part=options.shard, everything=options.everything)
+    show(planned, form, part=options.shard, show_all=options.show_all)

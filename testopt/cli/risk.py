@@ -1,4 +1,4 @@
-"""``testopt risk``."""
+"""`testopt risk`: how risky a change is, and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testopt.schema import Change
 
 _CHANGES = 20
-_MOST = 5_000
+_MAX_COMMITS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +126,16 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
 
     if ".." not in rev_range:
         return [resolve(ctx.root, rev_range)]
-    found = list_commits(ctx.root, rev_range)
-    if not found:
+    commits = list_commits(ctx.root, rev_range)
+    if not commits:
         raise DataError(f"the range {rev_range} holds no commit", "the older end comes first")
-    if len(found) > _MOST:
+    if len(commits) > _MAX_COMMITS:
         raise DataError(
-            f"the range {rev_range} holds {len(found)} commits, at most {_MOST} are judged at once",
+            f"the range {rev_range} holds {len(commits)} commits, "
+            f"at most {_MAX_COMMITS} are judged at once",
             "name a shorter one, or judge it as one change with --base",
         )
-    return found
+    return commits
 
 
 def _fairness(ctx: Context, form: str) -> None:

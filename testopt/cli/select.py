@@ -1,4 +1,4 @@
-"""``testopt select``."""
+"""`testopt select`: choose the cases to run for a change."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class SelectOptions(SelectionOptions):
     run_id: str | None
     form: str
     as_json: bool
-    everything: bool
+    show_all: bool
     shard: tuple[int, int] | None
 
 
@@ -114,13 +114,15 @@ def command(ctx: Context, options: SelectOptions) -> None:
     from testopt.plan.rows import keep_plan
     from testopt.report.plans import note, promise_line
     from testopt.selection.plan_log import rules_of
-    from testopt.selection.request import completed
+    from testopt.selection.request import complete_selection
 
     inputs = find_inputs(ctx, options)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
     planned = plan(
         inputs,
-        selection=completed(selection, settings=ctx.settings, run=inputs.run, run_id=run_id),
+        selection=complete_selection(
+            selection, settings=ctx.settings, run=inputs.run, run_id=run_id
+        ),
         rules=rules_of(ctx.settings),
     )
     notes = [note(planned)]
@@ -130,7 +132,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
     if not any(case.runs for case in planned.cases):
         ctx.warn("no case is selected: nothing needs to run")
-    show(planned, form, part=options.shard, everything=options.everything)
+    show(planned, form, part=options.shard, show_all=options.show_all)
 
 
 def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selection, Impact | None]:
@@ -152,7 +154,7 @@ def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selecti
         fraction=options.fraction,
         affected=None if impact is None else impact.affected,
         clear={} if impact is None else impact.clear,
-        run_all=None if impact is None else impact.everything,
+        run_all=None if impact is None else impact.all_affected,
         at_once=True,
     )
     return selection, impact

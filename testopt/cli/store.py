@@ -1,4 +1,4 @@
-"""``testopt store``: look into the store, keep it small, check that it is whole."""
+"""`testopt store`: show, check, compact and export the store."""
 
 from __future__ import annotations
 
@@ -66,17 +66,21 @@ def info(context: Context, options: JsonOptions) -> None:
     Example:
       testopt --store s3://bucket/testopt store info
     """
-    found = context.open_store().info()
+    store_info = context.open_store().info()
     if options.as_json:
-        print_json(asdict(found))
+        print_json(asdict(store_info))
         return
-    click.echo(f"{printable(found.url)}  format {found.schema_version}")
-    when = f", {found.first_run:%Y-%m-%d} to {found.last_run:%Y-%m-%d}" if found.last_run else ""
-    click.echo(f"{pluralize(found.runs, 'run')}{when}")
-    if found.disk_bytes is not None:
-        click.echo(f"{_size(found.disk_bytes)} on disk")
+    click.echo(f"{printable(store_info.url)}  format {store_info.schema_version}")
+    when = (
+        f", {store_info.first_run:%Y-%m-%d} to {store_info.last_run:%Y-%m-%d}"
+        if store_info.last_run
+        else ""
+    )
+    click.echo(f"{pluralize(store_info.runs, 'run')}{when}")
+    if store_info.disk_bytes is not None:
+        click.echo(f"{_size(store_info.disk_bytes)} on disk")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
-    for t in found.tables:
+    for t in store_info.tables:
         click.echo(
             f"{t.table:<14}{t.rows:>12}{t.files:>8}{t.small_files:>8}"
             f"{_size(t.bytes):>12}{t.version:>9}"
@@ -97,7 +101,7 @@ def check(context: Context, options: CheckOptions) -> None:
     """
     from testopt.store import Store
 
-    mended = Store.mend_format(context.store_url) if options.repair else []
+    mended = Store.repair_format(context.store_url) if options.repair else []
     store = context.open_store()
     problems = [*mended, *store.check(repair=options.repair), *_damaged_model(store)]
     left = [p for p in problems if not p.mended]

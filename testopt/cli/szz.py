@@ -118,10 +118,10 @@ def _explain(
 
 
 def _write(path: Path, report: SzzReport) -> None:
-    from testopt.szz.fix_lists import write_table
+    from testopt.szz.fix_lists import write_columns
     from testopt.szz.trace import label_rows
 
-    write_table(path, label_rows(report))
+    write_columns(path, label_rows(report))
 
 
 def _warn(ctx: Context, report: SzzReport) -> None:

@@ -1,4 +1,4 @@
-"""``testopt train``."""
+"""`testopt train`: fit and register a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``testopt why``."""
+"""`testopt why`: why a case is, or is not, in the plan."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def command(ctx: Context, options: WhyOptions) -> None:
     """
     from testopt.plan.why import why
     from testopt.selection.plan_log import rules_of
-    from testopt.selection.request import completed
+    from testopt.selection.request import complete_selection
 
     inputs = find_inputs(ctx, options)
     selection, impact = selection_of(inputs, options)
     found = why(
         options.case,
         inputs,
-        selection=completed(selection, settings=ctx.settings, run=inputs.run),
+        selection=complete_selection(selection, settings=ctx.settings, run=inputs.run),
         rules=rules_of(ctx.settings),
         impact=impact,
     )
@@ -152,8 +152,8 @@ def _history(past: CasePast) -> Iterator[str]:
     if last is not None:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
-    for thing in past.changes:
-        values = (thing.failures, thing.changes, thing.name, (thing.last_commit or "")[:_SHA])
+    for path in past.changes:
+        values = (path.failures, path.changes, path.name, (path.last_commit or "")[:_SHA])
         yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
     if past.passed_again:
         runs = pluralize(past.passed_again, "run")

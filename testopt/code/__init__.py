@@ -1,1 +1,1 @@
-"""What the path and the text of a source file say: language, test or not, words, outline."""
+"""What a source file is and says: its language, whether it is a test, its words and outline."""

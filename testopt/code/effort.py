@@ -1,4 +1,4 @@
-"""How long a case may take, guessed from its text: for cases whose duration nobody measured.
+"""Guesses how long a case takes from its source text, for cases that were never timed.
 
 What takes long is much the same everywhere: many rounds of a loop, waiting, other processes and
 threads, generated examples, files. The weights are round and set by hand on the suites of ten
@@ -43,7 +43,7 @@ _REPEATED: Final = re.compile(
 _MAYBE_REPEATED: Final = re.compile(r"\*|\de\d")  # what all of the above hold, found faster
 _INTEGER: Final = re.compile(r"(?<![\w.])\d[\d_]*(?![\w.])")
 _DIGITS: Final = 9  # of a number that counts; more are data
-_MOST: Final = 6.0  # doublings away from an ordinary case that are believed
+_MAX_DOUBLINGS: Final = 6.0  # doublings away from an ordinary case that are believed
 
 
 def effort(text: str, words: Mapping[int, float], tokens: Mapping[str, int]) -> float:
@@ -63,13 +63,13 @@ def effort(text: str, words: Mapping[int, float], tokens: Mapping[str, int]) -> 
     float
         Of use beside that of other functions only.
     """
-    found = _LENGTH * math.log1p(sum(tokens.values()))
-    found += _LOOP * min(tokens.get("for", 0) + tokens.get("while", 0), _LOOPS)
+    doublings = _LENGTH * math.log1p(sum(tokens.values()))
+    doublings += _LOOP * min(tokens.get("for", 0) + tokens.get("while", 0), _LOOPS)
     if "range" in tokens:
-        found += _ROUNDS * max(_rounds(text), default=0.0)
+        doublings += _ROUNDS * max(_rounds(text), default=0.0)
     if _MAYBE_REPEATED.search(text):
-        found += _REPEATS * max(_repeats(text), default=0.0)
-    return found + sum(weight for weight, costly in _NUMBERS if not costly.isdisjoint(words))
+        doublings += _REPEATS * max(_repeats(text), default=0.0)
+    return doublings + sum(weight for weight, costly in _NUMBERS if not costly.isdisjoint(words))
 
 
 def _rounds(text: str) -> Iterator[float]:
@@ -81,13 +81,13 @@ def _rounds(text: str) -> Iterator[float]:
 
 def _repeats(text: str) -> Iterator[float]:
     """Yield the logarithms of what texts and lists are multiplied by."""
-    for found in _REPEATED.finditer(text):
-        if found["base"]:
-            yield min(_log(found["base"]) * int(found["power"][:3]), float(_DIGITS))
-        elif found["tens"]:
-            yield float(found["tens"])
+    for match in _REPEATED.finditer(text):
+        if match["base"]:
+            yield min(_log(match["base"]) * int(match["power"][:3]), float(_DIGITS))
+        elif match["tens"]:
+            yield float(match["tens"])
         else:
-            yield _log(found["right"] or found["left"])
+            yield _log(match["right"] or match["left"])
 
 
 def _log(digits: str) -> float:
@@ -103,8 +103,8 @@ def relative_seconds(efforts: NDArray[Any]) -> NDArray[np.float64]:
     efforts : ndarray, shape (n,)
         From `effort`; NaN where unknown: such a case is an ordinary one.
     """
-    known = np.sort(efforts[~np.isnan(efforts)]).astype(np.float64)
-    if not len(known):
+    ordered = np.sort(efforts[~np.isnan(efforts)]).astype(np.float64)
+    if not len(ordered):
         return np.ones(len(efforts))
-    above = np.nan_to_num(efforts.astype(np.float64) - known[len(known) // 2])
-    return np.asarray(np.exp2(above.clip(-_MOST, _MOST)))
+    above = np.nan_to_num(efforts.astype(np.float64) - ordered[len(ordered) // 2])
+    return np.asarray(np.exp2(above.clip(-_MAX_DOUBLINGS, _MAX_DOUBLINGS)))

@@ -1,4 +1,4 @@
-"""Globs of files as users write them.
+"""Matches paths against globs as users write them.
 
 A glob without a slash is compared with the name of a file, one with a slash with its whole path,
 where ``*`` also stands for slashes. A glob that begins with ``!`` takes out what those before it
@@ -32,10 +32,10 @@ def glob_matcher(globs: Iterable[str]) -> Callable[..., str]:
 
     def match(path: str, text: str = "") -> str:
         name = path.rpartition("/")[2]
-        found = ""
-        for glob, whole, fits in compiled:
-            if fits(path if whole else name) or (text and fits(text)):
-                found = "" if glob.startswith("!") else glob
-        return found
+        last = ""
+        for glob, is_path, matches in compiled:
+            if matches(path if is_path else name) or (text and matches(text)):
+                last = "" if glob.startswith("!") else glob
+        return last
 
     return match

@@ -1,4 +1,4 @@
-"""What a line of source code is: code, comment or blank; and which edits change nothing.
+"""Tells code from comments and blank lines, and edits that change nothing from those that do.
 
 Light lexers, not parsers: they need no grammar, survive broken code, and err only inside strings
 that look like comments. Python files are also compared by their syntax trees.
@@ -127,8 +127,8 @@ def tokens(lines: Iterable[str], language: str) -> list[str]:
     list of str
         Names, numbers, strings and single punctuation characters, in order.
     """
-    found = _token_pattern(language).finditer("\n".join(lines))
-    return [match[1] for match in found if match[1] is not None]
+    matches = _token_pattern(language).finditer("\n".join(lines))
+    return [match[1] for match in matches if match[1] is not None]
 
 
 def line_identifiers(lines: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The outline of a source file: where its functions and classes begin and end, in any language.
+"""Where the functions and classes of a source file begin and end, in any language.
 
 A definition reaches to the next one that is indented no deeper. That needs no parser, holds for
 broken files and for every language that people indent, and counts what stands between two
@@ -29,14 +29,14 @@ _OTHER: Final = re.compile(
     r"|(?:[\w]+[ \t]+)*(?P<class>class|interface|struct|enum|trait|impl|module|object|namespace)"
     r"[ \t]+(?P<name>\w+)"
     r"|(?:[\w]+[ \t]+)*(?:func|function|fn|def|fun|sub)[ \t]+(?:\([^)\n]*\)[ \t]*)?(?P<func>\w+)"
-    r"|(?:describe|it|test)[ \t]*\([ \t]*[\"'`](?P<told>[^\"'`\n]+)"
+    r"|(?:describe|it|test)[ \t]*\([ \t]*[\"'`](?P<title>[^\"'`\n]+)"
     r"|TEST(?:_[FP])?[ \t]*\([ \t]*(?P<suite>\w+)[ \t]*,[ \t]*(?P<case>\w+)"
     r"|(?!(?:return|else|new|throw|if|for|while|switch|case|do)\b)"
     r"(?:[\w<>\[\],.&*:~]+[ \t]+)+[*&]?(?P<method>\w+)[ \t]*\([^;\n]*$)",
     re.MULTILINE,
 )
 # Comments and strings of Python; inside of the long ones nothing is a definition.
-_TEXTS: Final = re.compile(
+_COMMENT_OR_STRING: Final = re.compile(
     r"""#[^\n]*|(?P<long>\"{3}(?:[^\\]|\\.)*?(?:\"{3}|\Z)|'{3}(?:[^\\]|\\.)*?(?:'{3}|\Z))"""
     r"""|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""",
     re.DOTALL,
@@ -55,20 +55,20 @@ class Definition:
     is_value: bool = False
 
     @property
-    def called(self) -> str:
+    def call_name(self) -> str:
         """The name under which other code uses it: what no code calls by name goes by its class.
 
         Those are constructors, and the methods of Python that operators and built-ins call.
         """
         owner, _, last = self.name.rpartition(".")
-        return owner.rpartition(".")[2] if owner and _UNNAMED.fullmatch(last) else last
+        return owner.rpartition(".")[2] if owner and _SPECIAL_METHOD.fullmatch(last) else last
 
 
-_UNNAMED: Final = re.compile(r"__\w+__|constructor")
+_SPECIAL_METHOD: Final = re.compile(r"__\w+__|constructor")
 
 
 @dataclass(slots=True)
-class _Item:
+class _Header:
     indent: int
     name: str
     line: int
@@ -76,11 +76,11 @@ class _Item:
     last: int = 0
 
 
-def _items(text: str, language: str) -> Iterator[_Item]:
+def _headers(text: str, language: str) -> Iterator[_Header]:
     """Yield marks (decorators), definitions and top-level values in the order of the text."""
     pattern = _PYTHON if language == "python" else _OTHER
     if language == "python" and ('"' * 3 in text or "'" * 3 in text):
-        text = _TEXTS.sub(_emptied, text)
+        text = _COMMENT_OR_STRING.sub(_blanked, text)
     line, at = 1, 0
     for match in pattern.finditer(text):
         kind = match.lastgroup or ""
@@ -92,10 +92,10 @@ def _items(text: str, language: str) -> Iterator[_Item]:
         name = match[kind] if kind != "case" else f"{match['suite']}.{match['case']}"
         if kind == "name":
             kind = "class" if match["class"] else "name"
-        yield _Item(indent, name, line, kind)
+        yield _Header(indent, name, line, kind)
 
 
-def _emptied(match: re.Match[str]) -> str:
+def _blanked(match: re.Match[str]) -> str:
     """Return a comment or string as it is, a long string as its bare lines."""
     return match[0] if match["long"] is None else "\n" * match[0].count("\n")
 
@@ -117,10 +117,10 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
         Decorators and annotations belong to what they stand before.
     """
     text = text[:_MAX_TEXT]
-    found: list[_Item] = []
-    stack: list[_Item] = []
-    marks: list[_Item] = []
-    for item in _items(text, language_of(path)):
+    definitions: list[_Header] = []
+    stack: list[_Header] = []
+    marks: list[_Header] = []
+    for item in _headers(text, language_of(path)):
         if item.kind == "mark":
             marks.append(item)
             continue
@@ -131,11 +131,12 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
         if stack:
             item.name = f"{stack[-1].name}.{item.name}"
         stack.append(item)
-        found.append(item)
+        definitions.append(item)
     for item in stack:
         item.last = text.count("\n") + 1
     return tuple(
-        Definition(i.name, i.line, i.last, i.kind == "class", i.kind == "value") for i in found
+        Definition(i.name, i.line, i.last, i.kind == "class", i.kind == "value")
+        for i in definitions
     )
 
 
@@ -156,10 +157,10 @@ def enclosing(text: str, path: str, lines: range) -> list[Definition]:
     """
     definitions = outline(text, path)
     starts = [d.first for d in definitions]
-    found: dict[Definition, None] = {}
+    innermost: dict[Definition, None] = {}
     for line in lines if len(lines) else range(lines.start, lines.start + 1):
         for position in range(bisect_right(starts, line) - 1, -1, -1):
             if definitions[position].last >= line:
-                found[definitions[position]] = None
+                innermost[definitions[position]] = None
                 break
-    return list(found)
+    return list(innermost)

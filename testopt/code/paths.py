@@ -1,4 +1,4 @@
-r"""What the path of a file tells: language, subsystem, test or not.
+r"""What the path of a file says: its language, its subsystem, whether it is a test.
 
 Rules
 -----

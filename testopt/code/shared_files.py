@@ -1,4 +1,4 @@
-"""Files on which the result of every case may depend: what is installed, built and configured."""
+"""Which files may affect every case: what is installed, built and configured."""
 
 from __future__ import annotations
 

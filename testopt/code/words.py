@@ -1,4 +1,4 @@
-"""Words of a change and of a case: identifiers, their parts, and the numbers that stand for them.
+"""Splits source text into identifiers and words, and numbers the words.
 
 Words are kept as 32-bit numbers (CRC-32), so that an index of thousands of files is a few arrays.
 Two words of one project meet in one number about once in 10^5 words, which ranking does not feel.
@@ -99,12 +99,12 @@ def words_of(token: str) -> tuple[str, ...]:
     tuple of str
         ``group_typedLiteral`` gives itself, ``group``, ``typed`` and ``literal``.
     """
-    whole = token.lower()
+    lowered = token.lower()
     parts = [part.lower() for part in _PART.findall(token)]
-    if len(parts) == 1 and parts[0] == whole:
+    if len(parts) == 1 and parts[0] == lowered:
         parts = []
-    found = [] if whole in _STOP else [whole]
-    return (*found, *(p for p in parts if len(p) > 1 and p not in _STOP))
+    words = [] if lowered in _STOP else [lowered]
+    return (*words, *(p for p in parts if len(p) > 1 and p not in _STOP))
 
 
 @lru_cache(_CACHE)
@@ -113,8 +113,8 @@ def numbers_of(token: str) -> tuple[int, ...]:
     if "_" not in token:
         return tuple(word_number(word) for word in words_of(token))
     # pieces of snake_case are few and come again and again, their combinations do not
-    whole = token.lower()
-    numbers = [] if whole in _STOP else [word_number(whole)]
+    lowered = token.lower()
+    numbers = [] if lowered in _STOP else [word_number(lowered)]
     for piece in token.split("_"):
         numbers += _part_numbers(piece)
     return tuple(numbers)
@@ -133,18 +133,18 @@ def token_numbers(text: str) -> list[int]:
     return [word for token in _TOKEN.findall(text) for word in numbers_of(token)]
 
 
-def tokens(text: str) -> Counter[str]:
+def token_counts(text: str) -> Counter[str]:
     """Return how often each identifier and each number stands in a text of any language."""
     return Counter(_TOKEN.findall(text))
 
 
-def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
+def count_words(counted_tokens: Iterable[tuple[str, int]]) -> dict[int, float]:
     """Return the words of counted tokens.
 
     Parameters
     ----------
-    found : iterable of (token, count)
-        Such as the items of `tokens`.
+    counted_tokens : iterable of (token, count)
+        Such as the items of `token_counts`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def count_words(found: Iterable[tuple[str, int]]) -> dict[int, float]:
         Number of the word -> how often it stands there.
     """
     counts: dict[int, float] = {}
-    for token, count in found:
+    for token, count in counted_tokens:
         for word in numbers_of(token):
             counts[word] = counts.get(word, 0.0) + count
     return counts

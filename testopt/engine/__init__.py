@@ -59,13 +59,13 @@ class Engine:
     _session: PytestSession | None = None
     _trouble: str = ""
     _plan: Plan | None = None
-    _foreseen: Plan | None = None
+    _early_plan: Plan | None = None
     _sources: Sources | None = None
     _health: Health | None = None
     _mode: str = ""
-    _asked: SelectionRequest = field(default_factory=SelectionRequest)
-    _name: str = field(default_factory=lambda: uuid4().hex)
-    _each: bool = False
+    _request: SelectionRequest = field(default_factory=SelectionRequest)
+    _run_key: str = field(default_factory=lambda: uuid4().hex)
+    _dist_each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
     _recorded: tuple[Store, int, int] | None = None  # where to, runs, results
 
@@ -101,8 +101,8 @@ class Engine:
 
         tune_garbage_collector()
         skip_pandas()
-        self._mode, self._each = str(request["mode"]), bool(request.get("each"))
-        self._asked = SelectionRequest.parse(self._mode, request.get("selection") or {})
+        self._mode, self._dist_each = str(request["mode"]), bool(request.get("each"))
+        self._request = SelectionRequest.parse(self._mode, request.get("selection") or {})
         self._session = find_session(
             Path(request["root"]),
             base=request.get("base", ""),
@@ -110,15 +110,15 @@ class Engine:
             folders=request.get("folders", ()),
         )
         if self._mode != "record":
-            self._session = self._look_around(self._session)
+            self._session = self._check_surroundings(self._session)
 
-    def _look_around(self, session: PytestSession) -> PytestSession:
+    def _check_surroundings(self, session: PytestSession) -> PytestSession:
         """Import what a plan needs, and look for what stands in its way, while pytest collects."""
         import testopt.plan.inputs
         import testopt.plan.planner  # noqa: F401
-        from testopt.doctor import examine
+        from testopt.doctor import check_health
 
-        self._health = examine(
+        self._health = check_health(
             repo=session.run.repo,
             store=session.store,
             no_repo=session.run.change.why if session.run.repo is None else "",
@@ -126,37 +126,40 @@ class Engine:
             now=session.run.began,
         )
         clock = next((f.message for f in self._health.findings if f.slug == "clock"), "")
-        return replace(session, doubt=session.doubt or clock or _no_room(session))
+        trouble = clock or _no_room(session)
+        if session.no_order is None and trouble:
+            return replace(session, no_order=Reason(ReasonKind.TROUBLE, (trouble,)))
+        return session
 
-    def foresee(self) -> None:
+    def plan_ahead(self) -> None:
         """Plan for the cases of the last run, while nothing is asked; a guess that costs little."""
         session = self._session
-        if session is None or self._mode == "record" or self._foreseen or self._plan:
+        if session is None or self._mode == "record" or self._early_plan or self._plan:
             return
         from testopt.plan.known_cases import last_run_cases
 
         with suppress(TestoptError):  # it will be met again when the plan is asked for
             cases = last_run_cases(session.store, session.run.job)
-            self._foreseen = self._plan_for(session, cases) if cases else None
+            self._early_plan = self._plan_for(session, cases) if cases else None
 
-    def tidy(self) -> None:
+    def update_caches(self) -> None:
         """Bring up to date what plans read, when the run is recorded and nobody waits."""
         if self._recorded is None:
             return
-        from testopt.ingest import keep_up
+        from testopt.ingest import update_caches
 
         store, runs, results = self._recorded
-        keep_up(store, runs=runs, results=results, sources=self._sources)
+        update_caches(store, runs=runs, results=results, sources=self._sources)
         if self._sources is not None:
             self._sources.keep()
 
-    def _started(self) -> PytestSession:
+    def _current_session(self) -> PytestSession:
         if self._session is None:
             raise UsageError(self._trouble or "the engine was not started")
         return self._session
 
     def _plan_ids(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        node_ids = self._started().node_ids
+        node_ids = self._current_session().node_ids
         ids = [node_ids.case_id(i) for i in request["ids"]]
         required = [ids[i] for i in request.get("required", ())]
         plan = self._make_plan(list(dict.fromkeys(ids)), required)
@@ -177,7 +180,7 @@ class Engine:
     def _plan_known(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - as all
         from testopt.plan.known_cases import known_cases
 
-        session = self._started()
+        session = self._current_session()
         try:
             known = known_cases(session.store, session.run.repo, session.run.change).ids
         except EmptyStoreError:
@@ -201,7 +204,7 @@ class Engine:
             return {}
         from testopt.report.plans import plan_lines
 
-        runs, part = self._asked.running(plan), self._asked.part
+        runs, part = self._request.running(plan), self._request.part
         lines = plan_lines(plan) if plan.promise is not None else []
         if part is not None:
             lines.append(f"part {part[0]} of {part[1]}: {len(runs):,} of {len(plan.cases):,} cases")
@@ -213,12 +216,12 @@ class Engine:
         return answer
 
     def _make_plan(self, cases: list[str], required: Sequence[str] = ()) -> Plan:
-        ready = self._foreseen
+        ready = self._early_plan
         same = ready and not required and {c.case_id for c in ready.cases} == set(cases)
         if ready and same and not ready.degraded:
             self._plan = ready
         else:
-            self._plan = self._plan_for(self._started(), cases, required)
+            self._plan = self._plan_for(self._current_session(), cases, required)
         return self._plan
 
     def _plan_for(
@@ -228,16 +231,15 @@ class Engine:
         from testopt.plan.inputs import find_plan_inputs
         from testopt.selection.plan_log import rules_of
 
-        asked = self._asked.selection(session, run_id=self._name, required=required)
-        if session.doubt:
-            doubt = Reason(ReasonKind.TROUBLE, (session.doubt,))
-            return plan.original_order(cases, session.run.change, doubt, asked)
+        selection = self._request.selection(session, run_id=self._run_key, required=required)
+        if session.no_order is not None:
+            return plan.original_order(cases, session.run.change, session.no_order, selection)
         inputs = find_plan_inputs(
             session.run, store=session.store, cases=cases, sources=self._sources
         )
         self._sources = inputs.sources
         rules = rules_of(session.settings)
-        return plan.plan(inputs, strict=True, selection=asked, rules=rules)
+        return plan.plan(inputs, strict=True, selection=selection, rules=rules)
 
     def _origin(self, plan: Plan) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""
@@ -255,7 +257,7 @@ class Engine:
 
     def _end(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.done = True
-        session = self._started()
+        session = self._current_session()
         if session.run.is_fork:
             return {"note": "runs of forks are not recorded"}
         store = session.open_store()
@@ -273,12 +275,12 @@ class Engine:
         from testopt.schema import Run, RunRecord
 
         pending = session.run
-        results = results_of(self._rows, session.node_ids, each=self._each)
+        results = results_of(self._rows, session.node_ids, each=self._dist_each)
         disturbed = results_failure(results, texts_of(self._rows), pending.change)
         # Several runs of pytest share one job of CI, so its number alone is no identity.
         unable, unknown = uncollected_of(self._rows, session, store, results)
         run = Run(
-            run_id=f"{pending.ci_run}/{self._name[:12]}" if pending.ci_run else self._name,
+            run_id=f"{pending.ci_run}/{self._run_key[:12]}" if pending.ci_run else self._run_key,
             time=pending.began,
             job=pending.job,
             commit=pending.commit,
@@ -305,7 +307,7 @@ class Engine:
             if not fell_back:
                 return []
             why = Reason(ReasonKind.TROUBLE, (fell_back,))
-            plan = original_order(ran, self._started().run.change, why)
+            plan = original_order(ran, self._current_session().run.change, why)
         mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
         return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
 

@@ -1,4 +1,4 @@
-"""What a run of pytest asks of a plan that leaves cases out, and the part of it that it runs."""
+"""The selection options of a run of pytest, parsed, and the part of the plan that it executes."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class SelectionRequest:
         if not self.selects:
             return None
         from testopt.schema import Selection
-        from testopt.selection.request import completed
+        from testopt.selection.request import complete_selection
 
-        asked = Selection(
+        selection = Selection(
             recall=self.recall,
             case_recall=self.case_recall,
             budget_s=self.budget_s,
@@ -88,7 +88,7 @@ class SelectionRequest:
             shadow=(_ASKED_SHADOW,) if self.shadow else (),
         )
         key = "" if self.part else run_id
-        return completed(asked, settings=session.settings, run=session.run, run_id=key)
+        return complete_selection(selection, settings=session.settings, run=session.run, run_id=key)
 
     def running(self, plan: Plan) -> set[str]:
         """Return the cases of a plan that this run executes."""

@@ -33,7 +33,7 @@ def serve(engine: Engine, source: int, sink: int, *, parent: int = 0) -> None:
     parent : int
         Process that must be alive; 0: not watched.
     """
-    for line in _lines(source, parent, engine.foresee):
+    for line in _lines(source, parent, engine.plan_ahead):
         answer = engine.handle(json.loads(line))
         if answer is not None:
             data = json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"
@@ -59,12 +59,12 @@ def _lines(source: int, parent: int, idle: Callable[[], None]) -> Iterator[bytes
         data = os.read(source, _CHUNK)
         if not data:
             return
-        *whole, rest = data.split(b"\n")
-        if whole:
-            whole[0] = b"".join(pieces) + whole[0]
+        *complete, rest = data.split(b"\n")
+        if complete:
+            complete[0] = b"".join(pieces) + complete[0]
             pieces = []
         pieces.append(rest)
-        yield from whole
+        yield from complete
 
 
 def _alive(process: int) -> bool:
@@ -91,5 +91,5 @@ def main(argv: Sequence[str]) -> int:
         serve(engine, 0, sink, parent=parent)
         os.close(sink)  # tells the client that there is no need to wait, nor to kill
         signal.alarm(_TIDY_S)
-        engine.tidy()
+        engine.update_caches()
     return 0

@@ -1,4 +1,4 @@
-"""A session of pytest: its repository, settings, store and ids, and the run that it is."""
+"""A session of pytest as the engine sees it: repository, settings, store, ids, pending run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.engine.node_ids import NodeIds, places_of
 from testopt.errors import EmptyStoreError, RepositoryError, RevisionError
+from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,7 @@ class PytestSession:
         None where there is none yet.
     run : PendingRun
     node_ids : NodeIds
-    doubt : str
+    no_order : Reason, optional
         Why no order is to be trusted: there is a repository, and what changed in it is unknown.
         Where there is no repository, the order follows from history alone.
     """
@@ -44,7 +45,7 @@ class PytestSession:
     store: Store | None
     run: PendingRun
     node_ids: NodeIds
-    doubt: str = ""
+    no_order: Reason | None = None
 
     def open_store(self) -> Store:
         """Open the store to write to; a new one is made."""
@@ -86,7 +87,9 @@ def find_session(
     url = settings.store_url(top)
     opened = _open(url)
     run = _pending_run(repo, opened, base, trouble)
-    doubtful = not run.change.known and _marked(root) is not None
+    no_order = None
+    if not run.change.known and _marked(root) is not None:
+        no_order = Reason(ReasonKind.CHANGE_UNKNOWN, (run.change.why,))
     return PytestSession(
         root=root,
         settings=settings,
@@ -94,7 +97,7 @@ def find_session(
         store=opened,
         run=run,
         node_ids=NodeIds(_prefix(root, top), places_of(folders, top.resolve()), top),
-        doubt=f"the change is unknown: {run.change.why}" if doubtful else "",
+        no_order=no_order,
     )
 
 

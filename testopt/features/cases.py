@@ -1,4 +1,4 @@
-"""Cases as numbers: indices that last, and those of their functions, classes and files."""
+"""Case ids as stable indices, with the indices of their functions, classes and files."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ class CaseTable:
         if paths:
             cases = [_at_first(case, paths) for case in cases]
         index = self._index
-        strangers = list(dict.fromkeys(c for c in cases if c not in index))
-        if strangers:
-            self._admit(strangers)
+        new_cases = list(dict.fromkeys(c for c in cases if c not in index))
+        if new_cases:
+            self._admit(new_cases)
         return np.array([index[c] for c in cases], np.int32)
 
-    def _admit(self, strangers: list[str]) -> None:
+    def _admit(self, new_cases: list[str]) -> None:
         first = len(self.ids)
-        self._index.update(zip(strangers, range(first, first + len(strangers)), strict=True))
-        self.ids += strangers
-        split = zip(*map(split_case, strangers), strict=True)
+        self._index.update(zip(new_cases, range(first, first + len(new_cases)), strict=True))
+        self.ids += new_cases
+        split = zip(*map(split_case, new_cases), strict=True)
         for level, names in zip(LEVELS, split, strict=True):
             known = self._group_index[level]
             self._group_lists[level] += [known.setdefault(name, len(known)) for name in names]

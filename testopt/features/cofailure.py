@@ -1,7 +1,8 @@
 """Which cases failed when the same file, folder or function was changed before.
 
-For each changed thing the state keeps, as shares of its recent changes, what failed with it.
-Recent changes weigh more: every further change of the thing takes a tenth off the earlier ones.
+For each changed unit, a function, file or folder, the state keeps, as shares of its recent changes,
+what failed with it. Recent changes weigh more: every further change of the unit takes a tenth off
+the earlier ones.
 Shards, jobs and repeated runs of one commit are one change, and a change at which a case did not
 run says nothing of it.
 The idea of associating changed files with failing tests is that of Machalica et al. (2019),
@@ -31,28 +32,28 @@ if TYPE_CHECKING:
     from testopt.schema import Run
     from testopt.similarity.query import Query
 
-THINGS: Final = ("owner", "path", "folder")
+KINDS: Final = ("owner", "path", "folder")
 _MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}
 _TAG_DIGITS: Final = 7
 _HASH: Final = re.compile(r"[0-9a-f]{7,64}")
 LEVELS: Final = ("case", "function", "file")
-PAIRS: Final = tuple((thing, level) for thing in THINGS for level in LEVELS)
+PAIRS: Final = tuple((kind, level) for kind in KINDS for level in LEVELS)
 NAMES: Final = (
-    *(f"failed_with_{thing}_{level}" for thing, level in PAIRS),
-    *(f"failed_with_{thing}_{level}_share" for thing, level in PAIRS),
+    *(f"failed_with_{kind}_{level}" for kind, level in PAIRS),
+    *(f"failed_with_{kind}_{level}_share" for kind, level in PAIRS),
 )  # fmt: skip
 
-KEEP: Final = 0.9  # of the weight of earlier changes of a thing, at each further one
+KEEP: Final = 0.9  # of the weight of earlier changes of a unit, at each further one
 KEEP_UNSEEN: Final = 0.98  # of a share, at each change without a run of the target
 FORGET: Final = 0.02
-MAX_THINGS: Final = 50_000
-MAX_OF_RUN: Final = 200  # things of one change that are looked at
+MAX_UNITS: Final = 50_000
+MAX_OF_RUN: Final = 200  # units of one change that are looked at
 MAX_FAILED: Final = 500  # failing cases of one run that are taken in; more is no news on a file
 
 
 @dataclass(slots=True)
 class _Past:
-    """What a target has done at the changes of a thing.
+    """What a target has done at the changes of a unit.
 
     ``weight`` is that of the changes it failed at, ``hits`` their number, ``hit`` the last of
     them and ``tag`` the beginning of its commit; ``ran`` counts those it ran at, of which ``seen``
@@ -68,7 +69,7 @@ class _Past:
 
 
 @dataclass(slots=True)
-class _Thing:
+class _Unit:
     """A function, file or folder: weight and number of its changes, and the last of them."""
 
     changes: float = 0.0
@@ -104,14 +105,14 @@ class _Thing:
 
 
 class CoFailure:
-    """Features of a case from what failed when the same things were changed.
+    """Features of a case from what failed when the same units of code were changed.
 
-    The state is read before it is updated; things are kept by number, in the order of their last
+    The state is read before it is updated; units are kept by number, in the order of their last
     change, and the oldest are forgotten first.
     """
 
     def __init__(self) -> None:
-        self._things: dict[int, _Thing] = {}
+        self._units: dict[int, _Unit] = {}
 
     def read(self, query: Query) -> NDArray[np.float32]:
         """Return the features of a run about to start.
@@ -124,43 +125,43 @@ class CoFailure:
         Returns
         -------
         ndarray of float32, shape (n_cases, len(NAMES))
-            NaN where the change is unknown, or none of its things was changed before.
+            NaN where the change is unknown, or none of its units was changed before.
         """
         n = len(query.cases)
         out = np.full((n, len(NAMES)), np.nan, np.float32)
         changed = {
-            thing: [key for key in numbers if key in self._things]
-            for thing, numbers in _things(query).items()
+            kind: [key for key in numbers if key in self._units]
+            for kind, numbers in _unit_numbers(query).items()
         }
         targets = _targets(query.cases) if any(changed.values()) and n else {}
-        for thing, known in changed.items():
+        for kind, known in changed.items():
             if not known or not n:
                 continue
             for level in LEVELS:
-                column = PAIRS.index((thing, level))
+                column = PAIRS.index((kind, level))
                 values = self._shares(known, targets[level])
                 most = float(values.max())
                 out[:, column] = values
                 out[:, column + len(PAIRS)] = values / most if most > 0 else 0.0
         return out
 
-    def _shares(self, things: list[int], targets: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Return the largest share of the changes of some things that each target failed with."""
+    def _shares(self, units: list[int], targets: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return the largest share of the changes of some units that each target failed with."""
         unique, code = np.unique(targets, return_inverse=True)
         best = np.zeros(len(unique))
-        for thing in things:
-            known = self._things[thing]
+        for unit in units:
+            known = self._units[unit]
             if not known.failed:
                 continue
             keys = np.fromiter(known.failed, np.uint32, len(known.failed))
             values = np.array([past.weight for past in known.failed.values()])
             at = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
-            here = unique[at] == keys
-            np.maximum.at(best, at[here], values[here] / (known.changes + 1.0))
+            is_known = unique[at] == keys
+            np.maximum.at(best, at[is_known], values[is_known] / (known.changes + 1.0))
         return best[code]
 
     def reasons(self, query: Query) -> dict[int, Reason]:
-        """Return what the changed things have done to cases before.
+        """Return what the changed units have done to cases before.
 
         Parameters
         ----------
@@ -171,21 +172,21 @@ class CoFailure:
         -------
         dict of int to Reason
             Position of a case -> such as "failed in 4 of 11 changes to `billing/`, last at
-            3f2a91c"; cases that failed with none of the things are left out.
+            3f2a91c"; cases that failed with none of the units are left out.
         """
         known = [
-            (thing, name, self._things[key])
-            for thing, names in _named(query).items()
-            for name, key in zip(names, _numbers(thing, names), strict=False)
-            if key in self._things and self._things[key].failed
+            (kind, name, self._units[key])
+            for kind, names in _named(query).items()
+            for name, key in zip(names, _numbers(kind, names), strict=False)
+            if key in self._units and self._units[key].failed
         ]
         if not known:
             return {}
         position = {_targets_of(case)[0]: i for i, case in enumerate(query.cases)}
         best: dict[int, tuple[float, str, str, _Past]] = {}
-        for kind, name, thing in known:
-            for target in thing.failed.keys() & position.keys():
-                at, past = position[target], thing.failed[target]
+        for kind, name, unit in known:
+            for target in unit.failed.keys() & position.keys():
+                at, past = position[target], unit.failed[target]
                 share = past.hits / (past.ran + 1.0)
                 if past.hits and (at not in best or share > best[at][0]):
                     best[at] = share, kind, name, past
@@ -194,42 +195,42 @@ class CoFailure:
     def update(self, frame: RunFrame) -> None:
         """Take in what failed in a run."""
         query = frame.query
-        keys = chain.from_iterable(_things(query).values())
-        things = [self._touched(key) for key in keys]
-        if not things:
+        keys = chain.from_iterable(_unit_numbers(query).values())
+        units = [self._touched(key) for key in keys]
+        if not units:
             return
         bad = [case for case, bad in zip(query.cases, frame.failed.tolist(), strict=True) if bad]
         hit = _all_targets(bad) if len(bad) <= MAX_FAILED else set()
         ran: set[int] = set()
-        if any(thing.failed for thing in things):
+        if any(unit.failed for unit in units):
             skipped = zip(query.cases, frame.skipped.tolist(), strict=True)
             ran = _all_targets(case for case, out in skipped if not out)
         tag = _tag(query.run.commit)
         change = 0 if frame.is_variant else _change(query.run)
-        for thing in things:
-            thing.take(ran, hit, change, tag)
-        for key in list(self._things)[: max(len(self._things) - MAX_THINGS, 0)]:
-            del self._things[key]
+        for unit in units:
+            unit.take(ran, hit, change, tag)
+        for key in list(self._units)[: max(len(self._units) - MAX_UNITS, 0)]:
+            del self._units[key]
 
-    def _touched(self, key: int) -> _Thing:
-        """Return a thing, as the last that was changed."""
-        thing = self._things.pop(key, None) or _Thing()
-        self._things[key] = thing
-        return thing
+    def _touched(self, key: int) -> _Unit:
+        """Return a unit, as the last that was changed."""
+        unit = self._units.pop(key, None) or _Unit()
+        self._units[key] = unit
+        return unit
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays."""
-        things = list(self._things.values())
-        rows = [past for thing in things for past in thing.failed.values()]
+        units = list(self._units.values())
+        rows = [past for unit in units for past in unit.failed.values()]
         hits = [(past.hits, past.tag, past.ran, past.seen, past.hit) for past in rows]
         return {
-            "things": np.array(list(self._things), np.uint32),
-            "changes": np.array([thing.changes for thing in things], np.float64),
-            "sizes": np.array([len(thing.failed) for thing in things], np.int64),
-            "targets": np.array([t for thing in things for t in thing.failed], np.uint32),
+            "things": np.array(list(self._units), np.uint32),
+            "changes": np.array([unit.changes for unit in units], np.float64),
+            "sizes": np.array([len(unit.failed) for unit in units], np.int64),
+            "targets": np.array([t for unit in units for t in unit.failed], np.uint32),
             "weights": np.array([past.weight for past in rows], np.float64),
-            "counts": np.array([thing.count for thing in things], np.int32),
-            "last": np.array([thing.last for thing in things], np.uint32),
+            "counts": np.array([unit.count for unit in units], np.int32),
+            "last": np.array([unit.last for unit in units], np.uint32),
             "hits": np.array(hits, np.uint32).reshape(-1, 5),
         }
 
@@ -237,9 +238,9 @@ class CoFailure:
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> CoFailure:
         """Rebuild from what `dump` returned; an earlier version counted less."""
         state = cls()
-        things, sizes = arrays["things"].tolist(), arrays["sizes"].tolist()
-        counts = _column(arrays, "counts", len(things))
-        last = _column(arrays, "last", len(things))
+        units, sizes = arrays["things"].tolist(), arrays["sizes"].tolist()
+        counts = _column(arrays, "counts", len(units))
+        last = _column(arrays, "last", len(units))
         targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
         known = np.zeros((len(targets), 5), np.int64)
         kept = arrays.get("hits", known[:, :0])
@@ -248,10 +249,10 @@ class CoFailure:
             known[:, 2] = np.repeat(counts, sizes)  # it was run at every change, as far as known
         past = [_Past(w, *row) for w, row in zip(weights, known.tolist(), strict=True)]
         ends = np.cumsum([0, *sizes]).tolist()
-        for i, (key, changes) in enumerate(zip(things, arrays["changes"].tolist(), strict=True)):
+        for i, (key, changes) in enumerate(zip(units, arrays["changes"].tolist(), strict=True)):
             part = slice(ends[i], ends[i + 1])
             failed = dict(zip(targets[part], past[part], strict=True))
-            state._things[key] = _Thing(changes, counts[i], last[i], failed)
+            state._units[key] = _Unit(changes, counts[i], last[i], failed)
         return state
 
 
@@ -275,18 +276,18 @@ def _tag(commit: str | None) -> int:
     return int(commit[:_TAG_DIGITS], 16) if commit and _HASH.fullmatch(commit) else 0
 
 
-def _reason(thing: str, name: str, past: _Past) -> Reason:
-    if thing == "owner":
+def _reason(kind: str, name: str, past: _Past) -> Reason:
+    if kind == "owner":
         name = name.rpartition("::")[2]
-    elif thing == "folder":
+    elif kind == "folder":
         name = f"{name}/" if name else "./"
     commit = f"{past.tag:0{_TAG_DIGITS}x}" if past.tag else ""
     return Reason(ReasonKind.FAILED_WITH_CHANGE, (past.hits, past.ran, name, commit))
 
 
-def _things(query: Query) -> dict[str, list[int]]:
+def _unit_numbers(query: Query) -> dict[str, list[int]]:
     """Return the numbers of the changed functions, files and folders."""
-    return {thing: _numbers(thing, names) for thing, names in _named(query).items()}
+    return {kind: _numbers(kind, names) for kind, names in _named(query).items()}
 
 
 def _named(query: Query) -> dict[str, list[str]]:
@@ -298,11 +299,11 @@ def _named(query: Query) -> dict[str, list[str]]:
         paths = paths or list(query.text.all_changed_paths)
     folders = (path.rpartition("/")[0] for path in paths)
     named = {"owner": owners, "path": paths, "folder": folders}
-    return {thing: list(dict.fromkeys(names))[:MAX_OF_RUN] for thing, names in named.items()}
+    return {kind: list(dict.fromkeys(names))[:MAX_OF_RUN] for kind, names in named.items()}
 
 
-def _numbers(thing: str, names: Iterable[str]) -> list[int]:
-    return [number(f"{_MARKS[thing]}:{name}") for name in names]
+def _numbers(kind: str, names: Iterable[str]) -> list[int]:
+    return [number(f"{_MARKS[kind]}:{name}") for name in names]
 
 
 def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:

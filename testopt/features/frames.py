@@ -128,11 +128,11 @@ class _Columns:
         skips = np.array([name == "skipped" for name in outcome_names] or [False])
         seconds = results.column("duration_s").to_numpy().astype(np.float32)
         attempt = results.column("attempt").to_numpy().astype(np.int64)
-        everything = (run, case_codes, attempt, fails[outcome_codes], skips[outcome_codes], seconds)
+        columns = (run, case_codes, attempt, fails[outcome_codes], skips[outcome_codes], seconds)
         keep = np.flatnonzero(run >= 0)
         keep = keep[np.argsort(run[keep], kind="stable")]
         names = np.asarray(case_names, object)
-        parts: list[Any] = [*(column[keep] for column in everything), names]
+        parts: list[Any] = [*(column[keep] for column in columns), names]
         return cls(*parts)
 
 

@@ -118,8 +118,8 @@ class HistoryState:
         self.last_run = ""
         self._case = _Columns(_CASE_STATE)
         self._group = {level: _Columns(_GROUP_STATE) for level in LEVELS}
-        self._lineage = ParentRuns()
-        self._siblings = SimilarRuns()
+        self._parent_runs = ParentRuns()
+        self._similar_runs = SimilarRuns()
         self._recent = np.zeros(2)  # decayed: share of failing runs, share of failing cases
 
     def read(self, query: Query) -> tuple[CaseFacts, NDArray[np.float32]]:
@@ -138,7 +138,7 @@ class HistoryState:
         index = self._admit(query)
         case = {name: array[index] for name, array in self._case.arrays.items()}
         now = query.run.time.timestamp()
-        parent = self._lineage.parent(query.run)
+        parent = self._parent_runs.parent(query.run)
         facts = self._facts(case, index, parent)
         columns = [
             *_rates(case, facts),
@@ -149,7 +149,7 @@ class HistoryState:
             _rank(case["rate_1"]),
             *_neighbours(case, index),
             *self._context(case),
-            *self._siblings.read(index, self.tick),
+            *self._similar_runs.read(index, self.tick),
         ]
         out = np.empty((len(index), len(NAMES)), np.float32)
         for j, column in enumerate(columns):
@@ -167,13 +167,13 @@ class HistoryState:
         for level in LEVELS:
             group = self._group[level]["seconds"][self.table.groups(level)[index]]
             cost = np.where(np.isnan(cost), group, cost)
-        strange = np.isnan(cost)
+        unmeasured = np.isnan(cost)
         # not np.median: it imports numpy.ma, which takes as long as the whole of this
-        known = np.sort(cost[~strange])
-        cost[strange] = known[len(known) // 2] if len(known) else 0.1
-        if query.text is not None and strange.any():
+        known = np.sort(cost[~unmeasured])
+        cost[unmeasured] = known[len(known) // 2] if len(known) else 0.1
+        if query.text is not None and unmeasured.any():
             times = relative_seconds(query.text.effort[query.text.document])
-            cost[strange] *= times[strange]
+            cost[unmeasured] *= times[unmeasured]
         return cost
 
     def update(self, frame: RunFrame) -> None:
@@ -187,8 +187,8 @@ class HistoryState:
         self._update_cases(index, failed, now)
         self._update_costs(index, seconds)
         self._update_groups(index, failed)
-        self._lineage.update(query.run, self.tick, index, failed)
-        self._siblings.update(index, failed, self.tick)
+        self._parent_runs.update(query.run, self.tick, index, failed)
+        self._similar_runs.update(index, failed, self.tick)
         share = float(failed.mean()) if len(failed) else 0.0
         self._recent += 0.1 * (np.array([share > 0, share]) - self._recent)
         self.tick += 1
@@ -203,8 +203,8 @@ class HistoryState:
         for level, group in self._group.items():
             count = self.table.group_count(level)
             state |= {f"{level}.{k}": v[:count] for k, v in group.arrays.items()}
-        state |= {f"lineage.{k}": v for k, v in self._lineage.dump().items()}
-        state |= {f"siblings.{k}": v for k, v in self._siblings.dump().items()}
+        state |= {f"lineage.{k}": v for k, v in self._parent_runs.dump().items()}
+        state |= {f"siblings.{k}": v for k, v in self._similar_runs.dump().items()}
         state["recent"] = self._recent
         state["clock"] = np.array([self.tick, self.last_time])
         state["last_run"] = np.frombuffer(self.last_run.encode(), np.uint8)
@@ -219,8 +219,8 @@ class HistoryState:
         new._case.load(state, "case", len(new.table))
         for level in LEVELS:
             new._group[level].load(state, level, new.table.group_count(level))
-        new._lineage = ParentRuns.load(_family(state, "lineage"))
-        new._siblings = SimilarRuns.load(_family(state, "siblings"), len(new.table))
+        new._parent_runs = ParentRuns.load(_family(state, "lineage"))
+        new._similar_runs = SimilarRuns.load(_family(state, "siblings"), len(new.table))
         new._recent = state["recent"].astype(np.float64).reshape(2)
         new.tick, new.last_time = int(state["clock"][0]), float(state["clock"][1])
         new.last_run = state["last_run"].tobytes().decode()

@@ -69,12 +69,12 @@ class ParentRuns:
     @classmethod
     def load(cls, state: dict[str, NDArray[Any]]) -> ParentRuns:
         """Rebuild from what `dump` returned."""
-        lineage = cls()
+        parents = cls()
         keys = json.loads(state["keys"].tobytes())
         parts = np.split(state["cases"], state["ends"][:-1]) if keys else []
         for key, tick, cases in zip(keys, state["ticks"].tolist(), parts, strict=True):
-            lineage._heads[key] = (tick, cases)
-        return lineage
+            parents._heads[key] = (tick, cases)
+        return parents
 
 
 def _ancestors(run: Run) -> list[str]:

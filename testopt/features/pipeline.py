@@ -43,9 +43,9 @@ class FeatureState:
         self.cofailure = cofailure or CoFailure()
         self._variants: list[RunFrame] = []  # of the last commit that had some
         self._running: list[RunFrame] = []  # had begun, and were not over, at the last run
-        self._taken: dict[str, float] = {}  # when each of the last runs began, by id
+        self._applied: dict[str, float] = {}  # when each of the last runs began, by id
 
-    def known(self, runs: Iterable[tuple[float, str]]) -> set[str]:
+    def applied_runs(self, runs: Iterable[tuple[float, str]]) -> set[str]:
         """Return the ids of the runs that have been taken in, as far as can be told.
 
         Runs come late: a long job that began before a short one ends after it. Which of the last
@@ -60,12 +60,12 @@ class FeatureState:
         if not self.history.tick:
             return set()
         last = (self.history.last_time, self.history.last_run)
-        if not self._taken:  # kept by an earlier version
+        if not self._applied:  # kept by an earlier version
             return {name for began, name in runs if (began, name) <= last}
         since = last[0] - _LATE_S
-        if self.history.tick > len(self._taken):  # some are forgotten
-            since = max(since, min(self._taken.values()))
-        return {name for began, name in runs if name in self._taken or began < since}
+        if self.history.tick > len(self._applied):  # some are forgotten
+            since = max(since, min(self._applied.values()))
+        return {name for began, name in runs if name in self._applied or began < since}
 
     def read(self, query: Query) -> RunFeatures:
         """Return the features of a run about to start.
@@ -74,10 +74,10 @@ class FeatureState:
         """
         self._finish(query.run.time.timestamp())
         facts, past = self.history.read(query)
-        whole = np.asarray(change.change_features(query.files), np.float32)
+        of_change = np.asarray(change.change_features(query.files), np.float32)
         parts = [
             past,
-            np.broadcast_to(whole, (len(past), len(whole))),
+            np.broadcast_to(of_change, (len(past), len(of_change))),
             affinity_matrix(query),
             self.cofailure.read(query),
         ]
@@ -109,9 +109,9 @@ class FeatureState:
         for frame in sorted(over, key=lambda frame: frame.known_at):
             self.history.update(frame)
             self.cofailure.update(frame)
-            self._taken[frame.query.run.run_id] = frame.query.run.time.timestamp()
-        for run_id in list(self._taken)[:-_TAKEN]:
-            del self._taken[run_id]
+            self._applied[frame.query.run.run_id] = frame.query.run.time.timestamp()
+        for run_id in list(self._applied)[:-_TAKEN]:
+            del self._applied[run_id]
 
     def finish(self) -> None:
         """Take in all that is waiting: every run is over."""
@@ -127,7 +127,7 @@ class FeatureState:
         """Return the state as arrays, for a file without pickle."""
         self.finish()
         history = {f"history.{k}": v for k, v in self.history.dump().items()}
-        taken = np.frombuffer(json.dumps(self._taken).encode(), np.uint8)
+        taken = np.frombuffer(json.dumps(self._applied).encode(), np.uint8)
         cofailure = {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
         return {**history, **cofailure, "taken.runs": taken}
 
@@ -148,5 +148,5 @@ class FeatureState:
         state = cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
         if "runs" in parts["taken"]:
             taken = json.loads(parts["taken"]["runs"].tobytes())
-            state._taken = {str(name): float(began) for name, began in taken.items()}
+            state._applied = {str(name): float(began) for name, began in taken.items()}
         return state

@@ -61,15 +61,15 @@ class RunFeatures(CaseFacts):
         The list is emptied on the way: a long history does not fit into memory twice.
         """
         end = sum(len(part) for part in parts)
-        whole = _unfilled(end)
+        out = _unfilled(end)
         names = [field.name for field in fields(RunFeatures)]
         while parts:
             part = parts.pop()
             start = end - len(part)
             for name in names:
-                getattr(whole, name)[start:end] = getattr(part, name)
+                getattr(out, name)[start:end] = getattr(part, name)
             end = start
-        return whole
+        return out
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return a column of the matrix."""

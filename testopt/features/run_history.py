@@ -29,7 +29,7 @@ def history(
         Adds what the sources say of each run, where its commits are known.
     """
     where = [("time", "<=", until)] if until is not None else []
-    for frame in _frames(store, store.read("runs", where=where), everything=until is None):
+    for frame in _frames(store, store.read("runs", where=where), whole_store=until is None):
         if sources is None:
             yield frame
         else:
@@ -47,12 +47,12 @@ def frames_of(store: Store, run_ids: Sequence[str]) -> Iterator[RunFrame]:
     if not run_ids:
         return iter(())
     runs = store.read("runs", where=[("run_id", "in", list(run_ids))])
-    return _frames(store, runs, everything=False)
+    return _frames(store, runs, whole_store=False)
 
 
-def _frames(store: Store, runs: Any, *, everything: bool) -> Iterator[RunFrame]:
+def _frames(store: Store, runs: Any, *, whole_store: bool) -> Iterator[RunFrame]:
     ids = runs["run_id"].to_pylist()
-    where = [] if everything else [("run_id", "in", ids)]
+    where = [] if whole_store else [("run_id", "in", ids)]
     results = store.read(
         "results",
         columns=["run_id", "case_id", "outcome", "duration_s", "attempt"],

@@ -59,9 +59,9 @@ class SimilarRuns:
         if not self._runs or not len(cases):
             return [unknown] * len(NAMES)
         size = 1 + max(int(cases.max()), *(int(s.max(initial=0)) for s in self._sets.values()))
-        mine = np.zeros(size, bool)
-        mine[cases] = True
-        alike = {key: _likeness(mine, len(cases), other) for key, other in self._sets.items()}
+        matched = np.zeros(size, bool)
+        matched[cases] = True
+        alike = {key: _likeness(matched, len(cases), other) for key, other in self._sets.items()}
         nearest = max(self._runs, key=lambda run: (alike[run[1]], run[0]))
         there, fails = np.zeros(size, bool), np.zeros(size, bool)
         there[self._sets[nearest[1]]], fails[nearest[2]] = True, True
@@ -142,15 +142,15 @@ class SimilarRuns:
         return odds
 
 
-def _likeness(mine: NDArray[np.bool_], count: int, other: NDArray[np.int32]) -> float:
-    both = int(mine[other].sum())
+def _likeness(matched: NDArray[np.bool_], count: int, other: NDArray[np.int32]) -> float:
+    both = int(matched[other].sum())
     return both / (count + len(other) - both)
 
 
 def _split(values: NDArray[Any], ends: NDArray[Any], n_cases: int) -> list[NDArray[np.int32]]:
-    whole = values.astype(np.int32)
+    entries = values.astype(np.int32)
     sizes = np.diff(ends, prepend=0)
-    sound = (sizes >= 0).all() and int(sizes.sum()) == len(whole)
-    if not sound or (len(whole) and not 0 <= whole.min() <= whole.max() < n_cases):
+    sound = (sizes >= 0).all() and int(sizes.sum()) == len(entries)
+    if not sound or (len(entries) and not 0 <= entries.min() <= entries.max() < n_cases):
         raise ValueError("a list of cases is damaged")
-    return np.split(whole, ends[:-1]) if len(ends) else []
+    return np.split(entries, ends[:-1]) if len(ends) else []

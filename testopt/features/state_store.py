@@ -86,17 +86,17 @@ def current_state(
         Tells which functions the last few of the new runs changed; that takes time.
     """
     version = store.version("runs")
-    state, kept_version = _kept(store, trained)
-    if version == kept_version:
+    state, state_version = _newest_state(store, trained)
+    if version == state_version:
         return CurrentState(state, version=version)
     runs = store.read("runs", columns=["run_id", "time", "kind", "environment_failure"])
     rows = [r for r in runs.to_pylist() if _is_history(r)]
-    known = state.known(map(_key, rows))
-    new = sorted((r for r in rows if r["run_id"] not in known), key=_key)
+    applied = state.applied_runs(map(_key, rows))
+    new = sorted((r for r in rows if r["run_id"] not in applied), key=_key)
     if now is not None:
         new = [r for r in new if r["time"] < now]
     stale = []
-    if len(known) != state.history.tick:
+    if len(applied) != state.history.tick:
         stale.append(Reason(ReasonKind.OLDER_RUNS_ARRIVED))
     if len(new) > CATCH_UP_RUNS:
         stale.append(Reason(ReasonKind.RUNS_UNREAD, (CATCH_UP_RUNS, len(new))))
@@ -110,7 +110,7 @@ def current_state(
     return CurrentState(state, tuple(stale), version, behind=len(new) > CATCH_UP_RUNS)
 
 
-def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
+def update_state(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
     """Bring the kept state up to date with a few new runs; larger gaps wait for training.
 
     The state is a cache of the tables: when it cannot be made or written, nothing is lost, and
@@ -129,9 +129,9 @@ def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = 
     if not 0 < runs <= CATCH_UP_RUNS or results > _CATCH_UP_RESULTS:
         return
     with suppress(StoreError):
-        found = current_state(store, sources=sources)
-        if not found.behind:
-            save_state(store, found.state, version=found.version)
+        current = current_state(store, sources=sources)
+        if not current.behind:
+            save_state(store, current.state, version=current.version)
 
 
 def _is_history(row: Mapping[str, Any]) -> bool:
@@ -142,7 +142,9 @@ def _key(row: Mapping[str, Any]) -> tuple[float, str]:
     return (row["time"].timestamp(), row["run_id"])
 
 
-def _kept(store: Store, trained: Mapping[str, NDArray[Any]] | None) -> tuple[FeatureState, int]:
+def _newest_state(
+    store: Store, trained: Mapping[str, NDArray[Any]] | None
+) -> tuple[FeatureState, int]:
     """Return the newer of the state beside the tables and the trained one, and its version."""
     candidates = [] if trained is None else [trained]
     data = store.read_blob(_state_name())

@@ -1,4 +1,4 @@
-"""The rows that models learn from: features of many runs, each with what came out."""
+"""The rows that models learn from: features of many runs, each with its outcome."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Git: processes, history, diffs, objects, and the change of a run."""
+"""Reads git: processes, history, diffs, objects, and the change of a run."""

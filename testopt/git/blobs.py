@@ -1,4 +1,4 @@
-"""Files of a revision, and of the working tree, as text."""
+"""Reads files of a revision, and of the working tree, as text."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def read_tree(repo: Path, commit: str | None) -> dict[str, str]:
     if commit is None:
         out = run_git(repo, "ls-files", "-s", "-z", timeout=READ_S)
         rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
-        found = ((head.split(b" ")[:2], path) for head, _, path in rows)
+        objects = ((head.split(b" ")[:2], path) for head, _, path in rows)
     else:
         out = run_git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, timeout=READ_S)
         rows = (line.partition(b"\t") for line in out.split(b"\0") if line)
-        found = ((head.split(b" ")[0:3:2], path) for head, _, path in rows)
+        objects = ((head.split(b" ")[0:3:2], path) for head, _, path in rows)
     return {
         path_text(path): mode_sha[1].decode()
-        for mode_sha, path in found
+        for mode_sha, path in objects
         if mode_sha[0].startswith(b"100")
     }
 
@@ -55,15 +55,15 @@ def read_blobs(repo: Path, objects: Iterable[str]) -> dict[str, str]:
     objects : iterable of str
         Object names.
     """
-    wanted = list(dict.fromkeys(objects))
-    if not wanted:
+    names = list(dict.fromkeys(objects))
+    if not names:
         return {}
     out = run_git(
-        repo, "cat-file", "--batch", timeout=READ_S, stdin="\n".join(wanted).encode() + b"\n"
+        repo, "cat-file", "--batch", timeout=READ_S, stdin="\n".join(names).encode() + b"\n"
     )
     texts: dict[str, str] = {}
     at = 0
-    for name in wanted:
+    for name in names:
         end = out.find(b"\n", at)
         head = out[at:end].split(b" ")
         at = end + 1
@@ -76,7 +76,7 @@ def read_blobs(repo: Path, objects: Iterable[str]) -> dict[str, str]:
     return texts
 
 
-def read_disk(repo: Path, path: str) -> str | None:
+def read_working_file(repo: Path, path: str) -> str | None:
     """Return the text of a file of the working tree; None where it cannot be read.
 
     A path that leads out of `repo`, through a link too, is not read.

@@ -1,4 +1,4 @@
-"""The change of a run: which files differ between its base and its head, and how.
+"""Finds the change of a run: which files differ between its base and its head, and how.
 
 What is the base? ``base`` and ``head`` given by the user win. In a pull request it is the merge
 base with the target branch; after a push the commit of the previous run of the same branch and
@@ -170,11 +170,11 @@ def _merge_base(repo: Path, tip: _Head, ci: CiRevisions) -> str:
     names = (f"refs/remotes/origin/{target}", f"refs/heads/{target}", ci.base or "", target)
     for name in names:
         try:
-            found = resolve(repo, name)
+            target_commit = resolve(repo, name)
         except RevisionError:
             continue
         try:
-            out = run_git(repo, "merge-base", found, tip.sha)
+            out = run_git(repo, "merge-base", target_commit, tip.sha)
         except RepositoryError as error:
             raise _UnknownChangeError(
                 f"no common commit with the target branch {target!r}: {_FETCH}"

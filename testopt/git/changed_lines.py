@@ -1,4 +1,4 @@
-"""Which lines a change touches, and what they say: from ``git diff -U0 --full-index``."""
+"""Reads which lines a change touches, and their text, from ``git diff -U0 --full-index``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_LINES: Final = 20_000  # changed lines kept per file
 
 
 @dataclass(slots=True)
-class Patch:
+class ChangedLines:
     """The changed lines of one file: paths, objects and line ranges of both sides."""
 
     old: str | None = None
@@ -47,7 +47,7 @@ class Patch:
         return b"\n".join(self.text).decode("utf-8", "replace")
 
 
-def patches(diff: bytes) -> Iterator[Patch]:
+def read_changed_lines(diff: bytes) -> Iterator[ChangedLines]:
     """Yield the files of a diff that have changed lines.
 
     Parameters
@@ -57,11 +57,11 @@ def patches(diff: bytes) -> Iterator[Patch]:
 
     Yields
     ------
-    Patch
+    ChangedLines
         Ranges of lines count from 1; an empty one starts at the line before which nothing is.
     """
     for file in read_patch(BytesIO(diff)):
-        patch = Patch(_side(file.old), _side(file.new), file.old_object, file.new_object)
+        patch = ChangedLines(_side(file.old), _side(file.new), file.old_object, file.new_object)
         for hunk in file.hunks:
             patch.old_lines.append(hunk.old_lines)
             patch.new_lines.append(hunk.new_lines)
@@ -75,8 +75,8 @@ def _side(path: bytes | None) -> str | None:
     return None if path is None else path_text(path)
 
 
-def read_patches(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:
-    """Return the diff of some files, as `patches` takes it.
+def diff_of_files(repo: Path, *, base: str | None, head: str | None, paths: Iterable[str]) -> bytes:
+    """Return the diff of some files, as `read_changed_lines` takes it.
 
     Parameters
     ----------

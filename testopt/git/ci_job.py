@@ -1,4 +1,4 @@
-"""Reads what a CI provider says about the job at hand from its environment variables."""
+"""Reads what a CI provider says of the current job from its environment variables."""
 
 from __future__ import annotations
 

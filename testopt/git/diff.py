@@ -28,7 +28,7 @@ _ESCAPES: Final = {
 
 
 @dataclass(slots=True)
-class PatchHunk:
+class Hunk:
     """Lines that changed together, as they are read.
 
     Attributes
@@ -78,11 +78,11 @@ class FilePatch:
     old_object, new_object : str
         Names of git's objects, as long as the diff has them; empty where it has none.
     is_binary : bool
-    hunks : iterator of PatchHunk
+    hunks : iterator of Hunk
         To be read before the next file, which passes over what is left.
     """
 
-    hunks: Iterator[PatchHunk]
+    hunks: Iterator[Hunk]
     old: bytes | None = None
     new: bytes | None = None
     status: str = "M"
@@ -131,11 +131,11 @@ class _Reader:
             begun = True
         return file
 
-    def _hunks(self) -> Iterator[PatchHunk]:
+    def _hunks(self) -> Iterator[Hunk]:
         # outside of hunks `---` begins another file, also where no line of git's stands before
         while self.line and not self.line.startswith((_GIT, b"--- ")):
-            if found := _HUNK.match(self.line):
-                hunk = _hunk(found)
+            if match := _HUNK.match(self.line):
+                hunk = _hunk(match)
                 hunk.lines = self._changed(hunk)
                 yield hunk
                 for _ in hunk.lines:
@@ -143,7 +143,7 @@ class _Reader:
             else:
                 self.line = next(self._lines, b"")
 
-    def _changed(self, hunk: PatchHunk) -> Iterator[bytes]:
+    def _changed(self, hunk: Hunk) -> Iterator[bytes]:
         old, new = hunk.old_count, hunk.new_count
         while old > 0 or new > 0:
             line = next(self._lines, b"")
@@ -164,9 +164,9 @@ class _Reader:
         self.line = next(self._lines, b"")
 
 
-def _hunk(found: re.Match[bytes]) -> PatchHunk:
-    old, old_count, new, new_count = (1 if n is None else int(n) for n in found.groups()[:4])
-    return PatchHunk(old, old_count, new, new_count, found[5].rstrip(b"\r\n"), iter(()))
+def _hunk(match: re.Match[bytes]) -> Hunk:
+    old, old_count, new, new_count = (1 if n is None else int(n) for n in match.groups()[:4])
+    return Hunk(old, old_count, new, new_count, match[5].rstrip(b"\r\n"), iter(()))
 
 
 def _read_header(file: FilePatch, text: bytes) -> None:
@@ -174,8 +174,8 @@ def _read_header(file: FilePatch, text: bytes) -> None:
         _read_side(file, text)
     elif text.startswith(_GIT):
         file.old, file.new = _git_paths(text.removeprefix(_GIT))
-    elif found := _INDEX.match(text):
-        file.old_object, file.new_object = found[1].decode(), found[2].decode()
+    elif match := _INDEX.match(text):
+        file.old_object, file.new_object = match[1].decode(), match[2].decode()
     elif text.startswith((b"rename from ", b"copy from ")):
         file.old, file.status = unquote(text.split(b" from ", 1)[1]), text[:1].decode().upper()
     elif text.startswith((b"rename to ", b"copy to ")):

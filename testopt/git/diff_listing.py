@@ -1,4 +1,4 @@
-"""What ``git diff --raw --numstat -p -U0 -z`` says, read as a stream: files, counts, identifiers.
+"""Reads ``git diff --raw --numstat -p -U0 -z`` as a stream: files, line counts, identifiers.
 
 The list of files comes first and is always read whole. The patch behind it only feeds the
 identifiers, so it is read as far as time and size allow.
@@ -124,13 +124,13 @@ def with_tokens(
     """
     sections = _sections(patch, read)
     limit = min(FILE_TOKENS, ALL_TOKENS // max(len(files), 1))
-    out: list[FileChange] = []
+    result: list[FileChange] = []
     for file in files:
         count = {"U": 0, "T": 2}.get(file.status, 1)  # unmerged: none; type change: out and in
-        mine = list(islice(sections, count))
-        words = (word for section in mine for word in section_words(section))
-        out.append(replace(file, tokens=join_tokens(words, limit)) if mine else file)
-    return out
+        own_sections = list(islice(sections, count))
+        words = (word for section in own_sections for word in section_words(section))
+        result.append(replace(file, tokens=join_tokens(words, limit)) if own_sections else file)
+    return result
 
 
 def _sections(patch: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -139,20 +139,20 @@ def _sections(patch: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
     With ``-U0`` every line of content begins with a sign, and paths are quoted, so the mark
     cannot occur inside a section.
     """
-    started, kept, tail = False, bytearray(), b"\n"
+    started, section, tail = False, bytearray(), b"\n"
     block = patch
     while block or (block := read(_BLOCK)):
         *ends, rest = (tail + block).split(_MARK)
         for end in ends:
             if started:
-                yield bytes(kept[:_SECTION]) + end[: max(_SECTION - len(kept), 0)]
-            started, kept = True, bytearray()
+                yield bytes(section[:_SECTION]) + end[: max(_SECTION - len(section), 0)]
+            started, section = True, bytearray()
         # what could be the beginning of a mark stays back
         cut = max(len(rest) - len(_MARK), 0)
-        kept += rest[: min(cut, max(_SECTION - len(kept), 0))]
+        section += rest[: min(cut, max(_SECTION - len(section), 0))]
         tail, block = rest[cut:], b""
     if started:
-        yield bytes(kept[:_SECTION]) + tail
+        yield bytes(section[:_SECTION]) + tail
 
 
 def section_words(section: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""How many lines each changed file had before: followed along the blobs, asked where unknown.
+"""Counts how many lines each changed file had before the change.
 
 A blob's count is the count of the blob before it, plus the lines added, minus those deleted; so one
 pass over history in topological order knows nearly all of them, on every branch at once. What
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_BLOB: Final = 4_000_000  # bytes; nobody reviews a larger file by the line
 _MAX_READ: Final = 32_000_000  # bytes held at once
 _MAX_KNOWN: Final = 1_000_000  # blobs remembered
-_SECONDS: Final = 600.0
+_TIMEOUT_S: Final = 600.0
 
 
 class LineCounts:
@@ -52,27 +52,27 @@ class LineCounts:
         if len(self._known) > _MAX_KNOWN:
             self._known.clear()
         self._known.update(read_counts(self._repo, sorted(self._unknown(files))))
-        return [self._follow(file) for file in files]
+        return [self._count_before(file) for file in files]
 
     def _unknown(self, files: Sequence[FileRow]) -> set[bytes]:
         """Return the blobs that neither earlier calls nor earlier rows tell the count of."""
-        made: set[bytes] = set()
+        created: set[bytes] = set()
         unknown: set[bytes] = set()
         for file in files:
             if file.added is not None:
                 before = file.old_blob
-                if file.status != "A" and before not in made and before not in self._known:
+                if file.status != "A" and before not in created and before not in self._known:
                     unknown.add(before)
-                made.add(file.new_blob)
+                created.add(file.new_blob)
         return unknown
 
-    def _follow(self, file: FileRow) -> int | None:
+    def _count_before(self, file: FileRow) -> int | None:
         if file.added is None or file.deleted is None:
             return None
-        before = 0 if file.status == "A" else self._known.get(file.old_blob)
-        if before is not None:
-            self._known[file.new_blob] = before + file.added - file.deleted
-        return before
+        count = 0 if file.status == "A" else self._known.get(file.old_blob)
+        if count is not None:
+            self._known[file.new_blob] = count + file.added - file.deleted
+        return count
 
 
 def read_counts(repo: Path, blobs: Sequence[bytes]) -> Iterator[tuple[bytes, int | None]]:
@@ -87,7 +87,7 @@ def read_counts(repo: Path, blobs: Sequence[bytes]) -> Iterator[tuple[bytes, int
     """
     if not blobs:
         return
-    sizes = run_git(repo, "cat-file", "--batch-check", stdin=_lines(blobs), timeout=_SECONDS)
+    sizes = run_git(repo, "cat-file", "--batch-check", stdin=_lines(blobs), timeout=_TIMEOUT_S)
     small: list[tuple[bytes, int]] = []
     for line in sizes.splitlines():
         name, kind, *size = line.split()
@@ -95,7 +95,7 @@ def read_counts(repo: Path, blobs: Sequence[bytes]) -> Iterator[tuple[bytes, int
             small.append((name, int(size[0])))
         else:
             yield name, None
-    for names in _portions(small):
+    for names in _batches(small):
         yield from _read(repo, names)
 
 
@@ -103,7 +103,7 @@ def _lines(names: Iterable[bytes]) -> bytes:
     return b"".join(name + b"\n" for name in names)
 
 
-def _portions(blobs: Iterable[tuple[bytes, int]]) -> Iterator[list[bytes]]:
+def _batches(blobs: Iterable[tuple[bytes, int]]) -> Iterator[list[bytes]]:
     """Group blobs so that a group's content fits in memory."""
     names: list[bytes] = []
     total = 0
@@ -118,7 +118,7 @@ def _portions(blobs: Iterable[tuple[bytes, int]]) -> Iterator[list[bytes]]:
 
 
 def _read(repo: Path, names: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
-    out = run_git(repo, "cat-file", "--batch", stdin=_lines(names), timeout=_SECONDS)
+    out = run_git(repo, "cat-file", "--batch", stdin=_lines(names), timeout=_TIMEOUT_S)
     at = 0
     for name in names:
         line = out.index(b"\n", at)

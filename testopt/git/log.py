@@ -102,11 +102,11 @@ def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
     RepositoryError
         When there is no commit yet, or git fails.
     """
-    wanted = "HEAD" if rev_range is None else rev_range
+    revisions = "HEAD" if rev_range is None else rev_range
     hint = "see `git log --oneline`; a range looks like v1.0..main"
-    if not wanted or wanted.startswith("-") or "\0" in wanted:
-        raise RevisionError(f"{wanted!r} is not a revision or range", hint)
-    arguments = ("--topo-order", "--reverse", "--end-of-options", wanted, "--")
+    if not revisions or revisions.startswith("-") or "\0" in revisions:
+        raise RevisionError(f"{revisions!r} is not a revision or range", hint)
+    arguments = ("--topo-order", "--reverse", "--end-of-options", revisions, "--")
     try:
         out = run_git(repo, "rev-list", *arguments, env=_ENV, timeout=None)
     except GitFailedError as error:

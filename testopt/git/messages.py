@@ -1,4 +1,4 @@
-"""Commit messages and the paths that each commit changed, as a stream, no file looked into."""
+"""Reads commit messages and the paths that each commit changed, as a stream."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def read_messages(repo: Path) -> Iterator[Message]:
     with GitStream(repo, *command) as stream:
         rest = b""
         while block := stream.read(_BLOCK):
-            *whole, rest = (rest + block).split(_MARK)
-            yield from map(_message, filter(None, whole))
+            *records, rest = (rest + block).split(_MARK)
+            yield from map(_message, filter(None, records))
         if rest:
             yield _message(rest)
 
@@ -63,7 +63,7 @@ def _message(record: bytes) -> Message:
     return Message(sha.decode(), len(parents.split()), message.decode("utf-8", "replace"), paths)
 
 
-def commit_saying(repo: Path, words: str, *, base: str, head: str | None) -> str:
+def find_commit_by_message(repo: Path, words: str, *, base: str, head: str | None) -> str:
     """Return the newest commit of a change whose message holds some words, in any case.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Commits, blobs and changed paths from two git processes that stay open."""
+"""Reads commits, blobs and changed paths through two git processes that stay open."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Objects:
     def __init__(self, repo: Path) -> None:
         self._repo = repo
         self._open: dict[str, subprocess.Popen[bytes]] = {}
-        self._facts: dict[str, CommitObject | None] = {}
+        self._commits: dict[str, CommitObject | None] = {}
 
     def _process(self, *args: str) -> subprocess.Popen[bytes]:
         """Return the process of a git command, started when it is first needed."""
@@ -97,13 +97,13 @@ class Objects:
         RepositoryError
             When git stopped answering, as it does at a damaged object.
         """
-        found = self._answer(name)
-        return None if found is None else found[1:]
+        answer = self._answer(name)
+        return None if answer is None else answer[1:]
 
     def resolve(self, revision: str) -> str | None:
         """Return the full hash of a commit, or None when there is no such one (or several)."""
-        found = self._answer(f"{revision}^{{commit}}")
-        return None if found is None else found[0].decode("ascii")
+        answer = self._answer(f"{revision}^{{commit}}")
+        return None if answer is None else answer[0].decode("ascii")
 
     def _answer(self, name: str) -> tuple[bytes, bytes, bytes] | None:
         """Return hash, type and content of an object."""
@@ -119,9 +119,9 @@ class Objects:
         size = int(length)
         if size <= MAX_BLOB:
             return sha, kind, pipe.read(size + 1)[:size]
-        left = size + 1
-        while left > 0 and (block := pipe.read(min(left, _BLOCK))):
-            left -= len(block)
+        remaining = size + 1
+        while remaining > 0 and (block := pipe.read(min(remaining, _BLOCK))):
+            remaining -= len(block)
         return sha, kind, b""
 
     def _ask(self, command: tuple[str, ...], question: bytes) -> IO[bytes]:
@@ -136,22 +136,22 @@ class Objects:
 
     def text(self, blob: str) -> list[str]:
         """Return the lines of a blob, without line ends; none when it is not here."""
-        found = self.read(blob)
-        if found is None or found[0] != b"blob":
+        answer = self.read(blob)
+        if answer is None or answer[0] != b"blob":
             return []
-        lines = found[1].decode("utf-8", "replace").split("\n")
+        lines = answer[1].decode("utf-8", "replace").split("\n")
         if lines and not lines[-1]:
             lines.pop()
         return [line.removesuffix("\r") for line in lines]
 
     def commit(self, sha: str) -> CommitObject | None:
         """Return what a commit says of itself; None when it is not here or no commit."""
-        if sha not in self._facts:
-            found = self.read(sha)
-            self._facts[sha] = None
-            if found is not None and found[0] == b"commit":
-                self._facts[sha] = parse_commit(sha, found[1], len(self.paths(sha)))
-        return self._facts[sha]
+        if sha not in self._commits:
+            answer = self.read(sha)
+            self._commits[sha] = None
+            if answer is not None and answer[0] == b"commit":
+                self._commits[sha] = parse_commit(sha, answer[1], len(self.paths(sha)))
+        return self._commits[sha]
 
     def paths(self, sha: str) -> list[str]:
         """Return the paths that a commit changed, as git quotes them; none for merges."""

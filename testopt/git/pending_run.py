@@ -1,4 +1,4 @@
-"""The run about to start: where it takes place, and the change that it is for."""
+"""Describes the run about to start: where it takes place, and the change that it is for."""
 
 from __future__ import annotations
 

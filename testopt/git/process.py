@@ -243,9 +243,9 @@ def missing_commits(repo: Path, shas: Collection[str]) -> set[str]:
     RepositoryError
         When git is missing or fails.
     """
-    asked = [sha for sha in shas if _HASH.fullmatch(sha)]
+    query = [sha for sha in shas if _HASH.fullmatch(sha)]
     env = {"GIT_NO_LAZY_FETCH": "1"}
-    names = "".join(f"{sha}^{{commit}}\n" for sha in asked).encode()
+    names = "".join(f"{sha}^{{commit}}\n" for sha in query).encode()
     out = run_git(repo, "cat-file", "--batch-check=%(objecttype)", stdin=names, env=env)
-    known = {sha for sha, line in zip(asked, out.splitlines(), strict=True) if line == b"commit"}
-    return set(shas) - known
+    present = {sha for sha, line in zip(query, out.splitlines(), strict=True) if line == b"commit"}
+    return set(shas) - present

@@ -1,4 +1,4 @@
-"""Pseudonyms of authors: a keyed hash whose key never lies beside the data.
+"""Replaces authors by pseudonyms: a keyed hash whose key never lies beside the data.
 
 The key is ``TESTOPT_KEY`` where it is set (teams and CI share one that way), else the file
 ``key`` in the user's configuration folder, made on first need and readable by the user alone.
@@ -62,14 +62,14 @@ def author_key(*, create: bool, env: Mapping[str, str] | None = None) -> bytes |
         When the key file cannot be read or made.
     """
     environ = os.environ if env is None else env
-    given = environ.get("TESTOPT_KEY", "")
-    if given:
-        if len(given) < MIN_KEY_CHARS:
+    key_text = environ.get("TESTOPT_KEY", "")
+    if key_text:
+        if len(key_text) < MIN_KEY_CHARS:
             raise SettingsError(
                 f"TESTOPT_KEY has fewer than {MIN_KEY_CHARS} characters",
                 "make one with: python -c 'import secrets; print(secrets.token_hex())'",
             )
-        return given.encode("utf-8", "surrogateescape")
+        return key_text.encode("utf-8", "surrogateescape")
     path = _key_file()
     try:
         return _read(path) or (_create(path) if create else None)

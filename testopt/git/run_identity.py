@@ -1,4 +1,4 @@
-"""Commit, branch, job and change of runs: from the command line, the CI system, git, the store."""
+"""Finds commit, branch, job and change of a run: from options, the CI system, git, the store."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunIdentity:
     changes: Mapping[str, Sequence[FileChange]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     _head: tuple[str, str | None, datetime] | None = None
-    _asked: bool = False
+    _head_was_read: bool = False
 
     @property
     def job_name(self) -> str:
@@ -75,7 +75,7 @@ class RunIdentity:
         if self.ci is not None:
             commit, branch = commit or self.ci.commit, branch or self.ci.branch
         if commit is not None:
-            return self._full(commit), branch
+            return self._full_hash(commit), branch
         head = self._checked_out()
         if head is None or head[2] > time + _ZONES:
             if head is not None:
@@ -86,7 +86,7 @@ class RunIdentity:
             return None, branch
         return head[0], branch or head[1]
 
-    def _full(self, commit: str) -> str:
+    def _full_hash(self, commit: str) -> str:
         """Return the full hash of a commit, or the commit as given where git has none."""
         if self.repo is None:
             return commit
@@ -97,8 +97,8 @@ class RunIdentity:
             return commit
 
     def _checked_out(self) -> tuple[str, str | None, datetime] | None:
-        if self.repo is not None and not self._asked:
-            self._asked = True
+        if self.repo is not None and not self._head_was_read:
+            self._head_was_read = True
             try:
                 sha = resolve(self.repo, "HEAD")
                 when = run_git(self.repo, "show", "-s", "--format=%ct", sha)
@@ -166,5 +166,5 @@ def previous_commit(store: Store, *, branch: str | None, job: str, before: datet
     if not runs.num_rows:
         return None
     latest = pc.index(runs["time"], pc.max(runs["time"])).as_py()
-    found: str | None = runs["commit"][latest].as_py()
-    return found
+    commit: str | None = runs["commit"][latest].as_py()
+    return commit

@@ -1,4 +1,4 @@
-"""A change read from a file: a unified diff as git, ``diff -u`` or a review system make it."""
+"""Reads a change from a diff file, as git, ``diff -u`` or a review system writes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testopt.git.diff import FilePatch
 
 _MAX_LINE: Final = 64 * 1024  # of a longer line only the beginning matters
-_KEPT: Final = 4 * FILE_TOKENS  # bytes of changed text looked at per file
+_MAX_TEXT: Final = 4 * FILE_TOKENS  # bytes of changed text looked at per file
 
 
 def diff_file(path: Path) -> Change:
@@ -47,10 +47,10 @@ def diff_file(path: Path) -> Change:
             files = [_change(path, part, lines) for part in read_patch(lines)]
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
-    found = [each for each in files if each.path]
-    if not found and lines.read:
+    named = [file_change for file_change in files if file_change.path]
+    if not named and lines.read:
         raise InputFileError(f"{path} holds no unified diff", "make one with: git diff A B > FILE")
-    return Change(files=tuple(_unique(found)))
+    return Change(files=tuple(_unique(named)))
 
 
 def _unique(files: list[FileChange]) -> Iterable[FileChange]:
@@ -58,11 +58,11 @@ def _unique(files: list[FileChange]) -> Iterable[FileChange]:
     by_path: dict[str, FileChange] = {}
     for file in files:
         first = by_path.get(file.path)
-        by_path[file.path] = file if first is None else _joined(first, file)
+        by_path[file.path] = file if first is None else _merge_halves(first, file)
     return by_path.values()
 
 
-def _joined(first: FileChange, second: FileChange) -> FileChange:
+def _merge_halves(first: FileChange, second: FileChange) -> FileChange:
     return replace(
         first,
         added=_sum(first.added, second.added),
@@ -107,7 +107,7 @@ def _change(path: Path, file: FilePatch, lines: _Lines) -> FileChange:
             sign = line[:1]
             if sign in counts:
                 counts[sign] += 1
-            if size < _KEPT:
+            if size < _MAX_TEXT:
                 text.append(line[1:])
                 size += len(line)  # with the sign, so that empty lines fill the room, too
         if not hunk.is_complete:

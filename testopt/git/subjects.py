@@ -1,4 +1,4 @@
-"""What the subject line of a commit tells: a fix, a revert.
+"""Tells fixes and reverts by the subject line of a commit.
 
 A commit is a fix when its subject holds one of the words that Mockus and Votta (2000) and most
 studies since look for (fix, bug, defect, fault, patch, error, crash, regression, and their forms),

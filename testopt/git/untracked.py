@@ -1,4 +1,4 @@
-"""Files of the working tree that git does not know yet and does not ignore."""
+"""Lists files of the working tree that git neither tracks nor ignores."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import RepositoryError, StoreError
-from testopt.git.changed_lines import patches, read_patches
+from testopt.git.changed_lines import diff_of_files, read_changed_lines
 from testopt.impact.coverage_lines import lines_then, ran_share, touched_lines
 from testopt.results.coverage import lines_of
 from testopt.schema import LINK_OUTSIDE
@@ -100,7 +100,9 @@ def regions_then(
     """
     hunks: dict[str, list[tuple[range, range]]] = defaultdict(list)
     if measured not in ("", base):
-        for patch in patches(read_patches(repo, base=measured, head=base, paths=changed)):
+        for patch in read_changed_lines(
+            diff_of_files(repo, base=measured, head=base, paths=changed)
+        ):
             hunks[patch.path] += zip(patch.old_lines, patch.new_lines, strict=True)
     return {
         path: [lines_then(lines, hunks[path]) for lines in touched_lines(ranges)]
@@ -221,13 +223,13 @@ class CoverageIndex:
             if case == LINK_OUTSIDE:
                 outside[commit].update(lines_of(lines))
         inner = {c: [lines - outside[c] for lines in regions] for c, regions in then.items()}
-        within = {c: _span(regions) for c, regions in inner.items()}
+        span = {c: _span(regions) for c, regions in inner.items()}
         found: list[list[int]] = [[] for _ in next(iter(then.values()), ())]
         for case, lines, commit, seen in rows:
             if case in at and latest[case] == (commit, seen):
-                mine = _lines(lines, within[commit])
+                case_lines = _lines(lines, span[commit])
                 for region, wanted in zip(found, inner[commit], strict=True):
-                    if not mine.isdisjoint(wanted):
+                    if not case_lines.isdisjoint(wanted):
                         region.extend(at[case])
         return found
 
@@ -245,5 +247,5 @@ def _span(regions: Sequence[frozenset[int]]) -> range:
 
 
 @lru_cache(_LINES)
-def _lines(text: str | None, within: range) -> frozenset[int]:
-    return frozenset(lines_of(text, within))
+def _lines(text: str | None, span: range) -> frozenset[int]:
+    return frozenset(lines_of(text, span))

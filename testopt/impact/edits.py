@@ -10,18 +10,18 @@ from testopt.code.globs import glob_matcher
 from testopt.code.paths import is_code, language_of
 from testopt.code.shared_files import RUN_ALL_ON
 from testopt.impact.python_module import functions_of, parse
-from testopt.impact.safe_selection import Touch
+from testopt.impact.safe_selection import FileEdit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 @lru_cache(1)
-def _decides_on_all() -> Callable[..., str]:
+def _run_all_matcher() -> Callable[..., str]:
     return glob_matcher(RUN_ALL_ON)
 
 
-def touch_of(path: str, old: str | None, new: str | None) -> Touch:
+def edit_of(path: str, old: str | None, new: str | None) -> FileEdit:
     """Tell what a change does to a file.
 
     Parameters
@@ -32,27 +32,27 @@ def touch_of(path: str, old: str | None, new: str | None) -> Touch:
 
     Returns
     -------
-    Touch
+    FileEdit
         Files of other languages than Python, and what builds and configures, touch everything.
     """
     if old is not None and old == new:
-        return Touch(path, "nothing")
-    if _decides_on_all()(path):
-        return Touch(path, "everything")
+        return FileEdit(path, "nothing")
+    if _run_all_matcher()(path):
+        return FileEdit(path, "everything")
     if not path.endswith((".py", ".pyi")):
-        return Touch(path, "everything" if _may_be_run(path) else "data")
-    return _program(path, old, new) if path.endswith(".py") else Touch(path, "nothing")
+        return FileEdit(path, "everything" if _may_be_run(path) else "data")
+    return _program(path, old, new) if path.endswith(".py") else FileEdit(path, "nothing")
 
 
-def _program(path: str, old: str | None, new: str | None) -> Touch:
+def _program(path: str, old: str | None, new: str | None) -> FileEdit:
     before, after = (parse(text) if text is not None else None for text in (old, new))
     if before is None or after is None:
-        return Touch(path, "module")
+        return FileEdit(path, "module")
     first, second = _bodies(before), _bodies(after)
     if first.keys() != second.keys() or ast.dump(before) != ast.dump(after):
-        return Touch(path, "module")
+        return FileEdit(path, "module")
     changed = frozenset(name for name, body in first.items() if second[name] != body)
-    return Touch(path, "bodies" if changed else "nothing", changed)
+    return FileEdit(path, "bodies" if changed else "nothing", changed)
 
 
 def _may_be_run(path: str) -> bool:
@@ -79,7 +79,7 @@ def function_spans(text: str) -> list[tuple[str, range]]:
     Returns
     -------
     list of (str, range)
-        Dotted names, as those of `touch_of`, and line numbers from 1. The line of a `def` itself
+        Dotted names, as those of `edit_of`, and line numbers from 1. The line of a `def` itself
         runs at import and belongs to no function, unless the body stands on it.
     """
     tree = parse(text)

@@ -1,4 +1,4 @@
-"""Gathers from git and the store what says which cases a change could affect."""
+"""Finds the cases that a change could affect, from trees in git and coverage in the store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
-from testopt.git.blobs import read_blobs, read_disk, read_tree
+from testopt.git.blobs import read_blobs, read_tree, read_working_file
 from testopt.impact.coverage_index import match_measured
-from testopt.impact.edits import function_spans, touch_of
+from testopt.impact.edits import edit_of, function_spans
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.import_index import Modules, plugins_of
-from testopt.impact.safe_selection import DependencyEvidence, Impact, Touch, Trace, affected
+from testopt.impact.safe_selection import (
+    CaseCoverage,
+    DependencyEvidence,
+    FileEdit,
+    Impact,
+    affected,
+)
 from testopt.reasons import Reason, ReasonKind
 from testopt.results.coverage import lines_of
 from testopt.runners.locate import Locator
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.impact.coverage_index import Latest
-    from testopt.impact.safe_selection import Place
+    from testopt.impact.safe_selection import FunctionKey
     from testopt.schema import Change
     from testopt.store import Store
 
@@ -56,7 +62,7 @@ def find_impact(
     Returns
     -------
     Impact
-        Every case is either affected or clear, each with its reason; ``everything`` says why
+        Every case is either affected or clear, each with its reason; ``all_affected`` says why
         all are affected where the change cannot be understood.
     """
     if not change.known:
@@ -64,18 +70,18 @@ def find_impact(
     if repo is None:
         return Impact.all_of(cases, Reason(ReasonKind.NO_REPOSITORY))
     try:
-        gathered = _Gathered(repo, change, store)
-        touches = gathered.touches_of(change)
-        sudden = any(touch.how == "everything" for touch in touches)
-        evidence = gathered.evidence(cases, touches=() if sudden else touches)
+        trees = _ChangeTrees(repo, change, store)
+        edits = trees.edits_of(change)
+        affects_all = any(edit.extent == "everything" for edit in edits)
+        evidence = trees.evidence(cases, edits=() if affects_all else edits)
     except RepositoryError as error:
         return Impact.all_of(cases, Reason(ReasonKind.TROUBLE, (error.message,)))
-    found = affected(touches, evidence, cases)
-    gathered.keep()
+    found = affected(edits, evidence, cases)
+    trees.keep()
     return found
 
 
-class _Gathered:
+class _ChangeTrees:
     """The versions of the files on both sides of a change, and what they say of each other."""
 
     def __init__(self, repo: Path, change: Change, store: Store | None) -> None:
@@ -101,7 +107,7 @@ class _Gathered:
     def _overlay(self, change: Change) -> None:
         """Take the changed files of the working tree from the disk."""
         for file in change.files:
-            text = read_disk(self._repo, file.path)
+            text = read_working_file(self._repo, file.path)
             if text is None:
                 self.after.pop(file.path, None)
                 continue
@@ -124,16 +130,16 @@ class _Gathered:
         found = read_blobs(self._repo, (name for name in wanted if name not in self._local))
         return found | {name: self._local[name] for name in wanted if name in self._local}
 
-    def touches_of(self, change: Change) -> list[Touch]:
+    def edits_of(self, change: Change) -> list[FileEdit]:
         """Return what a change does to its files."""
         named = {p for file in change.files for p in (file.path, file.old_path) if p}
         if self._elsewhere:
-            return [touch_of(path, None, None) for path in sorted(named)]
+            return [edit_of(path, None, None) for path in sorted(named)]
         # what is in no tree: submodules and links
-        strange = sorted(named - self._before.keys() - self.after.keys())
-        return self._touches(self._before) + [Touch(path, "everything") for path in strange]
+        in_no_tree = sorted(named - self._before.keys() - self.after.keys())
+        return self._edits(self._before) + [FileEdit(path, "everything") for path in in_no_tree]
 
-    def _touches(self, before: Mapping[str, str]) -> list[Touch]:
+    def _edits(self, before: Mapping[str, str]) -> list[FileEdit]:
         """Return what has happened to the files since a tree."""
         after = self.after
         paths = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
@@ -141,17 +147,17 @@ class _Gathered:
             t[p] for t in (before, after) for p in paths if p in t and _is_python(p)
         )
         return [
-            touch_of(path, texts.get(before.get(path, "")), texts.get(after.get(path, "")))
+            edit_of(path, texts.get(before.get(path, "")), texts.get(after.get(path, "")))
             for path in paths
         ]
 
-    def evidence(self, cases: Sequence[str], touches: Sequence[Touch]) -> DependencyEvidence:
+    def evidence(self, cases: Sequence[str], edits: Sequence[FileEdit]) -> DependencyEvidence:
         """Return what is known of the cases; with nothing but the graph where nothing changed."""
         files = {**self._before, **self.after}
         locator = Locator(files)
-        home = {case: locator.find(case) for case in cases}
-        if all(touch.how == "nothing" for touch in touches):
-            return DependencyEvidence(ImportGraph({}, files), home)
+        definitions = {case: locator.find(case) for case in cases}
+        if all(edit.extent == "nothing" for edit in edits):
+            return DependencyEvidence(ImportGraph({}, files), definitions)
         sides = [
             self._modules.read({p: n for p, n in side.items() if _is_python(p)})
             for side in (self._before, self.after)
@@ -163,7 +169,7 @@ class _Gathered:
         configuration = {p: self.after[p] for p in _CONFIGURATION if p in self.after}
         plugins = plugins_of(self._texts(configuration.values()))
         graph = ImportGraph(versions, files, plugins)
-        return DependencyEvidence(graph, home, **self._coverage(cases, locator))
+        return DependencyEvidence(graph, definitions, **self._coverage(cases, locator))
 
     def _coverage(self, cases: Sequence[str], locator: Locator) -> dict[str, Any]:
         """Return the fields of `DependencyEvidence` that coverage fills."""
@@ -172,33 +178,33 @@ class _Gathered:
         named, latest = match_measured(self._store, cases, locator)
         counted = Counter(commit for commit, _ in latest.values() if commit)
         trees: dict[str, dict[str, str]] = {}
-        since: dict[str, tuple[Touch, ...]] = {}
+        since: dict[str, tuple[FileEdit, ...]] = {}
         for commit, _ in counted.most_common(_COMMITS):
             with suppress(RepositoryError):  # a commit that git does not have (any more)
                 trees[commit] = read_tree(self._repo, commit)
         for commit, tree in trees.items():
             if sum(self.after.get(p) != name for p, name in tree.items()) <= _MOST_SINCE:
-                since[commit] = tuple(self._touches(tree))
-        ran = _Ran(latest, self._spans(trees, since))
-        paths = sorted({t.path for ts in since.values() for t in ts if t.how == "bodies"})
+                since[commit] = tuple(self._edits(tree))
+        ran = _ExecutedFunctions(latest, self._spans(trees, since))
+        paths = sorted({t.path for ts in since.values() for t in ts if t.extent == "bodies"})
         if paths:
             ran.read(self._store, paths)
-        traces = {
-            case: Trace(latest[name][0], frozenset(ran.of_case[name]))
+        coverage = {
+            case: CaseCoverage(latest[name][0], frozenset(ran.of_case[name]))
             for case, name in named.items()
             if latest[name][0] in since
         }
-        return {"traces": traces, "since": since, **ran.common()}
+        return {"coverage": coverage, "since": since, **ran.common()}
 
     def _spans(
-        self, trees: Mapping[str, Mapping[str, str]], since: Mapping[str, Sequence[Touch]]
+        self, trees: Mapping[str, Mapping[str, str]], since: Mapping[str, Sequence[FileEdit]]
     ) -> dict[tuple[str, str], list[tuple[str, range]]]:
         """Return the functions of the files whose bodies changed, by commit and path."""
         wanted = {
-            (commit, touch.path): trees[commit][touch.path]
-            for commit, touches in since.items()
-            for touch in touches
-            if touch.how == "bodies"
+            (commit, edit.path): trees[commit][edit.path]
+            for commit, edits in since.items()
+            for edit in edits
+            if edit.extent == "bodies"
         }
         texts = self._texts(dict.fromkeys(wanted.values()))
         return {key: function_spans(texts[name]) for key, name in wanted.items() if name in texts}
@@ -208,15 +214,15 @@ def _is_python(path: str) -> bool:
     return path.endswith(".py")
 
 
-class _Ran:
+class _ExecutedFunctions:
     """Which functions ran in which case, of some files."""
 
     def __init__(
         self, latest: Latest, spans: Mapping[tuple[str, str], list[tuple[str, range]]]
     ) -> None:
         self._latest, self._spans = latest, spans
-        self.of_case: dict[str, set[Place]] = defaultdict(set)
-        self._shared: dict[str, set[Place]] = defaultdict(set)
+        self.of_case: dict[str, set[FunctionKey]] = defaultdict(set)
+        self._shared: dict[str, set[FunctionKey]] = defaultdict(set)
         self._measured: dict[str, set[str]] = defaultdict(set)
         self._functions = lru_cache(_SPANS)(self._find_functions)
 
@@ -235,7 +241,7 @@ class _Ran:
             elif self._latest.get(case) == (commit, seen):
                 self.of_case[case] |= self._functions(commit, path, lines)
 
-    def _find_functions(self, commit: str, path: str, lines: str | None) -> frozenset[Place]:
+    def _find_functions(self, commit: str, path: str, lines: str | None) -> frozenset[FunctionKey]:
         ran = set(lines_of(lines))
         spans = self._spans[commit, path]
         return frozenset((path, name) for name, span in spans if not ran.isdisjoint(span))

@@ -149,8 +149,8 @@ class ImportGraph:
         every = [(path, facts) for path, versions in self._modules.items() for facts in versions]
         literals = np.concatenate([*(facts.literals for _, facts in every), wanted[:0]])
         owner = np.repeat(np.arange(len(every)), [len(facts.literals) for _, facts in every])
-        here = np.isin(literals, wanted)
-        for at, found in zip(owner[here].tolist(), literals[here].tolist(), strict=True):
+        matching = np.isin(literals, wanted)
+        for at, found in zip(owner[matching].tolist(), literals[matching].tolist(), strict=True):
             for target in targets[found]:
                 self._importers[target][every[at][0]] = None
 
@@ -162,15 +162,15 @@ class ImportGraph:
         paths : iterable of str
             They are among the result, each depending on itself.
         """
-        way = {path: path for path in paths}
-        queue = deque(way)
+        via = {path: path for path in paths}
+        queue = deque(via)
         while queue:
             target = queue.popleft()
             for path in self._importers.get(target, ()):
-                if path not in way:
-                    way[path] = target
+                if path not in via:
+                    via[path] = target
                     queue.append(path)
-        return way
+        return via
 
     def unknowable(self) -> dict[str, str]:
         """Return the files that may depend on any module, and on which other one directly."""
@@ -251,8 +251,8 @@ def _names(
 def _fits(glob: str, path: str) -> bool:
     """Tell whether a file fits a glob; ``*`` alone may be anything but a glob."""
     folder, _, last = glob.rpartition("/")
-    told = bool(last.strip("*.?"))
-    return fnmatchcase(path.rpartition("/")[2], last) and (told or bool(folder))
+    has_name = bool(last.strip("*.?"))
+    return fnmatchcase(path.rpartition("/")[2], last) and (has_name or bool(folder))
 
 
 def _is_document(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the Python files of a repository say of each other, read from git once and kept."""
+"""The imports and names of a repository's Python files, read from git once and cached."""
 
 from __future__ import annotations
 

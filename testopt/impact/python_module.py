@@ -1,4 +1,4 @@
-"""What one Python module says of its surroundings: imports, names in literals, calls at import.
+"""What one Python module depends on: imports, names in literals, calls at import.
 
 Read with Python's own parser, never executed. What cannot be told is a flag, so that who uses
 this can fall back to "anything".
@@ -233,8 +233,8 @@ class _Reader:
             self._calls.append(node)
         if name not in _IMPORTERS:
             return
-        start, whole = _beginning(node.args[0]) if node.args else ("", False)
-        if whole and start:
+        start, is_complete = _beginning(node.args[0]) if node.args else ("", False)
+        if is_complete and start:
             self.imports.append(start)
             packages = map(_text, ast.walk(node)) if start.startswith(".") else ()
             self.imports += [package + start for package in packages if package]
@@ -343,10 +343,10 @@ def _is_shared(node: Function, inside: Sequence[ast.AST]) -> bool:
         return False
     given = node.args
     everyone = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
-    mine = {arg.arg for arg in everyone if arg is not None} - {"cls"}
-    mine |= {n.arg for n in inside if isinstance(n, ast.arg)}
-    mine |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return not mine.issuperset(keeps)
+    parameters = {arg.arg for arg in everyone if arg is not None} - {"cls"}
+    parameters |= {n.arg for n in inside if isinstance(n, ast.arg)}
+    parameters |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return not parameters.issuperset(keeps)
 
 
 def _kept_in(node: ast.AST) -> set[str]:

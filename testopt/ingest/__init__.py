@@ -1,4 +1,4 @@
-"""Results into the store: JUnit XML (`ingest_junit`), tables (`ingest_table`), a run (`record`)."""
+"""Appends results to the store: JUnit XML, tables, coverage, and one finished run (`record`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
-__all__ = ["keep_up", "record"]
+__all__ = ["record", "update_caches"]
 
 
 def record(*, store: Store, record: RunRecord) -> bool:
@@ -33,11 +33,11 @@ def record(*, store: Store, record: RunRecord) -> bool:
         When the rows do not fit or cannot be written.
     """
     new = store.append_runs([record])
-    keep_up(store, runs=new, results=len(record.results))
+    update_caches(store, runs=new, results=len(record.results))
     return new > 0
 
 
-def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
+def update_caches(store: Store, *, runs: int, results: int, sources: Sources | None = None) -> None:
     """Bring up to date what plans read, after some new runs: feature state and track record.
 
     Parameters
@@ -51,6 +51,6 @@ def keep_up(store: Store, *, runs: int, results: int, sources: Sources | None = 
     from testopt.features import state_store
     from testopt.selection import plan_log
 
-    state_store.keep_up(store, runs=runs, results=results, sources=sources)
+    state_store.update_state(store, runs=runs, results=results, sources=sources)
     if runs:
-        plan_log.keep_up(store)
+        plan_log.update_log(store)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.results.junit_rows import JUnitFile
+    from testopt.results.junit_rows import ParsedReport
 
     Hashes = npt.NDArray[np.int64]
     Positions = npt.NDArray[np.int64]
@@ -68,7 +68,7 @@ def number_attempts(hashes: Hashes) -> tuple[npt.NDArray[np.int16], npt.NDArray[
     return attempt, last
 
 
-def number_executions(files: Sequence[JUnitFile], before: Hashes | None = None) -> Numbered:
+def number_executions(files: Sequence[ParsedReport], before: Hashes | None = None) -> Numbered:
     """Return the numbers of the executions of each case of a run.
 
     Parameters
@@ -158,7 +158,7 @@ class _Rows:
         cls,
         at: Positions,
         case: Hashes,
-        files: Sequence[JUnitFile],
+        files: Sequence[ParsedReport],
         *,
         known: int,
         sizes: Sequence[int],
@@ -179,7 +179,7 @@ class _Rows:
                 found._place(slice(low, high), number, file, layouts[number])
         return found
 
-    def _fill(self, part: slice, rows: Positions, file: JUnitFile) -> None:
+    def _fill(self, part: slice, rows: Positions, file: ParsedReport) -> None:
         suites = file.summary.suites
         number = suites.at(rows)
         self.suite[part] = number
@@ -196,7 +196,7 @@ class _Rows:
         each = (repeated == executed) & (counted >= executed)
         self.each[part] = each[number]
 
-    def _place(self, part: slice, number: int, file: JUnitFile, layout: Layout) -> None:
+    def _place(self, part: slice, number: int, file: ParsedReport, layout: Layout) -> None:
         self.file[part], self.rank[part] = number, layout.rank
         self.lane[part] ^= layout.environment
         hosts = np.array(file.summary.suites.hosts)

@@ -1,4 +1,4 @@
-"""Coverage data into the store: which case ran which lines of which file, at which commit."""
+"""Appends coverage links: which case ran which lines of which file, at which commit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import InputFileError, TestoptError
 from testopt.git.process import run_git
-from testopt.ingest.junit_runs import resolver_of
+from testopt.ingest.junit_runs import case_resolver
 from testopt.results.coverage import CoverageData, ranges, read_coverage
 from testopt.results.junit import Suite
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, arrow_schema, digest
@@ -81,24 +81,26 @@ def ingest_coverage(
     """
     now = datetime.now(UTC)
     commit = _commit(identity, now)
-    links = _Links(resolver_of(identity), identity.repo, commit, now)
-    found = [file for path in paths for file in _files(Path(path))]
+    links = _Links(case_resolver(identity), identity.repo, commit, now)
+    files = [file for path in paths for file in _files(Path(path))]
     reports = []
-    for done, path in enumerate(found, 1):
+    for done, path in enumerate(files, 1):
         try:
             reports.append(links.append(store, path))
         except InputFileError as error:
             hint = f" ({error.hint})" if error.hint else ""
             reports.append(CoverageFile(str(path), rejected=error.message + hint))
-        progress(done, len(found))
+        progress(done, len(files))
     return CoverageReport(tuple(reports), commit, tuple(dict.fromkeys(identity.warnings)))
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.rglob(".coverage*") if p.is_file() and p.name != ".coveragerc")
-    return found or [path / ".coverage"]
+    data_files = sorted(
+        p for p in path.rglob(".coverage*") if p.is_file() and p.name != ".coveragerc"
+    )
+    return data_files or [path / ".coverage"]
 
 
 def _commit(identity: RunIdentity, now: datetime) -> str | None:
@@ -133,20 +135,23 @@ class _Links:
         data = read_coverage(path)
         cases = [self._cases(name) for name in data.contexts]
         files = [self._file(name) for name in data.files]
-        lines = _merged(data, cases, files)
+        lines = _lines_by_case(data, cases, files)
         if not lines:
             raise InputFileError(
                 f"{path} has no file of the repository", "measure there, or name it with --repo"
             )
-        measured = {case for known in cases for case in known} - {LINK_SET_UP, LINK_OUTSIDE}
-        rows = [("", case) for case in sorted(measured)] + sorted(lines)
+        cases_measured = {case for cases_of_context in cases for case in cases_of_context} - {
+            LINK_SET_UP,
+            LINK_OUTSIDE,
+        }
+        rows = [("", case) for case in sorted(cases_measured)] + sorted(lines)
         key = digest(f"{data.digest}\0{self._commit}")
         new = False
         for start in range(0, len(rows), _ROWS_PER_COMMIT):
             part = self._table(rows[start : start + _ROWS_PER_COMMIT], lines)
             new |= bool(store.append("links", {f"coverage-{key}#{start}": part}))
-        unknown = sum(not known for known in cases)
-        return CoverageFile(str(path), len(measured), len(lines), new, unknown)
+        unknown = sum(not cases_of_context for cases_of_context in cases)
+        return CoverageFile(str(path), len(cases_measured), len(lines), new, unknown)
 
     def _table(
         self, rows: list[tuple[str, str]], lines: dict[tuple[str, str], bytearray]
@@ -201,10 +206,10 @@ class _Links:
             return name.removeprefix("./")
         if any(part in name for part in _FOREIGN):
             return ""
-        return self._resolver.inside(name) or ""
+        return self._resolver.relative_path(name) or ""
 
 
-def _merged(
+def _lines_by_case(
     data: CoverageData, cases: list[list[str]], files: list[str]
 ) -> dict[tuple[str, str], bytearray]:
     """Return the lines by path and case."""

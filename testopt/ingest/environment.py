@@ -1,4 +1,4 @@
-"""Recognises runs that failed because of their environment: a database away, a full disk.
+"""Recognises runs that failed because of their environment, such as a full disk.
 
 Such a run says nothing of its change, so it is marked in ``runs.environment_failure`` and can be
 kept out of training. It is marked where at least half of twenty or more executed cases fail, nine
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from testopt.schema import Change, FileChange, Result
 
 _MIN_EXECUTED: Final = 20
-_FAILING: Final = 0.5
-_ONE_MESSAGE: Final = 0.9
+_MIN_FAILING_SHARE: Final = 0.5
+_MIN_MESSAGE_SHARE: Final = 0.9
 _CONFIGURATION: Final = frozenset({"config", "json", "make", "xml"})
 _ENVIRONMENT: Final = re.compile(
     r"connection (?:was )?(?:refused|reset|closed|aborted|timed out)|connect timed out"
@@ -38,8 +38,8 @@ _ENVIRONMENT: Final = re.compile(
     r"|license (?:server|has expired)",
     re.IGNORECASE,
 )
-_READ: Final = 20_000  # characters of a message
-_QUOTED: Final = re.compile(r"['\"`‘“]([A-Za-z_][\w.]*)['\"`’”]")  # noqa: RUF001 - quotes of messages
+_MAX_TEXT: Final = 20_000  # characters of a message
+_QUOTED_NAME: Final = re.compile(r"['\"`‘“]([A-Za-z_][\w.]*)['\"`’”]")  # noqa: RUF001 - quotes of messages
 
 
 def environment_failure(
@@ -70,8 +70,10 @@ def environment_failure(
     message = _common_message(executed, failing)
     if message is None:
         return False
-    text = samples.get(message, "")[:_READ]
-    if change.known and any(_named(file, text) or _configures(file) for file in change.files):
+    text = samples.get(message, "")[:_MAX_TEXT]
+    if change.known and any(
+        _names_file(file, text) or _is_configuration(file) for file in change.files
+    ):
         return False
     # an import that was broken before fails alike, whatever was changed since
     return True if _ENVIRONMENT.search(text) else None
@@ -100,31 +102,31 @@ def results_failure(
 def _common_message(executed: int, failing: Mapping[str | None, int]) -> str | None:
     """Return the message that fails most of a run, or None when there is no such one."""
     total = sum(failing.values())
-    if executed < _MIN_EXECUTED or total < _FAILING * executed:
+    if executed < _MIN_EXECUTED or total < _MIN_FAILING_SHARE * executed:
         return None
     message = max(failing, key=lambda m: failing[m])
-    return message if failing[message] >= _ONE_MESSAGE * total else None
+    return message if failing[message] >= _MIN_MESSAGE_SHARE * total else None
 
 
-def _configures(file: FileChange) -> bool:
+def _is_configuration(file: FileChange) -> bool:
     return language_of(file.path) in _CONFIGURATION and not is_test_path(file.path)
 
 
-def _named(file: FileChange, text: str) -> bool:
+def _names_file(file: FileChange, text: str) -> bool:
     """Tell whether a message names a changed file, its module, or an identifier of the change."""
-    names = {name for path in (file.path, file.old_path) if path for name in _names(path)}
+    names = {name for path in (file.path, file.old_path) if path for name in _module_names(path)}
     if any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names):
         return True
     tokens = set((file.tokens or "").split())
-    return any(tokens.intersection(quoted.split(".")) for quoted in _QUOTED.findall(text))
+    return any(tokens.intersection(name.split(".")) for name in _QUOTED_NAME.findall(text))
 
 
-def _names(path: str) -> tuple[str, str]:
+def _module_names(path: str) -> tuple[str, str]:
     """Return the name of a file, and that of its module as imports write it."""
     stem = path.rpartition(".")[0] or path
     return path.rpartition("/")[2], stem.replace("/", ".").removeprefix("src.")
 
 
-def sampled(files: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def merge_samples(files: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return one text for each digest of several files."""
     return {digest: text for samples in reversed(files) for digest, text in samples.items()}

@@ -20,7 +20,7 @@ from testopt.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testopt.results.junit_rows import JUnitFile
+    from testopt.results.junit_rows import ParsedReport
 
 RUN_PER: Final = ("auto", "call", "folder", "file")
 # Two runs of one suite repeat half of the cases; reruns of failed cases repeat few.
@@ -28,17 +28,17 @@ _REPEATED: Final = 1 / 3
 
 
 @dataclass(slots=True)
-class Group:
+class RunFiles:
     """The files of one run, each content once; ``named`` by the user, not by its content."""
 
     run_id: str
-    files: list[JUnitFile]
-    named: bool = False
+    files: list[ParsedReport]
+    is_named: bool = False
 
 
 def group_files(
-    files: Sequence[JUnitFile], *, per: str, run_id: str | None, key: str
-) -> list[Group]:
+    files: Sequence[ParsedReport], *, per: str, run_id: str | None, key: str
+) -> list[RunFiles]:
     """Return the runs that files hold.
 
     Parameters
@@ -55,12 +55,12 @@ def group_files(
     if per not in RUN_PER:
         raise UsageError(f"a run per {per!r} is unknown", f"known: {', '.join(RUN_PER)}")
     if run_id is not None:
-        return [Group(run_id, _distinct(files), named=True)]
+        return [RunFiles(run_id, _distinct(files), is_named=True)]
     parts = [p for one in _split(list(files), per) if (p := _distinct(one))]
-    return [Group(_name(part, key), part) for part in parts]
+    return [RunFiles(_name(part, key), part) for part in parts]
 
 
-def _split(files: list[JUnitFile], per: str) -> list[list[JUnitFile]]:
+def _split(files: list[ParsedReport], per: str) -> list[list[ParsedReport]]:
     if per == "file":
         return [[file] for file in files]
     if per == "folder":
@@ -71,19 +71,19 @@ def _split(files: list[JUnitFile], per: str) -> list[list[JUnitFile]]:
     return [part for one in folders for part in (_split(one, "file") if _repeats(one) else [one])]
 
 
-def _by(files: list[JUnitFile], name: Callable[[JUnitFile], str]) -> list[list[JUnitFile]]:
-    groups: dict[str, list[JUnitFile]] = {}
+def _by(files: list[ParsedReport], name: Callable[[ParsedReport], str]) -> list[list[ParsedReport]]:
+    groups: dict[str, list[ParsedReport]] = {}
     for file in files:
         groups.setdefault(name(file), []).append(file)
     return list(groups.values())
 
 
-def _distinct(files: Sequence[JUnitFile]) -> list[JUnitFile]:
+def _distinct(files: Sequence[ParsedReport]) -> list[ParsedReport]:
     """Return files without those whose content was there before."""
     return list({file.digest: file for file in reversed(files)}.values())[::-1]
 
 
-def _repeats(files: Sequence[JUnitFile]) -> bool:
+def _repeats(files: Sequence[ParsedReport]) -> bool:
     """Tell whether files hold so many cases of one another that they are several runs."""
     distinct = [file for file in _distinct(files) if file.rows]
     if len(distinct) < 2:  # noqa: PLR2004
@@ -93,7 +93,7 @@ def _repeats(files: Sequence[JUnitFile]) -> bool:
     return 1 - len(np.unique(np.concatenate(each))) / total > _REPEATED
 
 
-def _name(files: Sequence[JUnitFile], key: str) -> str:
+def _name(files: Sequence[ParsedReport], key: str) -> str:
     content = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8)
     for digest in sorted(file.digest for file in files):
         content.update(digest.encode())

@@ -18,16 +18,16 @@ import pyarrow.compute as pc
 from testopt.errors import TestoptError
 from testopt.git.process import resolve
 from testopt.git.run_identity import RunIdentity, previous_commit
-from testopt.ingest import keep_up
+from testopt.ingest import update_caches
 from testopt.ingest.attempts import Numbered, number_executions
-from testopt.ingest.environment import environment_failure, sampled
-from testopt.ingest.grouping import Group, group_files
+from testopt.ingest.environment import environment_failure, merge_samples
+from testopt.ingest.grouping import RunFiles, group_files
 from testopt.ingest.rows import run_tables
 from testopt.ingest.uncollected import failures_of
 from testopt.pluralize import pluralize
-from testopt.results.archives import Refusal, Source, find_sources
+from testopt.results.archives import RejectedPath, ReportFile, find_report_files
 from testopt.results.case_resolver import CaseResolver, files_of
-from testopt.results.junit_rows import JUnitFile, read_source
+from testopt.results.junit_rows import ParsedReport, read_report_file
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 
 if TYPE_CHECKING:
@@ -106,19 +106,19 @@ def ingest_junit(
     StoreError
         When the store cannot be written.
     """
-    resolver = resolver_of(identity)
+    resolver = case_resolver(identity)
     with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
         workdir = Path(folder)
-        found = list(find_sources(paths, workdir=workdir))
-        files: list[JUnitFile] = []
+        found = list(find_report_files(paths, workdir=workdir))
+        files: list[ParsedReport] = []
         near = ""
         for done, source in enumerate(found):
-            if isinstance(source, Source):
+            if isinstance(source, ReportFile):
                 if source.folder != near:
                     near = source.folder
                     resolver.at(*_folders_of(source, identity.repo))
                 spill = workdir / f"{done}.arrow"
-                files.append(read_source(source, resolver, spill=spill, native=native))
+                files.append(read_report_file(source, resolver, spill=spill, native=native))
             progress(done + 1, len(found))
         # A file that could not be read at all still makes its run an incomplete one.
         groups = group_files(
@@ -127,24 +127,28 @@ def ingest_junit(
             run_id=identity.run_id,
             key=identity.key(),
         )
-        groups = [group for group in groups if _says_something(group)]
+        groups = [group for group in groups if _has_results(group)]
         new = _append_groups(store, groups, identity)
-        keep_up(store, runs=new, results=sum(file.rows for file in files))
+        update_caches(store, runs=new, results=sum(file.rows for file in files))
     return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
 
 
-def _says_something(group: Group) -> bool:
+def _has_results(group: RunFiles) -> bool:
     """Tell whether a group is a run: files that hold no case because they are broken are none."""
     junit = [file for file in group.files if file.summary.is_junit]
     return any(file.rows or not file.rejected for file in junit)
 
 
-def resolver_of(identity: RunIdentity) -> CaseResolver:
+def case_resolver(identity: RunIdentity) -> CaseResolver:
     """Return what resolves ids by the files of the commit that was tested, else of the folder."""
     if identity.repo is None:
         return CaseResolver()
-    named = identity.commit or (identity.ci.commit if identity.ci else None)
-    for commit in (*([named] if named else []), None, "HEAD"):  # a bare repository has no folder
+    is_named = identity.commit or (identity.ci.commit if identity.ci else None)
+    for commit in (
+        *([is_named] if is_named else []),
+        None,
+        "HEAD",
+    ):  # a bare repository has no folder
         try:
             sha = None if commit is None else resolve(identity.repo, commit)
             return CaseResolver(
@@ -155,7 +159,7 @@ def resolver_of(identity: RunIdentity) -> CaseResolver:
     return CaseResolver()
 
 
-def _folders_of(source: Source, repo: Path | None) -> list[str]:
+def _folders_of(source: ReportFile, repo: Path | None) -> list[str]:
     """Return the folders of the repository that a report may belong to, the likeliest first."""
     if repo is None:
         return []
@@ -170,14 +174,14 @@ def _below(repo: Path, folder: Path) -> str:
     return path.relative_to(top).as_posix() if top in path.parents else ""
 
 
-def _append_groups(store: Store, groups: Sequence[Group], identity: RunIdentity) -> int:
+def _append_groups(store: Store, groups: Sequence[RunFiles], identity: RunIdentity) -> int:
     known = store.run_ids()
     new = 0
     # Which cases a file has that could not be collected, the runs before tell.
     ordered = sorted(groups, key=lambda group: (_broken(group), _time(group, identity)))
     for group in ordered:
         # The row of a run is its commit mark: a run named after its content is there as a whole.
-        if group.named or group.run_id not in known:
+        if group.is_named or group.run_id not in known:
             tally = _append(store, group, identity)
             if group.run_id not in known:
                 new += _append_run(store, group, identity, tally=tally)
@@ -209,16 +213,16 @@ class _Tally:
         return {**counts, "cases": float(self.outcomes.total()), "duration_s": self.seconds}
 
 
-def _broken(group: Group) -> bool:
+def _broken(group: RunFiles) -> bool:
     return any(file.uncollected for file in group.files)
 
 
-def _time(group: Group, identity: RunIdentity) -> datetime:
+def _time(group: RunFiles, identity: RunIdentity) -> datetime:
     times = [file.time for file in group.files if file.time is not None]
     return identity.time or min(times, default=datetime.now(UTC))
 
 
-def _append(store: Store, group: Group, identity: RunIdentity) -> _Tally:
+def _append(store: Store, group: RunFiles, identity: RunIdentity) -> _Tally:
     """Append the results of a run; return what they come to."""
     before = _before(store, group)
     numbered = number_executions(group.files, before)
@@ -238,9 +242,9 @@ def _append(store: Store, group: Group, identity: RunIdentity) -> _Tally:
     return tally
 
 
-def _before(store: Store, group: Group) -> npt.NDArray[np.int64] | None:
+def _before(store: Store, group: RunFiles) -> npt.NDArray[np.int64] | None:
     """Return a hash of the case of each row that an earlier part of a named run has brought."""
-    if not group.named:
+    if not group.is_named:
         return None
     there = store.read("results", columns=["case_id"], where=[("run_id", "=", group.run_id)])
     return np.array([hash(case) for case in there["case_id"].to_pylist()], dtype=np.int64)
@@ -266,7 +270,7 @@ def _mended(
 
 def _append_uncollected(
     store: Store,
-    group: Group,
+    group: RunFiles,
     identity: RunIdentity,
     *,
     tally: _Tally,
@@ -312,20 +316,20 @@ def _append_uncollected(
     )
 
 
-Keyed = tuple[str, pa.RecordBatch]
+KeyedBatch = tuple[str, pa.RecordBatch]
 
 
-def _chunks(group: Group) -> Iterator[list[Keyed]]:
+def _chunks(group: RunFiles) -> Iterator[list[KeyedBatch]]:
     """Yield the rows of a run, as many at a time as one commit holds, with keys.
 
     A run that the user named may come in parts, so its keys name files. One that is named after
     its content is always the same whole, and one key for many small files saves time.
     """
-    chunk: list[Keyed] = []
+    chunk: list[KeyedBatch] = []
     held, number = 0, 0
     for file in group.files:
         for part, batch in enumerate(file.batches()):
-            chunk.append((f"{file.digest}#{part}" if group.named else str(number), batch))
+            chunk.append((f"{file.digest}#{part}" if group.is_named else str(number), batch))
             held += batch.num_rows
             if held >= _ROWS_PER_COMMIT:
                 yield chunk
@@ -335,7 +339,7 @@ def _chunks(group: Group) -> Iterator[list[Keyed]]:
 
 
 def _parts(
-    run_id: str, batches: Sequence[Keyed], rows: pa.Table, kept: npt.NDArray[np.bool_]
+    run_id: str, batches: Sequence[KeyedBatch], rows: pa.Table, kept: npt.NDArray[np.bool_]
 ) -> dict[str, pa.Table]:
     """Return the rows by key, those that are kept: neighbours of one key are one part."""
     parts, at, start = {}, 0, 0
@@ -355,7 +359,7 @@ def _results(run_id: str, rows: pa.Table, attempts: npt.NDArray[np.int16]) -> pa
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Tally) -> bool:
+def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: _Tally) -> bool:
     """Append the change of a run, and its row last: the commit mark."""
     now, time = datetime.now(UTC), _time(group, identity)
     identity.warnings.extend(
@@ -375,7 +379,7 @@ def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Ta
     environment = environment_failure(
         executed=tally.outcomes.total() - tally.outcomes["skipped"] - tally.uncollected,
         failing=tally.failing,
-        samples=sampled([file.summary.samples for file in group.files]),
+        samples=merge_samples([file.summary.samples for file in group.files]),
         change=change,
     )
     if environment is not False:
@@ -401,9 +405,9 @@ def _append_run(store: Store, group: Group, identity: RunIdentity, *, tally: _Ta
 
 
 def _report(
-    found: Sequence[Source | Refusal],
-    files: Sequence[JUnitFile],
-    groups: Sequence[Group],
+    found: Sequence[ReportFile | RejectedPath],
+    files: Sequence[ParsedReport],
+    groups: Sequence[RunFiles],
     *,
     new: int,
     identity: RunIdentity,
@@ -413,7 +417,7 @@ def _report(
     read = iter(files)
     reports = tuple(
         FileReport(one.name, rejected=one.why)
-        if isinstance(one, Refusal)
+        if isinstance(one, RejectedPath)
         else _file_report(next(read), runs)
         for one in found
     )
@@ -426,7 +430,7 @@ def _report(
     )
 
 
-def _file_report(file: JUnitFile, runs: dict[str, str]) -> FileReport:
+def _file_report(file: ParsedReport, runs: dict[str, str]) -> FileReport:
     counts = file.summary.counts
     return FileReport(
         path=file.source.name,

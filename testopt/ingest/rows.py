@@ -1,11 +1,11 @@
-"""Rows of a run whose counts are known already."""
+"""The rows of a run beside its results, for runs whose counts are known already."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from testopt.schema import arrow_schema
-from testopt.store.records import tables_of
+from testopt.store.records import record_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +30,9 @@ def run_tables(
     counts : mapping
         Columns of ``runs`` that count results: cases, failed, error, skipped, duration_s.
     """
-    tables = tables_of(record, seen=seen)
+    tables = record_tables(record, seen=seen)
     row = {**tables["runs"].to_pylist()[0], **counts}
-    whole = ("cases", "failed", "error", "skipped")
-    row |= {name: int(counts[name]) for name in whole}
+    integers = ("cases", "failed", "error", "skipped")
+    row |= {name: int(counts[name]) for name in integers}
     runs = type(tables["runs"]).from_pylist([row], schema=arrow_schema("runs"))
     return {"run_changes": tables["run_changes"], "runs": runs}

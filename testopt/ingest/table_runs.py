@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
-from testopt.ingest import keep_up
+from testopt.ingest import update_caches
 from testopt.ingest.attempts import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.pluralize import pluralize
 from testopt.results.tables import read_changes, read_results
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
-from testopt.store.records import tables_of
+from testopt.store.records import record_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +78,7 @@ def ingest_table(
     names = pc.unique(rows["run_id"]).to_pylist()
     fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
     new = _append(store, fresh, identity, progress) if fresh.num_rows else 0
-    keep_up(store, runs=new, results=fresh.num_rows)
+    update_caches(store, runs=new, results=fresh.num_rows)
     return IngestReport(
         tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(identity.warnings))
     )
@@ -126,7 +126,7 @@ def _append(
         key = run.run_id
         parts["results"][key] = results.slice(bounds[n], bounds[n + 1] - bounds[n])
         if changes[n].files:
-            parts["run_changes"][key] = tables_of(RunRecord(run, (), changes[n]), seen=seen)[
+            parts["run_changes"][key] = record_tables(RunRecord(run, (), changes[n]), seen=seen)[
                 "run_changes"
             ]
         parts["runs"][key] = run_rows.slice(n, 1)

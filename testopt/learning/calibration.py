@@ -1,4 +1,4 @@
-"""From a score to a probability: a straight line in log-odds."""
+"""Calibrates scores to probabilities: a straight line in log-odds."""
 
 from __future__ import annotations
 

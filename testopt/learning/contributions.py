@@ -1,4 +1,4 @@
-"""What families of features add to a model's answer: Shapley values, exact over the families.
+"""What each family of features adds to a model's answer: exact Shapley values.
 
 The value of a set of families is the mean answer when they are as in the row and all others as
 in rows of a background (Štrumbelj and Kononenko 2014, "Explaining prediction models and

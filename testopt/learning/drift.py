@@ -77,16 +77,16 @@ def shift(histograms: NDArray[Any], *, seed: int = 0) -> tuple[int, float, float
     runs = runs / np.maximum(runs.sum(axis=1, keepdims=True), 1e-12)
     sizes = [w for w in WINDOWS if len(runs) >= 2 * w]
     rng = np.random.default_rng(seed)
-    found = None
+    largest = None
     for size in sizes:
         index = _newest(runs, size, np.arange(len(runs)))
         if index < LARGE_PSI:
             continue
-        drawn = [_newest(runs, size, rng.permutation(len(runs))) for _ in range(_PERMUTATIONS)]
-        p = len(sizes) * (1 + sum(d >= index - 1e-12 for d in drawn)) / (_PERMUTATIONS + 1)
-        if p <= LEVEL and (found is None or index > found[1]):
-            found = (size, index, min(p, 1.0))
-    return found
+        permuted = [_newest(runs, size, rng.permutation(len(runs))) for _ in range(_PERMUTATIONS)]
+        p = len(sizes) * (1 + sum(d >= index - 1e-12 for d in permuted)) / (_PERMUTATIONS + 1)
+        if p <= LEVEL and (largest is None or index > largest[1]):
+            largest = (size, index, min(p, 1.0))
+    return largest
 
 
 def _newest(runs: NDArray[np.float64], size: int, order: NDArray[np.int64]) -> float:

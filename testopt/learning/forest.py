@@ -1,4 +1,4 @@
-"""A gradient-boosted forest as plain arrays: loads in milliseconds and needs numpy alone.
+"""A gradient-boosted forest as numpy arrays: loads in milliseconds, predicts without LightGBM.
 
 LightGBM trains; this evaluates. Importing LightGBM takes more than a second and its parser of
 model files can end the process on a damaged one, so a plan never loads it.

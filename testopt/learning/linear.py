@@ -1,4 +1,4 @@
-"""A logistic regression as plain arrays: what it says needs numpy alone."""
+"""A logistic regression as numpy arrays: predicts without scikit-learn."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Linear:
         from sklearn.linear_model import LogisticRegression
 
         keep, share = sample_rows(y, MAX_ROWS, seed)
-        known, target = _filled(x[keep]), y[keep]
+        filled, target = _filled(x[keep]), y[keep]
         counts = np.asarray(weight, np.float64)[keep] * np.where(target, 1.0, 1.0 / share)
-        mean, scale = known.mean(axis=0), known.std(axis=0)
+        mean, scale = filled.mean(axis=0), filled.std(axis=0)
         scale[scale < _SPREAD] = np.inf  # says nothing
-        z = _standard(known, mean, scale)
+        z = _standard(filled, mean, scale)
         model = LogisticRegression(C=STRENGTH, max_iter=300).fit(z, target, sample_weight=counts)
         return cls(mean, scale, model.coef_[0], np.asarray(model.intercept_, np.float64))
 

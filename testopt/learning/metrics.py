@@ -1,4 +1,4 @@
-"""How good an order or a probability is."""
+"""Measures how good an order or a probability is."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def apfdc(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> float:
 def napfd(failed: NDArray[np.bool_], seconds: NDArray[Any], budget: float = 0.5) -> float:
     """Normalised APFD when only a share of the time is run (Qu et al. 2007)."""
     inside = np.cumsum(seconds) <= budget * float(seconds.sum()) + 1e-9
-    found = failed & inside
-    share, k = float(found.sum()) / float(failed.sum()), int(inside.sum())
+    n_found = failed & inside
+    share, k = float(n_found.sum()) / float(failed.sum()), int(inside.sum())
     if k == 0:
         return 0.0
-    positions = np.flatnonzero(found) + 1
+    positions = np.flatnonzero(n_found) + 1
     return float(share - positions.sum() / (k * failed.sum()) + share / (2 * k))
 
 
@@ -135,11 +135,11 @@ def reliability(
     ]
 
 
-def wilson(caught: float, of: int) -> tuple[float, float]:
+def wilson(hits: float, trials: int) -> tuple[float, float]:
     """Return the 95 % score interval of a share (Wilson 1927)."""
-    if of == 0:
+    if trials == 0:
         return (0.0, 1.0)
-    share, d = caught / of, 1.0 + _Z * _Z / of
-    middle = share + _Z * _Z / (2.0 * of)
-    half = _Z * math.sqrt(share * (1.0 - share) / of + _Z * _Z / (4.0 * of * of))
+    share, d = hits / trials, 1.0 + _Z * _Z / trials
+    middle = share + _Z * _Z / (2.0 * trials)
+    half = _Z * math.sqrt(share * (1.0 - share) / trials + _Z * _Z / (4.0 * trials * trials))
     return (max(0.0, (middle - half) / d), min(1.0, (middle + half) / d))

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def sample_rows(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.bool_], float]:
-    """Choose all failing rows and a sample of the passing ones, at most about `most` rows.
+def sample_rows(y: NDArray[np.bool_], limit: int, seed: int) -> tuple[NDArray[np.bool_], float]:
+    """Choose all failing rows and a sample of the passing ones, at most about `limit` rows.
 
     Parameters
     ----------
     y : ndarray of bool, shape (n,)
         Whether each row failed.
-    most : int
+    limit : int
         Rows to keep; of the passing ones at least a quarter of this.
     seed : int
         Seed of the sample.
@@ -28,7 +28,7 @@ def sample_rows(y: NDArray[np.bool_], most: int, seed: int) -> tuple[NDArray[np.
         Which rows to keep, and the share of the passing rows that this is.
     """
     passing = int((~y).sum())
-    room = max(most - int(y.sum()), most // 4)
+    room = max(limit - int(y.sum()), limit // 4)
     if passing <= room:
         return np.ones(len(y), bool), 1.0
     share = room / passing

@@ -1,4 +1,4 @@
-"""Logistic regression on bent lines: each column may turn at a few quantiles (a simple GAM)."""
+"""Logistic regression on piecewise linear columns with knots at quantiles (a simple GAM)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testopt.schema import Policy
-    from testopt.selection.plan_log_tables import Judgement
+    from testopt.selection.plan_log_tables import PlanHistory
     from testopt.selection.promotion import Trust
     from testopt.store import Store
 
@@ -90,7 +90,7 @@ def monitor(
 ) -> Monitor:
     """Join the plans of past runs with what came of them.
 
-    All is read from the tables, and the track record that plans read is made anew.
+    All is read from the tables, and the log of plans that plans read is made anew.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def monitor(
         When a table cannot be read.
     """
     rules = rules or Rules()
-    kept, found = plan_log.rebuild(store)
-    if not found.policies:
+    log, history = plan_log.rebuild(store)
+    if not history.policies:
         raise EmptyStoreError(
             "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
         )
-    return _report(store, kept, found, rules, _Window.of(found, since, seed))
+    return _report(store, log, history, rules, _Window.of(history, since, seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,36 +132,36 @@ class _Window:
     seed: int
 
     @classmethod
-    def of(cls, found: Judgement, since: datetime | None, seed: int) -> _Window:
+    def of(cls, history: PlanHistory, since: datetime | None, seed: int) -> _Window:
         start = -math.inf if since is None else since.timestamp()
-        times = {run.run_id: run.time for run in found.runs}
-        recent = {i: p for i, p in found.policies.items() if times[i] >= start}
+        times = {run.run_id: run.time for run in history.runs}
+        recent = {i: p for i, p in history.policies.items() if times[i] >= start}
         return cls(start, sum(time >= start for time in times.values()), recent, seed)
 
 
 def _report(
-    store: Store, kept: plan_log.PlanLog, found: Judgement, rules: Rules, window: _Window
+    store: Store, log: plan_log.PlanLog, history: PlanHistory, rules: Rules, window: _Window
 ) -> Monitor:
     recent = window.policies
     rows = plan_rows(store, list(recent))
-    groups, seeded = groups_of(found, recent, rows)
+    groups, seeded = groups_of(history, recent, rows)
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
-    record = plan_log.selection_record(kept)
-    fallbacks, last_plans = _fallbacks(found)
+    record = plan_log.selection_record(log)
+    fallbacks, last_plans = _fallbacks(history)
     troubles = {
-        "misses": plan_log.broken_promise(kept, level=rules.level, since=window.start),
+        "misses": plan_log.broken_promise(log, level=rules.level, since=window.start),
         "calibration": "" if calibration is None else calibration.trouble,
         "drift": record.drift,
         "fallback": _too_often(fallbacks, last_plans),
     }
     return Monitor(
-        trust=promotion(record, rules, stale=plan_log.stale_of(kept, _trained(store))),
+        trust=promotion(record, rules, stale=plan_log.stale_of(log, _trained(store))),
         runs=window.runs,
-        plans=len(found.selecting & recent.keys()),
+        plans=len(history.selecting & recent.keys()),
         shadow=groups,
         seeded=seeded,
-        select=select_of(found, recent, rows),
-        misses=misses_of(found, recent),
+        select=select_of(history, recent, rows),
+        misses=misses_of(history, recent),
         calibration=calibration,
         drift=record.drift,
         fallbacks=fallbacks,
@@ -179,8 +179,8 @@ def _trained(store: Store) -> datetime | None:
     return None if bundle is None else datetime.fromisoformat(bundle.manifest["window"]["last"])
 
 
-def _fallbacks(found: Judgement) -> tuple[tuple[tuple[str, int], ...], int]:
-    planned = [found.policies[r.run_id] for r in found.runs if r.run_id in found.policies]
+def _fallbacks(history: PlanHistory) -> tuple[tuple[tuple[str, int], ...], int]:
+    planned = [history.policies[r.run_id] for r in history.runs if r.run_id in history.policies]
     last: list[Policy] = planned[-_LAST:]
     why = Counter(policy.fell_back for policy in last if policy.fell_back)
     return tuple(why.most_common()), len(last)

@@ -82,8 +82,8 @@ def calibration_of(rows: PlanRows, policies: Sequence[Policy], *, seed: int) -> 
         None where no plan by a bundle was followed by a run of everything: what was executed
         because it was likely to fail says nothing of the rest.
     """
-    whole = np.array([_ran_whole(policy) for policy in policies] or [False])
-    use = whole[rows.run] & rows.executed if len(rows.run) else np.zeros(0, bool)
+    ran_all = np.array([_ran_all(policy) for policy in policies] or [False])
+    use = ran_all[rows.run] & rows.executed if len(rows.run) else np.zeros(0, bool)
     if not use.any():
         return None
     run, p, failed = rows.run[use], rows.probability[use], rows.failed[use]
@@ -102,7 +102,7 @@ def calibration_of(rows: PlanRows, policies: Sequence[Policy], *, seed: int) -> 
     )
 
 
-def _ran_whole(policy: Policy) -> bool:
+def _ran_all(policy: Policy) -> bool:
     decided = bool(policy.bundle) and not policy.fell_back
     return decided and (policy.mode != "select" or policy.explored)
 

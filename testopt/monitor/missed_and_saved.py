@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testopt.monitor.rows import PlanRows
     from testopt.schema import Policy
     from testopt.selection.misses import PastRun, RegressedCase
-    from testopt.selection.plan_log_tables import Judgement
+    from testopt.selection.plan_log_tables import PlanHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +138,13 @@ class Miss:
 
 
 def groups_of(
-    found: Judgement, policies: Mapping[str, Policy], rows: PlanRows
+    history: PlanHistory, policies: Mapping[str, Policy], rows: PlanRows
 ) -> tuple[tuple[PlanGroup, ...], PlanGroup | None]:
     """Judge the plans of runs in which every case ran.
 
     Parameters
     ----------
-    found : Judgement
+    history : PlanHistory
     policies : mapping of str to Policy
         By run_id, in the order of `rows.run`.
     rows : PlanRows
@@ -154,21 +154,21 @@ def groups_of(
     tuple of PlanGroup, and PlanGroup or None
         All together and by mode, bundle, recall and evidence; then runs of seeded faults.
     """
-    teller = _Teller(found, policies, rows)
+    counter = _PlanCounter(history, policies, rows)
     shadow: dict[_Key, list[str]] = defaultdict(list)
     seeded = []
     for run_id, policy in policies.items():
-        if run_id not in found.selecting or (policy.mode == "select" and not policy.explored):
+        if run_id not in history.selecting or (policy.mode == "select" and not policy.explored):
             continue
-        if teller.run[run_id].made_from is not None:
+        if counter.run[run_id].made_from is not None:
             seeded.append(run_id)
             continue
         mode = "explored" if policy.mode == "select" else policy.mode
         shadow[_Key(mode, policy.bundle, policy.recall or 0.0, policy.seeded)].append(run_id)
-    parts = [teller.group(ids, key) for key, ids in sorted(shadow.items())]
-    every = [run_id for ids in shadow.values() for run_id in ids]
-    whole = [teller.group(every)] if every else []
-    return (*whole, *parts), teller.group(seeded) if seeded else None
+    parts = [counter.group(ids, key) for key, ids in sorted(shadow.items())]
+    run_ids = [run_id for ids in shadow.values() for run_id in ids]
+    together = [counter.group(run_ids)] if run_ids else []
+    return (*together, *parts), counter.group(seeded) if seeded else None
 
 
 class _Key(NamedTuple):
@@ -183,12 +183,14 @@ class _Key(NamedTuple):
 _ALL: Final = _Key()
 
 
-class _Teller:
+class _PlanCounter:
     """Counts over the plans of some runs."""
 
-    def __init__(self, found: Judgement, policies: Mapping[str, Policy], rows: PlanRows) -> None:
-        self.run: dict[str, PastRun] = {run.run_id: run for run in found.runs}
-        self._causes = found.by_cause()
+    def __init__(
+        self, history: PlanHistory, policies: Mapping[str, Policy], rows: PlanRows
+    ) -> None:
+        self.run: dict[str, PastRun] = {run.run_id: run for run in history.runs}
+        self._causes = history.by_cause()
         self._rows = rows
         self._place = {run_id: i for i, run_id in enumerate(policies)}
 
@@ -200,13 +202,15 @@ class _Teller:
 
     def regressed(self, run_id: str) -> list[bool]:
         """Return for each regressing case of a run whether it was selected."""
-        guesses = self.run[run_id].guesses
-        return [guesses[c.case_id].selected for c in self._causes.get(run_id, ())]
+        predictions = self.run[run_id].predictions
+        return [predictions[c.case_id].selected for c in self._causes.get(run_id, ())]
 
     def looks_green(self, run_id: str) -> bool:
         """Tell whether no selected case failed in a run."""
         run = self.run[run_id]
-        return not any(case in run.guesses and run.guesses[case].selected for case in run.failed)
+        return not any(
+            case in run.predictions and run.predictions[case].selected for case in run.failed
+        )
 
     def caught(self, ids: Collection[str]) -> Share:
         """Return the share of regressions with a regressing case selected."""
@@ -215,8 +219,8 @@ class _Teller:
 
     def group(self, ids: Collection[str], key: _Key = _ALL) -> PlanGroup:
         """Judge some plans together."""
-        here = self.rows_of(ids)
-        selected, took = self._rows.selected[here], np.nan_to_num(self._rows.seconds[here])
+        of_group = self.rows_of(ids)
+        selected, took = self._rows.selected[of_group], np.nan_to_num(self._rows.seconds[of_group])
         cases = [kept for run_id in ids for kept in self.regressed(run_id)]
         green = [run_id for run_id in ids if self.looks_green(run_id)]
         hidden = [c for run_id in green if (c := self.regressed(run_id)) and not any(c)]
@@ -236,26 +240,26 @@ class _Teller:
 
 
 def select_of(
-    found: Judgement, policies: Mapping[str, Policy], rows: PlanRows
+    history: PlanHistory, policies: Mapping[str, Policy], rows: PlanRows
 ) -> SelectReport | None:
     """Judge the runs that left cases out; None where there are none.
 
     Parameters
     ----------
-    found : Judgement
+    history : PlanHistory
     policies : mapping of str to Policy
         By run_id, in the order of `rows.run`.
     rows : PlanRows
     """
-    runs = [i for i, p in policies.items() if p.mode == "select" and i in found.selecting]
+    runs = [i for i, p in policies.items() if p.mode == "select" and i in history.selecting]
     if not runs:
         return None
-    teller = _Teller(found, policies, rows)
+    counter = _PlanCounter(history, policies, rows)
     explored = [run_id for run_id in runs if policies[run_id].explored]
-    here, drawn = teller.rows_of(runs), teller.rows_of(explored)
-    executed, took = rows.executed[here], np.nan_to_num(rows.seconds[here])
-    by_draw = here & ~drawn & rows.executed & ~rows.selected
-    left = rows.propensity[here & ~rows.selected]
+    of_group, drawn = counter.rows_of(runs), counter.rows_of(explored)
+    executed, took = rows.executed[of_group], np.nan_to_num(rows.seconds[of_group])
+    by_draw = of_group & ~drawn & rows.executed & ~rows.selected
+    left = rows.propensity[of_group & ~rows.selected]
     return SelectReport(
         runs=len(runs),
         explored=len(explored),
@@ -264,57 +268,57 @@ def select_of(
         refreshed=int(by_draw.sum()),
         seconds=float(took[executed].sum()),
         saved_s=float(took[~executed].sum()),
-        realised=teller.caught(runs),
-        explored_recall=teller.caught(explored),
-        weighted=_weighted(found, set(runs), float(left.min()) if len(left) else 1.0),
+        realised=counter.caught(runs),
+        explored_recall=counter.caught(explored),
+        weighted=_weighted(history, set(runs), float(left.min()) if len(left) else 1.0),
     )
 
 
-def _weighted(found: Judgement, runs: Collection[str], least: float) -> WeightedRecall | None:
+def _weighted(history: PlanHistory, runs: Collection[str], least: float) -> WeightedRecall | None:
     """Weight the regressing cases that their own run executed; what others found is no draw."""
     selected, propensity = 0, []
-    for run_id, cases in found.by_cause().items():
+    for run_id, cases in history.by_cause().items():
         for case in cases if run_id in runs else ():
-            guess = found.runs[case.cause].guesses[case.case_id]
+            prediction = history.runs[case.cause].predictions[case.case_id]
             if case.late:
                 continue
-            if guess.selected:
+            if prediction.selected:
                 selected += 1
             else:
-                propensity.append(guess.propensity or 1.0)
+                propensity.append(prediction.propensity or 1.0)
     if not selected and not propensity:
         return None
     return weighted_recall(selected, np.array(propensity), least_propensity=least)
 
 
-def misses_of(found: Judgement, policies: Mapping[str, Policy]) -> tuple[Miss, ...]:
+def misses_of(history: PlanHistory, policies: Mapping[str, Policy]) -> tuple[Miss, ...]:
     """Return the regressions that plans missed, oldest first; none on seeded faults.
 
     Parameters
     ----------
-    found : Judgement
+    history : PlanHistory
     policies : mapping of str to Policy
         Of the runs to report on, by run_id.
     """
     misses = []
-    for run_id, cases in found.by_cause().items():
-        policy, run = policies.get(run_id), found.runs[cases[0].cause]
-        if policy is None or run_id not in found.selecting or run.made_from is not None:
+    for run_id, cases in history.by_cause().items():
+        policy, run = policies.get(run_id), history.runs[cases[0].cause]
+        if policy is None or run_id not in history.selecting or run.made_from is not None:
             continue
-        if not any(run.guesses[case.case_id].selected for case in cases):
-            misses.append(_miss(found, run, policy.mode, cases))
+        if not any(run.predictions[case.case_id].selected for case in cases):
+            misses.append(_miss(history, run, policy.mode, cases))
     return tuple(sorted(misses, key=lambda m: (m.time, m.run_id)))
 
 
-def _miss(found: Judgement, run: PastRun, mode: str, cases: list[RegressedCase]) -> Miss:
+def _miss(history: PlanHistory, run: PastRun, mode: str, cases: list[RegressedCase]) -> Miss:
     first = min(cases, key=lambda c: c.found)
-    candidates = [(found.runs[at], share) for at, share in first.candidates]
+    candidates = [(history.runs[at], share) for at, share in first.candidates]
     return Miss(
         run.run_id,
         run.commit,
         mode,
         run.time,
         tuple(case.case_id for case in cases),
-        found.runs[first.found].run_id,
+        history.runs[first.found].run_id,
         tuple((r.run_id, r.commit, share) for r, share in candidates),
     )

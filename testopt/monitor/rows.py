@@ -1,4 +1,4 @@
-"""Every planned case beside what came of it, as arrays."""
+"""Every planned case with its outcome, as arrays."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_TOLD: Final = 4  # changed things whose past is told
+_MOST_PATHS: Final = 4  # changed files and folders whose past is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class ThingPast:
+class PathPast:
     """Changes of a file or folder at which the case ran, and at how many of them it failed.
 
     As in the reasons of a plan, the runs of one commit are one change.
@@ -53,7 +53,7 @@ class CasePast:
         Runs in which it failed and then passed when it was executed again.
     both_at : int
         Commits at which it has both passed and failed, with nothing changed between.
-    changes : tuple of ThingPast
+    changes : tuple of PathPast
         Of the changed files and their folders, those that it failed with first.
     """
 
@@ -63,7 +63,7 @@ class CasePast:
     last_failure: Failure | None = None
     passed_again: int = 0
     both_at: int = 0
-    changes: tuple[ThingPast, ...] = ()
+    changes: tuple[PathPast, ...] = ()
 
 
 def case_past(store: Store, case: str, paths: Iterable[str], *, before: datetime) -> CasePast:
@@ -103,7 +103,7 @@ def case_past(store: Store, case: str, paths: Iterable[str], *, before: datetime
         None if last is None else Failure(last["run_id"], last["commit"], last["time"]),
         passed_again=sum(_passed_again(outcomes[run["run_id"]]) for run in runs),
         both_at=_both_at(runs, failed),
-        changes=_things(store, runs, {run["run_id"] for run in failed}, paths),
+        changes=_path_pasts(store, runs, {run["run_id"] for run in failed}, paths),
     )
 
 
@@ -126,17 +126,17 @@ def _passed_again(outcomes: Sequence[str]) -> bool:
 
 
 def _both_at(runs: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> int:
-    bad = {run["run_id"] for run in failed}
+    failed_ids = {run["run_id"] for run in failed}
     seen: dict[str, set[bool]] = defaultdict(set)
     for run in runs:
         if run["commit"]:
-            seen[run["commit"]].add(run["run_id"] in bad)
+            seen[run["commit"]].add(run["run_id"] in failed_ids)
     return sum(len(kinds) > 1 for kinds in seen.values())
 
 
-def _things(
+def _path_pasts(
     store: Store, runs: Sequence[dict[str, Any]], failed: set[str], paths: Iterable[str]
-) -> tuple[ThingPast, ...]:
+) -> tuple[PathPast, ...]:
     """Return how the case fared when the changed files, or others in their folders, changed."""
     last = {_change(run): (i, run["commit"]) for i, run in enumerate(runs)}
     change = {run["run_id"]: _change(run) for run in runs}
@@ -154,10 +154,17 @@ def _things(
             seen[_folder(path)].add(change[run])
     found = []
     for name, ids in seen.items():
-        bad = sorted(ids & failing, key=lambda one: last[one][0])
-        found.append(ThingPast(name, len(ids), len(bad), last[bad[-1]][1] if bad else None))
+        failing_changes = sorted(ids & failing, key=lambda one: last[one][0])
+        found.append(
+            PathPast(
+                name,
+                len(ids),
+                len(failing_changes),
+                last[failing_changes[-1]][1] if failing_changes else None,
+            )
+        )
     found.sort(key=lambda t: (-t.failures / (t.changes + 1), t.name.endswith("/"), t.name))
-    return tuple(found[:_TOLD])
+    return tuple(found[:_MOST_PATHS])
 
 
 def _change(run: dict[str, Any]) -> str:

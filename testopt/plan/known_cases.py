@@ -1,4 +1,4 @@
-"""The cases that a project has, as its last runs tell: the one rule of all who ask for them."""
+"""Which cases a project has, by its last runs: one rule for the engine and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the plan for a change: what is predictor, what each case scores, what is left out, why."""
+"""Makes the plan for a change: loads history and model, scores, selects, gives reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testopt.plan.predictor import load_predictor
 from testopt.plan.scoring import score_cases
 from testopt.reasons import Reason, ReasonKind, left_out
 from testopt.schema import Origin, Plan, PlannedCase
-from testopt.selection.choice import Candidates, Choice, choose, everything
+from testopt.selection.choice import Candidates, Choice, choose, select_all
 from testopt.selection.must_run import forced_cases, why_all
 from testopt.similarity.query import Query
 
@@ -126,7 +126,7 @@ def original_order(
     draft = Plan(tuple(rows), change, Origin(fallback=why))
     if selection is None:
         return draft
-    promise = everything(cases, selection, why).promise
+    promise = select_all(cases, selection, why).promise
     return replace(draft, promise=promise, mode="shadow" if selection.shadow else "select")
 
 
@@ -140,11 +140,11 @@ def _selecting(
     rules: Rules | None,
 ) -> Plan:
     """Return a plan with what it leaves out."""
-    from testopt.selection.trust import check_learning, trusted
+    from testopt.selection.trust import apply_trust, check_learning
 
-    standing = None
+    trust = None
     if store is not None and rules is not None:
-        selection, standing = trusted(selection, store, rules, predictor.bundle)
+        selection, trust = apply_trust(selection, store, rules, predictor.bundle)
     choice = _chosen(predictor, scored, draft.change, selection, store)
     check_learning(choice, selection, store)
     return replace(
@@ -152,7 +152,7 @@ def _selecting(
         cases=_planned(scored, choice),
         promise=choice.promise,
         mode="shadow" if selection.shadow else "select",
-        standing=standing,
+        trust=trust,
         explored=choice.explored,
         shadow=selection.shadow,
     )
@@ -171,7 +171,7 @@ def _chosen(
     query = scored.query
     why = why_all(change, selection)
     if why:
-        return everything(query.cases, selection, why)
+        return select_all(query.cases, selection, why)
     forced = forced_cases(
         query, scored.features, selection, history=predictor.state.history.tick > 0
     )
@@ -235,9 +235,9 @@ def _closeness(sources: Sources | None, text: Texts | None) -> Reason | None:
     """Return what weighs the closeness to the change, which no history of the project tells."""
     if sources is None or text is None:
         return None
-    shipped = sources.shipped
-    if shipped.model is None:
-        return Reason(ReasonKind.CLOSENESS_BY_HAND, (shipped.trouble,))
-    if text.judge is None:
+    pretrained = sources.pretrained
+    if pretrained.model is None:
+        return Reason(ReasonKind.CLOSENESS_BY_HAND, (pretrained.trouble,))
+    if text.weigher is None:
         return Reason(ReasonKind.CLOSENESS_BY_HAND_LANGUAGE)
-    return Reason(ReasonKind.CLOSENESS_BY_MODEL, (shipped.name, shipped.projects))
+    return Reason(ReasonKind.CLOSENESS_BY_MODEL, (pretrained.name, pretrained.projects))

@@ -1,4 +1,4 @@
-"""What is known of each case of a run before any choice: its scores, its place, its reasons."""
+"""Scores, order and reasons of the cases of a run, before any of them is left out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     bundle = predictor.bundle
     weights = OrderingWeights() if bundle is None else bundle.ordering_weights
     sources = features.sources_read
-    ordering = weights.blend(sources=sources)
+    ordering = weights.mixed_ordering(sources=sources)
     value = priority(ordering, signals_of(features, p))
     order = run_order(value, seconds, query.cases, exponent=ordering.cost)
     falling = value_per_cost(value, seconds, ordering.cost)[order]

@@ -11,7 +11,7 @@ import numpy as np
 from testopt.errors import RepositoryError, UnknownCaseError
 from testopt.features.run_features import NAMES
 from testopt.git.blobs import read_tree
-from testopt.git.changed_lines import patches, read_patches
+from testopt.git.changed_lines import diff_of_files, read_changed_lines
 from testopt.impact.coverage_index import match_measured, regions_then
 from testopt.learning.contributions import contributions
 from testopt.plan.case_history import CasePast, case_past
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
-_COVERED: Final = 5  # covered files that are told
+_COVERED: Final = 5  # covered files that are shown
 _NEAR: Final = 3  # ids that an unknown one is compared with
 _AMBIGUOUS: Final = 5
 
@@ -225,8 +225,8 @@ def _changed_then(run: PendingRun, measured: str | None) -> Regions:
         return {}
     paths = sorted({file.old_path or file.path for file in run.change.files})
     try:
-        diff = read_patches(run.repo, base=base, head=head, paths=paths)
-        changed = {patch.old: patch.old_lines for patch in patches(diff) if patch.old}
+        diff = diff_of_files(run.repo, base=base, head=head, paths=paths)
+        changed = {patch.old: patch.old_lines for patch in read_changed_lines(diff) if patch.old}
         return regions_then(run.repo, measured=measured or "", base=base, changed=changed)
     except RepositoryError:
         return {}

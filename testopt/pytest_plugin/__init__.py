@@ -169,9 +169,9 @@ def _configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         if "testopt" in worker:
-            from testopt.pytest_plugin.worker import WorkerOrder
+            from testopt.pytest_plugin.worker import WorkerPlanner
 
-            config.pluginmanager.register(WorkerOrder(config, worker["testopt"]), "testopt-order")
+            config.pluginmanager.register(WorkerPlanner(config, worker["testopt"]), "testopt-order")
         return
     from testopt.pytest_plugin.mode import asked_mode
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from testopt.pytest_plugin import ALWAYS
 from testopt.pytest_plugin.client import EngineError
 from testopt.pytest_plugin.fixtures import describe, fixed_by_marks
-from testopt.pytest_plugin.order import Ranking, arrange
+from testopt.pytest_plugin.order import CaseRanks, arrange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PlannedOrder:
     """Rank of each item (0 runs first), and where known its probability and cost in seconds.
 
     ``run`` says which of them run at all, 1 or 0; empty: all do. ``level`` grows with rank; items
@@ -34,7 +34,7 @@ class Order:
     level: list[int]
 
     @classmethod
-    def of(cls, rank: list[int], answer: Mapping[str, Any]) -> Order:
+    def of(cls, rank: list[int], answer: Mapping[str, Any]) -> PlannedOrder:
         """Take the values of an answer; without numbers for each item there are none.
 
         Raises
@@ -53,7 +53,7 @@ class Order:
             level = None
         return cls(rank, probability or [], cost or [], run or [], level or [])
 
-    def only(self, positions: list[int]) -> Order:
+    def only(self, positions: list[int]) -> PlannedOrder:
         """Return the order among the items at some positions."""
         by_rank = sorted(range(len(positions)), key=lambda n: self.rank[positions[n]])
         rank = [0] * len(positions)
@@ -64,7 +64,7 @@ class Order:
             for values in (self.probability, self.cost)
         )
         level = [self.level[i] for i in positions] if self.level else []
-        return Order(rank, probability, cost, [], level)
+        return PlannedOrder(rank, probability, cost, [], level)
 
 
 def check_permutation(rank: Any, count: int) -> list[int]:
@@ -91,7 +91,7 @@ def is_always(item: pytest.Item) -> bool:
 
 
 def order_items(
-    items: Sequence[pytest.Item], order: Order, granularity: str, marks: Sequence[str]
+    items: Sequence[pytest.Item], order: PlannedOrder, granularity: str, marks: Sequence[str]
 ) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """Return the items that run, in the order in which they should, and those left out."""
     left: list[pytest.Item] = []
@@ -100,13 +100,15 @@ def order_items(
         left = [item for item, stays in zip(items, runs, strict=True) if not stays]
         order = order.only([i for i, stays in enumerate(runs) if stays])
         items = [item for item, stays in zip(items, runs, strict=True) if stays]
-    ranking = Ranking(order.rank, order.probability, order.cost, order.level)
+    ranking = CaseRanks(order.rank, order.probability, order.cost, order.level)
     positions = arrange(describe(items, granularity), ranking, fixed_by_marks(items, marks))
     check_permutation(positions, len(items))
     return [items[position] for position in positions], left
 
 
-def put(items: list[pytest.Item], planned: tuple[list[pytest.Item], list[pytest.Item]]) -> int:
+def replace_items(
+    items: list[pytest.Item], planned: tuple[list[pytest.Item], list[pytest.Item]]
+) -> int:
     """Change a list of items into those that run, tell pytest of the others, and count these."""
     items[:], left = planned
     if left:
@@ -127,7 +129,7 @@ def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> d
     ids = answer.get("ids")
     if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
         raise EngineError("the engine's answer holds no case ids")
-    order = Order.of(list(range(len(ids))), answer)
+    order = PlannedOrder.of(list(range(len(ids))), answer)
     # Text that no channel can alter: ids may hold lone surrogates.
     known = json.dumps([ids, order.probability, order.cost, order.run, order.level])
     return {
@@ -172,15 +174,15 @@ def order_known(
         most, least = max(probability), min(cost)
         probability = [most if p < 0 else probability[p] for p in places]
         cost = [least if p < 0 else cost[p] for p in places]
-    mine = [_is_mine(name, sent["part"]) for name in names]
+    mine = [_is_in_part(name, sent["part"]) for name in names]
     runs = [new if p < 0 else run[p] for p, new in zip(places, mine, strict=True)] if run else []
     levels = [-1 if p < 0 else level[p] for p in places] if level else []
-    order = Order(rank, probability, cost, runs, levels)
+    order = PlannedOrder(rank, probability, cost, runs, levels)
     staying, left = order_items(items, order, sent["granularity"], sent["marks"])
     return staying, left, sum(p < 0 for p in places)
 
 
-def _is_mine(case: str, part: Sequence[int]) -> int:
+def _is_in_part(case: str, part: Sequence[int]) -> int:
     """Return 1 where a case that no plan knows belongs to the part: its id says to which."""
     if not part:
         return 1

@@ -1,4 +1,4 @@
-"""Whether anything is asked of the plugin: all that the start of every pytest pays for.
+"""Which mode the user asked for: all of the plugin that every start of pytest pays for.
 
 PYTEST_DONT_REWRITE
 """

@@ -20,7 +20,7 @@ MODES = ("off", "record", "rank", "select", "shadow")
 GRANULARITIES = ("auto", "case", "module")
 ORDER_MARKS = ("order", "run", "dependency", "incremental")
 TIMEOUT_S = 10.0
-ASKED = ("recall", "case_recall", "budget", "fraction", "shard")
+SELECTION_OPTIONS = ("recall", "case_recall", "budget", "fraction", "shard")
 
 
 class OptionError(Exception):
@@ -30,7 +30,7 @@ class OptionError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class PluginOptions:
     """The options of one run of pytest; texts are empty where nothing is asked for.
 
     ``selection`` holds what was asked of a plan that leaves cases out, by name, as it was written.
@@ -56,7 +56,7 @@ class Options:
         return self.mode in {"rank", "select"}
 
 
-def read_options(config: pytest.Config, mode: str) -> Options:
+def read_options(config: pytest.Config, mode: str) -> PluginOptions:
     """Return all options.
 
     Raises
@@ -81,7 +81,7 @@ def read_options(config: pytest.Config, mode: str) -> Options:
         command = tuple(shlex.split(values.get("command")))
     except ValueError as error:
         raise OptionError(f"cannot use a setting: command: {error}") from None
-    return Options(
+    return PluginOptions(
         mode=mode,
         base=values.get("base"),
         store=values.get("store"),
@@ -89,7 +89,9 @@ def read_options(config: pytest.Config, mode: str) -> Options:
         command=command,
         timeout_s=timeout,
         order_marks=tuple(config.getini("testopt_order_marks")),
-        selection=tuple((name, text) for name in ASKED if (text := values.said(name))),
+        selection=tuple(
+            (name, text) for name in SELECTION_OPTIONS if (text := values.own_text(name))
+        ),
     )
 
 
@@ -100,7 +102,7 @@ class _Values:
         self._config = config
         self._table = project_table(config)
 
-    def said(self, name: str) -> str:
+    def own_text(self, name: str) -> str:
         """Return the value of the command line or ini file; the engine knows of the others."""
         value = self._config.getoption(f"testopt_{name}", None)
         return str(self._config.getini(f"testopt_{name}") if value is None else value)

@@ -42,7 +42,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
+class CaseRanks:
     """The order asked for: rank of each case, and the value of running it where that is known.
 
     ``probability``, ``cost`` (seconds) and ``level`` are parallel to ``rank``, or empty. Cases of
@@ -84,14 +84,14 @@ def count_setups(
     return counts
 
 
-def arrange(cases: Sequence[Case], ranking: Ranking, pinned: Collection[int] = ()) -> list[int]:
+def arrange(cases: Sequence[Case], ranking: CaseRanks, pinned: Collection[int] = ()) -> list[int]:
     """Return the positions of `cases` in the order in which they should run.
 
     Parameters
     ----------
     cases : sequence of Case
         In their original order.
-    ranking : Ranking
+    ranking : CaseRanks
         Lower ranks run earlier; ranks are all different.
     pinned : collection of int
         Positions of cases that nothing may cross.
@@ -162,7 +162,7 @@ def _all_pinned(held: Sequence[frozenset[int]], pinned: Collection[int]) -> set[
 class _Arranger:
     """Arranges groups of cases, recursively."""
 
-    def __init__(self, cases: Sequence[Case], ranking: Ranking, setups: _Setups) -> None:
+    def __init__(self, cases: Sequence[Case], ranking: CaseRanks, setups: _Setups) -> None:
         self.cases = cases
         self.rank = ranking.rank
         self.held, self._key_of = setups.held, setups.key_of
@@ -212,10 +212,10 @@ class _Arranger:
             for number in sorted(self.held[index] - ignored):
                 counts = by_key.setdefault(self._key_of[number], {})
                 counts[number] = counts.get(number, 0) + 1
-        whole = [c for c in by_key.values() if sum(c.values()) == len(block) > len(c)]
-        if not whole:
+        divisible = [c for c in by_key.values() if sum(c.values()) == len(block) > len(c)]
+        if not divisible:
             return None
-        kept = min(whole, key=lambda counts: (len(counts), min(counts)))
+        kept = min(divisible, key=lambda counts: (len(counts), min(counts)))
         return {n for counts in by_key.values() for n in counts if n not in kept} or None
 
     def _components(self, members: list[int], ignored: set[int]) -> list[list[int]]:

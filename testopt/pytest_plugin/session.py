@@ -16,16 +16,16 @@ from testopt.pytest_plugin import (
     notes,
 )
 from testopt.pytest_plugin.apply import (
-    Order,
+    PlannedOrder,
     check_permutation,
     is_always,
     order_items,
     payload,
-    put,
+    replace_items,
 )
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
 from testopt.pytest_plugin.groups import has_groups
-from testopt.pytest_plugin.options import Options, read_options
+from testopt.pytest_plugin.options import PluginOptions, read_options
 from testopt.pytest_plugin.record import Recorder
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ _NOT_RECORDED = "not recorded"
 def start(config: pytest.Config, mode: str) -> None:
     """Start the engine, which prepares itself while pytest collects, and register the hooks."""
     options = read_options(config, mode)
-    run = Run(config, options)
+    run = PytestRun(config, options)
     config.pluginmanager.register(run, "testopt-run")
     planner = _planner(config, run) if options.plans else None
     if planner is not None:
         config.pluginmanager.register(planner, "testopt-plan")
 
 
-def _planner(config: pytest.Config, run: Run) -> Planner | Distributor | None:
+def _planner(config: pytest.Config, run: PytestRun) -> Planner | Distributor | None:
     dist = config.getoption("dist", "no")
     why = ""
     if dist == "each":
@@ -61,10 +61,10 @@ def _planner(config: pytest.Config, run: Run) -> Planner | Distributor | None:
     return Planner(config, run)
 
 
-class Run:
+class PytestRun:
     """Records a run, and owns its engine."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
+    def __init__(self, config: pytest.Config, options: PluginOptions) -> None:
         self.config, self.options = config, options
         self._recorder = Recorder(groups=has_groups(config))
         self._items: int | None = None
@@ -158,7 +158,7 @@ class Run:
 class Planner:
     """Orders the cases of a run that is not distributed, and leaves some out."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
+    def __init__(self, config: pytest.Config, run: PytestRun) -> None:
         self._config, self._run = config, run
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -176,20 +176,20 @@ class Planner:
         required = [n for n, item in enumerate(items) if is_always(item)]
         ids = [item.nodeid for item in items]
         answer = self._run.ask_order({"op": "plan", "ids": ids, "required": required})
-        _say(self._config, options, answer)
+        _note_answer(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return
         rank = check_permutation(answer.get("rank"), len(items))
-        order = Order.of(rank, answer)
+        order = PlannedOrder.of(rank, answer)
         planned = order_items(items, order, options.granularity, options.order_marks)
-        self._run.left_out = put(items, planned)
+        self._run.left_out = replace_items(items, planned)
         note_left_out(self._config, self._run.left_out)
 
 
 class Distributor:
     """Sends the plan for the known cases to the workers of xdist, which collect on their own."""
 
-    def __init__(self, config: pytest.Config, run: Run) -> None:
+    def __init__(self, config: pytest.Config, run: PytestRun) -> None:
         self._config, self._run = config, run
         self._payload: dict[str, Any] | None = None
         self._asked = False
@@ -223,7 +223,7 @@ class Distributor:
     def _ask(self) -> dict[str, Any] | None:
         options = self._run.options
         answer = self._run.ask_order({"op": "known"})
-        _say(self._config, options, answer)
+        _note_answer(self._config, options, answer)
         if answer.get("degraded") or not options.applies:
             return None
         found = payload(answer, options.granularity, options.order_marks)
@@ -243,7 +243,7 @@ def _fell_back(config: pytest.Config) -> str:
     return next((note.text for note in notes(config) if note.what == NOT_ORDERED), "")
 
 
-def _say(config: pytest.Config, options: Options, answer: dict[str, Any]) -> None:
+def _note_answer(config: pytest.Config, options: PluginOptions, answer: dict[str, Any]) -> None:
     """Note where the order comes from, and where it is not what was asked for."""
     if answer.get("degraded"):
         add_note(config, str(answer.get("fell_back", "")), trouble=True, what=NOT_ORDERED)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testopt.pytest_plugin import NOT_ORDERED, fail_open
-from testopt.pytest_plugin.apply import order_known, put
+from testopt.pytest_plugin.apply import order_known, replace_items
 from testopt.pytest_plugin.groups import node_ids
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-class WorkerOrder:
+class WorkerPlanner:
     """Orders the items of one worker."""
 
     def __init__(self, config: pytest.Config, sent: dict[str, Any]) -> None:
@@ -41,4 +41,4 @@ class WorkerOrder:
     def _order(self, items: list[pytest.Item]) -> tuple[int, int]:
         ids = node_ids(items, self._config)
         staying, left, new = order_known(items, self._sent, ids)
-        return put(items, (staying, left)), new
+        return replace_items(items, (staying, left)), new

@@ -1,4 +1,4 @@
-"""The orders that anyone could use instead, from the same knowledge that the model has."""
+"""Simple orders to compare with, from the features that the model has too."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def expected_seconds(features: RunFeatures) -> NDArray[np.float64]:
     """
     # as in the column of the matrix, whose logarithm needs a floor
     seconds = features.seconds.astype(np.float64) + DURATION_FLOOR_S
-    strange = np.isnan(seconds)
-    known = np.sort(seconds[~strange])
+    unmeasured = np.isnan(seconds)
+    known = np.sort(seconds[~unmeasured])
     middle = float(known[len(known) // 2]) if len(known) else _STRANGER_SECONDS
-    return np.where(strange, middle * relative_seconds(features.effort), seconds)
+    return np.where(unmeasured, middle * relative_seconds(features.effort), seconds)
 
 
 def baseline_orders(

@@ -1,4 +1,4 @@
-"""How finding goes on while a suite runs: what each share of its time has shown by then."""
+"""The detection curve: how many failures are found by each share of a suite's time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class DetectionCurve:
-    """The course of one order over failing runs; points of a plot.
+    """The detection curve of one order over failing runs; points of a plot.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class DetectionCurve:
 
 
 def detection_curve(runs: Sequence[tuple[NDArray[np.bool_], NDArray[Any]]]) -> DetectionCurve:
-    """Return the course of an order.
+    """Return the detection curve of an order.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Features by family, in words: what a model's answer is explained by."""
+"""The families of features, in words, by which a prediction is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to order a run, weighted by how well each has done on this project so far.
+"""Orderings of a run, weighted by how well each has done on this project so far.
 
 The exponentially weighted average forecaster with a head start for the default (Cesa-Bianchi and
 Lugosi 2006, "Prediction, learning, and games", chapter 2): every way orders every failing run in
@@ -124,7 +124,7 @@ class OrderingWeights:
         weight = np.exp(EAGERNESS * (credit - credit.max()))
         return np.asarray(weight / weight.sum())
 
-    def blend(self, *, sources: bool) -> Ordering:
+    def mixed_ordering(self, *, sources: bool) -> Ordering:
         """Return the blend that orders the next run: the weighted mean of the logarithms.
 
         Parameters
@@ -225,7 +225,7 @@ def priority(ordering: Ordering, signals: Mapping[str, NDArray[np.float64]]) -> 
     return np.asarray(np.exp(np.sum(logs, axis=0)))
 
 
-def rolling_blends(
+def rolling_orderings(
     rows: TrainingSet, p: NDArray[np.float64], runs: int
 ) -> tuple[list[Ordering], OrderingWeights]:
     """Return what orders each run, weighted by earlier runs only, and the weights at the end.
@@ -244,13 +244,13 @@ def rolling_blends(
     tuple of list of Ordering and OrderingWeights
         The blend of each run.
     """
-    weights, blends = OrderingWeights(), []
+    weights, orderings = OrderingWeights(), []
     ends = np.searchsorted(rows.run, np.arange(runs + 1))
     for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         part = slice(first, last)
         features, failed, own = rows.features.at(part), rows.y[part], p[part]
-        blends.append(weights.blend(sources=features.sources_read))
+        orderings.append(weights.mixed_ordering(sources=features.sources_read))
         if failed.any() and rows.weight[first] > 0 and not rows.stopped_early[first]:
             known = None if np.isnan(own).any() else own
             weights.learn(signals_of(features, known), failed, expected_seconds(features))
-    return blends, weights
+    return orderings, weights

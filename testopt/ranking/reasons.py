@@ -1,4 +1,4 @@
-"""Why a case stands where it stands, by rule from its features."""
+"""Why a case is ranked where it is, by rule from its features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions made as time goes on: each run by a model of what came before it."""
+"""Predicts each past run by a model that was fitted on earlier runs only."""
 
 from __future__ import annotations
 
@@ -78,25 +78,36 @@ def rolling_probabilities(
     p = np.full(len(rows.y), np.nan)
     points = [*retraining_points(runs, every), runs]
     for start, stop in pairwise(points):
-        if stop <= first:
+        ranker = None if stop <= first else _ranker_before(rows, start, max_rows, seed)
+        if ranker is None:
             continue
         begin, end = np.searchsorted(rows.run, [start, stop], side="left")
-        known = rows.before(start).learnable()
-        if len(np.unique(known.run[known.y])) < FIRST_FAILING or known.y.all():
-            continue
-        part = known.thinned(max_rows, seed)
-        ranker = FailureRanker(calibration_share=0.0, seed=seed)
-        ranker.fit(part.features.matrix, part.y, sample_weight=part.weight, runs=part.run)
-        learnt = rows.weight[:begin] > 0
-        line = _recent_line(
-            margin[:begin][learnt], rows.y[:begin][learnt], rows.is_seeded[:begin][learnt]
-        )
+        intercept, slope = _calibration_before(rows, int(begin), margin)
         if begin < end:
             margin[begin:end] = ranker.margin(rows.features.matrix[begin:end])
-            p[begin:end] = sigmoid(line[0] + line[1] * margin[begin:end])
+            p[begin:end] = sigmoid(intercept + slope * margin[begin:end])
         if progress:
             progress(stop, runs)
     return p
+
+
+def _ranker_before(rows: TrainingSet, run: int, max_rows: int, seed: int) -> FailureRanker | None:
+    """Fit a model on the rows of earlier runs; None where too few of these failed."""
+    earlier = rows.before(run).learnable()
+    if len(np.unique(earlier.run[earlier.y])) < FIRST_FAILING or earlier.y.all():
+        return None
+    part = earlier.thinned(max_rows, seed)
+    ranker = FailureRanker(calibration_share=0.0, seed=seed)
+    ranker.fit(part.features.matrix, part.y, sample_weight=part.weight, runs=part.run)
+    return ranker
+
+
+def _calibration_before(
+    rows: TrainingSet, end: int, margin: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Fit intercept and slope of the calibration on the margins predicted for earlier rows."""
+    learnt = rows.weight[:end] > 0
+    return _recent_line(margin[:end][learnt], rows.y[:end][learnt], rows.is_seeded[:end][learnt])
 
 
 def _recent_line(

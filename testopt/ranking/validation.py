@@ -1,4 +1,4 @@
-"""How an order did on runs that it had not seen, beside the orders anyone could use instead."""
+"""How well an order does on runs that it was not fitted on, beside simple baselines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from testopt.ranking.orderings import (
     UNTRAINED,
     OrderingWeights,
     priority,
-    rolling_blends,
+    rolling_orderings,
     signals_of,
 )
 from testopt.ranking.ranker import level_rows
@@ -88,7 +88,7 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
     """
     seconds = expected_seconds(rows.features)
     scores: dict[str, list[Quality]] = {}
-    blends, weights = rolling_blends(rows, p, int(rows.run.max(initial=-1)) + 1)
+    orderings, weights = rolling_orderings(rows, p, int(rows.run.max(initial=-1)) + 1)
     for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, failed = rows.features.at(part), rows.y[part]
@@ -97,8 +97,8 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
         orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
         evidence = signals_of(features, p[part])
-        ways = {"before training": UNTRAINED[0], "testopt": blends[run]}
-        for name, ordering in ways.items():
+        compared = {"before training": UNTRAINED[0], "testopt": orderings[run]}
+        for name, ordering in compared.items():
             value = priority(ordering, evidence)
             orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
         for name, order in orders.items():

@@ -1,10 +1,10 @@
-"""What there is to say of a plan: where its order comes from, what it leaves out, and why."""
+"""Describes a plan in words: where its order comes from, what it leaves out, and why."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.reasons import Reason, ReasonKind, Role, sentence, summary, summed_up, words
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def note(plan: Plan) -> str:
     unknown = None
     if not plan.change.known:
         unknown = Reason(ReasonKind.CHANGE_UNKNOWN, (plan.change.why,))
-    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.standing])
+    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.trust])
     return "; ".join(filter(None, [_ordered_by(plan), facts]))
 
 
@@ -57,7 +57,7 @@ def plan_lines(plan: Plan) -> list[str]:
     share = f" ({seconds / total:.1%})" if total > 0 else ""
     size = f"{len(runs):,} of {len(plan.cases):,} cases run"
     lines = [
-        f"{size}: {readable(seconds)} of {readable(total)}{share}",
+        f"{size}: {format_duration(seconds)} of {format_duration(total)}{share}",
         promise_line(plan),
         *_titled("run", _counts(_why_run(plan, case) for case in runs)),
         *_titled("left out", _left_out(left)),

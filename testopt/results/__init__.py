@@ -1,1 +1,1 @@
-"""From a report to rows: JUnit XML, native reports, tables, archives, coverage data."""
+"""Reads test reports as rows: JUnit XML, native reports, tables, archives, coverage data."""

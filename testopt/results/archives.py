@@ -1,4 +1,4 @@
-"""Finds the files that a user names: files, folders, globs, archives, standard input."""
+"""Finds the report files that a user names: files, folders, globs, archives, standard input."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DAMAGED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReportFile:
     """One file to read: what to call it, where it lies, and when it was written.
 
     ``path`` is a file on disk, ``member`` its name inside a zip archive, ``folder`` what groups it
@@ -75,14 +75,16 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedPath:
     """A path that holds nothing to read, and why."""
 
     name: str
     why: str
 
 
-def find_sources(paths: Sequence[str], *, workdir: Path) -> Iterator[Source | Refusal]:
+def find_report_files(
+    paths: Sequence[str], *, workdir: Path
+) -> Iterator[ReportFile | RejectedPath]:
     """Find the files below the given paths, in a stable order.
 
     Parameters
@@ -96,24 +98,26 @@ def find_sources(paths: Sequence[str], *, workdir: Path) -> Iterator[Source | Re
 
     Yields
     ------
-    Source or Refusal
+    ReportFile or RejectedPath
         One for each file; a refusal for each path that cannot be used.
     """
     for path in paths:
         yield from _from_stdin(workdir) if path == STDIN else _from_path(path, workdir)
 
 
-def _from_path(text: str, workdir: Path) -> Iterator[Source | Refusal]:
+def _from_path(text: str, workdir: Path) -> Iterator[ReportFile | RejectedPath]:
     path = Path(text)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []  # noqa: PTH207 - keeps the name as typed
-        for name in found:
+        is_glob = glob.has_magic(text)
+        # pathlib would not keep the name as typed
+        names = sorted(glob.glob(text, recursive=True)) if is_glob else []  # noqa: PTH207
+        for name in names:
             yield from _from_path(name, workdir)
-        if not found:
-            why = "matches no file" if glob.has_magic(text) else _reason(error)
-            yield Refusal(text, why)
+        if not names:
+            why = "matches no file" if is_glob else _reason(error)
+            yield RejectedPath(text, why)
         return
     if stat.S_ISDIR(mode):
         yield from _from_folder(path)
@@ -122,38 +126,38 @@ def _from_path(text: str, workdir: Path) -> Iterator[Source | Refusal]:
 
 
 def _reason(error: Exception) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"cannot be read: {words}"
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"cannot be read: {message}"
 
 
-def _from_folder(folder: Path) -> Iterator[Source | Refusal]:
-    refused: list[Refusal] = []
+def _from_folder(folder: Path) -> Iterator[ReportFile | RejectedPath]:
+    rejected: list[RejectedPath] = []
     empty = True
 
     def refuse(error: OSError) -> None:
-        refused.append(Refusal(str(error.filename), _reason(error)))
+        rejected.append(RejectedPath(str(error.filename), _reason(error)))
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if f not in _SKIPPED_FOLDERS)
         for file in sorted(files):
             if file.lower().endswith(_REPORTS):
                 path, empty = Path(parent, file), False
-                yield _plain(path, str(path))
-    yield from refused
-    if empty and not refused:  # a run that crashed leaves no file: that is not nothing
-        yield Refusal(str(folder), "holds no test reports (.xml, .trx, .jsonl)")
+                yield _from_disk(path, str(path))
+    yield from rejected
+    if empty and not rejected:  # a run that crashed leaves no file: that is not nothing
+        yield RejectedPath(str(folder), "holds no test reports (.xml, .trx, .jsonl)")
 
 
-def _plain(path: Path, name: str) -> Source | Refusal:
+def _from_disk(path: Path, name: str) -> ReportFile | RejectedPath:
     try:
         status = path.stat()
     except OSError as error:
-        return Refusal(name, _reason(error))
+        return RejectedPath(name, _reason(error))
     folder = str(path.parent)
-    return Source(name, path, folder=folder, mtime=status.st_mtime, size=status.st_size)
+    return ReportFile(name, path, folder=folder, mtime=status.st_mtime, size=status.st_size)
 
 
-def _from_file(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal]:
+def _from_file(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | RejectedPath]:
     try:
         if path.is_file() and zipfile.is_zipfile(path):
             yield from _from_zip(path, name)
@@ -161,10 +165,12 @@ def _from_file(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusa
             yield from _from_tar(path, name, workdir)
         else:
             # Pipes and devices (process substitution) can be read once only.
-            copied = path if path.is_file() else _spool(path, workdir)
-            yield _plain(copied, name)
+            readable = path if path.is_file() else _spool(path, workdir)
+            yield _from_disk(readable, name)
     except (*DAMAGED, InputFileError) as error:
-        yield Refusal(name, error.message if isinstance(error, InputFileError) else _reason(error))
+        yield RejectedPath(
+            name, error.message if isinstance(error, InputFileError) else _reason(error)
+        )
 
 
 def _spool(path: Path, workdir: Path) -> Path:
@@ -174,39 +180,39 @@ def _spool(path: Path, workdir: Path) -> Path:
     return target
 
 
-def _from_stdin(workdir: Path) -> Iterator[Source | Refusal]:
+def _from_stdin(workdir: Path) -> Iterator[ReportFile | RejectedPath]:
     target = _new_file(workdir)
     with target.open("wb") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
-    for found in _from_file(target, STDIN, workdir):
-        if isinstance(found, Source) and found.name == STDIN:
-            yield Source(STDIN, found.path, folder=STDIN, size=found.size)
+    for report in _from_file(target, STDIN, workdir):
+        if isinstance(report, ReportFile) and report.name == STDIN:
+            yield ReportFile(STDIN, report.path, folder=STDIN, size=report.size)
         else:
-            yield found
+            yield report
 
 
 def _new_file(workdir: Path) -> Path:
     return workdir / f"{sum(1 for _ in workdir.iterdir())}.data"
 
 
-def _from_zip(path: Path, name: str) -> Iterator[Source | Refusal]:
+def _from_zip(path: Path, name: str) -> Iterator[ReportFile | RejectedPath]:
     with zipfile.ZipFile(path) as archive:
         members = sorted(archive.infolist(), key=lambda m: m.filename)
-        wanted = [m for m in members if not m.is_dir() and m.filename.lower().endswith(_ARCHIVED)]
-        if sum(m.file_size for m in wanted) > _MAX_UNPACKED:
+        reports = [m for m in members if not m.is_dir() and m.filename.lower().endswith(_ARCHIVED)]
+        if sum(m.file_size for m in reports) > _MAX_UNPACKED:
             raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
-    if not wanted:
-        yield Refusal(name, "holds no test reports (.xml, .trx, .jsonl)")
-    for member in wanted:
-        shown = f"{name}!{member.filename}"
+    if not reports:
+        yield RejectedPath(name, "holds no test reports (.xml, .trx, .jsonl)")
+    for member in reports:
+        label = f"{name}!{member.filename}"
         folder = f"{name}!{member.filename.rpartition('/')[0]}"
         size = member.file_size
-        yield Source(shown, path, member.filename, folder=folder, size=size)
+        yield ReportFile(label, path, member.filename, folder=folder, size=size)
 
 
-def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal]:
+def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | RejectedPath]:
     """Unpack the XML files of a tar archive in one pass: it can only be read from the front."""
-    unpacked, found = 0, False
+    unpacked, has_reports = 0, False
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             stream = None
@@ -214,14 +220,14 @@ def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[Source | Refusal
                 stream = archive.extractfile(member)
             if stream is None:
                 continue
-            found = True
+            has_reports = True
             unpacked += member.size
             if unpacked > _MAX_UNPACKED:
                 raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
             target = _new_file(workdir)
             with target.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, 1 << 20)
-            shown, folder = f"{name}!{member.name}", f"{name}!{member.name.rpartition('/')[0]}"
-            yield Source(shown, target, folder=folder, mtime=member.mtime, size=member.size)
-    if not found:
-        yield Refusal(name, "holds no test reports (.xml, .trx, .jsonl)")
+            label, folder = f"{name}!{member.name}", f"{name}!{member.name.rpartition('/')[0]}"
+            yield ReportFile(label, target, folder=folder, mtime=member.mtime, size=member.size)
+    if not has_reports:
+        yield RejectedPath(name, "holds no test reports (.xml, .trx, .jsonl)")

@@ -1,4 +1,4 @@
-"""Case ids that stay the same from run to run, where what a producer writes cannot.
+"""Takes out of a case id what differs in each run: addresses, UUIDs, temporary folders, times.
 
 A JUnit ``case_id`` keeps every character that the runner could accept again. Only what differs in
 each process or on each machine becomes ``…``: memory addresses, random (version 1, 4 and 7) UUIDs,
@@ -23,13 +23,15 @@ from testopt.results.junit_values import parse_timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_GONE: Final = "…"
-_NEAR: Final = timedelta(days=1)
+_PLACEHOLDER: Final = "…"
+_MAX_GAP: Final = timedelta(days=1)
 _MAX_NUMBERED: Final = 10_000  # ids of one file that are told apart
 
 # What may have to go; most names have none of it. Each branch begins with one character, by which
 # the engine for regular expressions skips quickly.
-SUSPECT: Final = re.compile(r"0[xX]|@[0-9a-f]{5}|-[147][0-9a-fA-F]{3}-|/|\\|-\d\d-\d\d|1\d{9}")
+MAYBE_UNSTABLE: Final = re.compile(
+    r"0[xX]|@[0-9a-f]{5}|-[147][0-9a-fA-F]{3}-|/|\\|-\d\d-\d\d|1\d{9}"
+)
 _ADDRESS: Final = re.compile(
     r"(?P<at>\bat )0[xX][0-9a-fA-F]{6,16}\b"  # Python's repr
     r"|\b0[xX](?:0{2,4})?(?:7[ef]|5[56])[0-9a-fA-F]{10}\b"  # the heap and stack of Linux
@@ -47,7 +49,7 @@ _TEMPORARY: Final = re.compile(
     r"|(?:/private)?/var/folders/\w\w/\w+/T(?:/tmp\w{8})?"
     r"|[A-Za-z]:\\+Users\\+[^\\]+\\+AppData\\+Local\\+Temp(?:\\+tmp\w{8})?"
 )
-_MOMENT: Final = re.compile(
+_TIMESTAMP: Final = re.compile(
     r"(?<!\d)\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?!\d)"
 )
 _EPOCH: Final = re.compile(r"(?<![\w.])1\d{9}(?:\.\d{1,9}|\d{3}|\d{6}|\d{9})?(?![\w.])")
@@ -70,7 +72,7 @@ class CaseIdNormaliser:
         self._numbers: dict[str, dict[str, int]] = {}
         self._numbered = 0
 
-    def stable(self, case_id: str, time: datetime | None) -> str:
+    def normalise(self, case_id: str, time: datetime | None) -> str:
         """Return a case id without what differs in each run.
 
         Parameters
@@ -80,15 +82,15 @@ class CaseIdNormaliser:
         time : datetime or None
             When the run took place, UTC.
         """
-        plain = _PATH.sub(self._path, case_id)
-        found = without_addresses(plain)
+        relative = _PATH.sub(self._path, case_id)
+        normalised = without_addresses(relative)
         if time is not None:
-            found = _without_moments(found, time)
-        return plain if found == plain else self._number(found, plain)
+            normalised = _without_moments(normalised, time)
+        return relative if normalised == relative else self._number(normalised, relative)
 
     def node(self, node_id: str) -> str:
         """Return a node id of pytest without addresses of objects."""
-        found = _REPR.sub(f"0x{_GONE}", node_id) if " at 0x" in node_id else node_id
+        found = _REPR.sub(f"0x{_PLACEHOLDER}", node_id) if " at 0x" in node_id else node_id
         return node_id if found == node_id else self._number(found, node_id)
 
     def _path(self, match: re.Match[str]) -> str:
@@ -109,24 +111,24 @@ class CaseIdNormaliser:
 def without_addresses(text: str) -> str:
     """Return a text without memory addresses, random UUIDs and temporary folders."""
     text = _ADDRESS.sub(_address, text)
-    return _TEMPORARY.sub("/tmp/" + _GONE, _UUID.sub(_GONE, text))  # noqa: S108 - a name, no file
+    return _TEMPORARY.sub("/tmp/" + _PLACEHOLDER, _UUID.sub(_PLACEHOLDER, text))  # noqa: S108 - a name, no file
 
 
 def _address(match: re.Match[str]) -> str:
     if match["java"]:
-        return match["java"] + _GONE
-    return f"{match['at'] or ''}0x{_GONE}"
+        return match["java"] + _PLACEHOLDER
+    return f"{match['at'] or ''}0x{_PLACEHOLDER}"
 
 
 def _without_moments(text: str, time: datetime) -> str:
-    def near(moment: datetime | None) -> bool:
-        return moment is not None and abs(moment - time) <= _NEAR
+    def is_near(moment: datetime | None) -> bool:
+        return moment is not None and abs(moment - time) <= _MAX_GAP
 
-    def written(match: re.Match[str]) -> str:
-        return _GONE if near(parse_timestamp(match[0])) else match[0]
+    def replace_timestamp(match: re.Match[str]) -> str:
+        return _PLACEHOLDER if is_near(parse_timestamp(match[0])) else match[0]
 
-    def counted(match: re.Match[str]) -> str:
+    def replace_epoch(match: re.Match[str]) -> str:
         seconds = float(match[0][:10])
-        return _GONE if near(datetime.fromtimestamp(seconds, UTC)) else match[0]
+        return _PLACEHOLDER if is_near(datetime.fromtimestamp(seconds, UTC)) else match[0]
 
-    return _EPOCH.sub(counted, _MOMENT.sub(written, text))
+    return _EPOCH.sub(replace_epoch, _TIMESTAMP.sub(replace_timestamp, text))

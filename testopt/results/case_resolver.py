@@ -201,7 +201,7 @@ class CaseResolver:
                 return found
         return path
 
-    def inside(self, path: str) -> str | None:
+    def relative_path(self, path: str) -> str | None:
         """Return the path of a file of the repository, two parts at least, that a path ends in."""
         parts = path.replace("\\", "/").strip("/").split("/")
         endings = ("/".join(parts[start:]) for start in range(len(parts) - 1))

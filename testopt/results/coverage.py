@@ -1,4 +1,4 @@
-"""Reads who ran which lines from coverage data: `.coverage` files (SQLite) and coverage's JSON.
+"""Reads which case ran which lines: `.coverage` files (SQLite) and coverage's JSON.
 
 The files are read without the library that wrote them, by the documented schema of version 7 of
 its data file, so that data of any version of Python and from other machines can be read, and
@@ -70,25 +70,25 @@ class CoverageData:
         ValueError
             When there are more than any project has.
         """
-        known = self._room(context, file, len(bits))
-        both = int.from_bytes(known, "little") | int.from_bytes(bits, "little")
-        known[:] = both.to_bytes(len(known), "little")
+        lines = self._line_bits(context, file, len(bits))
+        union = int.from_bytes(lines, "little") | int.from_bytes(bits, "little")
+        lines[:] = union.to_bytes(len(lines), "little")
 
     def add_line(self, context: int, file: int, line: int) -> None:
         """Add one line; as `add`."""
         if type(line) is not int or line > MAX_LINE:
             raise ValueError(f"{line!r:.40} is no line number")
         if line > 0:  # the others are entries and exits of functions
-            self._room(context, file, (line >> 3) + 1)[line >> 3] |= 1 << (line & 7)
+            self._line_bits(context, file, (line >> 3) + 1)[line >> 3] |= 1 << (line & 7)
 
-    def _room(self, context: int, file: int, size: int) -> bytearray:
-        known = self.lines.setdefault((context, file), bytearray())
-        if len(known) < size:
-            self._size += size - len(known)
-            known.extend(bytes(size - len(known)))
+    def _line_bits(self, context: int, file: int, size: int) -> bytearray:
+        lines = self.lines.setdefault((context, file), bytearray())
+        if len(lines) < size:
+            self._size += size - len(lines)
+            lines.extend(bytes(size - len(lines)))
             if self._size > MAX_BITS or len(self.lines) > MAX_PAIRS:
                 raise ValueError("more lines than any project has")
-        return known
+        return lines
 
 
 def read_coverage(path: Path) -> CoverageData:
@@ -144,7 +144,7 @@ def _read_database(path: Path, data: CoverageData) -> None:
             }
             if not tables >= _TABLES or not tables & {"line_bits", "arc"}:
                 raise InputFileError(f"{path} is a database, but not one of coverage")
-            _fill(db, data, tables)
+            _read_rows(db, data, tables)
     except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
         raise InputFileError(f"{path} is damaged: {error}", "measure again") from None
 
@@ -159,7 +159,7 @@ def _restrict(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA {pragma}")
 
 
-def _fill(db: sqlite3.Connection, data: CoverageData, tables: set[str]) -> None:
+def _read_rows(db: sqlite3.Connection, data: CoverageData, tables: set[str]) -> None:
     contexts = _numbered(db, "SELECT id, context FROM context", data.contexts)
     files = _numbered(db, "SELECT id, path FROM file", data.files)
     if "line_bits" in tables:

@@ -1,4 +1,4 @@
-"""Tells which format a file of results has, by its first bytes, and reads it."""
+"""Recognises the format of a report by its first bytes, and reads it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from testopt.results.native_xml import NATIVE_ROOTS, read_native
 
 if TYPE_CHECKING:
     from testopt.results.junit import OnCases
-    from testopt.results.xml_feed import Readable
+    from testopt.results.xml_parsing import ByteStream
 
 _HEAD: Final = 1 << 14
 _ROOT: Final = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
-_ASIDE: Final = re.compile(rb"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+_PROLOGUE: Final = re.compile(rb"<\?.*?\?>|<!--.*?-->", re.DOTALL)
 _EVENT: Final = re.compile(rb'^\{"[^\n]*"Action":', re.MULTILINE)
 
 
-class _Replayed:
+class _PrefixedStream:
     """A stream whose first bytes were read already."""
 
-    def __init__(self, head: bytes, stream: Readable) -> None:
+    def __init__(self, head: bytes, stream: ByteStream) -> None:
         self._head, self._stream = head, stream
 
     def read(self, size: int, /) -> bytes:
@@ -34,8 +34,8 @@ class _Replayed:
         return self._stream.read(size)
 
 
-def read_any(
-    stream: Readable, on_cases: OnCases, *, repair: bool, summary: JUnitSummary, native: bool
+def read_results_stream(
+    stream: ByteStream, on_cases: OnCases, *, repair: bool, summary: JUnitSummary, native: bool
 ) -> JUnitSummary:
     """Read results in any known format; the rest as `read_junit`.
 
@@ -52,19 +52,19 @@ def read_any(
         For another format that is not wanted.
     """
     head = stream.read(_HEAD)
-    replayed = _Replayed(head, stream)
-    kind = kind_of(head)
-    if not native and (kind == "json" or kind in NATIVE_ROOTS):
-        name = "JSON" if kind == "json" else f"XML with the root <{kind}>"
+    prefixed = _PrefixedStream(head, stream)
+    format_name = format_of(head)
+    if not native and (format_name == "json" or format_name in NATIVE_ROOTS):
+        name = "JSON" if format_name == "json" else f"XML with the root <{format_name}>"
         raise NotJUnitError(f"line 1: this is no JUnit XML but {name}; --format auto may read it")
-    if kind == "json":
-        return read_json(replayed, on_cases, summary=summary)
-    if kind in NATIVE_ROOTS:
-        return read_native(replayed, on_cases, root=kind, repair=repair, summary=summary)
-    return read_junit(replayed, on_cases, repair=repair, summary=summary)
+    if format_name == "json":
+        return read_json(prefixed, on_cases, summary=summary)
+    if format_name in NATIVE_ROOTS:
+        return read_native(prefixed, on_cases, root=format_name, repair=repair, summary=summary)
+    return read_junit(prefixed, on_cases, repair=repair, summary=summary)
 
 
-def kind_of(head: bytes) -> str:
+def format_of(head: bytes) -> str:
     """Return ``json``, the name of the root element of XML, or nothing where it is not seen.
 
     Parameters
@@ -77,5 +77,5 @@ def kind_of(head: bytes) -> str:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.startswith(b"{") or (not text.startswith(b"<") and _EVENT.search(text)):
         return "json"
-    found = _ROOT.search(_ASIDE.sub(b"", text))
-    return found[1].decode("ascii", "replace") if found else ""
+    root = _ROOT.search(_PROLOGUE.sub(b"", text))
+    return root[1].decode("ascii", "replace") if root else ""

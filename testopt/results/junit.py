@@ -19,7 +19,7 @@ from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit_values import far_from_now, message_digest, parse_moment
 from testopt.results.suites import PYTEST, RETRIED, Suites, environment_in, environment_of
-from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
+from testopt.results.xml_parsing import MAX_DEPTH, ByteStream, make_parser, parse_xml
 from testopt.schema import FAILING, OUTCOMES, Outcome
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class JUnitSummary:
 
 
 def read_junit(
-    stream: Readable,
+    stream: ByteStream,
     on_cases: OnCases,
     *,
     repair: bool = False,
@@ -165,7 +165,7 @@ def read_junit(
     """
     reader = _Reader(on_cases, summary or JUnitSummary())
     try:
-        feed(reader.parser, stream, repair=repair)
+        parse_xml(reader.parser, stream, repair=repair)
     except InputFileError as error:
         if not reader.summary.is_junit:
             raise

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
-from testopt.results.case_id_normalisation import SUSPECT, CaseIdNormaliser
+from testopt.results.case_id_normalisation import MAYBE_UNSTABLE, CaseIdNormaliser
 from testopt.results.case_resolver import PYTEST as PYTEST_SUITE
-from testopt.results.formats import read_any
+from testopt.results.formats import read_results_stream
 from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
-from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_duration
+from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_seconds
 from testopt.results.suites import PYTEST
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from testopt.results.archives import Source
+    from testopt.results.archives import ReportFile
     from testopt.results.case_resolver import CaseResolver
     from testopt.results.junit import Case, Suite
-    from testopt.results.xml_feed import Readable
+    from testopt.results.xml_parsing import ByteStream
 
 ROWS: Final = pa.schema(
     [
@@ -69,7 +69,7 @@ class Uncollected(NamedTuple):
 
 
 @dataclass(slots=True)
-class JUnitFile:
+class ParsedReport:
     """What one file gave.
 
     ``rejected`` says why it, or its rest, could not be read; ``ignored`` is set for XML of another
@@ -77,7 +77,7 @@ class JUnitFile:
     JUnit XML are read too.
     """
 
-    source: Source
+    source: ReportFile
     native: bool = False
     digest: str = ""
     summary: JUnitSummary = field(default_factory=JUnitSummary)
@@ -134,9 +134,9 @@ class JUnitFile:
         return None if far_from_now(written) else written
 
 
-def read_source(
-    source: Source, resolver: CaseResolver, *, spill: Path, native: bool = False
-) -> JUnitFile:
+def read_report_file(
+    source: ReportFile, resolver: CaseResolver, *, spill: Path, native: bool = False
+) -> ParsedReport:
     """Read one file; never raises for what is in it.
 
     A file with characters that XML forbids is read again without them; it still counts as
@@ -153,7 +153,7 @@ def read_source(
     native : bool
         Whether formats other than JUnit XML are read too.
     """
-    found = JUnitFile(source, native=native)
+    found = ParsedReport(source, native=native)
     try:
         _read(found, resolver, spill, repair=False)
         broken = found.summary.broken
@@ -175,13 +175,15 @@ def read_source(
     return found
 
 
-def _read(found: JUnitFile, resolver: CaseResolver, spill: Path, *, repair: bool) -> None:
+def _read(found: ParsedReport, resolver: CaseResolver, spill: Path, *, repair: bool) -> None:
     rows = _Rows(found, resolver, spill)
     with found.source.open() as stream:
         hashing = _Hashing(stream)
         try:
             found.summary = JUnitSummary()
-            read_any(hashing, rows.add, repair=repair, summary=found.summary, native=found.native)
+            read_results_stream(
+                hashing, rows.add, repair=repair, summary=found.summary, native=found.native
+            )
         finally:
             rows.close()
             found.digest = hashing.digest()
@@ -190,7 +192,7 @@ def _read(found: JUnitFile, resolver: CaseResolver, spill: Path, *, repair: bool
 class _Hashing:
     """A stream that keeps a digest of what is read from it."""
 
-    def __init__(self, stream: Readable) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._hash = hashlib.blake2b(digest_size=16)
 
@@ -208,18 +210,18 @@ class _Hashing:
 class _Rows:
     """Collects the executions of cases as columns; many are written to a file."""
 
-    def __init__(self, found: JUnitFile, resolver: CaseResolver, spill: Path) -> None:
+    def __init__(self, found: ParsedReport, resolver: CaseResolver, spill: Path) -> None:
         self._found, self._resolver, self._spill = found, resolver, spill
         self._writer: pa.RecordBatchStreamWriter | None = None
         found.rows, found.kept, found.spilled, found.uncollected = 0, [], None, []
         self._columns = _empty_columns()
-        self._stable = CaseIdNormaliser(resolver.inside)
+        self._stable = CaseIdNormaliser(resolver.relative_path)
         self._suite = -1
 
     def add(self, cases: list[Case]) -> None:
         """Add each execution of each case."""
-        resolve, stable = self._resolver.resolve, self._stable.stable
-        suspect = SUSPECT.search
+        resolve, normalise = self._resolver.resolve, self._stable.normalise
+        suspect = MAYBE_UNSTABLE.search
         ids, files, outcomes, durations, messages = self._columns
         suites, before = self._found.summary.suites, self._found.rows
         for attributes, suite, attempts in cases:
@@ -233,7 +235,7 @@ class _Rows:
             if not name.isidentifier() and suspect(name) is not None:
                 by_pytest = suite.name == PYTEST_SUITE or (file or "").endswith(".py")
                 moment = self._found.time
-                case_id = self._stable.node(case_id) if by_pytest else stable(case_id, moment)
+                case_id = self._stable.node(case_id) if by_pytest else normalise(case_id, moment)
             not_run = attributes.get("status") in _NOT_RUN or attributes.get("result") in _NOT_RUN
             if attempts is None:
                 ids.append(case_id)
@@ -318,4 +320,4 @@ def _seconds(texts: list[str | None]) -> pa.Array:
             return seconds.cast(pa.float32())
     except pa.ArrowInvalid:
         pass
-    return pa.array([parse_duration(text) for text in texts], pa.float32())
+    return pa.array([parse_seconds(text) for text in texts], pa.float32())

@@ -1,4 +1,4 @@
-"""Reads the numbers, times and messages that producers of JUnit XML write, in all their forms."""
+"""Parses the numbers, times and messages of JUnit XML in all the forms producers write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SCALES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 _ZONE_NAME = re.compile(r"\s+(GMT|UTC|Z)(?=\s|\Z)")
 
 
-def parse_duration(text: str | None) -> float | None:
+def parse_seconds(text: str | None) -> float | None:
     """Return a duration in seconds, or None where there is none to be had.
 
     Parameters

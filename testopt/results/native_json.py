@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
 from testopt.results.junit import JUnitSummary, NotJUnitError
-from testopt.results.native_xml import Sink
+from testopt.results.native_xml import CaseSink
 from testopt.schema import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testopt.results.junit import Attempt, OnCases, Suite
-    from testopt.results.xml_feed import Readable
+    from testopt.results.xml_parsing import ByteStream
     from testopt.schema import Outcome
 
 _CHUNK: Final = 1 << 18
@@ -33,7 +33,7 @@ _MAX_PHASES: Final = 10_000  # of an attempt: its subtests, too
 
 
 def read_json(
-    stream: Readable, on_cases: OnCases, *, summary: JUnitSummary | None = None
+    stream: ByteStream, on_cases: OnCases, *, summary: JUnitSummary | None = None
 ) -> JUnitSummary:
     """Read results in JSON; which kind it is, the first object tells.
 
@@ -58,7 +58,7 @@ def read_json(
     InputFileError
         When it is too large.
     """
-    sink = Sink(on_cases, summary or JUnitSummary())
+    sink = CaseSink(on_cases, summary or JUnitSummary())
     lines = _lines(stream)
     try:
         _read(lines, sink)
@@ -72,7 +72,7 @@ def read_json(
     return sink.summary
 
 
-def _read(lines: Iterator[bytes], sink: Sink) -> None:
+def _read(lines: Iterator[bytes], sink: CaseSink) -> None:
     held = []
     for line in lines:
         held.append(line)
@@ -89,7 +89,7 @@ def _read(lines: Iterator[bytes], sink: Sink) -> None:
     raise NotJUnitError("JSON of another kind, no test results")
 
 
-def _lines(stream: Readable) -> Iterator[bytes]:
+def _lines(stream: ByteStream) -> Iterator[bytes]:
     """Yield lines with their ends; a line that is too long is an error."""
     rest = b""
     chunk = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8)
@@ -123,7 +123,7 @@ def _seconds(value: Any, unit: float = 1.0) -> str | None:
     return repr(float(value) * unit) if usable and abs(value) < 1e15 else None  # noqa: PLR2004
 
 
-class _Test:
+class _GoTest:
     """A test that has begun: when, and what it has said."""
 
     __slots__ = ("failed", "said")
@@ -132,7 +132,7 @@ class _Test:
         self.said = ""
         self.failed = False
 
-    def hear(self, words: str) -> None:
+    def add_output(self, words: str) -> None:
         if len(self.said) < _MAX_TEXT and not words.lstrip().startswith(("===", "---")):
             self.said += words
 
@@ -140,14 +140,14 @@ class _Test:
 _GO_OUTCOMES: Final[dict[str, Outcome]] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 
 
-def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
+def _read_go(first: dict[str, Any], lines: Iterator[bytes], sink: CaseSink) -> None:
     """Read events of ``go test -json``: ``Time``, ``Action``, ``Package``, ``Test``, ``Elapsed``.
 
     A package that fails without a failing test (it does not compile, it panics) is an error of all
     its tests; a test that began and never ended is an error too.
     """
     sink.summary.is_junit = True
-    sink.at(_text(first.get("Time")))
+    sink.note_time(_text(first.get("Time")))
     log = _GoLog(sink)
     event: dict[str, Any] | None = first
     while event is not None:
@@ -165,9 +165,9 @@ class _GoLog:
     runs again is another attempt (``gotestsum --rerun-fails``).
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         self._sink = sink
-        self._open: dict[tuple[str, str], _Test] = {}
+        self._open: dict[tuple[str, str], _GoTest] = {}
         self._failed: set[str] = set()
         self._packages: dict[str, Suite] = {}
 
@@ -181,9 +181,9 @@ class _GoLog:
         if key[0] not in self._packages:
             self._packages[key[0]] = self._sink.suite(key[0], _text(event.get("Time")))
         if action in {"run", "start"}:
-            self._open.setdefault(key, _Test())
+            self._open.setdefault(key, _GoTest())
         elif action == "output":
-            self._open.setdefault(key, _Test()).hear(_text(event.get("Output")))
+            self._open.setdefault(key, _GoTest()).add_output(_text(event.get("Output")))
         elif action in _GO_OUTCOMES:
             self._end(key, _GO_OUTCOMES[action], _seconds(event.get("Elapsed")))
 
@@ -223,7 +223,7 @@ _Phases = list[dict[str, Any]]
 _CRASHED: Final = "???"  # the phase in which xdist reports that a worker has crashed
 
 
-def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -> None:
+def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: CaseSink) -> None:
     """Read pytest-reportlog: a report for each phase of each case, then ``SessionFinish``."""
     sink.summary.is_junit = True
     log = _ReportLog(sink)
@@ -248,7 +248,7 @@ def _read_reportlog(first: dict[str, Any], lines: Iterator[bytes], sink: Sink) -
 class _ReportLog:
     """Phases of the cases that run, by worker, and the attempts that workers did not survive."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         self._sink = sink
         self._open: dict[tuple[str, str], list[_Phases]] = {}
         self._crashed: dict[str, list[_Phases]] = {}
@@ -256,7 +256,7 @@ class _ReportLog:
     def take(self, event: dict[str, Any], *, is_subtest: bool) -> None:
         """Take the report of one phase; that of a subtest counts where it failed."""
         node, worker = _text(event.get("nodeid")), _text(event.get("worker_id"))
-        self._sink.at(_seconds(event.get("start")))
+        self._sink.note_time(_seconds(event.get("start")))
         phase = _phase(event)
         if is_subtest:
             phase["duration"] = 0.0  # it is part of that of its test
@@ -344,7 +344,7 @@ def _phase(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _execution(phases: list[dict[str, Any]], sink: Sink) -> Attempt:
+def _execution(phases: list[dict[str, Any]], sink: CaseSink) -> Attempt:
     """Return one execution: a failing call outweighs an error around it, both being skipped."""
     outcome: Outcome = "passed"
     text = ""
@@ -369,7 +369,7 @@ def _bounded(lines: Iterator[bytes], size: int) -> Iterator[bytes]:
         yield line
 
 
-def _read_ctrf(data: bytes, sink: Sink) -> None:
+def _read_ctrf(data: bytes, sink: CaseSink) -> None:
     """Read the Common Test Report Format: ``results.tests`` with durations in milliseconds."""
     try:
         document = json.loads(data)
@@ -381,13 +381,13 @@ def _read_ctrf(data: bytes, sink: Sink) -> None:
         raise NotJUnitError("JSON of another kind, no test results")
     sink.summary.is_junit = True
     summary = results.get("summary")
-    sink.at(_seconds(summary.get("start"), 1e-3) if isinstance(summary, dict) else None)
+    sink.note_time(_seconds(summary.get("start"), 1e-3) if isinstance(summary, dict) else None)
     for test in tests:
         if isinstance(test, dict):
             _add_ctrf(test, sink)
 
 
-def _add_ctrf(test: dict[str, Any], sink: Sink) -> None:
+def _add_ctrf(test: dict[str, Any], sink: CaseSink) -> None:
     suite, file, name = test.get("suite"), _text(test.get("filePath")), _text(test.get("name"))
     owner = " > ".join(map(str, suite)) if isinstance(suite, list) else _text(suite)
     owner = owner or file
@@ -406,7 +406,7 @@ def _add_ctrf(test: dict[str, Any], sink: Sink) -> None:
     sink.add({"classname": owner, "name": name, **({"file": file} if file else {})}, attempts)
 
 
-def _ctrf_attempt(one: dict[str, Any], sink: Sink) -> Attempt:
+def _ctrf_attempt(one: dict[str, Any], sink: CaseSink) -> Attempt:
     outcome = _CTRF_OUTCOMES.get(_text(one.get("status")), "skipped")
     text = _text(one.get("message")) or _text(one.get("trace"))
     return sink.attempt(outcome, _seconds(one.get("duration"), 1e-3), text)

@@ -14,7 +14,7 @@ from testopt.results.archives import DAMAGED
 from testopt.results.junit import Attempt, JUnitSummary, NotJUnitError, Suite
 from testopt.results.junit_values import message_digest
 from testopt.results.suites import APART
-from testopt.results.xml_feed import MAX_DEPTH, Readable, feed, make_parser
+from testopt.results.xml_parsing import MAX_DEPTH, ByteStream, make_parser, parse_xml
 
 if TYPE_CHECKING:
     from testopt.results.junit import Case, OnCases
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 1000
 _MAX_TEXT: Final = 4096  # characters of a text that are kept
-_CLOCK: Final = re.compile(r"(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)\Z")
+_CLOCK_TIME: Final = re.compile(r"(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)\Z")
 
 
 def read_native(
-    stream: Readable,
+    stream: ByteStream,
     on_cases: OnCases,
     *,
     root: str,
@@ -55,10 +55,10 @@ def read_native(
     InputFileError
         When nothing in it can be read, it declares entities, or holds a tag that is too large.
     """
-    sink = Sink(on_cases, summary or JUnitSummary())
+    sink = CaseSink(on_cases, summary or JUnitSummary())
     reader = _Reader(NATIVE_ROOTS[root](sink))
     try:
-        feed(reader.parser, stream, repair=repair)
+        parse_xml(reader.parser, stream, repair=repair)
     except NotJUnitError:
         raise
     except InputFileError as error:
@@ -74,7 +74,7 @@ def read_native(
     return sink.summary
 
 
-class Sink:
+class CaseSink:
     """Takes cases one by one, counts them, and hands them on many at a time."""
 
     def __init__(self, on_cases: OnCases, summary: JUnitSummary) -> None:
@@ -105,7 +105,7 @@ class Sink:
         self.summary.sample_text(message, text)
         return Attempt(outcome, time, message)
 
-    def at(self, text: str | None) -> None:
+    def note_time(self, text: str | None) -> None:
         """Note a time at which something began."""
         self.summary.begin(text)
 
@@ -119,12 +119,12 @@ class Sink:
         self._on_cases(cases)
 
 
-class _Dialect:
+class _Handler:
     """What one format means; ``texts`` names the elements whose text is wanted."""
 
     texts: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         self.sink = sink
 
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
@@ -140,7 +140,7 @@ class _Dialect:
 class _Reader:
     """Callbacks of expat: depth, namespaces, and short texts."""
 
-    def __init__(self, dialect: _Dialect) -> None:
+    def __init__(self, dialect: _Handler) -> None:
         self.dialect = dialect
         self.parser = make_parser()
         self.parser.StartElementHandler = self._start
@@ -174,7 +174,7 @@ class _Reader:
 
 def _clock(text: str | None) -> str | None:
     """Return ``1.02:03:04.5`` (days, hours, minutes, seconds) in seconds; else the text."""
-    match = _CLOCK.match(text or "")
+    match = _CLOCK_TIME.match(text or "")
     if match is None:
         return text
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
@@ -185,12 +185,12 @@ def _without_owner(name: str, owner: str) -> str:
     return name.removeprefix(f"{owner}.") if owner else name
 
 
-class _Trx(_Dialect):
+class _Trx(_Handler):
     """Visual Studio's test results. Classes are named behind the results, by the tests' ids."""
 
     texts = frozenset({"Message"})
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._open: list[dict[str, str]] = []
         self._parents: set[int] = set()  # depths of results that hold those of their data rows
@@ -206,7 +206,7 @@ class _Trx(_Dialect):
                 self._parents.add(len(self._open) - 1)
             self._open.append(dict(attributes))
         elif tag == "Times":
-            self.sink.at(attributes.get("start"))
+            self.sink.note_time(attributes.get("start"))
         elif tag in {"ResultSummary", "RunInfo", "Counters"}:
             unended = any(attributes.get(name, "0") != "0" for name in _TRX_UNENDED)
             if unended or attributes.get("outcome") in _TRX_ABORTED:
@@ -255,13 +255,13 @@ _TRX_OUTCOMES: Final[dict[str, Outcome]] = {
 }
 
 
-class _CaseElements(_Dialect):
+class _CaseElements(_Handler):
     """Formats in which a case is one element, named ``element``, with messages in it."""
 
     texts = frozenset({"message"})
     element: ClassVar[str]
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._case: dict[str, str] | None = None
 
@@ -291,7 +291,7 @@ class _NUnit(_CaseElements):
 
     element = "test-case"
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._seen = 0
         self._suites: list[tuple[int, bool]] = []  # cases before, and whether it could not run
@@ -299,7 +299,7 @@ class _NUnit(_CaseElements):
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         super().start(tag, attributes, depth)
         if tag in {"test-run", "test-suite"}:
-            self.sink.at(attributes.get("start-time"))
+            self.sink.note_time(attributes.get("start-time"))
             unable = attributes.get("label") in _NUNIT_UNABLE
             unable = unable or attributes.get("runstate") == "NotRunnable"
             self._suites.append((self._seen, unable))
@@ -341,7 +341,7 @@ class _XUnit(_CaseElements):
     def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
         if tag == "assembly":
             date, time = attributes.get("run-date", ""), attributes.get("run-time", "")
-            self.sink.at(attributes.get("start-rtf") or f"{date} {time}".strip())
+            self.sink.note_time(attributes.get("start-rtf") or f"{date} {time}".strip())
         elif tag == "error" and attributes.get("type") in {"fatal", "assembly-cleanup"}:
             self.sink.lack("an assembly ended with an error")
         super().start(tag, attributes, depth)
@@ -358,12 +358,12 @@ class _XUnit(_CaseElements):
 _XUNIT_OUTCOMES: Final[dict[str, Outcome]] = {"Pass": "passed", "Fail": "failed"}
 
 
-class _CTest(_Dialect):
+class _CTest(_Handler):
     """CTest's ``Test.xml``; its other files have the same root and no ``Testing``."""
 
     texts = frozenset({"Name", "Value", "StartTestTime"})
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: CaseSink) -> None:
         super().__init__(sink)
         self._case: dict[str, str] | None = None
         self._measure = ""
@@ -384,7 +384,7 @@ class _CTest(_Dialect):
         case = self._case
         if case is None:
             if tag == "StartTestTime":
-                self.sink.at(text)
+                self.sink.note_time(text)
         elif tag == "Name":
             case.setdefault("name", text)
         elif tag == "Value":
@@ -405,7 +405,7 @@ class _CTest(_Dialect):
         self.sink.add({"classname": "", "name": case.get("name", "")}, [attempt])
 
 
-NATIVE_ROOTS: Final[dict[str, type[_Dialect]]] = {
+NATIVE_ROOTS: Final[dict[str, type[_Handler]]] = {
     "TestRun": _Trx,
     "test-run": _NUnit,
     "assemblies": _XUnit,

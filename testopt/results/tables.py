@@ -17,8 +17,8 @@ from testopt.errors import InputFileError
 from testopt.results.junit_values import (
     TOO_EARLY,
     TOO_LATE,
-    parse_duration,
     parse_moment,
+    parse_seconds,
     run_time_bounds,
 )
 from testopt.schema import OUTCOMES
@@ -145,7 +145,7 @@ def _read(path: Path, columns: Mapping[str, bool]) -> TableFile:
                 empty |= np.asarray(pc.fill_null(pc.equal(typed[name], ""), True))
             refused.setdefault(f"no {name}", empty)
         problems |= refused
-    return _checked(pa.table(typed), table, problems)
+    return _usable_rows(pa.table(typed), table, problems)
 
 
 def _type(name: str) -> pa.DataType:
@@ -270,13 +270,15 @@ def _durations(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
 
 
 # `0 days 00:00:01.5` as pandas writes it, `0:00:01.5` as Python does.
-_CLOCK: Final = re.compile(r"(?:(-?\d{1,6}) days?,? \+?)?(-?)(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)\Z")
+_CLOCK_TIME: Final = re.compile(
+    r"(?:(-?\d{1,6}) days?,? \+?)?(-?)(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)\Z"
+)
 
 
 def _odd_duration(text: str) -> float:
-    match = _CLOCK.match(text)
+    match = _CLOCK_TIME.match(text)
     if match is None:
-        seconds = parse_duration(text.removeprefix("-"))
+        seconds = parse_seconds(text.removeprefix("-"))
         sign = -1.0 if text.startswith("-") else 1.0
         return np.nan if seconds is None else sign * seconds
     hours, minutes, rest = (float(part) for part in match.groups()[2:])
@@ -291,7 +293,7 @@ def _shown(value: pa.Scalar) -> object:
         return value.value
 
 
-def _checked(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> TableFile:
+def _usable_rows(rows: pa.Table, raw: pa.Table, problems: Mapping[str, Mask]) -> TableFile:
     refused = np.zeros(rows.num_rows, dtype=bool)
     bad: list[BadRow] = []
     for why, mask in problems.items():

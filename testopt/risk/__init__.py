@@ -1,1 +1,1 @@
-"""How risky a change is, where, and why; and which areas are."""
+"""How risky a change is, where and why, and which files are likely to need fixes."""

@@ -1,4 +1,4 @@
-"""What the past says of a file as a place where defects will be fixed, as of any moment.
+"""What the history of each file says of fixes to come, as of any time.
 
 Fixes and changes fade with time (Graves et al. 2000: recent changes tell most); files that were
 fixed are fixed again (Kim et al. 2007); large files and many hands add to it (Nagappan et al.

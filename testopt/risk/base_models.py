@@ -1,4 +1,4 @@
-"""The models behind change risk, averaged in log-odds: boosted trees and bent lines."""
+"""Fits the models behind change risk, averaged in log-odds: boosted trees and a spline model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SPLINE_SHARE: Final = 0.2
-_COMMON: Final[dict[str, Any]] = {
+_COMMON_PARAMETERS: Final[dict[str, Any]] = {
     "objective": "binary",
     "verbosity": -1,
     "deterministic": True,
@@ -42,7 +42,7 @@ _FORESTS: Final[tuple[tuple[int, dict[str, Any], bool], ...]] = (
         True,
     ),
 )
-_TIMES: Final = frozenset({DAY, HOUR, WEEKDAY, "hour_sin", "hour_cos"})
+_TIME_COLUMNS: Final = frozenset({DAY, HOUR, WEEKDAY, "hour_sin", "hour_cos"})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RiskModels:
         n_jobs : int, optional
             Threads; None: one; -1: all cores.
         """
-        timeless = np.flatnonzero([name not in _TIMES for name in names])
+        timeless = np.flatnonzero([name not in _TIME_COLUMNS for name in names])
         all_columns = np.arange(len(names))
         relative = weight / weight.mean()
         fitted = timeless if len(timeless) else all_columns
@@ -87,11 +87,11 @@ class RiskModels:
                     x[:, columns],
                     y,
                     relative,
-                    (rounds, _parameters(own, seed + i, n_jobs)),
+                    (rounds, _parameters(overrides, seed + i, n_jobs)),
                 ),
                 columns,
             )
-            for i, (rounds, own, with_times) in enumerate(_FORESTS)
+            for i, (rounds, overrides, with_times) in enumerate(_FORESTS)
             for columns in [all_columns if with_times else fitted]
         )
         return cls(boosters, SplineBasis.fit(x[:, fitted], y, relative), fitted)
@@ -149,9 +149,9 @@ class RiskModels:
             raise BundleError(f"the risk model is damaged: {error}") from None
 
 
-def _parameters(own: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
+def _parameters(overrides: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:
     threads = 0 if n_jobs == -1 else n_jobs or 1  # 0: as many as LightGBM sees fit
-    return {**_COMMON, **own, "seed": seed, "num_threads": threads}
+    return {**_COMMON_PARAMETERS, **overrides, "seed": seed, "num_threads": threads}
 
 
 def _boost(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 5  # tests of a file
 _LIFT: Final = 2.0  # so many times more often than usual must a case fail with a file
-_MOST_PATHS: Final = 2_000  # of the changed files are looked up
+_MAX_PATHS: Final = 2_000  # of the changed files are looked up
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def find_catching_tests(store: Store, paths: Sequence[str]) -> CatchingTests:
         Cases that fail all the time catch nothing: a case counts for a file when it failed in
         at least twice the share of the runs that changed the file than of all runs.
     """
-    wanted = list(dict.fromkeys(paths))[:_MOST_PATHS]
+    wanted = list(dict.fromkeys(paths))[:_MAX_PATHS]
     links = store.read("links", columns=["case_id", "path"], where=[("path", "in", wanted)])
     covering: dict[str, set[str]] = defaultdict(set)
     for case, path in zip(links["case_id"].to_pylist(), links["path"].to_pylist(), strict=True):

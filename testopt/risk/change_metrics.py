@@ -1,4 +1,4 @@
-"""The 14 change metrics of Kamei et al. (2013), and a few more, in one pass over history.
+"""Computes the 14 change metrics of Kamei et al. (2013), and a few more, in one pass.
 
 Source: Kamei, Shihab, Adams, Hassan, Mockus, Sinha, Ubayashi, "A large-scale empirical study of
 just-in-time quality assurance", IEEE TSE 39(6), 2013, table 1.

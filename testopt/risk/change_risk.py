@@ -1,4 +1,4 @@
-"""How risky is a change? Learns from the project's own commits and the defects traced to them."""
+"""How risky a change is, by a model of the project's own commits and the defects traced to them."""
 
 from __future__ import annotations
 

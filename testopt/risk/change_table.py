@@ -1,4 +1,4 @@
-"""A table of changes as numbers: metrics whatever their type, dates as day, hour and weekday."""
+"""Reads a table of changes as numbers: metrics of any type, dates as day, hour and weekday."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DATE: Final = "date"
 _FLAGS: Final = {"True": 1, "true": 1, "False": 0, "false": 0}
-_FAR_S: Final = 1e11  # no time in seconds is as large: it counts finer units
+_MAX_SECONDS: Final = 1e11  # no time in seconds is as large: it counts finer units
 
 
 def read_frame(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -55,8 +55,8 @@ def _read_dates(column: pd.Series[Any]) -> dict[str, NDArray[np.float64]]:
     if pd.api.types.is_numeric_dtype(column):
         seconds = column.to_numpy(dtype=np.float64, na_value=np.nan)
         seconds = np.where(np.isinf(seconds), np.nan, seconds)
-        while (np.abs(seconds) > _FAR_S).any():
-            seconds = np.where(np.abs(seconds) > _FAR_S, seconds / 1000.0, seconds)
+        while (np.abs(seconds) > _MAX_SECONDS).any():
+            seconds = np.where(np.abs(seconds) > _MAX_SECONDS, seconds / 1000.0, seconds)
         column = pd.Series(pd.to_datetime(seconds, unit="s", utc=True, errors="coerce"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of formats that differ from row to row
@@ -79,7 +79,7 @@ def ages(day: NDArray[np.float64]) -> NDArray[np.float64]:
     ndarray, shape (n,)
         A change without a date is as old as the one before it.
     """
-    known = np.flatnonzero(~np.isnan(day))
-    before = np.maximum(np.searchsorted(known, np.arange(len(day)), side="right") - 1, 0)
-    age: NDArray[np.float64] = float(np.nanmax(day)) - day[known[before]]
+    dated = np.flatnonzero(~np.isnan(day))
+    last_dated = np.maximum(np.searchsorted(dated, np.arange(len(day)), side="right") - 1, 0)
+    age: NDArray[np.float64] = float(np.nanmax(day)) - day[dated[last_dated]]
     return age

@@ -1,4 +1,4 @@
-"""Where in the files of a change: lines that belong together, by the function around them."""
+"""Which lines of each file a change touches, grouped by the function around them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.outline import enclosing
 from testopt.code.paths import is_code
 from testopt.errors import RepositoryError
-from testopt.git.blobs import read_blobs, read_disk
-from testopt.git.changed_lines import patches, read_patches
+from testopt.git.blobs import read_blobs, read_working_file
+from testopt.git.changed_lines import diff_of_files, read_changed_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from testopt.git.changed_lines import Patch
+    from testopt.git.changed_lines import ChangedLines
     from testopt.schema import Change, FileChange
 
 _GAP: Final = 8  # unchanged lines between two hunks of one place outside of any function
@@ -53,8 +53,8 @@ def find_changed_regions(
     """
     paths = {p for f in files for p in (f.path, f.old_path) if p is not None}
     try:
-        diff = read_patches(repo, base=change.base, head=change.head, paths=sorted(paths))
-        patch_by_path = {patch.path: patch for patch in patches(diff)}
+        diff = diff_of_files(repo, base=change.base, head=change.head, paths=sorted(paths))
+        patch_by_path = {patch.path: patch for patch in read_changed_lines(diff)}
         texts = _texts(repo, change, patch_by_path)
     except RepositoryError:
         return {}
@@ -67,20 +67,20 @@ def find_changed_regions(
     return out
 
 
-def _texts(repo: Path, change: Change, patch_by_path: Mapping[str, Patch]) -> dict[str, str]:
+def _texts(repo: Path, change: Change, patch_by_path: Mapping[str, ChangedLines]) -> dict[str, str]:
     """Return the text of each file after the change, or before its deletion."""
     objects = {p: x.old_object if x.new is None else x.new_object for p, x in patch_by_path.items()}
     blobs = read_blobs(repo, objects.values())
     texts = {path: blobs[name] for path, name in objects.items() if name in blobs}
     if change.head is None:
         for path in patch_by_path.keys() - texts.keys():
-            text = read_disk(repo, path)
+            text = read_working_file(repo, path)
             if text is not None:
                 texts[path] = text
     return texts
 
 
-def _regions(patch: Patch, text: str) -> Iterator[ChangedRegion]:
+def _regions(patch: ChangedLines, text: str) -> Iterator[ChangedRegion]:
     sides = patch.old_lines if patch.new is None else patch.new_lines
     region: ChangedRegion | None = None
     for lines, old, new in zip(sides, patch.old_lines, patch.new_lines, strict=True):

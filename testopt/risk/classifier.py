@@ -1,4 +1,4 @@
-"""P(a change introduces a defect), from its metrics: calibrated, and explained exactly.
+"""Predicts P(a change introduces a defect) from its metrics: calibrated, and explained exactly.
 
 Boosted trees and a logistic regression are averaged in log-odds, younger changes weigh more, and
 the slope is that of the youngest changes under models that had not seen them.
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_TIMES: Final = (DAY, HOUR, WEEKDAY)
+_TIME_COLUMNS: Final = (DAY, HOUR, WEEKDAY)
 _HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
-_SMALL: Final = 60  # fewer rows, or fewer than _RARE of a class: the rate alone
-_RARE: Final = 10
+_MIN_ROWS: Final = 60  # fewer rows, or fewer than _MIN_PER_CLASS of a class: the rate alone
+_MIN_PER_CLASS: Final = 10
 _BASE: Final = "base"
 _YEAR: Final = 365.0
-_REMEMBERED: Final = 1_000  # the last changes that weigh at least a half
+_HALF_LIFE_CHANGES: Final = 1_000  # the last changes that weigh at least a half
 
 
 class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -162,8 +162,8 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.held_out_ = (np.empty(0, np.intp), np.empty(0))
         self.inputs_ = tuple(columns)
         if (
-            min(int(y[is_used].sum()), int((~y[is_used]).sum())) < _RARE
-            or int(is_used.sum()) < _SMALL
+            min(int(y[is_used].sum()), int((~y[is_used]).sum())) < _MIN_PER_CLASS
+            or int(is_used.sum()) < _MIN_ROWS
         ):
             return
         matrix, self.sources_ = derived_columns({n: v[is_used] for n, v in columns.items()})
@@ -179,7 +179,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         seed, jobs = self.random_state, self.n_jobs
         cut = int(len(y) * (1.0 - _HOLD_OUT))
         old, young = slice(0, cut), slice(cut, None)
-        if min(int(y[old].sum()), int((~y[old]).sum())) >= _RARE:
+        if min(int(y[old].sum()), int((~y[old]).sum())) >= _MIN_PER_CLASS:
             held_out_models = RiskModels.fit(
                 matrix[old], y[old], weight[old], names=names, seed=seed, n_jobs=jobs
             )
@@ -197,7 +197,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _half_life(self, age: NDArray[np.float64]) -> float:
         if self.half_life != "auto":
             return float(self.half_life)
-        return max(_YEAR, float(np.sort(age)[:_REMEMBERED][-1]))
+        return max(_YEAR, float(np.sort(age)[:_HALF_LIFE_CHANGES][-1]))
 
     def _latency(self, age: NDArray[np.float64] | None, y: NDArray[np.bool_]) -> float:
         if self.latency is None or age is None:
@@ -261,7 +261,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         out = {_BASE: np.full(n, intercept + slope * base)}
         for (_, sources), part in zip(self.sources_, parts.T, strict=True):
             for source in sources:
-                name = DATE if source in _TIMES else source
+                name = DATE if source in _TIME_COLUMNS else source
                 out[name] = out.get(name, 0.0) + slope * part / len(sources)
         return pd.DataFrame(out, index=index)
 

@@ -1,4 +1,4 @@
-"""Derived columns for change risk: logs, ratios and time of day, row by row from change metrics.
+"""Derives the columns of the risk model from change metrics: logs, ratios, time of day.
 
 Everything follows from the row itself, so a row means the same in training and in use. The
 metrics and their logs are those of Kamei et al. (2013); churn relative to the size of the files
@@ -36,7 +36,7 @@ def _log_ratio(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
     return log1p(a) - log1p(b)
 
 
-def _each(a: NDArray[np.float64], nf: NDArray[np.float64]) -> NDArray[np.float64]:
+def _per_file(a: NDArray[np.float64], nf: NDArray[np.float64]) -> NDArray[np.float64]:
     return log1p(a / np.maximum(nf, 1.0))
 
 
@@ -47,10 +47,10 @@ _DERIVED: Final[dict[str, tuple[tuple[str, ...], Callable[..., NDArray[np.float6
     "net": (("la", "ld"), lambda la, ld: log1p(la - ld)),
     "added_by_size": (("la", "lt"), _log_ratio),
     "deleted_by_size": (("ld", "lt"), _log_ratio),
-    "added_each": (("la", "nf"), _each),
-    "size_each": (("lt", "nf"), _each),
-    "changes_each": (("nuc", "nf"), _each),
-    "people_each": (("ndev", "nf"), _each),
+    "added_each": (("la", "nf"), _per_file),
+    "size_each": (("lt", "nf"), _per_file),
+    "changes_each": (("nuc", "nf"), _per_file),
+    "people_each": (("ndev", "nf"), _per_file),
     "folders_each": (("nd", "nf"), lambda nd, nf: nd / np.maximum(nf, 1.0)),
     "spread": (("entropy", "nf"), lambda e, nf: e * nf),
     "evenness": (("entropy", "nf"), lambda e, nf: e / np.log2(np.maximum(nf, 2.0))),

@@ -1,4 +1,4 @@
-"""Whom and what the risk model misjudges: errors and calibration by tenure and by folder.
+"""How errors and calibration of the risk model differ by author tenure and by folder.
 
 Groups are of changes, never of named people, and a tenure that fewer than three people have is
 left out: its row would speak of one of them.
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 FLAGGED: Final = 0.2  # the riskiest share of the changes counts as flagged
-_PEOPLE: Final = 3
-_FOLDERS: Final = 8  # the others are one group
-_FEW: Final = 20  # fewer changes tell nothing of a group
+_MIN_PEOPLE: Final = 3
+_MAX_FOLDERS: Final = 8  # the others are one group
+_MIN_CHANGES: Final = 20  # fewer changes tell nothing of a group
 _DAY_S: Final = 86_400.0
 _TENURES: Final = (
     (30.0, "first month"),
@@ -114,7 +114,7 @@ def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) 
             metrics=metrics, y_true=truth, y_pred=p, sensitive_features=np.asarray(names)
         ).by_group
         for name, row in frame.iterrows():
-            if name == "" or row["changes"] < _FEW:
+            if name == "" or row["changes"] < _MIN_CHANGES:
                 hidden += int(row["changes"])
                 continue
             groups.append(GroupFigures(by, str(name), int(row["changes"]), *_rates(row)))
@@ -190,7 +190,7 @@ def _tenures(history: MeasuredHistory, checked: NDArray[np.intp]) -> list[str]:
         name = next(text for limit, text in _TENURES if days <= limit)
         people.setdefault(name, set()).add(facts.author)
         names.append(name)
-    return [name if len(people[name]) >= _PEOPLE else "" for name in names]
+    return [name if len(people[name]) >= _MIN_PEOPLE else "" for name in names]
 
 
 def _folders(store: Store, history: MeasuredHistory, checked: NDArray[np.intp]) -> list[str]:
@@ -201,5 +201,5 @@ def _folders(store: Store, history: MeasuredHistory, checked: NDArray[np.intp]) 
     for sha, folder in zip(files["sha"].to_pylist(), files["subsystem"].to_pylist(), strict=True):
         counts.setdefault(sha, Counter())[folder] += 1
     names = [min(counts[s], key=lambda f: (-counts[s][f], f)) if s in counts else "." for s in shas]
-    common = {name for name, _ in Counter(names).most_common(_FOLDERS)}
+    common = {name for name, _ in Counter(names).most_common(_MAX_FOLDERS)}
     return [name if name in common else "(others)" for name in names]

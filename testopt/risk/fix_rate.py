@@ -1,4 +1,4 @@
-"""Fixes of a file to come: their expected number, and the chance of any, from logs of its past.
+"""Predicts the fixes of a file: their expected number, and the chance of any.
 
 The number is a Poisson regression; the chance a logistic one, for fixes come in bursts, which make
 the exponential of a Poisson rate too sure of files that had many.
@@ -69,7 +69,7 @@ class FixRate:
         return np.asarray(self._any.predict_proba(logs)[:, 1], np.float64)
 
 
-def found_in_share(
+def recall_at_effort(
     score: NDArray[Any], lines: NDArray[Any], hit: NDArray[np.bool_], share: float = 0.2
 ) -> float:
     """Return the share of hits among the files that fit into a share of all lines, best first.

@@ -1,4 +1,4 @@
-"""What a file expects, shared out to its functions by who wrote their lines, and when."""
+"""Shares the expected fixes of a file out to its functions, by the age of their lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILES: Final = 40  # the likeliest files whose functions are looked at
 _HALF_LIFE_S: Final = 360.0 * 86_400.0
-_FRESH: Final = 8.0  # what a line written now weighs more than an old one
+_NEW_LINE_WEIGHT: Final = 8.0  # what a line written now weighs more than an old one
 _BLAME_S: Final = 30.0
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
 
@@ -81,7 +81,7 @@ def _line_weights(
     weights: dict[int, float] = {}
     for sha, start, count in _BLAMED.findall(out):
         age = max(now - times.get(sha.decode(), 0.0), 0.0)
-        weight = 1.0 + _FRESH * 2.0 ** (-age / _HALF_LIFE_S)
+        weight = 1.0 + _NEW_LINE_WEIGHT * 2.0 ** (-age / _HALF_LIFE_S)
         weights.update(dict.fromkeys(range(int(start), int(start) + int(count)), weight))
     return weights
 

@@ -14,7 +14,7 @@ import numpy as np
 from testopt.code.paths import is_code
 from testopt.errors import DataError, EmptyStoreError
 from testopt.risk.area_history import NAMES, AreaHistory, is_focused_fix
-from testopt.risk.fix_rate import FixRate, found_in_share
+from testopt.risk.fix_rate import FixRate, recall_at_effort
 from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, MinedCommit, mined_commits
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _validate(snapshots: Sequence[_Snapshot], n_tests: int) -> list[dict[str, fl
             "largest first": lines,
             "smallest first": -lines,
         }
-        shares.append({n: found_in_share(score, lines, fixed) for n, score in rankings.items()})
+        shares.append({n: recall_at_effort(score, lines, fixed) for n, score in rankings.items()})
     return shares
 
 

@@ -1,4 +1,4 @@
-"""How long defects stay unseen: young commits are unlabelled, not clean.
+"""How long defects stay undiscovered: young commits are unlabelled, not clean.
 
 A defect is found some time after its commit, so the youngest commits of any training set carry
 too few labels. The delay is taken as exponential; it is told apart from a rate that merely
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MIN_DEFECTS: Final = 20
-_EVIDENCE: Final = 3.0  # log-likelihood by which latency must beat drift
-_GRID: Final = 60
-_MATURE: Final = 0.5  # commits less likely than this to be labelled teach nothing
+_MIN_GAIN: Final = 3.0  # log-likelihood by which latency must beat drift
+_GRID_SIZE: Final = 60
+_MIN_FOUND: Final = 0.5  # commits less likely than this to be labelled teach nothing
 
 
 def estimate_latency(age: NDArray[np.float64], y: NDArray[np.bool_]) -> float:
@@ -43,11 +43,13 @@ def estimate_latency(age: NDArray[np.float64], y: NDArray[np.bool_]) -> float:
     span = float(age.max()) if len(age) else 0.0
     if int(y.sum()) < _MIN_DEFECTS or span <= 0.0:
         return 0.0
-    delays = np.geomspace(span / 1000.0, span, _GRID)
-    best = max((_log_sum(y, _level(y, s) * s), d) for d, s in _shares(age, delays))
-    intercept, slope = _trend(age / span, y)
-    drift = _log_sum(y, sigmoid(intercept + slope * (age / span)))
-    return float(best[1]) if best[0] > drift + _EVIDENCE else 0.0
+    delays = np.geomspace(span / 1000.0, span, _GRID_SIZE)
+    best = max(
+        (_log_likelihood(y, _defect_rate(y, s) * s), d) for d, s in _known_shares(age, delays)
+    )
+    intercept, slope = _fit_drift(age / span, y)
+    drift = _log_likelihood(y, sigmoid(intercept + slope * (age / span)))
+    return float(best[1]) if best[0] > drift + _MIN_GAIN else 0.0
 
 
 def known_share(age: NDArray[np.float64], latency: float) -> NDArray[np.float64]:
@@ -81,33 +83,33 @@ def latency_weights(
     share = known_share(age, latency)
     if latency <= 0.0:
         return share
-    rate = _level(y, share)
-    safe = np.maximum(share, _MATURE)
+    rate = _defect_rate(y, share)
+    safe = np.maximum(share, _MIN_FOUND)
     weight: NDArray[np.float64] = np.where(y, 1.0 / safe, (1.0 - rate) / (1.0 - rate * safe))
-    weight[share < _MATURE] = 0.0
+    weight[share < _MIN_FOUND] = 0.0
     return weight
 
 
-def _shares(
+def _known_shares(
     age: NDArray[np.float64], delays: NDArray[np.float64]
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     for delay in delays:
         yield float(delay), known_share(age, float(delay))
 
 
-def _level(y: NDArray[np.bool_], share: NDArray[np.float64]) -> float:
+def _defect_rate(y: NDArray[np.bool_], share: NDArray[np.float64]) -> float:
     """Return the rate of defects, found or not, when it is the same throughout."""
     return min(float(y.sum()) / max(float(share.sum()), 1e-9), 0.95)
 
 
-def _trend(x: NDArray[Any], y: NDArray[np.bool_]) -> tuple[float, float]:
+def _fit_drift(x: NDArray[Any], y: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the line in log-odds through the labels; rising and falling ones alike."""
     forward = fit_logit(x, y)
     back = fit_logit(-x, y)
     ends = [(forward[0], forward[1]), (back[0], -back[1])]
-    return max(ends, key=lambda e: _log_sum(y, sigmoid(e[0] + e[1] * x)))
+    return max(ends, key=lambda e: _log_likelihood(y, sigmoid(e[0] + e[1] * x)))
 
 
-def _log_sum(y: NDArray[np.bool_], p: NDArray[np.float64]) -> float:
+def _log_likelihood(y: NDArray[np.bool_], p: NDArray[np.float64]) -> float:
     p = np.clip(p, 1e-9, 1.0 - 1e-9)
     return float(np.where(y, np.log(p), np.log1p(-p)).sum())

@@ -1,4 +1,4 @@
-"""Risks as Markdown for a comment or a job summary; nothing in a path becomes markup."""
+"""Formats risks as Markdown for a comment or a job summary; no path becomes markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of a change in words."""
+"""Describes metrics of a change in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of mined history as change metrics, commit by commit."""
+"""Turns the tables of mined history into change metrics, commit by commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model behind risk: learnt from mined commits and traced defects, kept beside the store."""
+"""Learns the risk model from the tables of a store, and keeps it beside them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _VERSION: Final = 5  # changes with whatever changes the model
-_RECENT: Final = 500  # changes that a percentile compares with
-_LEFT_OUT: Final = 0.2  # at most this share of the commits is kept from teaching
+_N_RECENT: Final = 500  # changes that a percentile compares with
+_MAX_EXCLUDED_SHARE: Final = 0.2  # at most this share of the commits is kept from teaching
 _TABLES: Final = ("commits", "file_changes", "labels")
 _MODEL_BLOB: Final = "state/risk-model.json"
 
@@ -152,7 +152,7 @@ def trained_model(
         When no defects were traced, or no commit changes a file.
     """
     left_out = sorted(set(excluded) & set(history.shas))
-    if len(left_out) > _LEFT_OUT * len(history.shas):
+    if len(left_out) > _MAX_EXCLUDED_SHARE * len(history.shas):
         left_out = []
     versions = {table: store.version(table) for table in _TABLES}
     key = {"version": _VERSION, "seed": seed, "authors": author_features, "apart": left_out}
@@ -217,7 +217,7 @@ def _train(
         else None,
     }
     typical = {str(k): float(v) for k, v in frame.drop(columns="date").median().items()}
-    return TrainedRiskModel(model, facts, sorted(map(float, p[-_RECENT:])), typical)
+    return TrainedRiskModel(model, facts, sorted(map(float, p[-_N_RECENT:])), typical)
 
 
 def _dump(trained: TrainedRiskModel, key: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Who knows a file: asked of git when an answer is printed, and kept nowhere."""
+"""Who knows a file: read from git when an answer is printed, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HALF_LIFE_S: Final = 365.0 * 86_400.0  # after which a change counts half
 _SHARE: Final = 1 / 3  # of the most active person's changes that makes somebody know a file
-_MOST: Final = 3  # people of a file
+_MAX_EXPERTS: Final = 3  # people of a file
 _COMMITS: Final = "-500"  # the last ones are looked at
 _WAIT_S: Final = 10.0
 
@@ -70,5 +70,5 @@ def _weights(log: bytes, now: float) -> dict[str, dict[str, float]]:
 
 def _most(weights: dict[str, float]) -> tuple[str, ...]:
     least = _SHARE * max(weights.values())
-    first = sorted(weights, key=lambda name: (-weights[name], name))[:_MOST]
+    first = sorted(weights, key=lambda name: (-weights[name], name))[:_MAX_EXPERTS]
     return tuple(sorted(name for name in first if weights[name] >= least))

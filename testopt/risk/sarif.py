@@ -1,4 +1,4 @@
-"""Risks as SARIF 2.1.0 (OASIS standard), for code hosts that show findings beside the code."""
+"""Formats risks as SARIF 2.1.0 (OASIS standard), for code hosts that show findings in code."""
 
 from __future__ import annotations
 

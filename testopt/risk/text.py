@@ -1,4 +1,4 @@
-"""Risks as lines of text for a terminal."""
+"""Formats risks as lines of text for a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of risk as types: what a change risks, where, why, and what may catch it."""
+"""What describes risk: of a change, of its files and hunks, and the tests that may catch it."""
 
 from __future__ import annotations
 

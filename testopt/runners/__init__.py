@@ -1,1 +1,1 @@
-"""Test runners: what their case ids look like, where a case stands, how to ask for it."""
+"""Knows test runners: the form of their case ids, where a case stands, how to ask for it."""

@@ -1,4 +1,4 @@
-"""A plan in the words of test runners: what to pass to pytest, unittest, Go, Maven and others.
+"""Formats a plan as arguments of a test runner: pytest, unittest, Go, Maven and others.
 
 What a runner cannot tell apart (parameters, subtests, overloads) runs together: a name stands for
 at least the case that it was made of, never for less.

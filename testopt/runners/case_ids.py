@@ -1,4 +1,4 @@
-"""The function, class and file that a case belongs to, by its id."""
+"""Which function, class and file a case id names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the source of a case is: its file in the tree, and the name of its function there."""
+"""Finds the source of a case: its file in the tree, and the name of its function there."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Locator:
                 parts = path.rpartition(".")[0].split("/")
                 for start in range(len(parts)):
                     ending = ".".join(parts[start:])
-                    known = self._by_ending.get(ending)
-                    if known is None or (is_test_path(path) and not is_test_path(known)):
+                    previous = self._by_ending.get(ending)
+                    if previous is None or (is_test_path(path) and not is_test_path(previous)):
                         self._by_ending[ending] = path
         self._owner = lru_cache(_CACHE)(self._find_owner)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testopt.durations import readable
+from testopt.durations import format_duration
 from testopt.reasons import Reason, ReasonKind, words
 from testopt.schema import Promise
 from testopt.selection.threshold import recall_estimate, recall_threshold
@@ -113,13 +113,13 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
     return _drawn(candidates, selection, choice)
 
 
-def everything(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
+def select_all(cases: Sequence[str], selection: Selection, why: Reason) -> Choice:
     """Return the choice of all cases, for one reason."""
-    whole = np.ones(len(cases), bool)
-    asked = selection.recall if selection.case_recall is None else selection.case_recall
-    promise = Promise(asked or 1.0, "none", why=f"everything runs: {words(why)}")
+    all_cases = np.ones(len(cases), bool)
+    recall = selection.recall if selection.case_recall is None else selection.case_recall
+    promise = Promise(recall or 1.0, "none", why=f"everything runs: {words(why)}")
     decision = Reason(ReasonKind.EVERYTHING_RUNS)
-    return Choice(whole, whole, whole.astype(float), promise, [decision] * len(cases))
+    return Choice(all_cases, all_cases, all_cases.astype(float), promise, [decision] * len(cases))
 
 
 def _left_out(
@@ -159,7 +159,7 @@ def _decisions(
 ) -> list[Reason | None]:
     """Return why each case is selected or left out."""
     threshold, affected = promise.threshold, selection.affected or {}
-    whole = None if left_out else Reason(ReasonKind.EVERYTHING_RUNS)
+    otherwise = None if left_out else Reason(ReasonKind.EVERYTHING_RUNS)
     found: list[Reason | None] = []
     for i, (case, score) in enumerate(
         zip(candidates.cases, candidates.score.tolist(), strict=True)
@@ -167,7 +167,7 @@ def _decisions(
         reason = candidates.forced.get(case) or left_out.get(i)
         if reason is None and threshold is not None and score >= threshold:
             reason = Reason(ReasonKind.SCORE_REACHED, (score, threshold))
-        found.append(reason or whole or affected.get(case))
+        found.append(reason or otherwise or affected.get(case))
     return found
 
 
@@ -175,15 +175,15 @@ def _kept(
     candidates: Candidates, selection: Selection, evidence: Evidence
 ) -> tuple[Promise, NDArray[np.bool_]]:
     """Return what may be promised, and the cases that this keeps."""
-    asked = [
+    promises = [
         recall_threshold(evidence, recall, by_case=by_case)
         for recall, by_case in ((selection.recall, False), (selection.case_recall, True))
         if recall is not None
     ]
     size = len(candidates.cases)
     affected = selection.affected
-    if asked:
-        promise = min(asked, key=lambda p: -math.inf if p.threshold is None else p.threshold)
+    if promises:
+        promise = min(promises, key=lambda p: -math.inf if p.threshold is None else p.threshold)
         kept = np.ones(size, bool)
         if promise.threshold is not None:
             kept = candidates.score >= promise.threshold
@@ -230,19 +230,19 @@ def _room(candidates: Candidates, must: NDArray[np.bool_], budget: float) -> flo
 
 def _estimated(selection: Selection, evidence: Evidence, floor: float, budget: float) -> Promise:
     """Return what the evidence says of a budget that leaves out what a promise would keep."""
-    asked, by_case = selection.recall, False
-    if selection.case_recall is not None and asked is None:
-        asked, by_case = selection.case_recall, True
-    estimate = recall_estimate(evidence, floor, recall=asked, by_case=by_case)
-    return replace(estimate, why=f"within {readable(budget)}, {estimate.why}")
+    recall, by_case = selection.recall, False
+    if selection.case_recall is not None and recall is None:
+        recall, by_case = selection.case_recall, True
+    estimate = recall_estimate(evidence, floor, recall=recall, by_case=by_case)
+    return replace(estimate, why=f"within {format_duration(budget)}, {estimate.why}")
 
 
 def _drawn(candidates: Candidates, selection: Selection, choice: Choice) -> Choice:
     """Return the choice with the cases that run by draw."""
     left = ~choice.selected
     if selection.shadow:
-        whole = np.ones(len(left), bool)
-        return replace(choice, runs=whole, propensity=whole.astype(float))
+        all_cases = np.ones(len(left), bool)
+        return replace(choice, runs=all_cases, propensity=all_cases.astype(float))
     explored = bool(left.any()) and draw("explore", selection.key) < selection.explore
     again = np.zeros(len(left), bool)
     for i in np.flatnonzero(left).tolist():

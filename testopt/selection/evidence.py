@@ -6,7 +6,7 @@ A case that was left out is unknown, never passed: a regression of which no fail
 selected is no evidence until a later run executes such a case. Then it belongs to the change
 that caused it, with the scores that were predicted for that change: `Regression` with its score
 below the threshold of then. Evidence is gathered anew from the store at every training, and what
-became known since comes from the track record. Until a run of everything has shown what was
+became known since comes from the log of plans. Until a run of everything has shown what was
 missed, what a selection caught is left aside as well: the catches of a selection alone are those
 that were easy to foresee. Where no score was logged, it is ``-inf``, which no threshold would have
 caught.

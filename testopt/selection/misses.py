@@ -20,7 +20,7 @@ _LEAST_ODDS: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class SuspectedMiss:
+class CasePrediction:
     """What a plan said of one case: whether to keep it, how likely it fails, its score."""
 
     selected: bool
@@ -43,7 +43,7 @@ class PastRun:
         Paths that the change touched; empty where it is unknown too.
     failed, passed : collection of str
         Cases by their last attempt. The others were not executed.
-    guesses : mapping of str to Guess
+    predictions : mapping of str to CasePrediction
         The plan of the run; empty where none was made.
     made_from : str or None
         Of a seeded variant: the run whose change it has altered.
@@ -58,7 +58,7 @@ class PastRun:
     changed: frozenset[str] = frozenset()
     failed: Collection[str] = frozenset()
     passed: Collection[str] = frozenset()
-    guesses: Mapping[str, SuspectedMiss] = field(default_factory=lambda: MappingProxyType({}))
+    predictions: Mapping[str, CasePrediction] = field(default_factory=lambda: MappingProxyType({}))
     made_from: str | None = None
 
     @property
@@ -216,7 +216,7 @@ def _attribute(
     own = [c for c in left if file in runs[c].changed]
     if len(own) == 1:
         left = own
-    odds = [_odds(runs[c].guesses.get(case)) for c in left]
+    odds = [_odds(runs[c].predictions.get(case)) for c in left]
     shares = sorted(zip(left, (o / sum(odds) for o in odds), strict=True), key=lambda s: -s[1])
     if shares[0][1] >= CERTAIN:
         cause = _planned(runs, case, shares[0][0], candidates)
@@ -231,7 +231,7 @@ def _planned(runs: Sequence[PastRun], case: str, cause: int, candidates: Sequenc
     same = (
         c
         for c in (cause, *reversed(candidates))
-        if case in runs[c].guesses and runs[c].commit == runs[cause].commit is not None
+        if case in runs[c].predictions and runs[c].commit == runs[cause].commit is not None
     )
     return next(same, cause)
 
@@ -243,6 +243,6 @@ def _changed_something(runs: Sequence[PastRun], before: int | None, at: int) -> 
     return run.commit != runs[before].commit or runs[before].edited
 
 
-def _odds(guess: SuspectedMiss | None) -> float:
-    p = 0.0 if guess is None else min(max(guess.probability, 0.0), 1.0 - _LEAST_ODDS)
+def _odds(prediction: CasePrediction | None) -> float:
+    p = 0.0 if prediction is None else min(max(prediction.probability, 0.0), 1.0 - _LEAST_ODDS)
     return max(p / (1.0 - p), _LEAST_ODDS)

@@ -1,4 +1,4 @@
-"""The cases that must run, each with its reason, from features, rules and the user's words."""
+"""The cases that must run, each with its reason, from features, rules and options."""
 
 from __future__ import annotations
 

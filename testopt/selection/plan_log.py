@@ -1,7 +1,7 @@
-"""What became of the plans that could leave cases out: verdicts, kept up beside the tables.
+"""The log of plans that could leave cases out, each with its outcome, kept beside the tables.
 
 The tables ``predictions``, ``results`` and ``runs`` are the truth, from which `rebuild` reads it
-all. A plan reads the small file that `keep_up` keeps, run by run, never the tables.
+all. A plan reads the small file that `update_log` keeps, run by run, never the tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from testopt.errors import SettingsError, StoreError
 from testopt.learning.drift import rise_of_rate, shift
 from testopt.selection.plan_log_file import PlanLog, load, save
-from testopt.selection.plan_log_tables import is_real, judge, logged_plans
+from testopt.selection.plan_log_tables import is_real, logged_plans, read_plan_history
 from testopt.selection.promotion import (
     LEVEL,
     PlanOutcome,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from testopt.schema import Policy
-    from testopt.selection.misses import RegressedCase, SuspectedMiss
-    from testopt.selection.plan_log_tables import Judgement
+    from testopt.selection.misses import CasePrediction, RegressedCase
+    from testopt.selection.plan_log_tables import PlanHistory
     from testopt.selection.promotion import Trust
     from testopt.settings import Settings
     from testopt.store import Store
@@ -43,16 +43,16 @@ __all__ = [
     "broken_promise",
     "current_trust",
     "drift_of",
-    "keep_up",
     "late_misses",
     "plan_outcomes",
     "rebuild",
     "rules_of",
+    "update_log",
 ]
 
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
 STALE_RUNS: Final = 500  # since the bundle was trained
-_WINDOW: Final = 200  # plans and verdicts among which drift is looked for
+_WINDOW: Final = 200  # plans and outcomes among which drift is looked for
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
 
 
@@ -70,12 +70,12 @@ def current_trust(
 
     Returns
     -------
-    tuple of Trust and Track
-        Where the selection stands, and what that rests on: verdicts known since the training are
+    tuple of Trust and PlanLog
+        Where the selection stands, and what that rests on: outcomes known since the training are
         evidence that the bundle does not have.
     """
-    track = PlanLog() if store is None else load(store)
-    return promotion(selection_record(track), rules, stale=stale_of(track, trained)), track
+    log = PlanLog() if store is None else load(store)
+    return promotion(selection_record(log), rules, stale=stale_of(log, trained)), log
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -103,48 +103,48 @@ def rules_of(settings: Settings) -> Rules:
     return rules
 
 
-def selection_record(track: PlanLog) -> SelectionRecord:
+def selection_record(log: PlanLog) -> SelectionRecord:
     """Return the evidence for or against a promotion."""
-    last = track.plans[-1].time if track.plans else None
-    return SelectionRecord(track.first, last, track.verdicts, track.drift)
+    last = log.plans[-1].time if log.plans else None
+    return SelectionRecord(log.first, last, log.outcomes, log.drift)
 
 
-def stale_of(track: PlanLog, trained: datetime | None) -> str:
+def stale_of(log: PlanLog, trained: datetime | None) -> str:
     """Say that a bundle is out of date; empty where it is not, or there is none."""
-    runs = 0 if trained is None else track.since(trained.timestamp())
+    runs = 0 if trained is None else log.since(trained.timestamp())
     if runs <= STALE_RUNS:
         return ""
     return f"the bundle is stale, {runs} runs have come since it was trained (testopt train)"
 
 
-def broken_promise(track: PlanLog, *, level: float = LEVEL, since: float = -math.inf) -> str:
+def broken_promise(log: PlanLog, *, level: float = LEVEL, since: float = -math.inf) -> str:
     """Say that more regressions were missed than was promised; empty where that may be chance.
 
     Parameters
     ----------
-    track : PlanLog
+    log : PlanLog
     level : float
         Of the test, `testopt.selection.promotion.evidence_against`.
     since : float
         Leave out what was known before, in seconds since 1970.
     """
-    judged = [v for v in track.verdicts if v.known >= since]
-    if evidence_against(judged) < 1.0 / level:
+    regressions = [v for v in log.outcomes if v.known >= since]
+    if evidence_against(regressions) < 1.0 / level:
         return ""
-    missed, allowed = sum(v.missed for v in judged), sum(v.allowed for v in judged)
+    missed, allowed = sum(v.missed for v in regressions), sum(v.allowed for v in regressions)
     return (
-        f"{missed} of {len(judged)} regressions missed where {allowed:.1f} are allowed "
+        f"{missed} of {len(regressions)} regressions missed where {allowed:.1f} are allowed "
         f"(beyond chance at level {level:g})"
     )
 
 
-def drift_of(track: PlanLog) -> str:
+def drift_of(log: PlanLog) -> str:
     """Say what has changed among the newest plans of a bundle; empty where nothing has."""
-    rise = rise_of_rate([v.missed for v in track.verdicts[-_WINDOW:]])
+    rise = rise_of_rate([v.missed for v in log.outcomes[-_WINDOW:]])
     if rise is not None:
         return f"regressions are missed more often among the last {rise[0]} (p = {rise[1]:.2g})"
-    newest = track.plans[-1].policy.bundle if track.plans else ""
-    own = [p.histogram for p in track.plans[-_WINDOW:] if p.policy.bundle == newest]
+    newest = log.plans[-1].policy.bundle if log.plans else ""
+    own = [p.histogram for p in log.plans[-_WINDOW:] if p.policy.bundle == newest]
     moved = shift(np.array(own)) if own else None
     if moved is None:
         return ""
@@ -152,32 +152,32 @@ def drift_of(track: PlanLog) -> str:
     return f"probabilities of the last {size} plans have shifted (PSI {index:.2f}, p = {p:.2g})"
 
 
-def keep_up(store: Store) -> None:
+def update_log(store: Store) -> None:
     """Judge the runs that have come since; where that cannot be done now, nothing is lost."""
     with suppress(StoreError):
         if store.version("predictions") < 0:
             return
-        track = load(store)
+        log = load(store)
         rows = [row for row in logged_plans(store) if is_real(row)]
-        known = {run_id for run_id, _ in track.seen}
-        oldest = track.seen[0][1] if track.seen else -math.inf
+        known = {run_id for run_id, _ in log.seen}
+        oldest = log.seen[0][1] if log.seen else -math.inf
         new = [r["run_id"] for r in rows if r["time"].timestamp() >= oldest]
         new = [run_id for run_id in new if run_id not in known]
         if not new:
             return
         # a store that has never been looked at: what lies far back is for `rebuild`
-        now = new[:CATCH_UP_RUNS] if track.seen else new[-CATCH_UP_RUNS:]
-        passed = new if not track.seen else now
+        now = new[:CATCH_UP_RUNS] if log.seen else new[-CATCH_UP_RUNS:]
+        passed = new if not log.seen else now
         seen = [(r["run_id"], r["time"].timestamp()) for r in rows if r["run_id"] in set(passed)]
-        save(store, _extended(track, judge(store, rows, set(now)), seen))
+        save(store, _extended(log, read_plan_history(store, rows, set(now)), seen))
 
 
-def rebuild(store: Store) -> tuple[PlanLog, Judgement]:
+def rebuild(store: Store) -> tuple[PlanLog, PlanHistory]:
     """Judge all runs anew from the tables, and keep the result for the next plan.
 
     Returns
     -------
-    tuple of Track and Judgement
+    tuple of PlanLog and PlanHistory
         What is kept; all that was found, also of seeded variants, which are not.
 
     Raises
@@ -186,12 +186,12 @@ def rebuild(store: Store) -> tuple[PlanLog, Judgement]:
         When a table cannot be read. Where the result cannot be kept, nothing is lost.
     """
     rows = logged_plans(store)
-    found = judge(store, rows, {row["run_id"] for row in rows})
+    history = read_plan_history(store, rows, {row["run_id"] for row in rows})
     seen = [(r["run_id"], r["time"].timestamp()) for r in rows if is_real(r)]
-    track = _extended(PlanLog(), found, seen)
+    log = _extended(PlanLog(), history, seen)
     with suppress(StoreError):
-        save(store, track)
-    return track, found
+        save(store, log)
+    return log, history
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class LateMisses:
     ----------
     found : frozenset of (str, str)
         Run and case: no regressions of that run.
-    owners : mapping of str to Verdict
+    owners : mapping of str to PlanOutcome
         The regressions that they belong to, by the run that caused them, with the scores that
         its plan gave to all their cases then.
     """
@@ -226,64 +226,64 @@ def late_misses(store: Store, *, until: datetime | None = None) -> LateMisses:
         When a table cannot be read.
     """
     rows = [row for row in logged_plans(store) if until is None or row["time"] <= until]
-    found = judge(store, rows, {row["run_id"] for row in rows})
+    history = read_plan_history(store, rows, {row["run_id"] for row in rows})
     late = [
         case
-        for run_id, cases in found.by_cause().items()
+        for run_id, cases in history.by_cause().items()
         for case in cases
-        if case.late and run_id in found.selecting
+        if case.late and run_id in history.selecting
     ]
-    owners = {found.runs[case.cause].run_id for case in late}
+    owners = {history.runs[case.cause].run_id for case in late}
     return LateMisses(
-        frozenset((found.runs[case.found].run_id, case.case_id) for case in late),
-        {v.run_id: v for v in plan_outcomes(found) if v.run_id in owners},
+        frozenset((history.runs[case.found].run_id, case.case_id) for case in late),
+        {v.run_id: v for v in plan_outcomes(history) if v.run_id in owners},
     )
 
 
-def _extended(track: PlanLog, found: Judgement, seen: Iterable[tuple[str, float]]) -> PlanLog:
-    made = {run.run_id for run in found.runs if run.made_from is not None}
-    verdicts = {v.run_id: v for v in track.verdicts}
-    for new in plan_outcomes(found):
-        if new.run_id not in made:
-            verdicts[new.run_id] = _merged(verdicts.get(new.run_id), new)
-    plans = [p for p in found.plans if p.run_id not in made]
-    every = sorted([*track.plans, *plans], key=lambda p: (p.time, p.run_id))
+def _extended(log: PlanLog, history: PlanHistory, seen: Iterable[tuple[str, float]]) -> PlanLog:
+    variants = {run.run_id for run in history.runs if run.made_from is not None}
+    outcomes = {v.run_id: v for v in log.outcomes}
+    for new in plan_outcomes(history):
+        if new.run_id not in variants:
+            outcomes[new.run_id] = _merged(outcomes.get(new.run_id), new)
+    plans = [p for p in history.plans if p.run_id not in variants]
+    all_plans = sorted([*log.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
-    kept = PlanLog(
-        seen=tuple(sorted([*track.seen, *seen], key=lambda s: (s[1], s[0]))),
-        first=min([*times, *([track.first] if track.first is not None else [])], default=None),
-        plans=tuple(every),
-        verdicts=tuple(sorted(verdicts.values(), key=lambda v: (v.known, v.run_id))),
+    updated = PlanLog(
+        seen=tuple(sorted([*log.seen, *seen], key=lambda s: (s[1], s[0]))),
+        first=min([*times, *([log.first] if log.first is not None else [])], default=None),
+        plans=tuple(all_plans),
+        outcomes=tuple(sorted(outcomes.values(), key=lambda v: (v.known, v.run_id))),
     )
-    return replace(kept, drift=drift_of(kept))
+    return replace(updated, drift=drift_of(updated))
 
 
-def plan_outcomes(found: Judgement) -> list[PlanOutcome]:
-    """Return one verdict for each regression under a plan that could leave cases out.
+def plan_outcomes(history: PlanHistory) -> list[PlanOutcome]:
+    """Return one outcome for each regression under a plan that could leave cases out.
 
     A miss that was found late is the regression of the run that caused it, with the scores that
     its plan gave to the cases then.
     """
-    by_id = {run.run_id: run for run in found.runs}
-    verdicts = []
-    for run_id, cases in found.by_cause().items():
-        if run_id in found.selecting:
-            policy, guesses = found.policies[run_id], by_id[run_id].guesses
-            known = min(found.runs[c.found].time for c in cases)
-            verdicts.append(_verdict(run_id, cases, guesses, policy, known=known))
-    return verdicts
+    by_id = {run.run_id: run for run in history.runs}
+    outcomes = []
+    for run_id, cases in history.by_cause().items():
+        if run_id in history.selecting:
+            policy, predictions = history.policies[run_id], by_id[run_id].predictions
+            known = min(history.runs[c.found].time for c in cases)
+            outcomes.append(_outcome(run_id, cases, predictions, policy, known=known))
+    return outcomes
 
 
-def _verdict(
+def _outcome(
     run_id: str,
     cases: Sequence[RegressedCase],
-    guesses: Mapping[str, SuspectedMiss],
+    predictions: Mapping[str, CasePrediction],
     policy: Policy,
     *,
     known: float,
 ) -> PlanOutcome:
-    own = [guesses[case.case_id] for case in cases]
-    missed = not any(guess.selected for guess in own)
+    own = [predictions[case.case_id] for case in cases]
+    missed = not any(prediction.selected for prediction in own)
     late = missed and all(case.late for case in cases)
     at_once = "explored" if policy.explored else "shadow" if policy.mode != "select" else "selected"
     return PlanOutcome(
@@ -291,19 +291,19 @@ def _verdict(
         known,
         missed,
         _ALLOWED if policy.allowed is None else policy.allowed,
-        tuple(sorted((_score(guess, policy.threshold) for guess in own), reverse=True)),
+        tuple(sorted((_score(prediction, policy.threshold) for prediction in own), reverse=True)),
         "late" if late else at_once,
     )
 
 
-def _score(guess: SuspectedMiss, threshold: float | None) -> float:
+def _score(prediction: CasePrediction, threshold: float | None) -> float:
     """Return the score of a case; infinite for one that was kept in spite of it."""
-    score = -math.inf if guess.score is None else guess.score
-    return math.inf if guess.selected and (threshold is None or score < threshold) else score
+    score = -math.inf if prediction.score is None else prediction.score
+    return math.inf if prediction.selected and (threshold is None or score < threshold) else score
 
 
 def _merged(old: PlanOutcome | None, new: PlanOutcome) -> PlanOutcome:
-    """Return the verdict on a regression of which more cases were found later."""
+    """Return the outcome of a regression of which more cases were found later."""
     if old is None:
         return new
     scores = tuple(sorted((*old.scores, *new.scores), reverse=True))

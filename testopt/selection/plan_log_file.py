@@ -1,4 +1,4 @@
-"""The small file in which the track record is kept: JSON, checked when it is read."""
+"""The file that holds the log of plans: JSON, checked when it is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORMAT: Final = 1
 # What is kept of each, the newest; the tables hold the rest.
 _SEEN: Final = 1000
 _PLANS: Final = 200
-_VERDICTS: Final = 2000
+_OUTCOMES: Final = 2000
 _SCORES: Final = 16
 _MOST_CASES: Final = 1 << 31
 _SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
@@ -30,7 +30,7 @@ _SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
 
 @dataclass(frozen=True, slots=True)
 class PlanLog:
-    """The track record; every part oldest first.
+    """The log of plans; every part oldest first.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class PlanLog:
         Time of the first plan that could leave cases out.
     plans : tuple of LoggedPlan
         Such plans.
-    verdicts : tuple of Verdict
+    outcomes : tuple of PlanOutcome
         By the time at which they were known.
     drift : str
         What has changed among the newest plans; empty where nothing has.
@@ -49,21 +49,21 @@ class PlanLog:
     seen: tuple[tuple[str, float], ...] = ()
     first: float | None = None
     plans: tuple[LoggedPlan, ...] = ()
-    verdicts: tuple[PlanOutcome, ...] = ()
+    outcomes: tuple[PlanOutcome, ...] = ()
     drift: str = ""
 
     @property
-    def settled(self) -> tuple[PlanOutcome, ...]:
-        """The verdicts that are evidence for a threshold.
+    def unbiased_outcomes(self) -> tuple[PlanOutcome, ...]:
+        """The outcomes that are evidence for a threshold.
 
         What a selection finds at once are regressions that were easy to foresee: until everything
         has run again, and shown the others, they would make a threshold too lax.
         """
-        whole = max(
+        last_full_run = max(
             (p.time for p in self.plans if p.policy.explored or p.policy.mode != "select"),
             default=-math.inf,
         )
-        return tuple(v for v in self.verdicts if v.source != "selected" or v.known <= whole)
+        return tuple(v for v in self.outcomes if v.source != "selected" or v.known <= last_full_run)
 
     def since(self, time: float) -> int:
         """Return how many runs came after a time, in seconds since 1970."""
@@ -81,8 +81,8 @@ def load(store: Store) -> PlanLog:
         return PlanLog()  # a cache: it is made again from the tables
 
 
-def save(store: Store, track: PlanLog) -> None:
-    """Keep the newest part of a track record.
+def save(store: Store, log: PlanLog) -> None:
+    """Keep the newest part of a log of plans.
 
     Raises
     ------
@@ -91,13 +91,13 @@ def save(store: Store, track: PlanLog) -> None:
     """
     document = {
         "format": _FORMAT,
-        "seen": track.seen[-_SEEN:],
-        "first": track.first,
-        "drift": track.drift,
-        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in track.plans[-_PLANS:]],
+        "seen": log.seen[-_SEEN:],
+        "first": log.first,
+        "drift": log.drift,
+        "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in log.plans[-_PLANS:]],
         "verdicts": [
-            _fields(verdict) | {"scores": verdict.scores[:_SCORES]}
-            for verdict in track.verdicts[-_VERDICTS:]
+            _fields(outcome) | {"scores": outcome.scores[:_SCORES]}
+            for outcome in log.outcomes[-_OUTCOMES:]
         ],
     }
     store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())

@@ -10,7 +10,7 @@ import numpy as np
 
 from testopt.learning.drift import log_odds_histogram
 from testopt.schema import FAILING, VARIANT_KINDS, Policy
-from testopt.selection.misses import PastRun, SuspectedMiss, parents, regressions, with_ancestors
+from testopt.selection.misses import CasePrediction, PastRun, parents, regressions, with_ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ class LoggedPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PlanHistory:
     """What became of some runs.
 
     Attributes
@@ -76,7 +76,7 @@ class Judgement:
         found: dict[str, list[RegressedCase]] = defaultdict(list)
         for case in self.regressed:
             cause = self.runs[case.cause]
-            if case.case_id in cause.guesses:
+            if case.case_id in cause.predictions:
                 found[cause.run_id].append(case)
         return found
 
@@ -95,7 +95,7 @@ def is_real(row: Row) -> bool:
     return row["kind"] not in VARIANT_KINDS
 
 
-def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
+def read_plan_history(store: Store, rows: Sequence[Row], new: Collection[str]) -> PlanHistory:
     """Find what regressed in some runs, and how their plans and those before had it.
 
     Parameters
@@ -118,12 +118,12 @@ def judge(store: Store, rows: Sequence[Row], new: Collection[str]) -> Judgement:
     selecting = _selecting(store, policies)
     plans = _plans(store, [r for r in needed if r.run_id in selecting & set(new)], policies)
     if not selecting:  # nobody to charge
-        return Judgement(tuple(needed), policies, selecting, (), ())
+        return PlanHistory(tuple(needed), policies, selecting, (), ())
     first = min(run.time for run in needed if run.run_id in selecting)
     judged = {run.run_id for run in needed if run.run_id in new and run.time >= first}
     runs = _filled(store, needed, judged)
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in judged})
-    return Judgement(tuple(runs), policies, selecting, tuple(found), tuple(plans))
+    return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans))
 
 
 def _past_run(row: Row) -> PastRun:
@@ -151,7 +151,7 @@ def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[Pas
         return runs
     where = [ids, ("case_id", "in", failing["case_id"].unique().to_pylist())]
     outcomes = _last_outcomes(store, where)
-    guesses = _guesses(store, where)
+    predictions = _case_predictions(store, where)
     paths: dict[str, set[str]] = defaultdict(set)
     for change in store.read("run_changes", columns=["run_id", "path"], where=[ids]).to_pylist():
         paths[change["run_id"]].add(change["path"])
@@ -161,7 +161,7 @@ def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[Pas
             changed=frozenset(paths[run.run_id]),
             failed={c for c, outcome in outcomes[run.run_id].items() if outcome in FAILING},
             passed={c for c, outcome in outcomes[run.run_id].items() if outcome == "passed"},
-            guesses=guesses[run.run_id],
+            predictions=predictions[run.run_id],
         )
         for run in runs
     ]
@@ -176,13 +176,15 @@ def _last_outcomes(store: Store, where: Sequence[Filter]) -> dict[str, dict[str,
     return found
 
 
-def _guesses(store: Store, where: Sequence[Filter]) -> dict[str, dict[str, SuspectedMiss]]:
+def _case_predictions(
+    store: Store, where: Sequence[Filter]
+) -> dict[str, dict[str, CasePrediction]]:
     words, values = ["run_id", "case_id"], ["selected", "probability", "propensity", "score"]
     rows = store.read("predictions", columns=[*words, *values], where=where, dictionary=words)
-    found: dict[str, dict[str, SuspectedMiss]] = defaultdict(dict)
+    found: dict[str, dict[str, CasePrediction]] = defaultdict(dict)
     columns = (rows[name].to_pylist() for name in values)
-    for (run_id, case_id), *guess in zip(_texts(rows, words), *columns, strict=True):
-        found[run_id][case_id] = SuspectedMiss(*guess)
+    for (run_id, case_id), *prediction in zip(_texts(rows, words), *columns, strict=True):
+        found[run_id][case_id] = CasePrediction(*prediction)
     return found
 
 

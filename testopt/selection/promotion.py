@@ -1,8 +1,8 @@
-"""Whether a selection has earned it that cases are left out: promotion, and its end.
+"""Whether a selection may leave cases out: its promotion out of shadow, and its way back.
 
 Plans are first logged in shadow, where everything runs. What became of them is a sequence of
 judged regressions; `promotion` replays it and says where it leads. Nothing is decided twice: the
-same track record gives the same answer everywhere.
+same log of plans gives the same answer everywhere.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SelectionRecord:
     ----------
     first, last : float or None
         Times of the first and the last plan that could leave cases out, in seconds since 1970.
-    judged : tuple of Verdict
+    outcomes : tuple of PlanOutcome
         Regressions in the order in which they became known; none on seeded faults.
     drift : str
         What has changed between the last runs and those before; empty where nothing has.
@@ -93,7 +93,7 @@ class SelectionRecord:
 
     first: float | None = None
     last: float | None = None
-    judged: tuple[PlanOutcome, ...] = ()
+    outcomes: tuple[PlanOutcome, ...] = ()
     drift: str = ""
 
 
@@ -158,12 +158,12 @@ def _replay(
     """Return when the last time in shadow began, when it ended, and what was judged since."""
     start, promoted = record.first, None
     since: list[PlanOutcome] = []
-    for judged in sorted(record.judged, key=lambda v: (v.known, v.run_id)):
-        if promoted is None and _earned(since, rules, start=start, now=judged.known):
-            promoted, since = judged.known, []
-        since.append(judged)
+    for outcome in sorted(record.outcomes, key=lambda v: (v.known, v.run_id)):
+        if promoted is None and _earned(since, rules, start=start, now=outcome.known):
+            promoted, since = outcome.known, []
+        since.append(outcome)
         if promoted is not None and evidence_against(since) >= 1.0 / rules.level:
-            start, promoted, since = judged.known, None, []
+            start, promoted, since = outcome.known, None, []
     if promoted is None and _earned(since, rules, start=start, now=record.last):
         promoted, since = record.last, []
     return start, promoted, since
@@ -174,11 +174,11 @@ def _earned(
 ) -> bool:
     if start is None or now is None or now - start < rules.days * DAY_S:
         return False
-    within = sum(v.missed for v in since) <= sum(v.allowed for v in since)
-    return within and len(since) >= rules.regressions
+    allowed = sum(v.missed for v in since) <= sum(v.allowed for v in since)
+    return allowed and len(since) >= rules.regressions
 
 
-def evidence_against(judged: Sequence[PlanOutcome]) -> float:
+def evidence_against(outcomes: Sequence[PlanOutcome]) -> float:
     """Return how strongly regressions speak against what was allowed.
 
     An e-process: the likelihood ratio of a few higher miss rates, averaged, to the allowed rate.
@@ -188,7 +188,7 @@ def evidence_against(judged: Sequence[PlanOutcome]) -> float:
 
     Parameters
     ----------
-    judged : sequence of Verdict
+    outcomes : sequence of PlanOutcome
         In the order in which they became known.
 
     Returns
@@ -196,8 +196,8 @@ def evidence_against(judged: Sequence[PlanOutcome]) -> float:
     float
         1 for no evidence; 20 rejects at level 0.05.
     """
-    missed = np.array([v.missed for v in judged], bool)
-    allowed = np.clip([v.allowed for v in judged], 1e-6, 1.0 - 1e-6)[:, None]
+    missed = np.array([v.missed for v in outcomes], bool)
+    allowed = np.clip([v.allowed for v in outcomes], 1e-6, 1.0 - 1e-6)[:, None]
     worse = allowed + _WORSE * (1.0 - allowed)
     ratio: NDArray[np.float64] = np.where(
         missed[:, None], worse / allowed, (1.0 - worse) / (1.0 - allowed)
@@ -206,7 +206,7 @@ def evidence_against(judged: Sequence[PlanOutcome]) -> float:
 
 
 def _forced(rules: Rules, record: SelectionRecord) -> Trust:
-    n, misses = len(record.judged), sum(v.missed for v in record.judged)
+    n, misses = len(record.outcomes), sum(v.missed for v in record.outcomes)
     if rules.promote == "always":
         return Trust("select", "selecting as the setting promote = always asks for", n, misses)
     return Trust("shadow", "in shadow: the setting promote = never keeps it there", n, misses)

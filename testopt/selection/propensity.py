@@ -1,4 +1,4 @@
-"""How much was missed among what was left out, from the part of it that was drawn to run anyway."""
+"""Recall estimated without bias from left-out cases that were drawn to run anyway."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import RepositoryError, UsageError
-from testopt.git.messages import commit_saying
+from testopt.git.messages import find_commit_by_message
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything runs
 
 
-def completed(
+def complete_selection(
     selection: Selection, *, settings: Settings, run: PendingRun, run_id: str = ""
 ) -> Selection:
     """Return a selection with all that the settings and the change say of it.
@@ -39,9 +39,9 @@ def completed(
     UsageError
         For shares outside 0..1 and budgets that are not positive.
     """
-    asked = (selection.recall, selection.case_recall, selection.budget_s, selection.fraction)
-    bare = all(value is None for value in asked) and selection.affected is None
-    whole = replace(
+    limits = (selection.recall, selection.case_recall, selection.budget_s, selection.fraction)
+    bare = all(value is None for value in limits) and selection.affected is None
+    complete = replace(
         selection,
         recall=settings.recall if bare else selection.recall,
         must_run=(*settings.must_run, *selection.must_run),
@@ -51,8 +51,8 @@ def completed(
         refresh=settings.refresh,
         key=run_id or _key(run),
     )
-    _check(whole)
-    return whole
+    _check(complete)
+    return complete
 
 
 def _check(selection: Selection) -> None:
@@ -80,7 +80,7 @@ def _run_all(settings: Settings, run: PendingRun) -> Reason | None:
     if run.repo is None or not change.known or change.base is None:
         return None
     try:
-        commit = commit_saying(run.repo, RUN_ALL, base=change.base, head=change.head)
+        commit = find_commit_by_message(run.repo, RUN_ALL, base=change.base, head=change.head)
     except RepositoryError as error:
         return Reason(ReasonKind.MESSAGES_UNREADABLE, (error.message,))
     return Reason(ReasonKind.ASKED_BY_COMMIT, (commit,)) if commit else None

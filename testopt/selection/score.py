@@ -1,4 +1,4 @@
-"""How much speaks for running each case, which run whatever it is, and what fits a budget."""
+"""The selection score of each case, which cases must run, and which fit into a budget."""
 
 from __future__ import annotations
 
@@ -55,16 +55,24 @@ def selection_score(
         return np.zeros(0)
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
     value = value_per_cost(priority(ordering, signals_of(features, p)), seconds, ordering.cost)
+    count = np.ones(len(features)) if weight is None else np.asarray(weight, np.float64)
+    return 1.0 - _share_before(value, cost, count)
+
+
+def _share_before(
+    value: NDArray[Any], cost: NDArray[np.float64], count: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the share of the cases that stand before each one: of more value, then cheaper."""
     order = np.lexsort((cost, -value))
-    count = np.ones(len(features)) if weight is None else np.asarray(weight, np.float64)[order]
+    count = count[order]
     before = np.cumsum(count) - count
-    tied = np.zeros(len(features), bool)
+    tied = np.zeros(len(order), bool)
     tied[1:] = (np.diff(value[order]) == 0) & (np.diff(cost[order]) == 0)
     # a tied place takes what stands before the first of its equals
     before = np.maximum.accumulate(np.where(tied, 0.0, before))
-    scores = np.empty(len(features))
-    scores[order] = 1.0 - before / float(count.sum())
-    return scores
+    share = np.empty(len(order))
+    share[order] = before / float(count.sum())
+    return share
 
 
 def must_run(features: RunFeatures) -> NDArray[np.bool_]:
@@ -73,7 +81,7 @@ def must_run(features: RunFeatures) -> NDArray[np.bool_]:
     return np.asarray(features.is_new | last | (features.in_change > 0), bool)
 
 
-def within(
+def fits_budget(
     scores: NDArray[np.float64], must: NDArray[np.bool_], seconds: NDArray[Any], budget: float
 ) -> NDArray[np.bool_]:
     """Return which cases fit into a budget, shape (n,).

@@ -1,4 +1,4 @@
-"""What would have been left out, run by run, and what that would have missed and saved."""
+"""Simulates a selection on past runs: what it leaves out, misses and saves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from testopt.learning.metrics import wilson
 from testopt.ranking.baselines import expected_seconds
 from testopt.ranking.cost_order import COST_FLOOR_S
-from testopt.ranking.orderings import rolling_blends
+from testopt.ranking.orderings import rolling_orderings
 from testopt.ranking.rolling import rolling_probabilities
 from testopt.selection.evidence import KEPT, Regression
-from testopt.selection.score import must_run, selection_score, within
+from testopt.selection.score import fits_budget, must_run, selection_score
 from testopt.selection.threshold import RecallTracker
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ FRACTIONS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class FinishedRun:
     """A run that is over, as a selection is judged by it; all arrays of shape (n,).
 
     Attributes
@@ -144,13 +144,13 @@ def regressing(features: RunFeatures, failed: NDArray[np.bool_]) -> NDArray[np.b
 
 
 def rolling_promises(
-    runs: Iterable[Judged], recall: float, *, by_case: bool = False
+    runs: Iterable[FinishedRun], recall: float, *, by_case: bool = False
 ) -> list[Promise]:
     """Return what would have been promised before each run, from earlier regressions only.
 
     Parameters
     ----------
-    runs : iterable of Judged
+    runs : iterable of FinishedRun
         Oldest first.
     recall, by_case
         See `recall_threshold`.
@@ -199,14 +199,14 @@ def rolling_evidence(
         return {}
     runs = len(seeded)
     p = rolling_probabilities(rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
-    blends, _ = rolling_blends(rows, p, runs)
+    orderings, _ = rolling_orderings(rows, p, runs)
     found = {}
     for run in positions:
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, own = rows.features.at(part), p[part]
         scores = selection_score(
             features, None if np.isnan(own).any() else own, expected_seconds(features),
-            ordering=blends[run], weight=rows.weight[part],
+            ordering=orderings[run], weight=rows.weight[part],
         )  # fmt: skip
         reached = np.where(must_run(features), np.inf, scores)[bad[part]]
         found[run] = Regression.of(reached, seeded=bool(seeded[run]))
@@ -214,13 +214,13 @@ def rolling_evidence(
 
 
 def selection_quality(
-    runs: Sequence[Judged], selected: Sequence[NDArray[np.bool_]]
+    runs: Sequence[FinishedRun], selected: Sequence[NDArray[np.bool_]]
 ) -> SelectionQuality:
     """Return what selections would have missed and saved.
 
     Parameters
     ----------
-    runs : sequence of Judged
+    runs : sequence of FinishedRun
         The runs to judge by.
     selected : sequence of ndarray of bool, each of shape (n,)
         The selection of each.
@@ -238,22 +238,26 @@ def selection_quality(
 
 
 def promise_report(
-    runs: Sequence[Judged], promises: Sequence[Promise], *, first: int = 0, by_case: bool = False
+    runs: Sequence[FinishedRun],
+    promises: Sequence[Promise],
+    *,
+    first: int = 0,
+    by_case: bool = False,
 ) -> PromiseReport:
     """Return how rolling promises were kept, on the runs from position `first` on."""
     late, given = runs[first:], promises[first:]
     chosen = [r.selected(p.threshold) for r, p in zip(late, given, strict=True)]
-    stood = [i for i, p in enumerate(given) if p.kind != "none"]
+    promised = [i for i, p in enumerate(given) if p.kind != "none"]
     return PromiseReport(
-        promises[-1].recall, by_case, len(given) - len(stood),
+        promises[-1].recall, by_case, len(given) - len(promised),
         selection_quality(late, chosen),
-        selection_quality([late[i] for i in stood], [chosen[i] for i in stood]),
+        selection_quality([late[i] for i in promised], [chosen[i] for i in promised]),
         promises[-1],
     )  # fmt: skip
 
 
 def recall_curve(
-    runs: Sequence[Judged],
+    runs: Sequence[FinishedRun],
     fractions: Sequence[float] = FRACTIONS,
     budgets: Sequence[float] = (),
 ) -> list[CurvePoint]:
@@ -261,28 +265,33 @@ def recall_curve(
 
     Parameters
     ----------
-    runs : sequence of Judged
+    runs : sequence of FinishedRun
         Oldest first.
     fractions : sequence of float
         Shares of the expected time in 0..1; what was really saved stands in the quality.
     budgets : sequence of float
         Expected seconds.
     """
-    whole = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
-    shares = [CurvePoint(f, None, _within(runs, [f * w for w in whole])) for f in fractions]
-    return [*shares, *(CurvePoint(None, b, _within(runs, [b] * len(runs))) for b in budgets)]
+    suite_s = [float((r.expected.clip(0.0) + COST_FLOOR_S).sum()) for r in runs]
+    shares = [
+        CurvePoint(f, None, _budget_quality(runs, [f * w for w in suite_s])) for f in fractions
+    ]
+    return [
+        *shares,
+        *(CurvePoint(None, b, _budget_quality(runs, [b] * len(runs))) for b in budgets),
+    ]
 
 
-def _within(runs: Sequence[Judged], budgets: Sequence[float]) -> SelectionQuality:
+def _budget_quality(runs: Sequence[FinishedRun], budgets: Sequence[float]) -> SelectionQuality:
     pairs = zip(runs, budgets, strict=True)
-    return selection_quality(runs, [within(r.scores, r.must, r.expected, b) for r, b in pairs])
+    return selection_quality(runs, [fits_budget(r.scores, r.must, r.expected, b) for r, b in pairs])
 
 
-def _row(run: Judged, keep: NDArray[np.bool_]) -> tuple[float, ...]:
+def _row(run: FinishedRun, keep: NDArray[np.bool_]) -> tuple[float, ...]:
     """Return constants of a run: 1, regressing cases, those kept, seconds, seconds kept."""
-    bad = run.regressing
-    return (1.0, bad.sum(), (bad & keep).sum(), run.seconds.sum(), run.seconds[keep].sum())
+    fails, seconds = run.regressing, run.seconds
+    return (1.0, fails.sum(), (fails & keep).sum(), seconds.sum(), seconds[keep].sum())
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part) / float(whole) if whole > 0 else 1.0
+def _share(part: float, total: float) -> float:
+    return float(part) / float(total) if total > 0 else 1.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RECENT_RUNS: Final = 100  # among which a full one is looked for
 
 
-def trusted(
+def apply_trust(
     selection: Selection, store: Store, rules: Rules, bundle: Bundle | None
 ) -> tuple[Selection, Reason | None]:
     """Return the selection, in shadow where it has not earned it that cases are left out.
@@ -45,7 +45,7 @@ def trusted(
         With it where the selection stands; None where ``shadow`` of the selection says so.
     """
     trust, _ = current_trust(store, rules, trained=_trained(bundle))
-    so_far = Reason(ReasonKind.STANDING, (trust.why,))
+    so_far = Reason(ReasonKind.TRUST_SO_FAR, (trust.why,))
     if selection.shadow:
         earned = Reason(ReasonKind.COULD_SELECT) if trust.selects else so_far
         return replace(selection, shadow=(*selection.shadow, earned)), None
@@ -70,8 +70,8 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
         return Evidence()
     trained = _trained(bundle)
     since = trained.timestamp() if trained is not None else 0.0
-    judged = load(store).settled if store is not None else ()
-    new = (Regression(v.scores[:KEPT_CASES]) for v in judged if v.known > since and v.scores)
+    outcomes = load(store).unbiased_outcomes if store is not None else ()
+    new = (Regression(v.scores[:KEPT_CASES]) for v in outcomes if v.known > since and v.scores)
     return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.code.words import text_words
-from testopt.similarity.bags import Bags, Corpus, blend, damped
+from testopt.similarity.bags import Bags, Corpus, log_counts, weighted_sum
 from testopt.similarity.call_graph import call_signals
 from testopt.similarity.name_texts import name_texts
-from testopt.similarity.texts import WRITTEN
+from testopt.similarity.texts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,8 +123,8 @@ def features(text: Texts) -> Signals:
     out["prior"] = _prior(out)
     again = _feedback(text, words, out["prior"])
     out |= {"feedback": share(again), "feedback_rank": rank(again)}
-    if text.judge is not None:
-        out["prior"] = text.judge.closeness(out)
+    if text.weigher is not None:
+        out["prior"] = text.weigher.closeness(out)
     out["ran_change"] = np.full(len(text.document), np.nan)
     if text.ran is not None and np.nan_to_num(text.ran).any():
         out["ran_change"] = text.ran.astype(np.float64)
@@ -160,14 +160,14 @@ class _Words:
         """Return the words of one document as a query of about length one."""
         row = {**self._text.titles.row(document), **self._text.bodies.row(document)}
         size = max(float(np.sqrt(self._corpus.squares[document])), 1.0)
-        return {word: n / size for word, n in damped(row).items()}
+        return {word: n / size for word, n in log_counts(row).items()}
 
     def _fold(self, values: NDArray[np.float64], how: Any = np.add) -> NDArray[np.float64]:
         """Bring the rows of a case together: its document's and its own."""
-        mine = values[-len(self._text.document) :]
-        for start in range(0, len(values) - len(mine), self._rows):
-            mine = how(mine, values[start : start + self._rows][self._text.document])
-        return np.asarray(mine)
+        by_case = values[-len(self._text.document) :]
+        for start in range(0, len(values) - len(by_case), self._rows):
+            by_case = how(by_case, values[start : start + self._rows][self._text.document])
+        return np.asarray(by_case)
 
 
 def _word_signals(text: Texts, bodies: _Words) -> Signals:
@@ -187,7 +187,7 @@ def _word_signals(text: Texts, bodies: _Words) -> Signals:
         "rarest_word": rarest,
         "callers": bodies.similarity(text.change.callers),
         "callers_title": titles.similarity(text.change.callers),
-        **{f"{part}_said": bodies.similarity(text.change.said.get(part, {})) for part in WRITTEN},
+        **{f"{part}_said": bodies.similarity(text.change.messages.get(part, {})) for part in PARTS},
     }
 
 
@@ -201,7 +201,7 @@ def _feedback(text: Texts, bodies: _Words, close: NDArray[np.float64]) -> NDArra
     np.maximum.at(best, text.document, close - close.min())
     weight = best**2 * _chosen(best)
     near = np.flatnonzero(weight > _NOTHING).tolist()
-    found = bodies.similarity(blend(*((float(weight[i]), bodies.of(i)) for i in near)))
+    found = bodies.similarity(weighted_sum(*((float(weight[i]), bodies.of(i)) for i in near)))
     return np.asarray(found.round(_DIGITS))
 
 
@@ -219,15 +219,21 @@ def _chosen(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _queries(change: ChangeText) -> dict[str, dict[int, float]]:
-    lines, owners, around = damped(change.lines), damped(change.owners), damped(change.around)
-    together = blend((1.0, lines), (2.0, owners), (0.35, around), (1.0, damped(change.paths)))
+    lines, owners, around = (
+        log_counts(change.lines),
+        log_counts(change.owners),
+        log_counts(change.around),
+    )
+    together = weighted_sum(
+        (1.0, lines), (2.0, owners), (0.35, around), (1.0, log_counts(change.paths))
+    )
     return {"lines": lines, "owners": owners, "around": around, "all": together}
 
 
 def _file_signals(text: Texts) -> Signals:
     """Return how alike the test file of each case, and its name, are to the change."""
     queries = _queries(text.change)
-    query = blend((1.0, queries["lines"]), (2.0, dict.fromkeys(queries["owners"], 1.0)))
+    query = weighted_sum((1.0, queries["lines"]), (2.0, dict.fromkeys(queries["owners"], 1.0)))
     named = [_path_words(path) for path in text.paths]
     changed = text.change.paths.keys()
     alike = np.array([len(w & changed) / (1 + len(w)) for w in named] or [0.0])
@@ -256,11 +262,11 @@ def _stem(path: str) -> str:
 def _together(text: Texts) -> Signals:
     """Return what git says was written together with the changed lines and functions."""
     out: Signals = {}
-    for part in WRITTEN:
+    for part in PARTS:
         by_document = np.nan_to_num(text.written_with[part].astype(np.float64))
-        mine = by_document[text.document]
-        out[f"{part}_together"] = mine
-        out[f"{part}_together_file"] = _over_groups(mine, text.file)[0]
+        by_case = by_document[text.document]
+        out[f"{part}_together"] = by_case
+        out[f"{part}_together_file"] = _over_groups(by_case, text.file)[0]
     return out
 
 
@@ -272,12 +278,12 @@ def _calls(text: Texts) -> Signals:
 
 def _lift_whole_files(text: Texts, raw: Signals) -> None:
     """Give a case that is a whole file (a collection error) the best of the file's cases."""
-    whole = text.whole
-    if not whole.any():
+    whole_file = text.whole_file
+    if not whole_file.any():
         return
     for name, values in raw.items():
         sign = -1.0 if name in _LESS_IS_NEARER else 1.0
-        values[whole] = sign * _over_groups(sign * values, text.file)[0][whole]
+        values[whole_file] = sign * _over_groups(sign * values, text.file)[0][whole_file]
 
 
 def _plain(text: Texts, raw: Signals) -> Signals:

@@ -148,8 +148,8 @@ class Corpus:
         at = np.minimum(np.searchsorted(self._words, words), len(self._words) - 1)
         known = self._words[at] == words
         dense[at[known]] = values[known] * self._idf[at[known]]
-        strange = values[~known] * self._rarity(0.0)
-        return dense, float(np.sqrt((dense**2).sum() + (strange**2).sum()))
+        unknown = values[~known] * self._rarity(0.0)
+        return dense, float(np.sqrt((dense**2).sum() + (unknown**2).sum()))
 
     def products(self, query: Words) -> NDArray[np.float64]:
         """Return the inner product of each row with the query of length one, shape (n_rows,)."""
@@ -169,12 +169,12 @@ class Corpus:
         return self.bags.sums(shared), self.bags.maxima(shared)
 
 
-def damped(words: Mapping[int, float]) -> Words:
+def log_counts(words: Mapping[int, float]) -> Words:
     """Return 1 + log(count) of each word."""
     return {word: 1.0 + float(np.log(max(n, 0.5))) for word, n in words.items()}
 
 
-def blend(*parts: tuple[float, Mapping[int, float]]) -> Words:
+def weighted_sum(*parts: tuple[float, Mapping[int, float]]) -> Words:
     """Return the weighted sum of several bags."""
     total: Words = {}
     for weight, words in parts:

@@ -10,7 +10,7 @@ import numpy as np
 from testopt.code.outline import enclosing
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
-from testopt.git.changed_lines import patches
+from testopt.git.changed_lines import read_changed_lines
 from testopt.similarity.bags import Bags
 from testopt.similarity.definition_resolver import DefinitionResolver
 from testopt.similarity.parametrisation_data import ParametrisationData
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.code.outline import Definition
-    from testopt.git.changed_lines import Patch
+    from testopt.git.changed_lines import ChangedLines
     from testopt.runners.locate import Locator
     from testopt.similarity.bags import Words
     from testopt.similarity.cochange import Document
@@ -35,7 +35,7 @@ _BODY_LINES: Final = 200
 _FOLDERS: Final = 200
 
 
-class RunSources:
+class RunTrees:
     """What is read about: cases, the trees of both sides, and the diff between them.
 
     Parameters
@@ -58,14 +58,14 @@ class RunSources:
     ) -> None:  # fmt: skip
         self.cases, self.files, self.base = cases, files, base
         self.tree, self.before = dict(tree), before
-        self.patches = list(patches(diff))[:MAX_PATCHES]
+        self.patches = list(read_changed_lines(diff))[:MAX_PATCHES]
 
-    def source_patches(self) -> list[Patch]:
+    def source_patches(self) -> list[ChangedLines]:
         """Return the changed program files outside the tests."""
         return [p for p in self.patches if is_code(p.path) and not is_test_path(p.path)]
 
 
-class Places:
+class ChangedDefinitions:
     """Definitions around the changed lines.
 
     Attributes
@@ -87,17 +87,17 @@ class Places:
         self.old_lines: dict[str, list[range]] = {}
         self.old_owners: dict[str, list[range]] = {}
 
-    def add_test(self, patch: Patch, new: str) -> None:
+    def add_test(self, patch: ChangedLines, new: str) -> None:
         """Note the test functions that a changed test file edits."""
         for one in _around(new, patch.path, patch.new_lines):
             self.tests[(patch.path, one.name)] = None
 
-    def add(self, patch: Patch, old: str, new: str) -> None:
+    def add(self, patch: ChangedLines, old: str, new: str) -> None:
         """Note what a changed source file touches.
 
         Parameters
         ----------
-        patch : Patch
+        patch : ChangedLines
             Its changed lines.
         old, new : str
             Its text on both sides; empty where there is none.
@@ -123,12 +123,12 @@ def _around(text: str, path: str, lines: Iterable[range]) -> list[Definition]:
     return list(found)
 
 
-class Documents:
+class CaseDocuments:
     """The functions behind the cases, each once.
 
     Parameters
     ----------
-    run : RunSources
+    run : RunTrees
         Cases and tree.
     locator : Locator
         Finds their files.
@@ -139,20 +139,20 @@ class Documents:
     ----------
     keys : list of (path, dotted name)
         Path is empty where the source was not found.
-    homes : list of (path, dotted name)
+    definitions : list of (path, dotted name)
         Where they are defined: elsewhere, when a file collects what another holds.
     paths : list of str
         Files of the definitions, each once.
     """
 
-    def __init__(self, run: RunSources, locator: Locator, index: SourceIndex) -> None:
+    def __init__(self, run: RunTrees, locator: Locator, index: SourceIndex) -> None:
         self._run = run
         found = [locator.find(case, run.files.get(case)) for case in run.cases]
         self.keys: list[Document] = list(dict.fromkeys(found))
         position = {key: i for i, key in enumerate(self.keys)}
         self.document = np.fromiter((position[key] for key in found), np.int32, len(found))
-        self.homes = DefinitionResolver(run.tree, index).find(self.keys)
-        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.homes))
+        self.definitions = DefinitionResolver(run.tree, index).find(self.keys)
+        self.paths: list[str] = list(dict.fromkeys(path for path, _ in self.definitions))
         self._file_of = {path: i for i, path in enumerate(self.paths)}
 
     def folders(self) -> list[str]:
@@ -163,10 +163,10 @@ class Documents:
     def arrays(self, index: SourceIndex) -> dict[str, Any]:
         """Return the fields of `Texts` that describe the cases."""
         files = {path: index.get(self._run.tree.get(path, "")) for path in self.paths}
-        file = np.array([self._file_of[path] for path, _ in self.homes], np.int32)
+        file = np.array([self._file_of[path] for path, _ in self.definitions], np.int32)
         groups: dict[Document, int] = {}
         group = [groups.setdefault((p, n.rpartition(".")[0]), len(groups)) for p, n in self.keys]
-        whole = np.array([not name for _, name in self.keys], bool)
+        whole_file = np.array([not name for _, name in self.keys], bool)
         bodies, uses, efforts = self._bodies(files)
         empty: Bags = Bags.of([{}])
         return {
@@ -177,7 +177,7 @@ class Documents:
             "effort": efforts,
             "titles": Bags.of(text_words(name) for _, name in self.keys),
             "group": np.array(group, np.int32),
-            "whole": whole[self.document],
+            "whole_file": whole_file[self.document],
             "parameters": Bags.of(self._parameters(index)),
             "files": Bags.concat([_last_row(f.bodies) if f else empty for f in files.values()]),
             "paths": tuple(self.paths),
@@ -185,8 +185,8 @@ class Documents:
 
     def _parameters(self, index: SourceIndex) -> Iterator[Words]:
         """Yield the words between the brackets of each case, or of the item that they number."""
-        homes = [self.homes[document] for document in self.document]
-        items = ParametrisationData(self._run.tree, index).words(self._run.cases, homes)
+        definitions = [self.definitions[document] for document in self.document]
+        items = ParametrisationData(self._run.tree, index).words(self._run.cases, definitions)
         for position, case in enumerate(self._run.cases):
             found = items.get(position)
             yield parameter_words(case) if found is None else found
@@ -197,17 +197,17 @@ class Documents:
         """Return the words, the names used and the effort of each document."""
         known = {path: file for path, file in files.items() if file is not None}
         starts = dict(zip(known, _starts(list(known.values())), strict=True))
-        rows, strangers = np.zeros(len(self.keys), np.int64), 0
+        rows, not_found = np.zeros(len(self.keys), np.int64), 0
         end = sum(len(file.bodies) for file in known.values())
         names = []
-        for i, (path, name) in enumerate(self.homes):
+        for i, (path, name) in enumerate(self.definitions):
             file = known.get(path)
             row = -1 if file is None else file.find(name) if name else len(file.names)
             if row >= 0:
                 rows[i] = starts[path] + row
             else:
-                rows[i] = end + strangers
-                strangers += 1
+                rows[i] = end + not_found
+                not_found += 1
                 names.append(text_words(name))
         bodies = Bags.concat([*(file.bodies for file in known.values()), Bags.of(names)])
         uses = Bags.concat([*(f.uses for f in known.values()), Bags.of([{}] * len(names))])
@@ -219,8 +219,8 @@ class Documents:
     ) -> NDArray[np.float32]:
         """Return one value per document; that of its class serves where it has none."""
         out = np.full(len(self.keys), missing, np.float32)
-        for i, (key, home) in enumerate(zip(self.keys, self.homes, strict=True)):
-            both = (key, home) if home != key else (key,)
+        for i, (key, definition) in enumerate(zip(self.keys, self.definitions, strict=True)):
+            both = (key, definition) if definition != key else (key,)
             classes = ((path, name.rpartition(".")[0]) for path, name in both if "." in name)
             found = next((values[one] for one in (*both, *classes) if one in values), None)
             if found is not None:
@@ -237,13 +237,15 @@ class Documents:
         """
         changed = set(tests)
         out = self.spread(dict.fromkeys(changed, 1.0), missing=0.0)
-        cases = set(self.homes) | {(path, o) for path, name in self.homes for o in _owners(name)}
+        cases = set(self.definitions) | {
+            (path, o) for path, name in self.definitions for o in _owners(name)
+        }
         helpers = {
             (path, name.rpartition(".")[0])
             for path, name in changed - cases
             if not name.rpartition(".")[2].lower().startswith("test")  # a case, not planned here
         }
-        for i, (path, name) in enumerate(self.homes if helpers else ()):
+        for i, (path, name) in enumerate(self.definitions if helpers else ()):
             if not out[i] and any((path, owner) in helpers for owner in (*_owners(name), "")):
                 out[i] = HELPER
         return out

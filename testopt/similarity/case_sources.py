@@ -1,4 +1,4 @@
-"""What the sources say of cases and changes; an index of them is kept beside the tables."""
+"""Reads the sources of cases and changes; the index of files is kept beside the tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Sources:
         Where the index is kept, and what the cases ran when their coverage was measured.
     patience : float
         How many times longer than a plan to wait for git.
-    shipped : PretrainedModel, optional
+    pretrained : PretrainedModel, optional
         The model that weighs closeness; default: the one that comes with testopt.
     """
 
@@ -49,18 +49,18 @@ class Sources:
         store: Store | None = None,
         *,
         patience: float = 1.0,
-        shipped: PretrainedModel | None = None,
+        pretrained: PretrainedModel | None = None,
     ) -> None:
         coverage = None if store is None else CoverageIndex(repo, store)
         self._reader = CaseTexts(repo, patience=patience, coverage=coverage)
-        self.shipped = load_pretrained() if shipped is None else shipped
+        self.pretrained = load_pretrained() if pretrained is None else pretrained
         self._store = store
         data = store.read_blob(_SOURCES) if store is not None else None
         if data is not None:
             # a cache: what is damaged or of another version is read from git again
             with suppress(BundleError, KeyError, ValueError, IndexError):
                 self._reader.index.load(load_arrays(data))
-        self._known = len(self._reader.index)
+        self._size_loaded = len(self._reader.index)
 
     def add(self, query: Query) -> Query:
         """Return the query with the text of its cases and of its change."""
@@ -69,21 +69,23 @@ class Sources:
             return query
         base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
         text = self._reader.read(query.cases, base=base, commit=run.commit, time=run.time)
-        return replace(query, text=self._judged(text))
+        return replace(query, text=self._with_model(text))
 
     def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:
         """Return the text of some cases and of a change that git knows or the disk holds."""
         if not change.known or not change.base:
             return None
-        return self._judged(self._reader.read(cases, base=change.base, commit=change.head))
+        return self._with_model(self._reader.read(cases, base=change.base, commit=change.head))
 
-    def _judged(self, text: Texts | None) -> Texts | None:
-        return None if text is None else replace(text, judge=self.shipped.judge_of(text.paths))
+    def _with_model(self, text: Texts | None) -> Texts | None:
+        return (
+            None if text is None else replace(text, weigher=self.pretrained.model_for(text.paths))
+        )
 
     def keep(self) -> None:
         """Keep the index for the next plan, where it has grown."""
         index = self._reader.index
-        if self._store is None or len(index) == self._known:
+        if self._store is None or len(index) == self._size_loaded:
             return
         with suppress(StoreError):
             self._store.write_blob(_SOURCES, dump_arrays(index.dump(index.objects())))

@@ -9,18 +9,18 @@ import numpy as np
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import name_number, text_words
 from testopt.errors import RepositoryError
-from testopt.git.blobs import read_disk, read_tree
+from testopt.git.blobs import read_tree, read_working_file
 from testopt.git.changed_lines import OPTIONS
 from testopt.git.process import run_git
 from testopt.runners.locate import Locator
-from testopt.similarity.bags import Bags, blend
+from testopt.similarity.bags import Bags, weighted_sum
 from testopt.similarity.call_graph import callers
-from testopt.similarity.case_functions import Documents, Places, RunSources
+from testopt.similarity.case_functions import CaseDocuments, ChangedDefinitions, RunTrees
 from testopt.similarity.cochange import RECENT, CochangeReader
 from testopt.similarity.definition_resolver import module_names
 from testopt.similarity.import_distance import import_hops
 from testopt.similarity.source_index import SourceIndex
-from testopt.similarity.texts import WRITTEN, ChangeText, Code, Texts, unknown
+from testopt.similarity.texts import PARTS, ChangeText, Code, Texts, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,7 +116,7 @@ class CaseTexts:
                 self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
                 timeout=_DIFF_S * self._patience,
             )  # fmt: skip
-            run = RunSources(
+            run = RunTrees(
                 cases, files or {}, base=base, diff=diff,
                 tree=self._tree(commit), before=self._tree(base),
             )  # fmt: skip
@@ -135,42 +135,60 @@ class CaseTexts:
             self._trees[commit] = read_tree(self._repo, commit)
         return self._trees[commit]
 
-    def _read_working_tree(self, run: RunSources) -> None:
+    def _read_working_tree(self, run: RunTrees) -> None:
         """Take the changed files from the disk, where they may differ from what git has."""
         for patch in run.patches:
-            text = read_disk(self._repo, patch.new) if patch.new else None
+            text = read_working_file(self._repo, patch.new) if patch.new else None
             if text is not None and patch.new is not None:
                 run.tree[patch.new] = self.index.put(text, patch.new)
 
-    def _texts(self, run: RunSources, time: datetime | None) -> Texts:
-        locator = self._locator(run.tree)
-        documents = Documents(run, locator, self.index)
-        sources = _sources(run)
-        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
-        places = self._places(run)
-        edits = self._together.edits(run.base, documents.folders())
-        old = np.nan if edits is None else float(RECENT)
+    def _texts(self, run: RunTrees, time: datetime | None) -> Texts:
+        documents = CaseDocuments(run, self._locator(run.tree), self.index)
+        sources = self._read_sources(run)
+        definitions = self._changed_definitions(run)
+        edited = self._edit_age(run, documents)
         written = self._together.written_with(
-            run.base, {"lines": places.old_lines, "owners": places.old_owners}
+            run.base, {"lines": definitions.old_lines, "owners": definitions.old_owners}
         )
-        code, names = self._code(run, sources, places)
+        code, names = self._code(run, sources, definitions)
         return Texts(
             **documents.arrays(self.index),
-            change=_change_text(run, places, written or {}, _callers(code, names)),
+            change=_change_text(run, definitions, written or {}, _callers(code, names)),
             all_changed_paths=tuple(patch.path for patch in run.patches),
             code=code,
-            edited=documents.spread(edits or {}, missing=old),
-            written_with={
-                part: documents.spread(written[part].tests, missing=0.0)
-                if written is not None else unknown(len(documents.keys))
-                for part in WRITTEN
-            },
-            in_change=documents.edited(places.tests),
+            edited=edited,
+            written_with={part: _share_written(documents, written, part) for part in PARTS},
+            in_change=documents.edited(definitions.tests),
             import_hops=self._import_hops(run, sources, documents),
-            ran=None if self._coverage is None else self._coverage.shares(
-                run.cases, locator=locator, base=run.base, changed=places.old_lines, until=time
-            ),
-        )  # fmt: skip
+            ran=self._ran_share(run, definitions, time),
+        )
+
+    def _read_sources(self, run: RunTrees) -> list[str]:
+        """Index the program files whose calls may lead to the change, and return their paths."""
+        sources = _sources(run)
+        self.index.ensure({path: run.tree[path] for path in sources}, words=False)
+        return sources
+
+    def _edit_age(self, run: RunTrees, documents: CaseDocuments) -> NDArray[np.float32]:
+        """Return how many commits that touched tests lie between each last edit and the base."""
+        ages = self._together.edits(run.base, documents.folders())
+        if ages is None:
+            return documents.spread({}, missing=np.nan)
+        return documents.spread(ages, missing=float(RECENT))
+
+    def _ran_share(
+        self, run: RunTrees, definitions: ChangedDefinitions, time: datetime | None
+    ) -> NDArray[np.float32] | None:
+        """Return the share of the changed lines that each case ran; None without coverage."""
+        if self._coverage is None:
+            return None
+        return self._coverage.shares(
+            run.cases,
+            locator=self._locator(run.tree),
+            base=run.base,
+            changed=definitions.old_lines,
+            until=time,
+        )
 
     def _locator(self, tree: Mapping[str, str]) -> Locator:
         """Return a locator, the same one for trees with the same paths."""
@@ -181,9 +199,9 @@ class CaseTexts:
             self._locators[paths] = Locator(paths)
         return self._locators[paths]
 
-    def _places(self, run: RunSources) -> Places:
+    def _changed_definitions(self, run: RunTrees) -> ChangedDefinitions:
         """Find the definitions around the changed lines, on both sides."""
-        places = Places()
+        definitions = ChangedDefinitions()
         sides = [
             (patch, run.before.get(patch.old or "", ""), run.tree.get(patch.new or "", ""))
             for patch in run.patches
@@ -192,33 +210,33 @@ class CaseTexts:
         texts = self.index.texts(name for _, *both in sides for name in both if name)
         for patch, old, new in sides:
             if is_test_path(patch.path):
-                places.add_test(patch, texts.get(new, ""))
+                definitions.add_test(patch, texts.get(new, ""))
             else:
-                places.add(patch, texts.get(old, ""), texts.get(new, ""))
-        return places
+                definitions.add(patch, texts.get(old, ""), texts.get(new, ""))
+        return definitions
 
     def _code(
-        self, run: RunSources, sources: Sequence[str], places: Places
+        self, run: RunTrees, sources: Sequence[str], definitions: ChangedDefinitions
     ) -> tuple[Code | None, list[str]]:
         """Return the definitions of the tree and of what the change took away, and their names."""
-        found = [(path, self.index.get(run.tree[path])) for path in sources]
-        files = [(path, file) for path, file in found if file is not None]
+        indexed = [(path, self.index.get(run.tree[path])) for path in sources]
+        files = [(path, file) for path, file in indexed if file is not None]
         if not files:
             return None, []
-        here = [(path, name) for path, file in files for name in file.names]
-        gone = [key for key in places.owners if key not in set(here)]
-        lost = [name_number(name.rpartition(".")[2]) for _, name in gone]
-        defines = [*(file.defines for _, file in files), np.array(lost, np.uint32)]
+        in_tree = [(path, name) for path, file in files for name in file.names]
+        removed = [key for key in definitions.owners if key not in set(in_tree)]
+        removed_names = [name_number(name.rpartition(".")[2]) for _, name in removed]
+        defines = [*(file.defines for _, file in files), np.array(removed_names, np.uint32)]
         uses = [
             *(file.uses.part(0, len(file.names)) for _, file in files),
-            Bags.of([{}] * len(gone)),
+            Bags.of([{}] * len(removed)),
         ]
-        changed = [*(key in places.owners for key in here), *(True for _ in gone)]
-        names = [name for _, name in (*here, *gone)]
+        changed = [*(key in definitions.owners for key in in_tree), *(True for _ in removed)]
+        names = [name for _, name in (*in_tree, *removed)]
         return Code(np.concatenate(defines), Bags.concat(uses), np.array(changed, bool)), names
 
     def _import_hops(
-        self, run: RunSources, sources: Sequence[str], documents: Documents
+        self, run: RunTrees, sources: Sequence[str], documents: CaseDocuments
     ) -> NDArray[np.float32]:
         """Return how many imports lie between each test file and a changed module."""
         changed = {patch.path for patch in run.source_patches()}
@@ -250,17 +268,26 @@ def _beside(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield from ((i, other) for other in shared.get(folder, ()) if other != i)
 
 
-def _sources(run: RunSources) -> list[str]:
+def _sources(run: RunTrees) -> list[str]:
     """Return the program files whose calls may lead to the change: those of its languages."""
     endings = {patch.path.rpartition(".")[2] for patch in run.source_patches()}
-    found = [
+    sources = [
         path
         for path in run.tree
         if path.rpartition(".")[2] in endings
         and not is_test_path(path)
         and not path.startswith(_NOT_SOURCE)
     ]
-    return found if len(found) <= MAX_SOURCES else []
+    return sources if len(sources) <= MAX_SOURCES else []
+
+
+def _share_written(
+    documents: CaseDocuments, written: Mapping[str, EditedTogether] | None, part: str
+) -> NDArray[np.float32]:
+    """Return the share of a part of the change last written together with each document."""
+    if written is None:
+        return unknown(len(documents.keys))
+    return documents.spread(written[part].tests, missing=0.0)
 
 
 def _callers(code: Code | None, names: Sequence[str]) -> Words:
@@ -268,22 +295,27 @@ def _callers(code: Code | None, names: Sequence[str]) -> Words:
     if code is None:
         return {}
     weight = callers(code)
-    found = np.flatnonzero(weight).tolist()
-    return blend(*((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in found))
+    calling = np.flatnonzero(weight).tolist()
+    return weighted_sum(
+        *((float(weight[i]), dict.fromkeys(text_words(names[i]), 1.0)) for i in calling)
+    )
 
 
 def _change_text(
-    run: RunSources, places: Places, written: Mapping[str, EditedTogether], used_by: Words
+    run: RunTrees,
+    definitions: ChangedDefinitions,
+    written: Mapping[str, EditedTogether],
+    used_by: Words,
 ) -> ChangeText:
     sources = run.source_patches()
-    names = " ".join(name for _, name in places.owners)
+    names = " ".join(name for _, name in definitions.owners)
     return ChangeText(
         lines=text_words("\n".join(patch.words_text() for patch in sources)),
         owners=dict.fromkeys(text_words(names), 1.0),
-        around=text_words("\n".join(places.bodies)),
+        around=text_words("\n".join(definitions.bodies)),
         paths=text_words(" ".join(patch.path for patch in sources)),
         paths_changed=tuple(patch.path for patch in sources),
-        owner_names=tuple(f"{path}::{name}" for path, name in places.owners),
+        owner_names=tuple(f"{path}::{name}" for path, name in definitions.owners),
         callers=used_by,
-        said={part: one.words for part, one in written.items()},
+        messages={part: one.words for part, one in written.items()},
     )

@@ -62,11 +62,11 @@ class ClosenessModel:
             On the scale of the untrained blend, 0 for the farthest case; nothing but zeros
             where the untrained blend sees no closeness at all.
         """
-        blend = np.nan_to_num(columns[PRIOR].astype(np.float64))
-        if not blend.any():
-            return blend
+        prior = np.nan_to_num(columns[PRIOR].astype(np.float64))
+        if not prior.any():
+            return prior
         x = np.column_stack([columns[name] for name in self.names]).astype(np.float32)
-        close = blend + self.forest.margin(x) / self.prior_weight
+        close = prior + self.forest.margin(x) / self.prior_weight
         close -= close.min()
         return np.asarray(close / max(1.0, close.max()))
 
@@ -103,12 +103,12 @@ def fit_closeness(
     """
     import lightgbm
 
-    blend = PRIOR_WEIGHT * np.nan_to_num(x[:, list(names).index(PRIOR)].astype(np.float64))
+    prior = PRIOR_WEIGHT * np.nan_to_num(x[:, list(names).index(PRIOR)].astype(np.float64))
     data = lightgbm.Dataset(
         x,
         y.astype(np.float32),
         weight=weight * (len(y) / weight.sum()),
-        init_score=blend - np.average(blend, weights=weight),
+        init_score=prior - np.average(prior, weights=weight),
     )
     booster = lightgbm.train(_parameters(names, seed), data, rounds)
     forest = Forest.from_lightgbm(booster.dump_model())

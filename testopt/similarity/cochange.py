@@ -1,4 +1,4 @@
-"""What git wrote together: the tests that the authors of the changed lines edited with them.
+"""Co-change: the tests that the authors of the changed lines edited in the same commits.
 
 Who last wrote a changed line (``git blame``) knew which test guards it, edited that test in the
 same commit, and said in its message what it is about. Only ancestors of the base are asked, so
@@ -17,9 +17,9 @@ from testopt.code.outline import enclosing
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
 from testopt.errors import RepositoryError
-from testopt.git.changed_lines import OPTIONS, patches
+from testopt.git.changed_lines import OPTIONS, read_changed_lines
 from testopt.git.process import run_git
-from testopt.similarity.bags import blend, damped
+from testopt.similarity.bags import log_counts, weighted_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +82,7 @@ class CochangeReader:
     def __init__(self, repo: Path, index: SourceIndex, *, patience: float = 1.0) -> None:
         self._repo, self._index, self._patience = repo, index, patience
         self._touched: dict[str, frozenset[Document]] = {}
-        self._said: dict[str, Words] = {}
+        self._message_words: dict[str, Words] = {}
 
     def edits(self, base: str, folders: Sequence[str]) -> dict[Document, int] | None:
         """Return how many commits lie between the last edit of each test and the base.
@@ -140,7 +140,7 @@ class CochangeReader:
         for part in out.split(b"\0")[1:]:
             commit, _, diff = part.partition(b"\n")
             if diff.count(b"\ndiff --git ") <= MOST_FILES:
-                tests = [p for p in patches(diff) if p.new and _is_test(p.new)]
+                tests = [p for p in read_changed_lines(diff) if p.new and _is_test(p.new)]
                 found.append((commit.decode(), tests))
         texts = self._index.texts(p.new_object for _, tests in found for p in tests)
         return {
@@ -167,7 +167,7 @@ class CochangeReader:
 
         Returns
         -------
-        dict of str to Written, or None
+        dict of str to EditedTogether, or None
             By part; None where git does not answer in time.
         """
         wanted: dict[str, set[range]] = {}
@@ -193,20 +193,20 @@ class CochangeReader:
             for part, ranges in parts.items()
         }
         commits = list(dict.fromkeys(commit for one in shares.values() for commit in one))
-        touched, said = self.touched(commits), self._messages(commits)
-        return {part: _written(one, touched, said) for part, one in shares.items()}
+        touched, messages = self.touched(commits), self._messages(commits)
+        return {part: _written(one, touched, messages) for part, one in shares.items()}
 
     def _messages(self, commits: Iterable[str]) -> dict[str, Words]:
         """Return the words that each commit says of itself."""
         wanted = list(commits)
-        missing = [commit for commit in wanted if commit not in self._said]
-        if len(self._said) + len(missing) > _KEPT:
-            self._said.clear()
+        missing = [commit for commit in wanted if commit not in self._message_words]
+        if len(self._message_words) + len(missing) > _KEPT:
+            self._message_words.clear()
             missing = wanted
         if missing:
-            self._said |= {commit: {} for commit in missing}
-            self._said |= self._read_messages(missing)
-        return {commit: self._said[commit] for commit in wanted}
+            self._message_words |= {commit: {} for commit in missing}
+            self._message_words |= self._read_messages(missing)
+        return {commit: self._message_words[commit] for commit in wanted}
 
     def _read_messages(self, commits: list[str]) -> dict[str, Words]:
         wanted = "\n".join(commits).encode() + b"\n"
@@ -220,8 +220,8 @@ class CochangeReader:
             return {}
         found = (part.decode("utf-8", "replace").partition("\n") for part in out.split(b"\0")[1:])
         return {
-            commit: damped(text_words(_TRAILER.sub("", said[:_MESSAGE])))
-            for commit, _, said in found
+            commit: log_counts(text_words(_TRAILER.sub("", message[:_MESSAGE])))
+            for commit, _, message in found
         }
 
     def _blame(self, base: str, path: str, lines: Iterable[range]) -> dict[int, str] | None:
@@ -251,7 +251,7 @@ def _shares(writers: Counter[str]) -> dict[str, float]:
 def _written(
     shares: Mapping[str, float],
     touched: Mapping[str, frozenset[Document]],
-    said: Mapping[str, Words],
+    messages: Mapping[str, Words],
 ) -> EditedTogether:
     weights: dict[Document, float] = {}
     for commit, share in shares.items():
@@ -260,7 +260,7 @@ def _written(
             gain = share / log2(1 + len(tests))
             weights[document] = weights.get(document, 0.0) + gain
     return EditedTogether(
-        weights, blend(*((share, said[commit]) for commit, share in shares.items()))
+        weights, weighted_sum(*((share, messages[commit]) for commit, share in shares.items()))
     )
 
 

@@ -1,4 +1,4 @@
-"""Where cases are written, which need not be where they are collected.
+"""Where cases are defined, which need not be where they are collected.
 
 A suite may collect a test class in one file that another defines, or inherit the functions of a
 base class: pytest names such cases after the file that collects them.
@@ -52,13 +52,13 @@ class DefinitionResolver:
             What came in, where no definition was found.
         """
         self._ensure(path for path, _ in keys)
-        return [self._home(key) for key in keys]
+        return [self._definition(key) for key in keys]
 
     def _ensure(self, paths: Iterable[str]) -> None:
         wanted = {path: self._tree[path] for path in paths if path in self._tree}
         self._index.ensure(wanted, words=True)
 
-    def _home(self, key: Document) -> Document:
+    def _definition(self, key: Document) -> Document:
         path, name = key
         file = self._index.get(self._tree.get(path, ""))
         if file is None or not name or name in file.names:

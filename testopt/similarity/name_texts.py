@@ -1,4 +1,4 @@
-"""Where git has no sources: what the names of cases and the words of a change say alone."""
+"""Texts from names of cases and words of a change alone, where git has no sources."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def name_texts(query: Query) -> Texts | None:
         uses=Bags.counted([()] * size),
         effort=unknown(size),
         group=np.array([owners[owner_of[function]] for function in functions], np.int32),
-        whole=np.zeros(len(split), bool),
+        whole_file=np.zeros(len(split), bool),
         parameters=Bags.counted(token_numbers(case.partition("[")[2]) for case in query.cases),
         files=Bags.counted(token_numbers(path) for path in paths),
         paths=tuple(paths),

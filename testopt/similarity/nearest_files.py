@@ -44,12 +44,12 @@ def nearest_files(query: Query, position: int, *, most: int = 3) -> list[Nearnes
     text = query.text or name_texts(query)
     if text is None:
         return []
-    mine = _words_of_case(text, position)
+    case_words = _words_of_case(text, position)
     found = []
     for file in query.files:
         tokens = f"{file.tokens or ''} {file.path.replace('/', ' ').replace('.', ' ')}".split()
         words = {word: word_number(word) for token in tokens for word in words_of(token)}
-        shared = sorted(word for word, key in words.items() if key in mine)
+        shared = sorted(word for word, key in words.items() if key in case_words)
         weights = {word: _rarity(text, words[word]) for word in shared}
         ranked = sorted(shared, key=lambda word: (-weights[word], word))
         if ranked:

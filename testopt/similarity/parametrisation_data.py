@@ -46,14 +46,14 @@ class ParametrisationData:
     def __init__(self, tree: Mapping[str, str], index: SourceIndex) -> None:
         self._tree, self._index = tree, index
 
-    def words(self, cases: Sequence[str], homes: Sequence[Document]) -> dict[int, Words]:
+    def words(self, cases: Sequence[str], definitions: Sequence[Document]) -> dict[int, Words]:
         """Return the words of the parameters of each case that has an item behind it.
 
         Parameters
         ----------
         cases : sequence of str
             Case ids.
-        homes : sequence of (path, dotted name)
+        definitions : sequence of (path, dotted name)
             Where each one is defined.
 
         Returns
@@ -62,8 +62,8 @@ class ParametrisationData:
             By position of the case.
         """
         found: dict[int, Words] = {}
-        for (home, name), numbers in _numbered(cases, homes).items():
-            items = self._items(home, name, max(numbers.values()))
+        for (definition, name), numbers in _numbered(cases, definitions).items():
+            items = self._items(definition, name, max(numbers.values()))
             for position, number in numbers.items() if items else ():
                 if position not in found:
                     rest = (p for p in _parts(cases[position]) if not _NUMBERED.fullmatch(p))
@@ -73,15 +73,15 @@ class ParametrisationData:
                     row[word] = row.get(word, 0.0) + n
         return found
 
-    def _items(self, home: Document, name: str, last: int) -> Sequence[Words]:
+    def _items(self, definition: Document, name: str, last: int) -> Sequence[Words]:
         """Return the items of a parameter; empty where none are found for every number."""
-        text = self._text(home[0])
+        text = self._text(definition[0])
         if text is None:
             return ()
-        listed = _listed(text, home[1], name)
+        listed = _listed(text, definition[1], name)
         if len(listed) > last:
             return listed
-        files = (_read(self._text(path) or "", path) for path in self._files(home[0], text))
+        files = (_read(self._text(path) or "", path) for path in self._files(definition[0], text))
         return next((found for found in files if len(found) > last), ())
 
     def _files(self, path: str, text: str) -> Iterator[str]:
@@ -109,15 +109,15 @@ class ParametrisationData:
 
 
 def _numbered(
-    cases: Sequence[str], homes: Sequence[Document]
+    cases: Sequence[str], definitions: Sequence[Document]
 ) -> dict[tuple[Document, str], dict[int, int]]:
     """Return the numbers of the cases by function and parameter, where there are many."""
     found: dict[tuple[Document, str], dict[int, int]] = {}
-    for position, (case, home) in enumerate(zip(cases, homes, strict=True)):
-        for part in _parts(case) if home[0] else ():
+    for position, (case, definition) in enumerate(zip(cases, definitions, strict=True)):
+        for part in _parts(case) if definition[0] else ():
             match = _NUMBERED.fullmatch(part)
             if match:
-                found.setdefault((home, match[1]), {})[position] = int(match[2])
+                found.setdefault((definition, match[1]), {})[position] = int(match[2])
     return {key: n for key, n in found.items() if len(set(n.values())) >= FEWEST}
 
 

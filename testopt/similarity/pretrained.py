@@ -34,7 +34,7 @@ class PretrainedModel:
     projects: int = 0
     trouble: str = ""
 
-    def judge_of(self, paths: Sequence[str]) -> ClosenessModel | None:
+    def model_for(self, paths: Sequence[str]) -> ClosenessModel | None:
         """Return the model where most of some test files are in the language that it learnt on.
 
         Parameters

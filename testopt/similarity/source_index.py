@@ -85,12 +85,12 @@ class SourceIndex:
 
     def dump(self, objects: Iterable[str]) -> dict[str, NDArray[Any]]:
         """Return the index of some objects as arrays, for a file without pickle."""
-        kept = [name for name in dict.fromkeys(objects) if name in self._files]
-        files = [self._files[name] for name in kept]
+        dumped = [name for name in dict.fromkeys(objects) if name in self._files]
+        files = [self._files[name] for name in dumped]
         names = "\n".join("\t".join(file.names) for file in files)
         out: dict[str, NDArray[Any]] = {
             "version": np.array(_VERSION),
-            "objects": np.frombuffer("\n".join(kept).encode(), np.uint8),
+            "objects": np.frombuffer("\n".join(dumped).encode(), np.uint8),
             "names": np.frombuffer(names.encode("utf-8", "surrogatepass"), np.uint8),
             "defines": np.concatenate([f.defines for f in files] or [np.zeros(0, np.uint32)]),
             "efforts": np.concatenate([f.efforts for f in files] or [np.zeros(0, np.float32)]),
@@ -111,9 +111,9 @@ class SourceIndex:
         """
         if int(arrays["version"]) != _VERSION:
             raise ValueError("the index of sources is of another version")
-        kept = _lines(arrays["objects"])
+        dumped = _lines(arrays["objects"])
         names = [tuple(n for n in line.split("\t") if n) for line in _lines(arrays["names"])]
-        names += [()] * (len(kept) - len(names))
+        names += [()] * (len(dumped) - len(names))
         rows = np.cumsum([0, *(len(each) + 1 for each in names)])
         defined = np.cumsum([0, *(len(each) for each in names)])
         both = [
@@ -122,13 +122,15 @@ class SourceIndex:
         ]
         efforts = arrays["efforts"]
         sizes = {len(efforts), *map(len, both)}
-        if len(names) != len(kept) or sizes != {int(rows[-1])}:
+        if len(names) != len(dumped) or sizes != {int(rows[-1])}:
             raise ValueError("the index of sources does not fit together")
-        for i, name in enumerate(kept):
-            here = slice(int(rows[i]), int(rows[i + 1]))
-            bodies, uses = (bags.part(here.start, here.stop) for bags in both)
-            mine = arrays["defines"][defined[i] : defined[i + 1]]
-            self._files.setdefault(name, FileText(names[i], bodies, uses, mine, efforts[here]))
+        for i, name in enumerate(dumped):
+            rows_of_file = slice(int(rows[i]), int(rows[i + 1]))
+            bodies, uses = (bags.part(rows_of_file.start, rows_of_file.stop) for bags in both)
+            own_defines = arrays["defines"][defined[i] : defined[i + 1]]
+            self._files.setdefault(
+                name, FileText(names[i], bodies, uses, own_defines, efforts[rows_of_file])
+            )
 
 
 _KEPT: Final = 4_000

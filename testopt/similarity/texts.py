@@ -10,7 +10,7 @@ import numpy as np
 
 from testopt.code.effort import effort
 from testopt.code.outline import outline
-from testopt.code.words import count_words, name_number, text_words, tokens
+from testopt.code.words import count_words, name_number, text_words, token_counts
 from testopt.similarity.bags import Bags, Words
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testopt.code.outline import Definition
 
 HELPER_WEIGHT: Final = 0.5
-WRITTEN: Final = ("lines", "owners")  # the changed lines, and all of the functions around them
+PARTS: Final = ("lines", "owners")  # the changed lines, and all of the functions around them
 MAX_FILE: Final = 1_000_000  # characters; of a longer file only the beginning is read
 _IMPORT: Final = re.compile(
     r"^[ \t]*(?:(?:from[ \t]+[.\w]+[ \t]+)?import\b[ \t]*(?:\([^)]*\)|[^\n]*)"
@@ -85,24 +85,24 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
     definitions = outline(text, path)
     lines = text.split("\n")
     parts = list(_parts(lines, definitions))
-    found = [tokens(part) for part in parts]
-    rows = [count_words(each.items()) if words else {} for each in found]
-    guesses = [effort(*each) for each in zip(parts, rows, found, strict=True)] if words else []
+    found = [token_counts(part) for part in parts]
+    rows = [count_words(counts.items()) if words else {} for counts in found]
+    estimates = [effort(*row) for row in zip(parts, rows, found, strict=True)] if words else []
     rows.append(text_words(text) if words else {})
-    imported = tokens("\n".join(_IMPORT.findall(text)))
+    imported = token_counts("\n".join(_IMPORT.findall(text)))
     used = [
-        {name_number(t): float(n) for t, n in each.items() if t[0] > "9"}
-        for each in (*found, imported)
+        {name_number(t): float(n) for t, n in counts.items() if t[0] > "9"}
+        for counts in (*found, imported)
     ]
-    for row, helpers in _helpers(definitions, [set(each) for each in found]) if words else ():
+    for row, helpers in _helpers(definitions, [set(counts) for counts in found]) if words else ():
         for helper in helpers:
             for word, n in count_words(found[helper].items()).items():
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
             for name in list(used[helper]):
                 used[row].setdefault(name, HELPER_WEIGHT)
-    defines = np.array([name_number(d.called) for d in definitions], np.uint32)
+    defines = np.array([name_number(d.call_name) for d in definitions], np.uint32)
     efforts = np.full(len(rows), np.nan, np.float32)
-    efforts[: len(guesses)] = guesses
+    efforts[: len(estimates)] = estimates
     names = tuple(d.name for d in definitions)
     return FileText(names, Bags.of(rows), Bags.of(used), defines, efforts)
 
@@ -162,8 +162,8 @@ class ChangeText:
         Path and dotted name of each function or class around the changed lines.
     callers : Words
         Of the names of what uses those, weighing less where many do.
-    said : dict of str to Words
-        For each of ``WRITTEN``: of the messages of the commits that last wrote it.
+    messages : dict of str to Words
+        For each of ``PARTS``: of the messages of the commits that last wrote it.
     """
 
     lines: Words = field(default_factory=dict)
@@ -173,7 +173,7 @@ class ChangeText:
     paths_changed: tuple[str, ...] = ()
     owner_names: tuple[str, ...] = ()
     callers: Words = field(default_factory=dict)
-    said: Mapping[str, Words] = field(default_factory=dict)
+    messages: Mapping[str, Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Code:
     changed: NDArray[np.bool_]
 
 
-class Judge(Protocol):
+class Weigher(Protocol):
     """Weighs the features of closeness, in place of the hand-set weights."""
 
     def closeness(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -219,7 +219,7 @@ class Texts:
         How long each may take to run, guessed from its text.
     group : ndarray of int32, shape (n_documents,)
         Class (or file) that a document belongs to.
-    whole : ndarray of bool, shape (n_cases,)
+    whole_file : ndarray of bool, shape (n_cases,)
         Whether a case is a whole file: a file that could not be collected.
     parameters : Bags
         Words between the brackets of each case's id, n_cases rows.
@@ -235,7 +235,7 @@ class Texts:
         How many commits that touched tests lie between its last edit and the base; as many as
         were looked at for one that is older.
     written_with : dict of str to ndarray of float32, shape (n_documents,)
-        For each of ``WRITTEN``: share of the changed lines (of the functions around them) that were
+        For each of ``PARTS``: share of the changed lines (of the functions around them) that were
         last written in a commit which also edited the document, less for commits of many tests.
     in_change : ndarray of float32, shape (n_documents,)
         1 where the change edits the document itself, 0.5 where it edits a function of its file
@@ -245,7 +245,7 @@ class Texts:
     ran : ndarray of float32, shape (n_cases,), optional
         Share of the change that each case ran when its coverage was measured; NaN where it is not
         known, None where there is no coverage that tells anything.
-    judge : Judge, optional
+    weigher : Weigher, optional
         What weighs all this; without one hand-set weights do.
     """
 
@@ -256,7 +256,7 @@ class Texts:
     uses: Bags
     effort: NDArray[np.float32]
     group: NDArray[np.int32]
-    whole: NDArray[np.bool_]
+    whole_file: NDArray[np.bool_]
     parameters: Bags
     files: Bags
     paths: tuple[str, ...]
@@ -268,7 +268,7 @@ class Texts:
     in_change: NDArray[np.float32]
     import_hops: NDArray[np.float32]
     ran: NDArray[np.float32] | None = None
-    judge: Judge | None = None
+    weigher: Weigher | None = None
 
 
 def parameter_words(case: str) -> Words:

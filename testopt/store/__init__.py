@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
-from testopt.store.check import Problem, StoreInfo, describe, inspect
+from testopt.store.check import Problem, StoreInfo, find_problems, store_info
 from testopt.store.compact import (
     RUN_TABLES,
     CompactReport,
@@ -22,13 +22,20 @@ from testopt.store.compact import (
     drop_orphans,
     small_files,
 )
-from testopt.store.delta import Log
-from testopt.store.export import write_out
+from testopt.store.delta import TableLog
+from testopt.store.export import export_table
 from testopt.store.format import is_unreadable, lock, open_format, write_format
 from testopt.store.location import Location, blob_name, explain
-from testopt.store.parquet import Filter, conforming, mask, may_hold, read_file, typed
+from testopt.store.parquet import (
+    Filter,
+    cast_rows,
+    filter_mask,
+    may_match,
+    read_file,
+    result_schema,
+)
 from testopt.store.process_tuning import skip_pandas
-from testopt.store.records import tables_of
+from testopt.store.records import record_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,7 +62,7 @@ class Store:
     ) -> None:
         self._location, self._light = location, light
         self._compact_files, self._retention_days = compact_files, retention_days
-        self._logs = {table: Log(location, table) for table in TABLES}
+        self._logs = {table: TableLog(location, table) for table in TABLES}
 
     @classmethod
     def open(
@@ -97,7 +104,7 @@ class Store:
         )
 
     @classmethod
-    def mend_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
+    def repair_format(cls, url: str | os.PathLike[str]) -> list[Problem]:
         """Write ``format.json`` anew where it is damaged or gone and the tables fit.
 
         Returns
@@ -110,7 +117,7 @@ class Store:
             return []
         for table, columns in TABLES.items():
             try:
-                handle = Log(location, table).refresh()
+                handle = TableLog(location, table).refresh()
             except StoreError:
                 continue  # of a broken log: `check` sees to it
             if handle is not None and {f.name for f in handle.schema().fields} != set(columns):
@@ -150,10 +157,10 @@ class Store:
             return set()
         written = self._log(table).append(parts)
         if written:
-            self._tidy(table)
+            self._compact_if_needed(table)
         return written
 
-    def _tidy(self, table: str) -> None:
+    def _compact_if_needed(self, table: str) -> None:
         """Compact a table of many small files; a failure costs space, not rows, so it can wait."""
         log = self._logs[table]
         handle = log.refresh()
@@ -188,7 +195,7 @@ class Store:
         parts: dict[str, dict[str, pa.Table]] = {table: {} for table in (*RUN_TABLES, "runs")}
         for record in records:
             if record.run.run_id not in known:
-                for table, rows in tables_of(record, seen=seen).items():
+                for table, rows in record_tables(record, seen=seen).items():
                     if rows.num_rows:
                         parts[table].setdefault(record.run.run_id, rows)
         new: set[str] = set()
@@ -258,8 +265,8 @@ class Store:
         columns = [*wanted, *({"run_id"} - set(wanted))]
         encoded = [*dictionary, "run_id"]
         for rows in self._scan(table, columns, where=where, dictionary=encoded):
-            kept = rows.filter(mask(rows["run_id"], "in", committed))
-            yield conforming(kept.select(wanted), typed(table, wanted, dictionary))
+            of_runs = rows.filter(filter_mask(rows["run_id"], "in", committed))
+            yield cast_rows(of_runs.select(wanted), result_schema(table, wanted, dictionary))
 
     def _scan(
         self,
@@ -273,7 +280,7 @@ class Store:
         handle = log.refresh()
         needed = [*columns, *({c for c, _, _ in where} - set(columns))]
         for file in log.files(handle) if handle else ():
-            if not may_hold(file.bounds, where):
+            if not may_match(file.bounds, where):
                 continue
             try:
                 for rows in read_file(
@@ -287,10 +294,10 @@ class Store:
                     yield rows.select(columns)
             except FileNotFoundError as error:
                 if log.holds(file):
-                    raise _damage(self.url, table, file.path, "missing") from error
+                    raise _damage_error(self.url, table, file.path, "missing") from error
                 raise
             except (OSError, ValueError) as error:
-                raise _damage(self.url, table, file.path, "damaged") from error
+                raise _damage_error(self.url, table, file.path, "damaged") from error
 
     def _committed(self, where: Sequence[Filter]) -> pa.Array:
         """Return the ids of the runs that pass filters on run_id."""
@@ -319,7 +326,7 @@ class Store:
         self._log(table)
         columns = list(arrow_schema(table).names)
         chunks = self._chunks(table, columns, where=(), dictionary=())
-        return write_out(path, arrow_schema(table), chunks)
+        return export_table(path, arrow_schema(table), chunks)
 
     def run_ids(self) -> set[str]:
         """Return the ids of all runs."""
@@ -327,7 +334,7 @@ class Store:
 
     def version(self, table: str) -> int:
         """Return the version of a table: it grows with each commit; -1 when there is none."""
-        newest = self._known(table).newest()
+        newest = self._existing_log(table).newest()
         if newest is not None:
             return newest
         handle = self._log(table).refresh()
@@ -335,7 +342,7 @@ class Store:
 
     def info(self) -> StoreInfo:
         """Return what the store holds."""
-        return describe(self._location, self._logs)
+        return store_info(self._location, self._logs)
 
     def check(self, *, repair: bool = False) -> list[Problem]:
         """Look for damage: everything is read, and compared with what the logs say.
@@ -348,8 +355,8 @@ class Store:
         """
         if repair:
             with lock(self._location, "runs"):
-                return inspect(self._location, self._logs, repair=True)
-        return inspect(self._location, self._logs)
+                return find_problems(self._location, self._logs, repair=True)
+        return find_problems(self._location, self._logs)
 
     def compact(self) -> CompactReport:
         """Merge small files, drop rows without a run, remove what was replaced long ago.
@@ -371,14 +378,14 @@ class Store:
         return CompactReport(tuple(reports))
 
     def _drop_orphans(self) -> dict[str, int]:
-        found = dict.fromkeys(TABLES, 0)
+        dropped = dict.fromkeys(TABLES, 0)
         with lock(self._location, "runs", wait=False) as free:  # not while runs are appended
             if free:
                 committed = self.run_ids()
                 if not committed:
-                    return found  # rather a table that is gone than runs that never ended
-                found |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
-        return found
+                    return dropped  # rather a table that is gone than runs that never ended
+                dropped |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
+        return dropped
 
     def check_room(self) -> None:
         """Raise a StoreError where nothing can be written: on a full or read-only disk."""
@@ -398,13 +405,13 @@ class Store:
         """
         self._location.write(blob_name(name), lambda stream: stream.write(data))
 
-    def _log(self, table: str) -> Log:
+    def _log(self, table: str) -> TableLog:
         if self._light:
             self._light = False
             skip_pandas()
-        return self._known(table)
+        return self._existing_log(table)
 
-    def _known(self, table: str) -> Log:
+    def _existing_log(self, table: str) -> TableLog:
         try:
             return self._logs[table]
         except KeyError:
@@ -428,10 +435,10 @@ def _batches(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
 
 
 def _typed_empty(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Table:
-    return typed(table, columns, dictionary).empty_table()
+    return result_schema(table, columns, dictionary).empty_table()
 
 
-def _damage(url: str, table: str, path: str, what: str) -> StoreError:
+def _damage_error(url: str, table: str, path: str, what: str) -> StoreError:
     return StoreError(
         f"{url}/{table}/{path} is {what}",
         "`testopt store check --repair` drops its rows, so that they can be ingested again",

@@ -1,4 +1,4 @@
-"""Arrays as bytes and back, without pickle."""
+"""Saves and loads numpy arrays as bytes, without pickle."""
 
 from __future__ import annotations
 

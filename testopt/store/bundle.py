@@ -1,4 +1,4 @@
-"""A bundle: a versioned model as a few files of plain data, each with its size and SHA-256.
+"""Packs a model into a bundle: files of plain data, each with its size and SHA-256.
 
 ``manifest.json`` is checked first, every other file against it before it is parsed. Nothing in
 a bundle is code: JSON, text, Markdown, and npz without pickle.
@@ -41,8 +41,8 @@ def pack(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, b
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in sorted(files.items())
     }
-    whole = {"format": FORMAT_VERSION, **manifest, "files": listed}
-    return {**files, MANIFEST: _json(whole)}
+    full = {"format": FORMAT_VERSION, **manifest, "files": listed}
+    return {**files, MANIFEST: _json(full)}
 
 
 def read_checked(

@@ -1,4 +1,4 @@
-"""What a store holds, and whether it is whole."""
+"""What a store holds, and whether any of it is damaged."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import (
     RUN_TABLES,
     drop_runs,
-    leftovers,
     orphan_runs,
     small_files,
+    unreferenced_files,
 )
 from testopt.store.location import DAMAGED
-from testopt.store.parquet import is_as_written, read_file, runs_of
-from testopt.store.rebuild import keep_file, keep_rows, rebuild
+from testopt.store.parquet import is_intact, read_file, runs_of
+from testopt.store.rebuild import rebuild_table, save_damaged_file, save_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from deltalake import DeltaTable
 
-    from testopt.store.delta import Log
+    from testopt.store.delta import TableLog
     from testopt.store.location import Location
     from testopt.store.parquet import DataFile
 
@@ -72,7 +72,7 @@ class Problem:
     done: str = ""
 
 
-def describe(location: Location, logs: Mapping[str, Log]) -> StoreInfo:
+def store_info(location: Location, logs: Mapping[str, TableLog]) -> StoreInfo:
     """Return what the store at `location` holds; no row is read."""
     tables = []
     times: list[Any] = []
@@ -110,14 +110,16 @@ def _disk(location: Location) -> int | None:
     return sum(p.lstat().st_size for p in location.local.rglob("*") if p.is_file())
 
 
-def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False) -> list[Problem]:
+def find_problems(
+    location: Location, logs: Mapping[str, TableLog], *, repair: bool = False
+) -> list[Problem]:
     """Return what is wrong with a store; with `repair` mend what can be mended.
 
     Parameters
     ----------
     location : Location
         Where the store is.
-    logs : mapping of str to Log
+    logs : mapping of str to TableLog
         Its tables.
     repair : bool
         Remove the rows of damaged files and of incomplete runs, so that they can come again.
@@ -126,14 +128,14 @@ def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False
     rows: Counter[str] = Counter()
     for table, log in logs.items():
         broken = _broken_log(location, log)
-        done = rebuild(log) if broken and repair else ""
+        done = rebuild_table(log) if broken and repair else ""
         problems += [replace(p, mended=bool(done), done=done) for p in broken]
         handle = log.refresh() if done or not broken else None
         if handle is None:
             continue
         problems += [
             Problem("leftover", table, "a writer that died left it; compaction removes it", name)
-            for name in leftovers(log, handle)
+            for name in unreferenced_files(log, handle)
         ]
         damaged = list(_damaged_files(log, handle, rows))
         problems += _report(log, handle, damaged, repair=repair)
@@ -142,7 +144,7 @@ def inspect(location: Location, logs: Mapping[str, Log], *, repair: bool = False
     return problems
 
 
-def _broken_log(location: Location, log: Log) -> list[Problem]:
+def _broken_log(location: Location, log: TableLog) -> list[Problem]:
     """Find what makes a table's log unusable."""
     gaps = _gaps(location, log.table)
     try:
@@ -171,27 +173,27 @@ def _gaps(location: Location, table: str) -> list[Problem]:
 
 
 def _damaged_files(
-    log: Log, handle: DeltaTable, rows: Counter[str]
+    log: TableLog, handle: DeltaTable, rows: Counter[str]
 ) -> Iterator[tuple[DataFile, Problem]]:
     """Read every file; yield the damaged ones, and count the rows of each run in the sound ones."""
     for file in log.files(handle):
         try:
-            found = _count(log, file, rows)
+            count = _count(log, file, rows)
         except FileNotFoundError:
             yield file, Problem("missing", log.table, "the file is missing", file.path)
         except (OSError, ValueError, StoreError) as error:
-            words = (str(error).splitlines() or ["no words"])[0]
-            yield file, Problem("damaged", log.table, f"the file is damaged: {words}", file.path)
+            reason = (str(error).splitlines() or ["no words"])[0]
+            yield file, Problem("damaged", log.table, f"the file is damaged: {reason}", file.path)
         else:
-            if found != file.rows:
-                message = f"the file holds {pluralize(found, 'row')}, the log says {file.rows}"
+            if count != file.rows:
+                message = f"the file holds {pluralize(count, 'row')}, the log says {file.rows}"
                 yield file, Problem("damaged", log.table, message, file.path)
 
 
-def _count(log: Log, file: DataFile, rows: Counter[str]) -> int:
-    if not is_as_written(log.location, log.table, file):
+def _count(log: TableLog, file: DataFile, rows: Counter[str]) -> int:
+    if not is_intact(log.location, log.table, file):
         raise ValueError("its size or checksum is not what was written")
-    seen: Counter[str] = Counter()
+    rows_by_run: Counter[str] = Counter()
     count = 0
     columns = list(TABLES[log.table])
     encoded = [c for c in columns if c in {"run_id", "case_id"}]
@@ -199,39 +201,41 @@ def _count(log: Log, file: DataFile, rows: Counter[str]) -> int:
         count += part.num_rows
         if log.table in {"results", "runs"}:
             for entry in part["run_id"].value_counts():
-                seen[f"{log.table}/{entry['values']}"] += entry["counts"].as_py()
-    rows.update(seen)
+                rows_by_run[f"{log.table}/{entry['values']}"] += entry["counts"].as_py()
+    rows.update(rows_by_run)
     return count
 
 
 def _report(
-    log: Log, handle: DeltaTable, damaged: Sequence[tuple[DataFile, Problem]], *, repair: bool
+    log: TableLog, handle: DeltaTable, damaged: Sequence[tuple[DataFile, Problem]], *, repair: bool
 ) -> list[Problem]:
     files = [file for file, _ in damaged]
     problems = [problem for _, problem in damaged]
     if repair and damaged and log.table in {*RUN_TABLES, "runs"}:
-        lost = [_runs_if_known(log, file) for file in files]
-        kept = [keep_file(log.location, log.table, file) for file in files]
-        keys = log.written(handle, set().union(*lost))
+        run_ids = [_runs_if_known(log, file) for file in files]
+        copies = [save_damaged_file(log.location, log.table, file) for file in files]
+        keys = log.written(handle, set().union(*run_ids))
         mended = log.rewrite(handle, add=[], remove=files, keys=keys)
-        done = [_dropped(*of) if mended else "" for of in zip(lost, kept, strict=True)]
+        done = [
+            _dropped(*outcome) if mended else "" for outcome in zip(run_ids, copies, strict=True)
+        ]
         problems = [replace(p, mended=mended, done=d) for p, d in zip(problems, done, strict=True)]
     return problems
 
 
-def _dropped(runs: set[str], kept: str) -> str:
-    of = f"those of {pluralize(len(runs), 'run')}" if runs else "of which runs it does not say"
-    return f"its rows were dropped, {of}" + (f"; it is kept in {kept}" if kept else "")
+def _dropped(runs: set[str], copy: str) -> str:
+    whose = f"those of {pluralize(len(runs), 'run')}" if runs else "of which runs it does not say"
+    return f"its rows were dropped, {whose}" + (f"; it is kept in {copy}" if copy else "")
 
 
-def _runs_if_known(log: Log, file: DataFile) -> set[str]:
+def _runs_if_known(log: TableLog, file: DataFile) -> set[str]:
     try:
         return runs_of(log.location, log.table, file)
     except (OSError, ValueError):
         return set()
 
 
-def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) -> list[Problem]:
+def _check_runs(logs: Mapping[str, TableLog], rows: Counter[str], *, repair: bool) -> list[Problem]:
     log = logs["runs"]
     handle = log.refresh()
     problems: list[Problem] = []
@@ -247,32 +251,32 @@ def _check_runs(logs: Mapping[str, Log], rows: Counter[str], *, repair: bool) ->
         for run in cases
         if rows[f"runs/{run}"] > 1
     ]
-    short = {run for run, n in cases.items() if rows[f"results/{run}"] < n}
+    incomplete = {run for run, n in cases.items() if rows[f"results/{run}"] < n}
     moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    mended = bool(repair and short and _forget(logs, short, moment=moment))
-    kept = f"the run was dropped: ingest it again; its rows are kept in {DAMAGED}/runs-{moment}"
-    done = kept if mended else ""
+    mended = bool(repair and incomplete and _drop_incomplete(logs, incomplete, moment=moment))
+    outcome = f"the run was dropped: ingest it again; its rows are kept in {DAMAGED}/runs-{moment}"
+    done = outcome if mended else ""
     problems += [
         Problem("incomplete", "results", f"run {run!r} lacks results", mended=mended, done=done)
-        for run in sorted(short)
+        for run in sorted(incomplete)
     ]
     return problems + _orphans(logs, set(cases), moment=moment, repair=repair)
 
 
-def _forget(logs: Mapping[str, Log], runs: set[str], *, moment: str) -> bool:
+def _drop_incomplete(logs: Mapping[str, TableLog], runs: set[str], *, moment: str) -> bool:
     """Remove runs from all tables, their commit mark first; what there is of them is kept."""
     done = True
     for table in ("runs", *RUN_TABLES):
         handle = logs[table].refresh()
         if handle is not None:
             files = [f for f in logs[table].files(handle) if runs & _runs_if_known(logs[table], f)]
-            keep_rows(logs[table], files, runs, moment=moment)
+            save_rows(logs[table], files, runs, moment=moment)
             done = drop_runs(logs[table], handle, files=files, runs=runs) and done
     return done
 
 
 def _orphans(
-    logs: Mapping[str, Log], committed: set[str], *, moment: str, repair: bool
+    logs: Mapping[str, TableLog], committed: set[str], *, moment: str, repair: bool
 ) -> list[Problem]:
     problems = []
     for table in RUN_TABLES:
@@ -283,7 +287,7 @@ def _orphans(
         try:
             files, orphans = orphan_runs(log, log.files(handle), committed)
             if repair and orphans:
-                keep_rows(log, files, orphans, moment=moment)
+                save_rows(log, files, orphans, moment=moment)
                 mended = drop_runs(log, handle, files=files, runs=orphans)
         except (OSError, ValueError):
             continue  # reported as a damaged file

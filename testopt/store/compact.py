@@ -1,4 +1,4 @@
-"""Keeping a store small: merging files, dropping what no run owns, removing what was replaced.
+"""Compacts a store: merges small files, drops rows of unfinished runs, removes old files.
 
 Every step is one commit that replaces exactly the files it has read, so rows appended meanwhile
 stay, and a step that loses against another process is left for next time.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.schema import TABLES
 from testopt.store.location import explain
-from testopt.store.parquet import ROWS_PER_FILE, mask, read_file, runs_of, write_files
+from testopt.store.parquet import ROWS_PER_FILE, filter_mask, read_file, runs_of, write_files
 from testopt.store.superseded import drop_superseded
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    from testopt.store.delta import Log
+    from testopt.store.delta import TableLog
     from testopt.store.parquet import DataFile
 
 RUN_TABLES: Final = ("results", "run_changes", "predictions")  # readers join them on ``runs``
 BYTES_PER_FILE: Final = 64 << 20  # compressed; bounds the memory of a merge
 DAY_S: Final = 86_400.0
-_LEFTOVER: Final = re.compile(r"\.tmp-.*|.*#\d+|.*\.tmp")
+_TEMPORARY_FILE: Final = re.compile(r"\.tmp-.*|.*#\d+|.*\.tmp")
 _TEXTS: Final = {"tokens", "message", "lines", "subject_digest"}  # hardly ever repeat
 
 
@@ -60,7 +60,7 @@ def small_files(files: Sequence[DataFile]) -> list[DataFile]:
     return [f for f in files if f.rows < ROWS_PER_FILE // 2 and f.size < BYTES_PER_FILE // 2]
 
 
-def merge(log: Log) -> bool:
+def merge(log: TableLog) -> bool:
     """Merge the small files of a table; return false when another process was at it."""
     handle = log.refresh()
     if handle is None:
@@ -75,7 +75,7 @@ def merge(log: Log) -> bool:
     return True
 
 
-def compact_table(log: Log, *, retention_days: float, orphans: int = 0) -> TableCompaction:
+def compact_table(log: TableLog, *, retention_days: float, orphans: int = 0) -> TableCompaction:
     """Merge the small files of a table and remove what is no longer needed."""
     before = _present(log)
     if log.table == "links":
@@ -95,7 +95,7 @@ def compact_table(log: Log, *, retention_days: float, orphans: int = 0) -> Table
     )
 
 
-def _present(log: Log) -> list[DataFile]:
+def _present(log: TableLog) -> list[DataFile]:
     handle = log.refresh()
     return [] if handle is None else log.files(handle)
 
@@ -114,7 +114,7 @@ def _groups(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
         yield group
 
 
-def rows_of(log: Log, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
+def rows_of(log: TableLog, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
     """Return the rows of some files, but those of the runs `without`."""
     import pyarrow as pa
 
@@ -125,12 +125,12 @@ def rows_of(log: Log, files: Sequence[DataFile], without: pa.Array | None = None
         for rows in read_file(
             log.location, log.table, file.path, columns=list(columns), dictionary=texts
         ):
-            keep = None if without is None else mask(rows["run_id"], "not in", without)
+            keep = None if without is None else filter_mask(rows["run_id"], "not in", without)
             chunks.append(rows if keep is None else rows.filter(keep))
     return pa.concat_tables(chunks)
 
 
-def drop_orphans(log: Log, committed: Collection[str]) -> int:
+def drop_orphans(log: TableLog, committed: Collection[str]) -> int:
     """Remove rows older than a day whose run was never committed.
 
     The caller makes sure that no run is being appended. The parts may be appended again
@@ -149,7 +149,7 @@ def drop_orphans(log: Log, committed: Collection[str]) -> int:
 
 
 def drop_runs(
-    log: Log, handle: DeltaTable, *, files: Sequence[DataFile], runs: Collection[str]
+    log: TableLog, handle: DeltaTable, *, files: Sequence[DataFile], runs: Collection[str]
 ) -> bool:
     """Remove the rows of some runs from some files in one commit; the runs may come again.
 
@@ -160,17 +160,17 @@ def drop_runs(
     """
     import pyarrow as pa
 
-    gone = pa.array(sorted(runs), pa.string())
+    dropped = pa.array(sorted(runs), pa.string())
     added: list[DataFile] = []
     for file in files:
-        kept = rows_of(log, [file], without=gone)
-        added += write_files(log.location, log.table, kept, modified=file.modified)
+        remaining = rows_of(log, [file], without=dropped)
+        added += write_files(log.location, log.table, remaining, modified=file.modified)
     keys = [k for run in sorted(runs) for k in _parts(log, handle, run)]
     return not (files or keys) or log.rewrite(handle, add=added, remove=files, keys=keys)
 
 
 def orphan_runs(
-    log: Log, files: Sequence[DataFile], committed: Collection[str]
+    log: TableLog, files: Sequence[DataFile], committed: Collection[str]
 ) -> tuple[list[DataFile], set[str]]:
     """Return the runs that own rows older than a day without being committed, and their files."""
     limit = (time.time() - DAY_S) * 1000
@@ -180,7 +180,7 @@ def orphan_runs(
     return [f for f, runs in owned if runs & orphans], orphans
 
 
-def _parts(log: Log, handle: DeltaTable, run_id: str) -> Iterator[str]:
+def _parts(log: TableLog, handle: DeltaTable, run_id: str) -> Iterator[str]:
     """Yield the keys under which rows of a run were appended: the id, or ``id#0``, ``id#1``, …."""
     if log.written(handle, [run_id]):
         yield run_id
@@ -192,7 +192,7 @@ def _parts(log: Log, handle: DeltaTable, run_id: str) -> Iterator[str]:
             return
 
 
-def vacuum(log: Log, retention_days: float) -> int:
+def vacuum(log: TableLog, retention_days: float) -> int:
     """Remove replaced files older than the retention, and what dead writers left behind.
 
     Returns
@@ -209,7 +209,7 @@ def vacuum(log: Log, retention_days: float) -> int:
     hours = max(0, int(retention_days * 24))
     quiet = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     try:
-        removed = leftovers(log, handle)
+        removed = unreferenced_files(log, handle)
         for path in removed:
             log.location.delete(f"{log.table}/{path}")
         if handle.vacuum(hours, dry_run=True, enforce_retention_duration=False):
@@ -227,19 +227,19 @@ def vacuum(log: Log, retention_days: float) -> int:
     return len(removed)
 
 
-def leftovers(log: Log, handle: DeltaTable) -> list[str]:
+def unreferenced_files(log: TableLog, handle: DeltaTable) -> list[str]:
     """Return files older than a day that no commit ever named: dead writers leave them.
 
     Younger ones may be about to be committed.
     """
     unnamed = handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
     replaced = handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
-    found = sorted(set(unnamed).difference(replaced))
+    files = sorted(set(unnamed).difference(replaced))
     if log.location.local is None:
-        return found
+        return files
     folder = log.location.local / log.table
     for path in folder.rglob("*"):
         with suppress(OSError):
-            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > DAY_S:
-                found.append(path.relative_to(folder).as_posix())
-    return found
+            if _TEMPORARY_FILE.fullmatch(path.name) and time.time() - path.stat().st_mtime > DAY_S:
+                files.append(path.relative_to(folder).as_posix())
+    return files

@@ -1,4 +1,4 @@
-"""One Delta table of the store: opening, appending once, and committing under contention."""
+"""Reads and commits one Delta table: each append once, also when many processes write."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from testopt.store.location import Location
 
-PATIENCE_S: Final = 300.0  # how long a writer keeps trying while others win
+MAX_RETRY_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
-_ENTRIES: Final = (".json", ".checkpoint.parquet")
+_LOG_FILES: Final = (".json", ".checkpoint.parquet")
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
 # Old log entries are removed by compaction alone, never in the middle of an append.
@@ -40,7 +40,7 @@ def app_id(table: str, key: str) -> str:
     return digest(f"{table}\0{key}")
 
 
-class Log:
+class TableLog:
     """The log of one table: what it holds, and how to change it.
 
     The application version of a part counts up: odd means written, even means removed again.
@@ -84,7 +84,7 @@ class Log:
             names = [path.name for path in folder.iterdir()]
         except OSError:
             return -1
-        numbers = (name.partition(".")[0] for name in names if name.endswith(_ENTRIES))
+        numbers = (name.partition(".")[0] for name in names if name.endswith(_LOG_FILES))
         return max((int(n) for n in numbers if n.isdecimal()), default=-1)
 
     def _check_absent(self) -> None:
@@ -134,8 +134,8 @@ class Log:
         import pyarrow as pa
 
         batch = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
-        known = [c for c in TABLES[self.table] if batch and f"min.{c}" in batch[0]]
-        found = [
+        with_bounds = [c for c in TABLES[self.table] if batch and f"min.{c}" in batch[0]]
+        files = [
             DataFile(
                 unquote(row["path"]),
                 row["size_bytes"],
@@ -143,13 +143,13 @@ class Log:
                 row["num_records"],
                 {
                     c: (row[f"min.{c}"], row[f"max.{c}"])
-                    for c in known
+                    for c in with_bounds
                     if row[f"min.{c}"] is not None and row[f"max.{c}"] is not None
                 },
             )
             for row in batch
         ]
-        return sorted(found, key=lambda f: (f.modified, f.path))
+        return sorted(files, key=lambda f: (f.modified, f.path))
 
     def holds(self, file: DataFile) -> bool:
         """Tell whether the newest version names a file."""
@@ -177,7 +177,7 @@ class Log:
         handle = self.create()
         files: list[DataFile] = []
         missing: set[str] = set()
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + MAX_RETRY_S
         for attempt in range(1_000_000):
             now_missing = set(typed) - self.written(handle, typed)
             if not now_missing:

@@ -1,4 +1,4 @@
-"""Tables as plain files: Parquet and CSV."""
+"""Exports tables as plain files: Parquet and CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_out(path: str, schema: pa.Schema, chunks: Iterable[pa.Table]) -> int:
+def export_table(path: str, schema: pa.Schema, chunks: Iterable[pa.Table]) -> int:
     """Write chunks of rows to a file and return the number of rows; no half-written file stays.
 
     Parameters
@@ -37,7 +37,7 @@ def write_out(path: str, schema: pa.Schema, chunks: Iterable[pa.Table]) -> int:
     try:
         with part.open("wb") as stream, _writer(path, schema, stream) as writer:
             for chunk in chunks:
-                writer.write_table(_flat(chunk) if path.endswith(".csv") else chunk)
+                writer.write_table(_join_lists(chunk) if path.endswith(".csv") else chunk)
                 rows += chunk.num_rows
         part.replace(path)
     except OSError as error:
@@ -52,13 +52,13 @@ def _writer(path: str, schema: pa.Schema, stream: Any) -> Any:
     if path.endswith(".csv"):
         from pyarrow.csv import CSVWriter
 
-        return CSVWriter(stream, _flat(schema.empty_table()).schema)
+        return CSVWriter(stream, _join_lists(schema.empty_table()).schema)
     from pyarrow.parquet import ParquetWriter
 
     return ParquetWriter(stream, schema, compression="zstd")
 
 
-def _flat(rows: pa.Table) -> pa.Table:
+def _join_lists(rows: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The store's format: which version of the tables it holds, and the way to the present one."""
+"""Which format version a store has, and how it is migrated to the present one."""
 
 from __future__ import annotations
 
@@ -174,9 +174,9 @@ def lock(
     except OSError as error:
         raise explain(error, f"{location.url} cannot be locked") from error
     try:
-        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+            fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
             held = True
         except OSError:  # held by others, or a file system without locks
             held = False

@@ -1,4 +1,4 @@
-"""Where a store lives: a local folder or an object store, and its plain files."""
+"""Reads and writes plain files of a store, in a local folder or an object store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files of the tables: written sorted and small, read without what is not asked for."""
+"""Reads and writes the tables' Parquet files: sorted, and filtered by their statistics."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _write_file(location: Location, table: str, data: pa.Table, *, modified: int
     import pyarrow.parquet as pq
 
     data = sorted_rows(table, data)
-    split = _noisy(data)
+    split = _numeric_columns(data)
     if "run_id" in data.column_names and table != "runs":
         runs = data["run_id"].unique().to_pylist()
         if len(runs) <= MAX_RUNS_LISTED:
@@ -108,7 +108,7 @@ def _checksum(content: Any) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def is_as_written(location: Location, table: str, file: DataFile) -> bool:
+def is_intact(location: Location, table: str, file: DataFile) -> bool:
     """Tell whether a file has the size in the log and the checksum in its name.
 
     Raises
@@ -122,7 +122,7 @@ def is_as_written(location: Location, table: str, file: DataFile) -> bool:
     return content.size == file.size and _checksum(content) == named
 
 
-def _noisy(data: pa.Table) -> list[str]:
+def _numeric_columns(data: pa.Table) -> list[str]:
     """Return the columns of measured numbers: a dictionary of them would only add to them."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -139,7 +139,7 @@ def _noisy(data: pa.Table) -> list[str]:
 def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
     import pyarrow.compute as pc
 
-    found: dict[str, tuple[Any, Any]] = {}
+    bounds: dict[str, tuple[Any, Any]] = {}
     for column in (*KEYS[table], *_STATISTICS):
         if column not in data.column_names or column == "attempt":
             continue
@@ -150,16 +150,16 @@ def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
         low, high = extremes["min"].as_py(), extremes["max"].as_py()
         if low is None or (isinstance(low, str) and max(len(low), len(high)) > MAX_STATISTIC):
             continue
-        found[column] = (low, high)
-    return found
+        bounds[column] = (low, high)
+    return bounds
 
 
-def may_hold(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
+def may_match(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
     """Tell whether a block with these bounds can hold rows that pass all filters."""
-    return all(_may_pass(bounds[c], op, v) for c, op, v in where if c in bounds)
+    return all(_bound_may_match(bounds[c], op, v) for c, op, v in where if c in bounds)
 
 
-def _may_pass(bound: tuple[Any, Any], op: str, value: Any) -> bool:
+def _bound_may_match(bound: tuple[Any, Any], op: str, value: Any) -> bool:
     low, high = bound
     if op in {"=", "=="}:
         return bool(low <= value <= high)
@@ -205,18 +205,18 @@ def read_file(
         file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
         if not _lists_run(file, where):
             return
-        schema = typed(table, columns, dictionary)
+        schema = result_schema(table, columns, dictionary)
         for group in range(file.num_row_groups):
-            if may_hold(_group_bounds(file.metadata.row_group(group)), where):
+            if may_match(_group_bounds(file.metadata.row_group(group)), where):
                 threads = file.metadata.row_group(group).num_rows > _ROWS_WORTH_THREADS
                 rows = file.read_row_group(group, columns=list(columns), use_threads=threads)
                 rows = _with_columns(rows, schema)
-                rows = matching(rows, where)
+                rows = filter_rows(rows, where)
                 if rows.num_rows:
-                    yield conforming(rows, schema)
+                    yield cast_rows(rows, schema)
 
 
-def conforming(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+def cast_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the rows with exactly these types; a cast that is not needed costs an import."""
     return rows if rows.schema.equals(schema) else rows.cast(schema)
 
@@ -247,28 +247,30 @@ def runs_of(location: Location, table: str, file: DataFile) -> set[str]:
 
 
 def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
-    wanted = [set(v) if op == "in" else {v} for c, op, v in where if c == "run_id" and op in _SAME]
+    wanted = [
+        set(v) if op == "in" else {v} for c, op, v in where if c == "run_id" and op in _EQUALITY
+    ]
     listed = (file.metadata.metadata or {}).get(RUNS_KEY)
     if not wanted or listed is None:
         return True
     runs = set(json.loads(listed))
-    return all(runs & some for some in wanted)
+    return all(runs & run_ids for run_ids in wanted)
 
 
-_SAME: Final = ("=", "==", "in")
+_EQUALITY: Final = ("=", "==", "in")
 
 
 def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
-    found = {}
+    bounds = {}
     for index in range(group.num_columns):
         column = group.column(index)
         statistics = column.statistics
         if statistics is not None and statistics.has_min_max:
-            found[column.path_in_schema] = (statistics.min, statistics.max)
-    return found
+            bounds[column.path_in_schema] = (statistics.min, statistics.max)
+    return bounds
 
 
-def typed(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
+def result_schema(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
     """Return the schema of a result: chosen columns, some of them dictionary-encoded."""
     import pyarrow as pa
 
@@ -277,14 +279,14 @@ def typed(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.S
     return pa.schema([f.with_type(encoded) if f.name in dictionary else f for f in fields])
 
 
-def matching(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:
+def filter_rows(rows: pa.Table, where: Iterable[Filter]) -> pa.Table:
     """Return the rows that pass all filters; unknown (null) values do not pass."""
     for column, op, value in where:
-        rows = rows.filter(mask(rows[column], op, value))
+        rows = rows.filter(filter_mask(rows[column], op, value))
     return rows
 
 
-def mask(values: pa.ChunkedArray, op: str, value: Any) -> pa.ChunkedArray:
+def filter_mask(values: pa.ChunkedArray, op: str, value: Any) -> pa.ChunkedArray:
     """Return which values pass ``op value``; dictionary-encoded columns are decided once a word."""
     import pyarrow as pa
 
@@ -299,10 +301,10 @@ def _compare(values: Any, op: str, value: Any) -> Any:
     import pyarrow.compute as pc
 
     if op in {"in", "not in"}:
-        words = value if isinstance(value, pa.Array) else pa.array(list(value), values.type)
-        found = pc.is_in(values, value_set=words)
-        return pc.invert(found) if op == "not in" else found
-    call = {
+        members = value if isinstance(value, pa.Array) else pa.array(list(value), values.type)
+        is_member = pc.is_in(values, value_set=members)
+        return pc.invert(is_member) if op == "not in" else is_member
+    compare = {
         "=": pc.equal,
         "==": pc.equal,
         "!=": pc.not_equal,
@@ -311,4 +313,4 @@ def _compare(values: Any, op: str, value: Any) -> Any:
         ">": pc.greater,
         ">=": pc.greater_equal,
     }[op]
-    return call(values, pa.scalar(value, values.type))
+    return compare(values, pa.scalar(value, values.type))

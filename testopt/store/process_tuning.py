@@ -1,4 +1,4 @@
-"""Keeping processes small and quick: what pyarrow imports and hoards, what Python looks through."""
+"""Keeps processes small and quick: garbage collection, and imports that pyarrow can do without."""
 
 from __future__ import annotations
 

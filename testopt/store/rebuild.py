@@ -1,4 +1,4 @@
-"""A table whose log is gone or broken, made anew from the files that are whole.
+"""Rebuilds a table whose log is gone or broken from the files that are intact.
 
 Files that were replaced or never committed may be among them: of rows with one key the newest
 counts. Rows whose run was removed belong to no run, so that no reader sees them, unless the table
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import StoreError
 from testopt.schema import KEYS, arrow_schema
 from testopt.store.compact import RUN_TABLES, rows_of
-from testopt.store.delta import Log
+from testopt.store.delta import TableLog
 from testopt.store.location import DAMAGED, REBUILDING, REBUILT, Location
-from testopt.store.parquet import DataFile, is_as_written, mask
+from testopt.store.parquet import DataFile, filter_mask, is_intact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
-_AT_ONCE: Final = 500_000
-_AGAIN: Final = {
+_ROWS_PER_COMMIT: Final = 500_000
+_COMMAND: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
     "links": "testopt ingest --coverage",
 }  # fmt: skip
 
 
-def rebuild(log: Log) -> str:
+def rebuild_table(log: TableLog) -> str:
     """Make a table of a local store anew; the broken one is kept under ``damaged``.
 
     The caller makes sure that nothing is appended meanwhile.
 
     Parameters
     ----------
-    log : Log
+    log : TableLog
         Of the table; opened anew.
 
     Returns
@@ -55,51 +55,51 @@ def rebuild(log: Log) -> str:
     root = log.location.local
     if root is None:
         return ""
-    ready, place = root / REBUILT / log.table, root / log.table
-    if ready.exists() and not place.exists():  # killed between the two moves
-        _move(ready, place)
+    ready, folder = root / REBUILT / log.table, root / log.table
+    if ready.exists() and not folder.exists():  # killed between the two moves
+        _move(ready, folder)
         log.reopen()
         return "an interrupted repair was finished"
-    aside = _free(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    backup = _unused_path(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     if log.table not in {*RUN_TABLES, "runs"}:
-        _move(place, aside)
-        _forget_caches(log.location)
+        _move(folder, backup)
+        _delete_caches(log.location)
         log.reopen()
-        return f"moved to {DAMAGED}/{aside.name}; make it again: {_AGAIN[log.table]}"
-    files, lost = _files(log, place)
-    fresh = Log(Location(str(root / REBUILDING)), log.table)
+        return f"moved to {DAMAGED}/{backup.name}; make it again: {_COMMAND[log.table]}"
+    files, n_damaged = _files(log, folder)
+    rebuilt = TableLog(Location(str(root / REBUILDING)), log.table)
     shutil.rmtree(root / REBUILDING, ignore_errors=True)  # of an interrupted one
     rows = 0
     for parts in _batches(_distinct(log, files)):
-        fresh.append(parts)
+        rebuilt.append(parts)
         rows += sum(part.num_rows for part in parts.values())
     shutil.rmtree(ready, ignore_errors=True)
     if rows:
         _move(root / REBUILDING / log.table, ready)  # whole from here on
-    _forget_caches(log.location)
-    _move(place, aside)
+    _delete_caches(log.location)
+    _move(folder, backup)
     if rows:
         try:
-            _move(ready, place)
+            _move(ready, folder)
         except StoreError:
-            aside.rename(place)
+            backup.rename(folder)
             raise
     log.reopen()
-    damaged = f", {lost} damaged ones left out" if lost else ""
+    damaged = f", {n_damaged} damaged ones left out" if n_damaged else ""
     return (
         f"made anew with {rows} rows from {len(files)} files{damaged}; "
-        f"the broken one is kept in {DAMAGED}/{aside.name}"
+        f"the broken one is kept in {DAMAGED}/{backup.name}"
     )
 
 
-def _forget_caches(location: Location) -> None:
+def _delete_caches(location: Location) -> None:
     """Remove what is kept by version of a table: the new table counts from the beginning."""
     for name in location.list("state/"):
         if name.startswith(_CACHES):
             location.delete(name)
 
 
-def keep_file(location: Location, table: str, file: DataFile) -> str:
+def save_damaged_file(location: Location, table: str, file: DataFile) -> str:
     """Keep a damaged file under ``damaged``, as far as it can be read; return where."""
     try:
         with location.open_input(f"{table}/{file.path}") as stream:
@@ -111,7 +111,9 @@ def keep_file(location: Location, table: str, file: DataFile) -> str:
     return name
 
 
-def keep_rows(log: Log, files: Sequence[DataFile], runs: Collection[str], *, moment: str) -> None:
+def save_rows(
+    log: TableLog, files: Sequence[DataFile], runs: Collection[str], *, moment: str
+) -> None:
     """Keep the rows of some runs under ``damaged``, before they are dropped."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -119,16 +121,16 @@ def keep_rows(log: Log, files: Sequence[DataFile], runs: Collection[str], *, mom
     if not files:
         return
     rows = rows_of(log, files)
-    gone = rows.filter(mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string())))
-    if gone.num_rows:
+    saved = rows.filter(filter_mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string())))
+    if saved.num_rows:
         name = f"{DAMAGED}/runs-{moment}/{log.table}.parquet"
-        log.location.write(name, lambda stream: pq.write_table(gone, stream))
+        log.location.write(name, lambda stream: pq.write_table(saved, stream))
 
 
-def _free(path: Path) -> Path:
+def _unused_path(path: Path) -> Path:
     """Return a path that is not taken."""
-    taken = (path.with_name(f"{path.name}-{n}") for n in range(2, 1000))
-    return next(one for one in (path, *taken) if not one.exists())
+    numbered = (path.with_name(f"{path.name}-{n}") for n in range(2, 1000))
+    return next(candidate for candidate in (path, *numbered) if not candidate.exists())
 
 
 def _move(source: Path, target: Path) -> None:
@@ -139,22 +141,22 @@ def _move(source: Path, target: Path) -> None:
         raise StoreError(f"{source} cannot be moved: {error.strerror}") from error
 
 
-def _files(log: Log, folder: Path) -> tuple[list[DataFile], int]:
+def _files(log: TableLog, folder: Path) -> tuple[list[DataFile], int]:
     """Return the whole files of a folder, newest first, and how many are damaged."""
-    found, lost = [], 0
+    intact, damaged = [], 0
     for path in folder.glob("part-*.parquet"):
         stat = path.stat()
         file = DataFile(path.name, stat.st_size, int(stat.st_mtime * 1000), 0, {})
         try:
-            whole = is_as_written(log.location, log.table, file)
+            is_whole = is_intact(log.location, log.table, file)
         except OSError:
-            whole = False
-        found += [file] if whole else []
-        lost += not whole
-    return sorted(found, key=lambda f: (f.modified, f.path), reverse=True), lost
+            is_whole = False
+        intact += [file] if is_whole else []
+        damaged += not is_whole
+    return sorted(intact, key=lambda f: (f.modified, f.path), reverse=True), damaged
 
 
-def _distinct(log: Log, files: Sequence[DataFile]) -> pa.Table:
+def _distinct(log: TableLog, files: Sequence[DataFile]) -> pa.Table:
     """Return the rows of the files, of each key the first."""
     import pyarrow as pa
 
@@ -182,7 +184,7 @@ def _batches(rows: pa.Table) -> Iterator[dict[str, pa.Table]]:
     for part in np.split(order, starts[1:]) if len(order) else ():
         batch[names[code[part[0]]]] = rows.take(part)
         size += len(part)
-        if size >= _AT_ONCE:
+        if size >= _ROWS_PER_COMMIT:
             yield batch
             batch, size = {}, 0
     if batch:

@@ -1,4 +1,4 @@
-"""Finished runs as rows: from `RunRecord` to the Arrow tables that are appended."""
+"""Converts finished runs (`RunRecord`) to the Arrow tables that are appended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from testopt.schema import FileChange, Result, RunRecord
 
 
-def tables_of(record: RunRecord, *, seen: datetime) -> dict[str, pa.Table]:
+def record_tables(record: RunRecord, *, seen: datetime) -> dict[str, pa.Table]:
     """Return the rows of a run by table, ``runs`` last.
 
     Parameters
@@ -106,7 +106,7 @@ def _run(record: RunRecord, seen: datetime) -> pa.Table:
 def _last_attempts(results: Iterable[Result]) -> list[Result]:
     last: dict[str, Result] = {}
     for result in results:
-        held = last.get(result.case_id)
-        if held is None or result.attempt >= held.attempt:
+        previous = last.get(result.case_id)
+        if previous is None or result.attempt >= previous.attempt:
             last[result.case_id] = result
     return list(last.values())

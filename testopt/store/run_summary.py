@@ -1,4 +1,4 @@
-"""The last runs of a store, kept beside its tables for what must not take long to see."""
+"""Caches the last runs of a store, for plans that must not wait for a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testopt.schema import VARIANT_KINDS
 if TYPE_CHECKING:
     from testopt.store import Store
 
-LAST: Final = 200
+MAX_RUNS: Final = 200
 _NAME: Final = "state/recent.json"
 _COLUMNS: Final = ("run_id", "commit", "time", "job", "cases", "kind")
 
@@ -28,7 +28,7 @@ class RunSummary:
     runs, results : int
         How many there are.
     last : list of dict
-        Columns of the last ``LAST`` runs, the last one first.
+        Columns of the last ``MAX_RUNS`` runs, the last one first.
     """
 
     runs: int
@@ -45,8 +45,8 @@ def real_runs(store: Store) -> list[dict[str, Any]]:
         When the table is damaged.
     """
     rows = store.read("runs", columns=_COLUMNS).to_pylist()
-    happened = (row for row in rows if row["kind"] not in VARIANT_KINDS)
-    return sorted(happened, key=lambda row: (row["time"], row["run_id"]), reverse=True)
+    real = (row for row in rows if row["kind"] not in VARIANT_KINDS)
+    return sorted(real, key=lambda row: (row["time"], row["run_id"]), reverse=True)
 
 
 def read_run_summary(store: Store) -> RunSummary:
@@ -58,22 +58,22 @@ def read_run_summary(store: Store) -> RunSummary:
         When the table is damaged.
     """
     version = store.version("runs")
-    kept = _kept(store, version)
-    if kept is None:
+    summary = _cached(store, version)
+    if summary is None:
         runs = real_runs(store)
-        kept = RunSummary(len(runs), sum(run["cases"] for run in runs), runs[:LAST])
+        summary = RunSummary(len(runs), sum(run["cases"] for run in runs), runs[:MAX_RUNS])
         with suppress(StoreError):  # a cache: the next one reads the table again
-            store.write_blob(_NAME, _dump(kept, version))
-    return kept
+            store.write_blob(_NAME, _dump(summary, version))
+    return summary
 
 
-def _dump(made: RunSummary, version: int) -> bytes:
-    last = [run | {"time": run["time"].timestamp()} for run in made.last]
-    document = {"version": version, "runs": made.runs, "results": made.results, "last": last}
+def _dump(summary: RunSummary, version: int) -> bytes:
+    last = [run | {"time": run["time"].timestamp()} for run in summary.last]
+    document = {"version": version, "runs": summary.runs, "results": summary.results, "last": last}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _kept(store: Store, version: int) -> RunSummary | None:
+def _cached(store: Store, version: int) -> RunSummary | None:
     data = store.read_blob(_NAME)
     if data is None:
         return None

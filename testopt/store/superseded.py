@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from testopt.store.delta import Log
+    from testopt.store.delta import TableLog
     from testopt.store.parquet import DataFile
 
 Latest = dict[str, tuple["datetime", str | None]]  # case -> moment and commit of its last links
 
 
-def drop_superseded(log: Log) -> None:
+def drop_superseded(log: TableLog) -> None:
     """Rewrite the files of ``links`` that hold rows which no reader asks for any more.
 
     Those are rows of a case older than its latest ones, and rows outside of cases of a commit at
@@ -41,13 +41,13 @@ def drop_superseded(log: Log) -> None:
             import pyarrow as pa
 
             removed.append(file)
-            kept = rows.filter(pa.array(keep, pa.bool_()))
-            added += write_files(log.location, log.table, kept, modified=file.modified)
+            wanted = rows.filter(pa.array(keep, pa.bool_()))
+            added += write_files(log.location, log.table, wanted, modified=file.modified)
     if removed:
         log.rewrite(handle, add=added, remove=removed)
 
 
-def _read(log: Log, file: DataFile, columns: list[str]) -> pa.Table:
+def _read(log: TableLog, file: DataFile, columns: list[str]) -> pa.Table:
     import pyarrow as pa
 
     return pa.concat_tables(read_file(log.location, log.table, file.path, columns=columns))
@@ -58,7 +58,7 @@ def _keys(rows: pa.Table) -> Any:
     return zip(*(rows[name].to_pylist() for name in names), strict=True)
 
 
-def _latest(log: Log, files: list[DataFile]) -> Latest:
+def _latest(log: TableLog, files: list[DataFile]) -> Latest:
     import pyarrow.compute as pc
 
     latest: Latest = {}

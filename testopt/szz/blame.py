@@ -1,4 +1,4 @@
-"""The git side of SZZ: what a fix changed, who wrote that, what the file's last commits did."""
+"""Traces a fix in git: what it changed, who wrote those lines, the last commits of its files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from testopt.git.diff_listing import RawEntry, raw_entry
 from testopt.git.log import shallow_edge
 from testopt.git.objects import CommitObject, Objects
 from testopt.git.process import run_git
-from testopt.szz.candidates import PAST, FileTrace, PastChange
+from testopt.szz.candidates import MAX_PAST_COMMITS, FileTrace, PastChange
 from testopt.szz.hunks import (
     FileDiff,
-    Hunk,
+    TextHunk,
     added_lines,
     meaningful_hunks,
     merge_ranges,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from testopt.git.diff import PatchHunk
+    from testopt.git.diff import Hunk
 
 MAX_FILES: Final = 20  # files of a fix that are traced: code first, in git's order
 TIMEOUT_S: Final = 120.0  # for one git command; a file that takes longer is left out
@@ -140,21 +140,21 @@ class Tracer:
                 timeout=TIMEOUT_S,
             )  # fmt: skip
             entries, hunks = read_diff(out)
-            wanted = [
+            changed = [
                 e for e in entries if e.status in "MRC" and hunks.get((e.old_blob, e.new_blob))
             ]
-            if wanted:
+            if changed:
                 break
         if any(e.is_submodule for e in entries):
             notes.append("submodules are not looked into")
-        if not wanted:
+        if not changed:
             notes.append("it changes no line of a text file that was there before")
-        wanted.sort(key=lambda e: -_weight(path_text(e.path)))
-        if len(wanted) > MAX_FILES:
-            notes.append(f"{len(wanted)} files changed: the first {MAX_FILES} were traced")
-        return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in wanted[:MAX_FILES]]
+        changed.sort(key=lambda e: -_weight(path_text(e.path)))
+        if len(changed) > MAX_FILES:
+            notes.append(f"{len(changed)} files changed: the first {MAX_FILES} were traced")
+        return [self._diff(e, hunks[e.old_blob, e.new_blob]) for e in changed[:MAX_FILES]]
 
-    def _diff(self, entry: RawEntry, hunks: Sequence[Hunk]) -> FileDiff:
+    def _diff(self, entry: RawEntry, hunks: Sequence[TextHunk]) -> FileDiff:
         path = (entry.old_path or entry.path).decode("utf-8", "surrogateescape")
         before = self._objects.text(entry.old_blob.decode())
         after = self._objects.text(entry.new_blob.decode())
@@ -191,7 +191,7 @@ class Tracer:
     def _past(self, parent: str, path: str) -> list[PastChange]:
         """Return the latest commits of a file, newest first, with what they did to it."""
         out = run_git(
-            self._repo, "--literal-pathspecs", "log", f"-n{PAST}", "-w", "--no-renames",
+            self._repo, "--literal-pathspecs", "log", f"-n{MAX_PAST_COMMITS}", "-w", "--no-renames",
             "--no-diff-merges", *_DIFF, "--format=%x00%H", parent, "--", path, timeout=TIMEOUT_S,
         )  # fmt: skip
         blocks = (block.partition(b"\n") for block in out.split(b"\0")[1:])
@@ -221,14 +221,14 @@ class Tracer:
 
     def _ignored(self, parent: str) -> frozenset[str]:
         """Return the commits that the project itself wants blame to pass over."""
-        found = self._objects.read(f"{parent}:{IGNORE_FILE}")
-        if found is None or found[0] != b"blob":
+        ignore_file = self._objects.read(f"{parent}:{IGNORE_FILE}")
+        if ignore_file is None or ignore_file[0] != b"blob":
             return frozenset()
-        listed = _HASH.findall(found[1].decode("utf-8", "replace"))[:MAX_IGNORED]
-        return frozenset(sha for sha in listed if self._objects.commit(sha))
+        hashes = _HASH.findall(ignore_file[1].decode("utf-8", "replace"))[:MAX_IGNORED]
+        return frozenset(sha for sha in hashes if self._objects.commit(sha))
 
 
-def _ranges(diff: FileDiff, hunks: Sequence[Hunk], lines: Collection[int]) -> list[range]:
+def _ranges(diff: FileDiff, hunks: Sequence[TextHunk], lines: Collection[int]) -> list[range]:
     around = (surrounding_lines(diff, hunk) for hunk in hunks)
     return merge_ranges([*around, *(range(n, n + 1) for n in lines)])
 
@@ -248,7 +248,7 @@ def _weight(path: str) -> int:
 
 def read_diff(
     out: bytes,
-) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[Hunk]]]:
+) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[TextHunk]]]:
     """Read ``git diff --raw -z -p -U0 --full-index``.
 
     Parameters
@@ -269,18 +269,18 @@ def read_diff(
     hunks = {}
     for file in read_patch(BytesIO(patch)):
         index = file.old_object.encode(), file.new_object.encode()
-        if index not in links and (found := [_hunk(hunk) for hunk in file.hunks]):
-            hunks[index] = found
+        if index not in links and (text_hunks := [_hunk(hunk) for hunk in file.hunks]):
+            hunks[index] = text_hunks
     return entries, hunks
 
 
-def _hunks(patch: bytes) -> Iterator[Hunk]:
+def _hunks(patch: bytes) -> Iterator[TextHunk]:
     for file in read_patch(BytesIO(patch)):
         yield from map(_hunk, file.hunks)
 
 
-def _hunk(hunk: PatchHunk) -> Hunk:
+def _hunk(hunk: Hunk) -> TextHunk:
     sides: dict[bytes, list[str]] = {b"-": [], b"+": []}
     for line in hunk.lines:
         sides[line[:1]].append(line[1:].decode("utf-8", "replace"))
-    return Hunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))
+    return TextHunk(hunk.old_start, tuple(sides[b"-"]), hunk.new_start, tuple(sides[b"+"]))

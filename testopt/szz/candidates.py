@@ -1,4 +1,4 @@
-"""Candidates for the commit that introduced a defect, and what speaks for each of them."""
+"""Finds candidates for the commit that introduced a defect, with the evidence for each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from testopt.git.objects import CommitObject
-    from testopt.szz.hunks import FileDiff, Hunk
+    from testopt.szz.hunks import FileDiff, TextHunk
 
 DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls to 1/e
-FAR: Final = 30  # distance of a commit that wrote none of the lines nearby
-PAST: Final = 20  # latest commits of a file that are looked at
-MERGE: Final = 2  # parents
+MAX_DISTANCE: Final = 30  # distance of a commit that wrote none of the lines nearby
+MAX_PAST_COMMITS: Final = 20  # latest commits of a file that are looked at
+MIN_MERGE_PARENTS: Final = 2  # parents
 SECONDS_PER_DAY: Final = 86_400
 _SHOWN: Final = 5  # lines shown as evidence for a candidate
 
@@ -29,7 +29,7 @@ class PastChange:
     """One earlier commit of a file and what it did to it."""
 
     sha: str
-    hunks: tuple[Hunk, ...]
+    hunks: tuple[TextHunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class FileTrace:
     """
 
     diff: FileDiff
-    hunks: tuple[Hunk, ...]
+    hunks: tuple[TextHunk, ...]
     lines: tuple[int, ...]
     blame: Mapping[int, str]
     past: tuple[PastChange, ...] = ()
@@ -63,8 +63,8 @@ class Candidate:
     written: int = 0
     share: float = 0.0
     near: float = 0.0
-    distance: int = FAR
-    position: int = PAST
+    distance: int = MAX_DISTANCE
+    position: int = MAX_PAST_COMMITS
     returned: int = 0
     restored: int = 0
     same_author: bool = False
@@ -98,7 +98,7 @@ def find_candidates(
         if trace.weight == highest and trace.hunks:
             collector.count_suspect_lines(trace)
             collector.weigh_nearby_lines(trace)
-            collector.past(trace)
+            collector.compare_past_changes(trace)
     candidates = collector.candidates()
     written, near = sum(c.written for c in candidates), sum(c.near for c in candidates)
     for candidate in candidates:
@@ -123,7 +123,9 @@ class _CandidateCollector:
 
     def candidates(self) -> list[Candidate]:
         all_candidates = list(self._candidates.values())
-        return [c for c in all_candidates if len(c.facts.parents) < MERGE] or all_candidates
+        return [
+            c for c in all_candidates if len(c.facts.parents) < MIN_MERGE_PARENTS
+        ] or all_candidates
 
     def count_suspect_lines(self, trace: FileTrace) -> None:
         """Count the suspect lines that each commit wrote."""
@@ -145,7 +147,7 @@ class _CandidateCollector:
                     candidate.near += math.exp(-distance / DECAY)
                     candidate.distance = min(candidate.distance, distance)
 
-    def past(self, trace: FileTrace) -> None:
+    def compare_past_changes(self, trace: FileTrace) -> None:
         """Compare what the file's latest commits did with what the fix does."""
         added = Counter(line_identifiers(line for h in trace.hunks for line in h.new))
         added_lines = _whole_lines(trace)

@@ -1,4 +1,4 @@
-"""Reads what a user says of fixes: a list of commits, and a table of the issues they close."""
+"""Reads what a user provides on fixes: a list of commits, and a table of the issues they close."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def read_issues(path: Path) -> tuple[dict[str, Issue], int]:
         sha = str(commit or "").strip().lower()
         if not sha:
             continue
-        known = issues.get(sha)
-        if known and known.opened and (opened is None or known.opened < opened):
-            opened = known.opened
-        issues[sha] = Issue(opened, str(kind or "") or (known.kind if known else ""))
+        previous = issues.get(sha)
+        if previous and previous.opened and (opened is None or previous.opened < opened):
+            opened = previous.opened
+        issues[sha] = Issue(opened, str(kind or "") or (previous.kind if previous else ""))
     return issues, bad
 
 
@@ -114,7 +114,7 @@ def _load(path: Path) -> pa.Table:
         raise InputFileError(f"{path} cannot be read: {words[0] if words else error}") from error
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     """Write a table, whole or not at all.
 
     Parameters

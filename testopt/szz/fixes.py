@@ -1,4 +1,4 @@
-"""Which commits fix a defect, and why one thinks so: rules over messages and paths.
+"""Which commits fix a defect, and for what reason: rules over messages and paths.
 
 The rules are read from top to bottom and the first that holds decides:
 

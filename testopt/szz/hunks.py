@@ -1,4 +1,4 @@
-"""Hunks of a diff: which lines of a fix say where the defect was."""
+"""Which lines of a fix point to where the defect was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOVED: Final = 10  # characters, without spaces, from which a line can be recog
 
 
 @dataclass(frozen=True, slots=True)
-class Hunk:
+class TextHunk:
     """Consecutive changed lines: numbers (1-based) and texts before and after.
 
     With no line before, ``old_start`` is the line behind which lines were added.
@@ -42,12 +42,12 @@ class FileDiff:
 
     path: str
     language: str
-    hunks: tuple[Hunk, ...]
+    hunks: tuple[TextHunk, ...]
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
 
-def meaningful_hunks(file: FileDiff) -> list[Hunk]:
+def meaningful_hunks(file: FileDiff) -> list[TextHunk]:
     """Return the hunks of a file that change what it does.
 
     Parameters
@@ -57,7 +57,7 @@ def meaningful_hunks(file: FileDiff) -> list[Hunk]:
 
     Returns
     -------
-    list of Hunk
+    list of TextHunk
         Without those that only reformat or touch comments and blank lines, at most
         ``MAX_HUNKS``; empty for a Python file whose syntax tree stays the same.
     """
@@ -67,24 +67,24 @@ def meaningful_hunks(file: FileDiff) -> list[Hunk]:
     before, after = code_mask(file.before, file.language), code_mask(file.after, file.language)
     for hunk in file.hunks:
         new = range(hunk.new_start, hunk.new_start + len(hunk.new))
-        code = _any(before, hunk.span) or _any(after, new)
+        code = _has_code(before, hunk.span) or _has_code(after, new)
         if code and not only_reformatted(hunk.old, hunk.new, file.language):
             meaningful.append(hunk)
     return meaningful[:MAX_HUNKS]
 
 
-def _any(code: Sequence[bool], numbers: range) -> bool:
+def _has_code(code: Sequence[bool], numbers: range) -> bool:
     return any(code[numbers.start - 1 : numbers.stop - 1])
 
 
-def suspect_lines(file: FileDiff, hunks: Sequence[Hunk], added: Mapping[str, int]) -> list[int]:
+def suspect_lines(file: FileDiff, hunks: Sequence[TextHunk], added: Mapping[str, int]) -> list[int]:
     """Return the numbers of the old lines that the fix deletes or modifies.
 
     Parameters
     ----------
     file : FileDiff
         One changed file.
-    hunks : sequence of Hunk
+    hunks : sequence of TextHunk
         The `meaningful_hunks` of it.
     added : mapping of str to int
         How often each line (without whitespace) is added anywhere in the fix.
@@ -121,14 +121,14 @@ def added_lines(files: Iterable[FileDiff]) -> Counter[str]:
     )
 
 
-def surrounding_lines(file: FileDiff, hunk: Hunk) -> range:
+def surrounding_lines(file: FileDiff, hunk: TextHunk) -> range:
     """Return the lines around a hunk that may hold its cause.
 
     Parameters
     ----------
     file : FileDiff
         The file, as it was before.
-    hunk : Hunk
+    hunk : TextHunk
         One of its hunks.
 
     Returns

@@ -1,4 +1,4 @@
-"""Which candidate introduced the defect: a conditional logit over few, readable features.
+"""Ranks the candidates of a fix with a conditional logit over few, readable features.
 
 The model
 ---------
@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from testopt.pluralize import pluralize
-from testopt.szz.candidates import MERGE
+from testopt.szz.candidates import MIN_MERGE_PARENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.szz.candidates import Candidate
 
-CLOSE: Final = 3  # lines from a hunk that are called near
+NEAR_LINES: Final = 3  # lines from a hunk that are called near
 WEIGHTS: Final[dict[str, float]] = {
     "share": 2.03,
     "near": 1.04,
@@ -42,7 +42,7 @@ WEIGHTS: Final[dict[str, float]] = {
     "mechanical": -0.64,
     "root": -2.30,
 }
-STATED: Final = 8.0  # added where a trailer or a revert names the commit: it decides
+STATED_WEIGHT: Final = 8.0  # added where a trailer or a revert names the commit: it decides
 _MECHANICAL: Final = re.compile(
     r"\b(?:whitespaces?|(?:re)?indent\w*|(?:re)?format\w*|renam\w*|style|lint\w*|pep-?8|pylint|"
     r"flake8|clean(?:ed|ing)?[ -]?up|cleanups?|copyright|licen[cs]e\w*|typos?|merge[sd]?|"
@@ -60,7 +60,7 @@ class RankedCandidate:
     chosen: bool
 
 
-def features(candidates: Sequence[Candidate]) -> list[dict[str, float]]:
+def candidate_features(candidates: Sequence[Candidate]) -> list[dict[str, float]]:
     """Return the features of the candidates of one fix.
 
     Parameters
@@ -91,7 +91,9 @@ def _features(c: Candidate) -> dict[str, float]:
     }
 
 
-def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> list[RankedCandidate]:
+def rank_candidates(
+    candidates: Sequence[Candidate], *, before: float | None = None
+) -> list[RankedCandidate]:
     """Rank the candidates of a fix and choose one.
 
     Parameters
@@ -111,8 +113,8 @@ def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> lis
     if not eligible:
         return []
     scores = [
-        sum(WEIGHTS[name] * value for name, value in row.items()) + STATED * candidate.stated
-        for candidate, row in zip(eligible, features(eligible), strict=True)
+        sum(WEIGHTS[name] * value for name, value in row.items()) + STATED_WEIGHT * candidate.stated
+        for candidate, row in zip(eligible, candidate_features(eligible), strict=True)
     ]
     top = max(scores)
     odds = [math.exp(score - top) for score in scores]
@@ -124,13 +126,16 @@ def rank(candidates: Sequence[Candidate], *, before: float | None = None) -> lis
     ]
 
 
-def reasons(candidate: Candidate) -> list[str]:
+def candidate_reasons(candidate: Candidate) -> list[str]:
     """Say in words what speaks for and against a candidate, the weightiest first."""
     c = candidate
     statements = [
         (c.stated, "a trailer or revert in the message of the fix names it"),
         (c.written, f"wrote {c.written} of the changed lines ({c.share:.0%})"),
-        (not c.written and c.distance <= CLOSE, f"wrote code {c.distance} lines from the change"),
+        (
+            not c.written and c.distance <= NEAR_LINES,
+            f"wrote code {c.distance} lines from the change",
+        ),
         (c.restored, f"deleted {c.restored} lines that the fix brings back"),
         (c.returned, f"deleted {pluralize(c.returned, 'name')} that the fix adds"),
         (c.position == 0, "is the last commit of the file before the fix"),
@@ -138,7 +143,7 @@ def reasons(candidate: Candidate) -> list[str]:
         (c.same_author, "by the author of the fix"),
         (c.facts.files > 1, f"changed {c.facts.files} files"),
         (not c.facts.parents, "is the first commit of the history"),
-        (len(c.facts.parents) >= MERGE, "is a merge"),
+        (len(c.facts.parents) >= MIN_MERGE_PARENTS, "is a merge"),
         (_MECHANICAL.search(c.facts.subject), "calls itself mechanical"),
     ]
     return [text for holds, text in statements if holds]

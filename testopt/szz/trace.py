@@ -22,7 +22,7 @@ from testopt.schema import arrow_schema
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.fixes import classify, stated_commits
-from testopt.szz.ranking import rank, reasons
+from testopt.szz.ranking import candidate_reasons, rank_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "szz-2"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
-KEPT: Final = 5  # candidates of a fix that are reported
+MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported
 FLUSH: Final = 200  # fixes of one append
 FLUSH_S: Final = 15.0  # at most so much work is lost by an interruption
 
@@ -109,7 +109,7 @@ def trace_fix(
     Returns
     -------
     TracedFix
-        At most ``KEPT`` candidates; none, and a note, where nothing can be traced.
+        At most ``MAX_CANDIDATES`` candidates; none, and a note, where nothing can be traced.
     """
     with Tracer(repo) as tracer:
         full = tracer.resolve(fix)
@@ -270,16 +270,16 @@ def _trace_task(tracer: Tracer, task: _Task) -> TracedFix:
     if trace.fix is None:
         return TracedFix(task.fix, why=task.why, notes=trace.notes)
     candidates = _with_stated(tracer, trace, prose=task.stated)
-    ranked = rank(candidates, before=task.before.timestamp() if task.before else None)
+    ranked = rank_candidates(candidates, before=task.before.timestamp() if task.before else None)
     notes = list(trace.notes)
     if candidates and not ranked:
         notes.append("all candidates are younger than the issue")
-    when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _LAST), UTC)
-    labels = tuple(_label(s) for s in ranked[:KEPT])
+    when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _MAX_TIME), UTC)
+    labels = tuple(_label(s) for s in ranked[:MAX_CANDIDATES])
     return TracedFix(task.fix, labels, task.why, tuple(notes), when)
 
 
-_LAST: Final = 253_402_214_400  # the year 9999, where calendars end
+_MAX_TIME: Final = 253_402_214_400  # the year 9999, where calendars end
 
 
 def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candidate]:
@@ -303,7 +303,10 @@ def _label(ranked: RankedCandidate) -> Label:
     candidate = ranked.candidate
     lines = (f"wrote {place}" for place in candidate.where)
     return Label(
-        candidate.facts.sha, ranked.confidence, ranked.chosen, (*reasons(candidate), *lines)
+        candidate.facts.sha,
+        ranked.confidence,
+        ranked.chosen,
+        (*candidate_reasons(candidate), *lines),
     )
 
 

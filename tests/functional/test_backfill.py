@@ -18,6 +18,8 @@ from testopt.backfill.worktree import PREFIX
 from testopt.cli import main
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 if TYPE_CHECKING:
     from pathlib import Path
 

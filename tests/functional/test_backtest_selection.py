@@ -2,7 +2,9 @@
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Suite
+from builders import Suite
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

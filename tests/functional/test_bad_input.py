@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import Suite
+from builders import Suite
 
 from testopt.errors import BundleError, RepositoryError
 from testopt.selection.bundle_registry import current_bundle
@@ -18,7 +18,7 @@ from testopt.store import Store
 from testopt.store.arrays import dump_arrays, load_arrays
 from testopt.store.bundle import MANIFEST
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 ODD = [
     "tests/t.py::test_a[line\nbreak]",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from builders import make_query
 
 from testopt.code.words import text_words
-from testopt.git.blobs import read_disk
-from testopt.schema import Run
+from testopt.git.blobs import read_working_file
 from testopt.similarity.affinity import NAMES, affinity_matrix, features
 from testopt.similarity.case_texts import CaseTexts
-from testopt.similarity.query import Query
 from testopt.similarity.source_index import SourceIndex
 from testopt.store.arrays import dump_arrays, load_arrays
+
+pytestmark = pytest.mark.integration
 
 CORE = """\
 def tokenize(text):
@@ -151,10 +151,12 @@ def test_the_messages_of_the_commits_that_wrote_the_changed_lines_find_cases(tmp
     commit = repo.commit(pkg__core_py=core.replace(".strip", ".rstrip"), message="issue 7")
     cases = ["tests/test_core.py::test_one", "tests/test_core.py::test_issue_318"]
     text = read(repo, commit, cases, base)
-    assert text.change.said["lines"].keys() == text_words("Keep blanks in quotes fixes 318").keys()
+    assert (
+        text.change.messages["lines"].keys() == text_words("Keep blanks in quotes fixes 318").keys()
+    )
     assert features(text)["lines_said_share"].tolist() == [0.0, 1.0]
     before = read(repo, base, cases, repo.git("rev-parse", "HEAD~2"))
-    assert not before.change.said["lines"]  # nobody wrote what was not there
+    assert not before.change.messages["lines"]  # nobody wrote what was not there
 
 
 def test_the_order_in_which_cases_are_asked_for_changes_nothing(tmp_path):
@@ -200,8 +202,7 @@ def test_edited_tests_are_in_the_change_and_a_change_of_tests_alone_says_nothing
     text = read(repo, repo.tests)
     assert text.in_change[text.document].tolist() == [0, 1, 0, 0]
     assert not text.change.lines
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    x = affinity_matrix(Query(run, CASES, (), text))
+    x = affinity_matrix(make_query(CASES, text=text))
     assert x[:, NAMES.index("in_change")].tolist() == [0, 1, 0, 0]
 
 
@@ -220,15 +221,14 @@ def test_a_changed_helper_beside_the_cases_is_half_a_change_of_theirs(repo):
 def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
     cases = [*CASES, "::tests.test_core"]
     text = read(repo, repo.colour, cases)
-    assert text.whole.tolist() == [False] * 4 + [True]
+    assert text.whole_file.tolist() == [False] * 4 + [True]
     found = features(text)
     assert found["prior"][4] >= found["prior"].max() - 1e-9
     assert found["hops"][4] == found["hops"].min()
 
 
 def test_a_plain_query_has_no_features():
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    assert np.isnan(affinity_matrix(Query(run, CASES))).all()
+    assert np.isnan(affinity_matrix(make_query(CASES))).all()
 
 
 def test_opaque_cases_and_lost_commits(repo):
@@ -287,10 +287,10 @@ def test_links_out_of_the_repository_are_not_followed(tmp_path):
     inside = tmp_path / "repo"
     inside.mkdir()
     (inside / "link.py").symlink_to(tmp_path / "secret")
-    assert read_disk(inside, "link.py") is None
-    assert read_disk(inside, "../secret") is None
+    assert read_working_file(inside, "link.py") is None
+    assert read_working_file(inside, "../secret") is None
     (inside / "a.py").write_text("y")
-    assert read_disk(inside, "a.py") == "y"
+    assert read_working_file(inside, "a.py") == "y"
 
 
 BASE_CLASS = """\

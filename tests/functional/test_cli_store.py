@@ -4,25 +4,24 @@ import csv
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from builders import make_run, new_store
 
 from testopt.cli import main
-from testopt.schema import Result, Run, RunRecord
-from testopt.store import Store
+from testopt.schema import Result, RunRecord
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def filled(tmp_path):
-    store = Store.open(tmp_path / "store", create=True)
+    store, results = new_store(tmp_path), [Result("t::a", "passed", 1.5), Result("t,b", "failed")]
     for day in (1, 2):
-        run = Run(f"run\x1b[31m{day}", datetime(2026, 1, day, tzinfo=UTC))
-        store.append_runs(
-            [RunRecord(run, [Result("t::a", "passed", 1.5), Result("t,b", "failed")])]
-        )
+        run = make_run(f"run\x1b[31m{day}", 24 * (day - 1))
+        store.append_runs([RunRecord(run, results)])
     return tmp_path / "store"
 
 

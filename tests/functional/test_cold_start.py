@@ -13,7 +13,7 @@ from testopt.similarity.case_sources import Sources
 
 AREAS = ("invoice", "parcel", "weather", "violin")
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 
 def source(area: str, factor: int = 2) -> str:
@@ -115,7 +115,7 @@ def test_what_weighs_closeness_decides_on_the_order(fresh):
         [
             case.case_id
             for case in plan(
-                PlanInputs(PendingRun(change), cases, sources=Sources(fresh.path, shipped=one))
+                PlanInputs(PendingRun(change), cases, sources=Sources(fresh.path, pretrained=one))
             ).cases
         ]
         for one in (

@@ -4,14 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import GitRepo, call_testopt
+from builders import GitRepo
+from conftest import call_testopt
 
 from testopt.impact.coverage_index import CoverageIndex
 from testopt.runners.locate import Locator
 from testopt.store import Store
 
 coverage = pytest.importorskip("coverage")
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 ENGINE = """\
 def run(x):

@@ -7,6 +7,8 @@ import pytest
 from testopt.errors import InputFileError
 from testopt.git.change import diff_file, find_change
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def saved(tmp_path):

@@ -8,11 +8,11 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from builders import make_record, new_store, prediction_row
 
-from testopt.schema import Change, Policy, Result, Run, RunRecord
-from testopt.store import Store
+from testopt.schema import Policy, RunRecord
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+pytestmark = pytest.mark.integration
 
 
 class Project:
@@ -25,24 +25,16 @@ class Project:
         self._pending: list[RunRecord] = []
 
     @property
-    def store(self) -> Store:
-        return Store.open(str(self.repo.path / ".testopt"), create=True)
+    def store(self):
+        return new_store(self.repo.path, ".testopt")
 
     def record(self, outcomes: dict[str, str], *, policy: str = "", **run) -> None:
         """Record one run of cases with these outcomes."""
         self.runs += 1
-        values = {"time": NOW + timedelta(hours=self.runs), "commit": self.head, "source": "pytest"}
-        predictions = [
-            {"case_id": case, "probability": 0.5, "rank": rank, "selected": True, "policy": policy}
-            for rank, case in enumerate(outcomes, 1)
-        ]
-        record = RunRecord(
-            Run(f"run-{self.runs}", **{**values, **run}),
-            [Result(case, outcome, 0.1) for case, outcome in outcomes.items()],
-            Change(),
-            predictions if policy else (),
-        )
-        self._pending.append(record)
+        plan = [prediction_row(case, n, policy=policy) for n, case in enumerate(outcomes, 1)]
+        run = {"hours": self.runs, "commit": self.head, "source": "pytest", **run}
+        name = f"run-{self.runs}"
+        self._pending.append(make_record(name, outcomes, predictions=plan if policy else (), **run))
 
     def write(self) -> None:
         """Append what was recorded to the store, all at once."""

@@ -13,6 +13,8 @@ from testopt.git import diff_listing
 from testopt.git.change import find_change
 from testopt.git.pseudonyms import pseudonym
 
+pytestmark = pytest.mark.integration
+
 BODY = "def first():\n" + "".join(f"    step_{i} = {i}\n" for i in range(20))
 
 

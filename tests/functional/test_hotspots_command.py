@@ -6,6 +6,8 @@ import pytest
 
 from testopt.cli import main
 
+pytestmark = pytest.mark.integration
+
 
 def call(repo, *args):
     with pytest.raises(SystemExit) as end:

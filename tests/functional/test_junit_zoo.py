@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 DATA = os.environ.get("TESTOPT_BENCH_DATA", "")
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "junit_zoo.py"
 

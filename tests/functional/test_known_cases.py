@@ -1,22 +1,18 @@
 """The cases that a project is known to have: one rule for the command line and the engine."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
+from builders import make_record, new_store
 
 from testopt.errors import EmptyStoreError
 from testopt.ingest import record
 from testopt.plan.known_cases import known_cases, last_run_cases
-from testopt.schema import Change, Result, Run, RunRecord
-from testopt.store import Store
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 ONE, TWO, DEUX = (f"test_a.py::test_{name}" for name in ("one", "two", "deux"))
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store.open(str(tmp_path / "store"), create=True)
+    return new_store(tmp_path)
 
 
 @pytest.fixture
@@ -26,10 +22,8 @@ def add(store):
 
     def add(commit, *cases, **run):
         at = next(minutes)
-        results = [Result(case, "passed", 1.0) for case in cases]
-        began = START + timedelta(minutes=at)
-        run = Run(f"{commit}-{at}", began, commit=commit * 40, **run)
-        record(store=store, record=RunRecord(run, results, Change()))
+        run |= {"hours": at / 60, "commit": commit * 40}
+        record(store=store, record=make_record(f"{commit}-{at}", cases, **run))
 
     return add
 

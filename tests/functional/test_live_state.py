@@ -1,44 +1,42 @@
 """The state that plans read, kept up with runs as they are recorded."""
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import START, make_change, make_record, new_store
 
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_history import history
-from testopt.features.state_store import CATCH_UP_RUNS, current_state, keep_up
+from testopt.features.state_store import CATCH_UP_RUNS, current_state, update_state
 from testopt.features.training_set import read_training_set
 from testopt.git.pending_run import PendingRun
 from testopt.ingest import record
 from testopt.plan import plan
 from testopt.plan.inputs import PlanInputs
 from testopt.report.plans import note, policy_name
-from testopt.schema import Change, Result, Run, RunRecord
+from testopt.schema import Change
 from testopt.similarity.case_sources import Sources
 from testopt.store import Store
 from testopt.store.arrays import load_arrays
 from testopt.train import train
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 CASES = [f"t/test_{i}.py::a" for i in range(6)]
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store.open(str(tmp_path / "store"), create=True)
+    return new_store(tmp_path)
 
 
-def made(name, minutes, failing=(), **run):
-    results = [Result(case, "failed" if case in failing else "passed", 1.0) for case in CASES]
-    began = START + timedelta(minutes=minutes)
-    return RunRecord(Run(name, began, **run), results, Change())
+def record_of(name, minutes, failing=(), **run):
+    return make_record(name, CASES, failing, hours=minutes / 60, seconds=1.0, **run)
 
 
 def add(store, name, minutes, failing=(), **run):
-    record(store=store, record=made(name, minutes, failing, **run))
+    record(store=store, record=record_of(name, minutes, failing, **run))
 
 
 def first(store, minutes=1000):
@@ -53,9 +51,9 @@ def test_a_run_that_began_earlier_and_ended_later_is_not_lost(store, late):
     add(store, "r2", 60, [CASES[4]])
     assert first(store) == CASES[4]
     for first_of in (3, 22, 41):  # more than one plan catches up with
-        runs = [made(f"r{i}", 100 + i) for i in range(first_of, first_of + 19)]
+        runs = [record_of(f"r{i}", 100 + i) for i in range(first_of, first_of + 19)]
         store.append_runs(runs)
-        keep_up(store, runs=len(runs), results=len(runs) * len(CASES))
+        update_state(store, runs=len(runs), results=len(runs) * len(CASES))
     found = current_state(store)
     assert found.state.history.tick == 60
     assert not found.stale
@@ -69,7 +67,7 @@ def test_jobs_that_begin_together_are_all_taken_in(store):
 
 
 def test_runs_out_of_order_end_where_those_in_order_do(store, tmp_path):
-    other = Store.open(str(tmp_path / "other"), create=True)
+    other = new_store(tmp_path, "other")
     minutes = [0, 30, 10, 20, 50, 40]
     for i, at in enumerate(minutes):
         add(store, f"r{at}", at, [CASES[i]])
@@ -90,15 +88,15 @@ def test_a_state_kept_by_an_earlier_version_still_serves(store):
     del arrays["taken.runs"]
     old = FeatureState.load(arrays)
     runs = [((START + timedelta(minutes=i)).timestamp(), f"r{i}") for i in range(7)]
-    assert old.known(runs) == {f"r{i}" for i in range(5)}
+    assert old.applied_runs(runs) == {f"r{i}" for i in range(5)}
 
 
+@pytest.mark.integration
 def test_functions_that_runs_changed_are_learnt_as_they_are_recorded(store, repository):
     repo, base, commit = repository
-    failed = [Result("tests/test_core.py::test_one", "failed", 1.0)]
-    run = Run("r0", START, commit=commit, base=base)
-    store.append_runs([RunRecord(run, failed, Change(base=base, head=commit, known=True))])
-    keep_up(store, runs=1, results=1, sources=Sources(repo, store))
+    case, change = "tests/test_core.py::test_one", make_change(base=base, head=commit)
+    store.append_runs([make_record("r0", [case], [case], change=change, commit=commit, base=base)])
+    update_state(store, runs=1, results=1, sources=Sources(repo, store))
     state, trained = current_state(store).state, FeatureState()
     read_training_set(history(store, sources=Sources(repo, store)), trained)
     kept, whole = (
@@ -118,30 +116,19 @@ def _kept(store):
 
 
 @pytest.fixture
-def repository(tmp_path):
-    import subprocess
-
-    repo = tmp_path / "repo"
-    (repo / "tests").mkdir(parents=True)
-    core, test = repo / "core.py", repo / "tests" / "test_core.py"
-    test.write_text("from core import one\n\n\ndef test_one():\n    assert one() == 1\n")
-
-    def commit(text):
-        core.write_text(text)
-        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-        for words in (("add", "."), ("commit", "-q", "-m", "change")):
-            subprocess.run(["git", "-C", repo, *who, *words], check=True)
-        head = ["git", "-C", repo, "rev-parse", "HEAD"]
-        return subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
-
-    subprocess.run(["git", "-C", repo, "init", "-q"], check=True)
-    return repo, commit("def one():\n    return 1\n"), commit("def one():\n    return 2\n")
+def repository(make_repo):
+    repo = make_repo()
+    test = "from core import one\n\n\ndef test_one():\n    assert one() == 1\n"
+    base = {"core.py": "def one():\n    return 1\n", "tests/test_core.py": test}
+    shas = [repo.commit(files=f) for f in (base, {"core.py": "def one():\n    return 2\n"})]
+    return repo.path, *shas
 
 
 @pytest.mark.parametrize("failing", [9, 10])
 def test_a_model_of_few_failures_has_no_say(store, failing):
     store.append_runs(
-        made(f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ()) for i in range(30)
+        record_of(f"r{i:02d}", i, CASES[i % 3 : i % 3 + 1] if i < failing else ())
+        for i in range(30)
     )
     train(store=store)
     run = PendingRun(Change(known=True), began=START + timedelta(days=1))
@@ -156,10 +143,10 @@ def test_a_model_of_few_failures_has_no_say(store, failing):
 def test_a_table_made_anew_does_not_pass_for_what_was_kept(store):
     for i in range(3):
         add(store, f"r{i}", i)
-    store.append_runs(made(f"r{i}", i) for i in range(3, 70))
+    store.append_runs(record_of(f"r{i}", i) for i in range(3, 70))
     shutil.rmtree(Path(store.url) / "runs" / "_delta_log")
     store = Store.open(store.url)
-    assert all(p.mended for p in store.check(repair=True))
+    assert {p.mended for p in store.check(repair=True)} == {True}
     store = Store.open(store.url)
     found = current_state(store)
     assert found.state.history.tick == CATCH_UP_RUNS

@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from conftest import Suite
+from builders import Suite
 
 CASES = set(Suite.cases)
 FLAKY, RARE = Suite.cases[7], Suite.cases[11]
 COLUMNS = ["run_id", "case_id", "probability", "rank", "selected", "duration_s"]
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 
 @pytest.fixture(scope="module")

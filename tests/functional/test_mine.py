@@ -17,6 +17,8 @@ from testopt.git import log
 from testopt.mine import mine
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 TEXT = "".join(f"line {i}\n" for i in range(10))
 
 

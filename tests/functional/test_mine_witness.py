@@ -18,6 +18,8 @@ from testopt.code.paths import path_bytes
 from testopt.mine import mine
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 TEXT = "".join(f"line {i}\n" for i in range(10))
 ODD = (b"a b.txt", b"tab\there", b'quo"te\\', "übel.txt".encode(), b"odd\xff")
 

@@ -13,6 +13,8 @@ from testopt.similarity.case_texts import CaseTexts
 from testopt.similarity.parametrisation_data import FEWEST, ParametrisationData
 from testopt.similarity.source_index import SourceIndex
 
+pytestmark = pytest.mark.integration
+
 WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig"]
 ROWS = [{"fruit": word, "weight": i} for i, word in enumerate(WORDS)]
 TEST = """\

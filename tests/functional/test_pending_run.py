@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from builders import make_record, new_store
 
 from testopt.errors import RevisionError
 from testopt.git.ci_job import ci_job
 from testopt.git.pending_run import PendingRun, find_pending_run
 from testopt.git.run_identity import RunIdentity
-from testopt.schema import Change, Run, RunRecord
-from testopt.store import Store
+from testopt.schema import Change
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 
 @pytest.fixture
@@ -23,12 +23,10 @@ def repo(make_repo):
     return repo
 
 
-def store_with_run(folder, commit: str, **run) -> Store:
-    store = Store.open(str(folder), create=True)
-    values = {"branch": "main", **run}
-    record = RunRecord(Run("r", datetime(2025, 1, 1, tzinfo=UTC), commit=commit, **values), [])
-    store.append_runs([record])
-    return store
+def store_with_run(folder, commit: str, **run):
+    earlier = datetime(2025, 1, 1, tzinfo=UTC)
+    record = make_record(time=earlier, commit=commit, **{"branch": "main", **run})
+    return new_store(folder, records=[record])
 
 
 def find(repo, *, store=None, change=None, **named) -> PendingRun:

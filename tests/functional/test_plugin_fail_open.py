@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 SUITE = "def test_1(): pass\ndef test_2(): assert 0\ndef test_3(): pass"
 
 

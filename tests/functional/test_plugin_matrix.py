@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 SUITE = """
 import pytest, unittest
 

@@ -8,6 +8,8 @@ import pytest
 
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 TWO = "def test_1(): pass\ndef test_2(): assert 0\n"
 
 

@@ -12,6 +12,8 @@ from testopt.pytest_plugin.record import Recorder
 from testopt.schema import digest
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 EVERYTHING = """
 import pytest, unittest
 

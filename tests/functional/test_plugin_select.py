@@ -7,9 +7,12 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from builders import make_record
 
-from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
+from testopt.schema import FileChange, Policy, RunRecord
 from testopt.store import Store
+
+pytestmark = pytest.mark.integration
 
 SUITE = """
 import pytest
@@ -158,12 +161,11 @@ def past_run(hour: int) -> RunRecord:
     """Every second run changes a source and breaks the case of that number."""
     bad = hour // 2 % len(CASES) if hour % 2 else -1
     start = datetime.now(UTC).replace(minute=0) - timedelta(days=60)
-    run = Run(f"run-{hour:03}", start + timedelta(hours=hour), commit=f"{hour:040x}")
-    results = [
-        Result(case, "failed" if n == bad else "passed", 0.01) for n, case in enumerate(CASES)
-    ]
     files = (FileChange(f"source_{bad}.py", 3, 1),) if hour % 2 else ()
-    return RunRecord(run, results, Change(files))
+    return make_record(
+        f"run-{hour:03}", CASES, CASES[bad : bad + 1] if hour % 2 else (), seconds=0.01,
+        change=files, time=start + timedelta(hours=hour), commit=f"{hour:040x}",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

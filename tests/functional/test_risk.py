@@ -3,12 +3,12 @@
 import json
 from datetime import UTC, datetime
 
-import pyarrow as pa
 import pytest
+from builders import append_rows, label_row, new_store
 
 from testopt.cli import main
-from testopt.schema import arrow_schema
-from testopt.store import Store
+
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
@@ -28,21 +28,8 @@ def project(make_repo, monkeypatch):
         guilty += [sha] if large else []
     call(repo, "mine")
     now = datetime(2024, 3, 1, tzinfo=UTC)
-    rows = [
-        {
-            "fix_commit": f"{i:040x}",
-            "bug_commit": sha,
-            "confidence": 1.0,
-            "chosen": True,
-            "evidence": "{}",
-            "time": now,
-            "seen": now,
-            "method": "test",
-        }
-        for i, sha in enumerate(guilty)
-    ]
-    table = pa.Table.from_pylist(rows, schema=arrow_schema("labels"))
-    Store.open(str(repo.path / ".testopt")).append("labels", {"l": table})
+    rows = [label_row(f"{i:040x}", sha, now) for i, sha in enumerate(guilty)]
+    append_rows(new_store(repo.path, ".testopt"), "labels", rows)
     return repo
 
 

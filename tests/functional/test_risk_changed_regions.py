@@ -9,6 +9,8 @@ from testopt.git.change import find_change
 from testopt.risk.changed_regions import find_changed_regions
 from testopt.risk.reviewers import file_experts
 
+pytestmark = pytest.mark.integration
+
 MODULE = "import os\n\n\ndef first():\n    return 1\n\n\ndef second():\n    return 2\n"
 
 

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def ask(testopt, no_ci):

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import GitRepo, call_testopt
+from builders import GitRepo
+from conftest import call_testopt
 
 from testopt.git.change import find_change
 from testopt.impact.find import find_impact
@@ -17,7 +18,7 @@ from testopt.schema import Change, FileChange
 from testopt.store import Store
 
 pytest.importorskip("pytest_cov")
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 FILES = {
     "pkg/__init__.py": "",
@@ -355,10 +356,10 @@ def test_an_unknown_change_affects_everything(project):
     for repo, why in ((None, "no repository"), (project.folder.parent, "git")):
         impact = find_impact(cases=CASES, change=change, repo=repo)
         assert set(impact.affected) == set(CASES)
-        assert why in words(impact.everything)
+        assert why in words(impact.all_affected)
     (project.folder / "link").symlink_to("README.md")
     project.repo.git("add", "-A")
-    assert "link changed" in words(project.impact().everything)
+    assert "link changed" in words(project.impact().all_affected)
 
 
 def test_the_same_coverage_twice_leaves_one_copy_and_the_latest_counts(project, measured):

@@ -6,18 +6,18 @@ import csv
 import random
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from builders import START, make_record, prediction_row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 MODULES, TESTS, RUNS = 8, 4, 70
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def case_of(module: int, test: int) -> str:
@@ -299,20 +299,17 @@ def test_without_exploration_and_full_runs_it_refuses(project, monkeypatch, exec
 
 def _record_selecting_runs(project, count, executed):
     """Record runs in which a case was left out."""
-    from testopt.schema import Change, Policy, Result, Run, RunRecord
+    from testopt.schema import Policy
     from testopt.store import Store
 
     policy = Policy(mode="select", kind="promise").dump()
-    left = {"case_id": CASES[1], "probability": 0.1, "rank": 1, "selected": False,
-            "executed": executed, "policy": policy}  # fmt: skip
-    store = Store.open(str(project.path / ".testopt"))
-    store.append_runs(
-        RunRecord(
-            Run(f"late {n}", START + timedelta(days=90, hours=n)),
-            [Result(CASES[0], "passed", 1.0)], Change(), [left],
-        )
+    left = prediction_row(
+        CASES[1], probability=0.1, selected=False, executed=executed, policy=policy
+    )
+    Store.open(str(project.path / ".testopt")).append_runs(
+        make_record(f"late {n}", CASES[:1], hours=90 * 24 + n, seconds=1.0, predictions=[left])
         for n in range(count)
-    )  # fmt: skip
+    )
 
 
 def test_a_kept_plan_is_joined_with_the_results_of_its_run(project):
@@ -361,7 +358,9 @@ def test_parts_are_disjoint_and_together_the_whole(project):
 def test_runners_are_given_their_own_words(project):
     done = project.run("select", "--fraction", "0.1", "--format", "unittest")
     assert done.code == 0
-    assert all(line.startswith("tests.test_mod") for line in done.out.splitlines())
+    lines = done.out.splitlines()
+    assert lines
+    assert all(line.startswith("tests.test_mod") for line in lines)
     assert "estimate: within " in done.err
 
 

@@ -12,6 +12,8 @@ import pytest
 from testopt.errors import StoreError
 from testopt.store import Store
 
+pytestmark = pytest.mark.integration
+
 # Appends COUNT runs named PREFIX-i, and says so after each: what is said must survive.
 WRITER = """
 import sys

@@ -14,6 +14,8 @@ from testopt.szz.blame import MAX_FILES
 from testopt.szz.fix_lists import Issue, read_fixes, read_issues
 from testopt.szz.trace import szz, trace_fix
 
+pytestmark = pytest.mark.integration
+
 BODY = [f"def step_{i}(value):\n    return value + {i}\n" for i in range(8)]
 
 

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import make_record
 
-from testopt.schema import Change, Policy, Result, Run, RunRecord
+from testopt.schema import Policy
 from testopt.store import Store
 from testopt.store.arrays import dump_arrays
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TROUBLES = {
@@ -205,8 +208,9 @@ def test_unknown_base(real):
 
 def test_clock_goes_backwards(real):
     store = Store.open(str(real.learn()))
-    run = Run("ahead", datetime.now(UTC) + timedelta(days=400), commit=real.commit)
-    store.append_runs([RunRecord(run, [Result("test_it.py::test_2", "failed", 0.1)], Change())])
+    run = {"time": datetime.now(UTC) + timedelta(days=400), "commit": real.commit}
+    case = "test_it.py::test_2"
+    store.append_runs([make_record("ahead", [case], [case], **run)])
     line = real.line("--testopt=rank")
     assert "original order: the last run is 400 days ahead of the clock" in line
     assert "3 results recorded in .testopt" in line

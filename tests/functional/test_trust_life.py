@@ -7,11 +7,14 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from builders import make_record, prediction_row
 
-from testopt.schema import Change, Policy, Result, Run, RunRecord
+from testopt.schema import Policy
 from testopt.selection import plan_log
 from testopt.selection.plan_log_file import load
 from testopt.store import Store
+
+pytestmark = pytest.mark.integration
 
 FILES = ("a", "b", "c")
 CASES = tuple(f"tests/test_{m}.py::test_{n}" for m in FILES for n in range(5))
@@ -38,14 +41,15 @@ def past(days: int = 20):
     for hour in range(40):
         bad = CASES[hour % len(CASES)] if hour % 2 else ""
         rows = [
-            {"case_id": case, "probability": 0.5 if case == bad else 0.01, "rank": rank,
-             "selected": case == bad, "executed": True, "reason": "", "propensity": 1.0,
-             "score": 0.95 if case == bad else 0.1, "policy": SHADOW.dump()}
+            prediction_row(
+                case, rank, probability=0.5 if case == bad else 0.01, selected=case == bad,
+                executed=True, reason="", propensity=1.0, score=0.95 if case == bad else 0.1,
+                policy=SHADOW.dump(),
+            )
             for rank, case in enumerate(CASES, 1)
         ]  # fmt: skip
-        results = [Result(case, "failed" if case == bad else "passed", 0.01) for case in CASES]
-        run = Run(f"past {hour}", start + timedelta(hours=11 * hour), branch="main")
-        yield RunRecord(run, results, Change(), rows)
+        run = {"time": start + timedelta(hours=11 * hour), "branch": "main"}
+        yield make_record(f"past {hour}", CASES, [bad], seconds=0.01, predictions=rows, **run)
 
 
 def key(case: str) -> int:
@@ -70,7 +74,7 @@ class Life:
         shutil.copytree(trained / "store", real.path / ".testopt")
         self.store = Store.open(str(real.path / ".testopt"))
         self.store.append_runs(past())
-        plan_log.keep_up(self.store)
+        plan_log.update_log(self.store)
 
     def change(self, *broken: str) -> str:
         """Commit that these cases are broken."""

@@ -11,6 +11,8 @@ import pytest
 
 from testopt.similarity.pretrained import load_pretrained
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("testopt", "models", "pyproject.toml", "README.md", "LICENSE")
 

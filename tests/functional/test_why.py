@@ -2,18 +2,19 @@
 
 import math
 import shutil
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from conftest import GitRepo, Suite
+from builders import GitRepo, Suite, make_record, new_store
 
 from testopt.errors import UnknownCaseError
 from testopt.plan.case_history import case_past
 from testopt.plan.why import find_case
-from testopt.schema import Change, FileChange, Result, Run, RunRecord
+from testopt.schema import Result
 from testopt.store import Store
 
-pytestmark = pytest.mark.usefixtures("no_ci")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 FLAKY, NEVER = Suite.cases[7], Suite.cases[1]
 DIFF = """\
@@ -89,24 +90,23 @@ def test_an_exact_id_wins_over_longer_ones():
     assert find_case("a", ["ab", "a", "ac"]) == "a"
 
 
-def run(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, **values):
-    results = [Result("t.py::c", one, 0.1, attempt) for attempt, one in enumerate(outcomes, 1)]
-    one = Run(f"r{day}", datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day), commit=commit,
-              **values)  # fmt: skip
-    store.append_runs([RunRecord(one, results, Change(tuple(FileChange(p) for p in paths)))])
+def add(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, **run):
+    run |= {"hours": 24 * day, "commit": commit, "change": paths}
+    attempts = [Result("t.py::c", one, 0.1, attempt) for attempt, one in enumerate(outcomes, 1)]
+    store.append_runs([replace(make_record(f"r{day}", **run), results=attempts)])
 
 
 def test_the_past_of_a_case(tmp_path):
-    store = Store.open(tmp_path / "store", create=True)
+    store = new_store(tmp_path)
     later = datetime(2026, 2, 1, tzinfo=UTC)
     assert case_past(store, "t.py::c", ["billing/a.py"], before=later).runs == 0
-    run(store, 0, ["passed"], "a" * 40, "billing/a.py")
-    run(store, 1, ["failed"], "b" * 40, "billing/b.py", "docs/x.md")
-    run(store, 2, ["failed", "passed"], "c" * 40, "billing/a.py")
-    run(store, 3, ["passed"], "b" * 40, "web/a.py")
-    run(store, 4, ["failed"], "d" * 40, "billing/a.py", kind="mutant")
-    run(store, 5, ["skipped"], "e" * 40, "billing/a.py")
-    run(store, 40, ["failed"], "f" * 40, "billing/a.py")
+    add(store, 0, ["passed"], "a" * 40, "billing/a.py")
+    add(store, 1, ["failed"], "b" * 40, "billing/b.py", "docs/x.md")
+    add(store, 2, ["failed", "passed"], "c" * 40, "billing/a.py")
+    add(store, 3, ["passed"], "b" * 40, "web/a.py")
+    add(store, 4, ["failed"], "d" * 40, "billing/a.py", kind="mutant")
+    add(store, 5, ["skipped"], "e" * 40, "billing/a.py")
+    add(store, 40, ["failed"], "f" * 40, "billing/a.py")
     past = case_past(store, "t.py::c", ["billing/a.py", "new.py"], before=later)
     assert (past.runs, past.failures) == (4, 1)
     assert past.last_run == datetime(2026, 1, 4, tzinfo=UTC)
@@ -120,9 +120,9 @@ def test_the_past_of_a_case(tmp_path):
 def test_runs_of_one_commit_are_one_change_and_disturbed_runs_say_nothing(tmp_path):
     store = Store.open(str(tmp_path / "s"), create=True)
     for n, outcome in enumerate(["passed", "failed", "passed"]):
-        run(store, n, [outcome], "a" * 40, "billing/a.py")
-    run(store, 3, ["passed"], "b" * 40, "billing/a.py")
-    run(store, 4, ["failed"], "c" * 40, "billing/a.py", environment_failure=True)
+        add(store, n, [outcome], "a" * 40, "billing/a.py")
+    add(store, 3, ["passed"], "b" * 40, "billing/a.py")
+    add(store, 4, ["failed"], "c" * 40, "billing/a.py", environment_failure=True)
     past = case_past(store, "t.py::c", ["billing/a.py"], before=datetime(2026, 2, 1, tzinfo=UTC))
     assert (past.runs, past.failures) == (4, 1)
     found = {(t.name, t.failures, t.changes, t.last_commit) for t in past.changes}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
+from builders import make_frame, make_query
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.code.outline import enclosing, outline
 from testopt.features.cofailure import CoFailure
-from testopt.features.frames import RunFrame
-from testopt.schema import FileChange, Run
+from testopt.schema import FileChange
 from testopt.similarity.affinity import affinity_matrix, rank, share
 from testopt.similarity.bags import Bags, Corpus
-from testopt.similarity.query import Query
 from testopt.similarity.texts import index_file
 
 VALUES = st.lists(st.floats(-10, 10, allow_nan=False), min_size=1, max_size=30).map(np.array)
@@ -63,8 +60,8 @@ def test_any_text_has_an_outline_and_an_index(text, path):
 
 
 def _query(paths):
-    files = tuple(FileChange(path, tokens="alpha beta test_3") for path in paths)
-    return Query(Run("r", datetime(2024, 1, 1, tzinfo=UTC)), CASES, files)
+    files = (FileChange(path, tokens="alpha beta test_3") for path in paths)
+    return make_query(CASES, *files)
 
 
 @settings(max_examples=40)
@@ -75,8 +72,7 @@ def test_a_run_sees_nothing_of_itself_or_of_later_ones(past, future):
         for paths, failed in runs:
             query = _query(paths)
             seen.append((state.read(query), affinity_matrix(query)))
-            bad = np.array([i in failed for i in range(len(CASES))])
-            state.update(RunFrame(query, bad, np.zeros(6, bool), np.ones(6, np.float32)))
+            state.update(make_frame(query, {CASES[i] for i in failed}))
         return seen
 
     alone, longer = read(past), read([*past, *future])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.ingest.attempts import number_executions
-from testopt.results.archives import Source
+from testopt.results.archives import ReportFile
 from testopt.results.case_resolver import CaseResolver
-from testopt.results.junit_rows import read_source
+from testopt.results.junit_rows import read_report_file
 
 FAILED, PASSED = "<failure/>", ""
 SUITES = st.lists(
@@ -34,8 +34,8 @@ def write(folder, number, suites):
     text.write("</testsuites>")
     path = Path(folder, f"{number}.xml")
     path.write_text(text.getvalue())
-    return read_source(
-        Source(path.name, path), CaseResolver(), spill=Path(folder, f"{number}.rows")
+    return read_report_file(
+        ReportFile(path.name, path), CaseResolver(), spill=Path(folder, f"{number}.rows")
     )
 
 

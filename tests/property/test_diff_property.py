@@ -1,6 +1,6 @@
 """What stands in the lines of a diff, and how it ends, cannot confuse its reader."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from testopt.git.diff import read_patch, unquote
@@ -72,8 +72,14 @@ def test_what_is_not_read_is_passed_over(files, data):
     assert seen == len(files)
 
 
-@given(st.binary(max_size=400))
-def test_nonsense_ends(content):
-    for file in read_patch(content.splitlines(keepends=True)):
-        assert all(list(hunk.lines) is not None for hunk in file.hunks)
+PIECE = LINE | st.sampled_from([b"@@ -1,3 +1,3 @@", b"-dropped", b"+added", b"--- a/x", b"+++ b/x"])
+
+
+@given(st.binary(max_size=400) | st.lists(PIECE, max_size=20).map(b"\n".join))
+@example(b"@@ -1,3 +1,3 @@\n-dropped\n+added")
+def test_nonsense_ends_and_nothing_is_made_up(content):
+    lines = content.splitlines(keepends=True)
+    read = [line for file in read_patch(lines) for hunk in file.hunks for line in hunk.lines]
+    rest = iter(lines)
+    assert all(any(line in whole for whole in rest) for line in read)  # in their order
     unquote(content)

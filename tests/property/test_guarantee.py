@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.selection.evidence import Evidence, Regression
-from testopt.selection.simulation import Judged, rolling_promises
+from testopt.selection.simulation import FinishedRun, rolling_promises
 from testopt.selection.threshold import RecallTracker, recall_threshold
 
 CHANGES = 300
@@ -116,7 +116,7 @@ def test_a_higher_recall_never_has_a_higher_threshold(past, a, b, by_case):
 def judged(random, n=6):
     regressing = random.random(n) < 0.3
     scores = random.permutation(n) / n
-    return Judged(scores, random.random(n) < 0.1, regressing, np.ones(n), np.ones(n))
+    return FinishedRun(scores, random.random(n) < 0.1, regressing, np.ones(n), np.ones(n))
 
 
 @settings(deadline=None, max_examples=20)

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testopt.impact.edits import function_spans, touch_of
+from testopt.impact.edits import edit_of, function_spans
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.python_module import read_module
-from testopt.impact.safe_selection import DependencyEvidence, Trace, affected
+from testopt.impact.safe_selection import CaseCoverage, DependencyEvidence, affected
+
+pytestmark = pytest.mark.integration
 
 pytest.importorskip("coverage")
 
@@ -197,11 +199,11 @@ def executed(before: dict[str, str], after: dict[str, str], folder: Path):
 
 def evidence_of(before, after, cases, lines) -> tuple[list, DependencyEvidence]:
     """Return the touches of the edit, and the evidence as of the commit before it."""
-    touches = [touch_of(p, before[p], after[p]) for p in before if before[p] != after[p]]
+    edits = [edit_of(p, before[p], after[p]) for p in before if before[p] != after[p]]
     versions = {
         p: [read_module(before[p]), read_module(after[p])] for p in before if p.endswith(".py")
     }
-    home = {case: tuple(case.split("::")) for case in cases}
+    definitions = {case: tuple(case.split("::")) for case in cases}
     spans = {p: function_spans(text) for p, text in before.items() if p.endswith(".py")}
     ran = {
         context: frozenset(
@@ -215,13 +217,13 @@ def evidence_of(before, after, cases, lines) -> tuple[list, DependencyEvidence]:
     shared = [places for context, places in ran.items() if not context.endswith("|run")]
     evidence = DependencyEvidence(
         graph=ImportGraph(versions, before),
-        home=home,
-        traces={case: Trace("c", ran.get(f"{case}|run", frozenset())) for case in cases},
+        definitions=definitions,
+        coverage={case: CaseCoverage("c", ran.get(f"{case}|run", frozenset())) for case in cases},
         shared={"c": frozenset().union(*shared)},
         measured={"c": frozenset(path for files in lines.values() for path in files)},
-        since={"c": tuple(touches)},
+        since={"c": tuple(edits)},
     )
-    return touches, evidence
+    return edits, evidence
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -231,9 +233,9 @@ def test_what_changes_is_affected(tmp_path_factory, project):
     first, second, lines = executed(before, after, tmp_path_factory.mktemp("project"))
     assert first.keys() == second.keys() != set()
     differ = {case for case in first if first[case] != second[case]}
-    touches, narrowed = evidence_of(before, after, list(first), lines)
-    wide = DependencyEvidence(narrowed.graph, narrowed.home)
+    edits, narrowed = evidence_of(before, after, list(first), lines)
+    wide = DependencyEvidence(narrowed.graph, narrowed.definitions)
     for evidence in (narrowed, wide):
-        impact = affected(touches, evidence, list(first))
+        impact = affected(edits, evidence, list(first))
         assert differ <= impact.affected.keys(), (differ, impact, after)
         assert impact.affected.keys() | impact.clear.keys() == first.keys()

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testopt.ingest.attempts import number_attempts
-from testopt.results.archives import Source
+from testopt.results.archives import ReportFile
 from testopt.results.case_resolver import CaseResolver
 from testopt.results.junit import read_junit
-from testopt.results.junit_rows import read_source
-from testopt.results.junit_values import parse_duration, parse_timestamp
+from testopt.results.junit_rows import read_report_file
+from testopt.results.junit_values import parse_seconds, parse_timestamp
 
 NAMES = st.text(
     st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff")
@@ -47,8 +47,8 @@ def read(data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "r.xml")
         path.write_bytes(data)
-        found = read_source(
-            Source("r.xml", path), CaseResolver(), spill=Path(folder, "spill"), native=True
+        found = read_report_file(
+            ReportFile("r.xml", path), CaseResolver(), spill=Path(folder, "spill"), native=True
         )
         return found, [row for batch in found.batches() for row in batch.to_pylist()]
 
@@ -110,7 +110,7 @@ def test_damaged_reports_of_any_format_never_crash(sample, data):
 @settings(deadline=None)
 @given(st.text(max_size=30))
 def test_numbers_and_times_are_read_or_none(text):
-    seconds = parse_duration(text)
+    seconds = parse_seconds(text)
     assert seconds is None or (seconds >= 0 and math.isfinite(seconds))
     moment = parse_timestamp(text)
     assert moment is None or moment.utcoffset().total_seconds() == 0

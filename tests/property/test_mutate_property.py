@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import testopt
-from testopt.backfill.mutate import choose_faults, find_faults, parse, same_code
+from testopt.backfill.mutate import choose_faults, find_faults, parse_source, same_code
 
 FILES = sorted(
     path
@@ -30,5 +30,5 @@ def test_faults_compile_and_differ(data: st.DataObject) -> None:
     assert len(chosen) == len(set(chosen))
     for fault in chosen:
         faulty = fault.apply(source)
-        assert parse(faulty) is not None
+        assert parse_source(faulty) is not None
         assert not same_code(source, faulty)

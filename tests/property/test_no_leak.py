@@ -1,21 +1,19 @@
 """Predictions for a run are the same whatever it, or a run that was not over, came to."""
 
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
-import pyarrow as pa
+from builders import START, arrow_rows
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from testopt.features.frames import frames
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
-from testopt.ranking.orderings import priority, rolling_blends, signals_of
+from testopt.ranking.orderings import priority, rolling_orderings, signals_of
 from testopt.ranking.rolling import retraining_points, rolling_probabilities
-from testopt.schema import arrow_schema
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 OUTCOMES = ["passed", "failed", "error", "skipped"]
 TURNED = {"passed": "failed", "failed": "passed", "error": "passed", "skipped": "skipped"}
 MIXED = ({name: name for name in OUTCOMES}, TURNED)
@@ -45,23 +43,23 @@ def tables(seed, runs, cases=8, *, seconds=1.0, source="table"):
 
 def predict(rows, results, changes):
     made = (
-        pa.Table.from_pylist(part, schema=arrow_schema(name))
+        arrow_rows(name, part)
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
     whole = read_training_set(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    blends, _ = rolling_blends(whole, p, len(rows))
-    return [ordered(whole, p, blends[i], i) for i in range(len(rows))]
+    orderings, _ = rolling_orderings(whole, p, len(rows))
+    return [ordered(whole, p, orderings[i], i) for i in range(len(rows))]
 
 
-def ordered(whole, p, blend, i):
+def ordered(whole, p, ordering, i):
     """Probabilities, priorities, the blend that orders, and the features, facts and matrix."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
     features = whole.features.at(part)
-    value = priority(blend, signals_of(features, own))
+    value = priority(ordering, signals_of(features, own))
     facts = (getattr(features, field.name) for field in fields(features))
-    return p[part], value, np.array([*blend.shares, blend.cost]), *facts
+    return p[part], value, np.array([*ordering.shares, ordering.cost]), *facts
 
 
 def scrambled(rows, results, after, seed):
@@ -101,7 +99,7 @@ def same(mine, theirs):
 
 def features_of(rows, results, changes):
     made = (
-        pa.Table.from_pylist(part, schema=arrow_schema(name))
+        arrow_rows(name, part)
         for name, part in (("runs", rows), ("results", results), ("run_changes", changes))
     )
     whole = read_training_set(frames(*made), FeatureState())

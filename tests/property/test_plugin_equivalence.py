@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.integration
+
 SCOPES = ("function", "class", "module", "package", "session")
 BODIES = ("pass", "assert 0", "pytest.skip('no')", "pytest.xfail('known')", "raise KeyError('x')")
 

@@ -9,13 +9,13 @@ from testopt.git.objects import CommitObject
 from testopt.szz.candidates import FileTrace, PastChange, find_candidates
 from testopt.szz.hunks import (
     FileDiff,
-    Hunk,
+    TextHunk,
     added_lines,
     meaningful_hunks,
     merge_ranges,
     suspect_lines,
 )
-from testopt.szz.ranking import rank
+from testopt.szz.ranking import rank_candidates
 
 CODE = st.sampled_from(
     ["total = first + 1;", "call(second);", "if (ready) {", "}", "", "// a remark", "return total;"]
@@ -41,7 +41,7 @@ def edits(draw):
 
 
 def traced(before, start, size, new, blame):
-    hunk = Hunk(start, tuple(before[start - 1 : start - 1 + size]), start, tuple(new))
+    hunk = TextHunk(start, tuple(before[start - 1 : start - 1 + size]), start, tuple(new))
     after = (*before[: start - 1], *new, *before[start - 1 + size :])
     diff = FileDiff("a.c", "c", (hunk,), tuple(before), after)
     kept = tuple(meaningful_hunks(diff))
@@ -59,7 +59,7 @@ def test_layout_changes_neither_lines_nor_candidates_nor_confidence(edit, data):
     again, same = traced(loose, start, size, spaced, blame)
     assert again == lines
     assert same == found
-    assert rank(same) == rank(found)
+    assert rank_candidates(same) == rank_candidates(found)
 
 
 @given(edits())
@@ -70,7 +70,7 @@ def test_only_lines_of_the_hunk_are_suspect_and_shares_add_up(edit):
     assert sum(c.written for c in found) == len(lines)
     if lines:
         assert abs(sum(c.share for c in found) - 1) < 1e-9
-    ranked = rank(found)
+    ranked = rank_candidates(found)
     assert [s.chosen for s in ranked] == [True] * bool(ranked) + [False] * (len(ranked) - 1)
     assert all(a.confidence >= b.confidence for a, b in pairwise(ranked))
 

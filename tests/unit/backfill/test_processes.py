@@ -12,6 +12,8 @@ import pytest
 
 from testopt.backfill.processes import KEPT_OUTPUT, Limits, Processes, ProcessResult
 
+pytestmark = pytest.mark.integration
+
 
 def _run(code: str, limits: Limits, processes: Processes | None = None) -> ProcessResult:
     runner = processes or Processes()

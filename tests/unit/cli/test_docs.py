@@ -1,5 +1,7 @@
 """Every command, option and setting is documented, and no text shows how it was typed."""
 
+import subprocess
+import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -71,7 +73,29 @@ def test_every_setting_is_explained(field):
     assert len(field.metadata["help"]) > 10
 
 
-def test_commands_are_loaded_when_they_are_called():
-    assert sorted(COMMANDS) == cli.list_commands(click.Context(cli))
-    assert set(COMMANDS.values()) == {import_module(m).__name__ for m in COMMANDS.values()}
-    assert cli.get_command(click.Context(cli), "absent") is None
+def test_the_listed_commands_and_no_others_are_found():
+    context = click.Context(cli)
+    assert cli.list_commands(context) == sorted(COMMANDS)
+    for name in COMMANDS:
+        command = import_module(f"testopt.cli.{name}").command
+        assert cli.get_command(context, name) is command
+    assert cli.get_command(context, "absent") is None
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("args", "loaded"), [(None, []), (["--version"], []), (["mine", "--help"], ["mine"])]
+)
+def test_a_command_is_loaded_when_it_is_called(args, loaded):
+    code = f"""
+import sys
+from testopt.cli import COMMANDS, main
+try:
+    {args!r} and main({args!r})
+except SystemExit as end:
+    assert not end.code, end.code
+print(*(name for name, module in COMMANDS.items() if module in sys.modules), sep=",")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split(",") == (loaded or [""])

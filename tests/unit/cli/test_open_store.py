@@ -29,6 +29,7 @@ def test_only_common_opens_a_store():
     assert [path.name for path in MODULES if opens_store(path.read_text("utf-8"))] == ["common.py"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("light", [False, True])
 def test_settings_reach_the_store(tmp_path, light, monkeypatch):
     monkeypatch.setenv("TESTOPT_COMPACT_FILES", "7")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from builders import make_record
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from testopt.engine import PROTOCOL, Engine
 from testopt.engine.node_ids import NodeIds
 from testopt.engine.results import results_of
 from testopt.engine.serving import serve
-from testopt.schema import Change, Result, Run, RunRecord, digest
+from testopt.schema import digest
 
 
 @given(st.sampled_from(["", "sub", "a/b"]), st.text(), st.sampled_from(["", "::t", "::C::t[a::b]"]))
@@ -105,16 +106,18 @@ def test_lines_arrive_whole_in_pieces_of_any_size(monkeypatch, size):
     assert [a["re"] for a in answers] == ["x", "yy"]
 
 
+@pytest.mark.integration
 def test_an_engine_whose_pytest_has_gone_ends(monkeypatch):
     monkeypatch.setattr("testopt.engine.serving._WATCH_S", 0.01)
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
     source, to_engine = os.pipe()
-    serve(Engine(), source, 1, parent=gone.pid)
+    serve(Engine(), source, 1, parent=gone.pid)  # nobody closes the pipe: it ends by itself
     os.close(source)
     os.close(to_engine)
 
 
+@pytest.mark.integration
 def test_a_start_brings_in_no_heavy_library(tmp_path):
     script = (
         "import sys\nfrom testopt.engine import Engine\nengine = Engine()\n"
@@ -145,6 +148,7 @@ def started(real, monkeypatch):
     return engine
 
 
+@pytest.mark.integration
 def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(started, monkeypatch):
     made = []
     plan_for = Engine._plan_for
@@ -155,8 +159,8 @@ def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(starte
 
     monkeypatch.setattr(Engine, "_plan_for", counted)
     known = [f"test_it.py::test_{n}" for n in (1, 2, 3)]
-    started.foresee()
-    started.foresee()
+    started.plan_ahead()
+    started.plan_ahead()
     assert made == [known]
     same = started.handle({"op": "plan", "ids": known[::-1]})
     assert made == [known]
@@ -167,8 +171,9 @@ def test_the_plan_made_while_pytest_collects_is_the_one_that_is_asked_for(starte
     assert len(other["rank"]) == 4
 
 
+@pytest.mark.integration
 def test_a_guess_that_is_not_asked_for_is_no_plan(started):
-    started.foresee()
+    started.plan_ahead()
     started.handle({"op": "results", "rows": [["test_it.py::test_1", "passed", 0.1, None, ""]]})
     answer = started.handle({"op": "end", "complete": True, "mode": "rank", "fell_back": ""})
     assert answer == {"re": "end", "note": "1 result recorded in .testopt"}
@@ -176,17 +181,17 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     assert store.read("predictions").num_rows == 0
     # what the next plan reads is made when nobody waits
     assert not [name for name in store._location.list("state/") if "features" in name]
-    started.tidy()
+    started.update_caches()
     assert any(name.startswith("state/features-") for name in store._location.list("state/"))
 
 
+@pytest.mark.integration
 def test_the_known_cases_are_those_of_the_command_line(started, testopt, real):
     """Many runs of one case at one commit hide no other."""
     store = started._session.store
     for minute in range(9):
-        began = datetime(2026, 2, 1, 0, minute, tzinfo=UTC)
-        run = Run(f"again-{minute}", began, commit="f" * 40)
-        store.append_runs([RunRecord(run, [Result("test_it.py::test_1", "passed")], Change())])
+        run = {"time": datetime(2026, 2, 1, 0, minute, tzinfo=UTC), "commit": "f" * 40}
+        store.append_runs([make_record(f"again-{minute}", ["test_it.py::test_1"], **run)])
     answer = started.handle({"op": "known"})
     assert sorted(answer["ids"]) == [f"test_it.py::test_{n}" for n in (1, 2, 3)]
     ranked = json.loads(testopt("--repo", real.path, "rank", "--json").out)

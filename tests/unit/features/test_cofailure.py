@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
+from builders import make_frame, make_query, make_run
 
 from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
-from testopt.features.frames import RunFrame
 from testopt.reasons import words
-from testopt.schema import FileChange, Run
-from testopt.similarity.query import Query
 from testopt.store.arrays import dump_arrays, load_arrays
 
 CASES = ("tests/a.py::one[1]", "tests/a.py::one[2]", "tests/a.py::two", "tests/b.py::three")
 
 
 def query(*paths):
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    return Query(run, CASES, tuple(FileChange(path) for path in paths))
+    return make_query(CASES, *paths)
 
 
 def frame(paths, failed):
-    bad = np.array([case in failed for case in CASES])
-    return RunFrame(query(*paths), bad, np.zeros(4, bool), np.ones(4, np.float32))
+    return make_frame(query(*paths), failed)
 
 
 def column(state, name, *paths):
@@ -87,11 +81,8 @@ def past_of(state, *paths):
 def test_counts_and_the_last_commit_in_words():
     state = CoFailure()
     for n, failed in enumerate((CASES[:1], (), CASES[:1], ())):
-        run = Run("r", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{n}f2a91c" + "0" * 33)
-        made = frame(["src/x.py"], failed)
-        state.update(
-            RunFrame(Query(run, CASES, made.query.files), made.failed, *[made.skipped] * 2)
-        )
+        run = make_run(commit=f"{n}f2a91c" + "0" * 33)
+        state.update(make_frame(make_query(CASES, "src/x.py", run=run), failed))
     text = "failed in 2 of 4 changes to `src/x.py`, last at 2f2a91c"
     again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
     for one in (state, again):
@@ -111,11 +102,8 @@ def test_a_state_without_counts_begins_to_count():
 
 
 def of_commit(number, failed, ran=CASES, kind="real", **run):
-    run = {"commit": f"{number:07x}", "kind": kind, **run}
-    run = Run(f"r{number}", datetime(2024, 1, 1, tzinfo=UTC), **run)
-    bad = np.array([case in failed for case in ran])
-    files = (FileChange("src/x.py"),)
-    return RunFrame(Query(run, ran, files), bad, np.zeros(len(ran), bool), np.ones(len(ran)))
+    run = make_run(f"r{number}", **{"commit": f"{number:07x}", "kind": kind, **run})
+    return make_frame(make_query(ran, "src/x.py", run=run), failed)
 
 
 def after(*frames):

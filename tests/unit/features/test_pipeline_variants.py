@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
+from builders import make_frame, make_query, make_run
 
 from testopt.features import history
-from testopt.features.frames import RunFrame
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES
-from testopt.schema import FileChange, Run
-from testopt.similarity.query import Query
+from testopt.schema import FileChange
 
 CASES = ("tests/a.py::one", "tests/b.py::two")
 WITH_PATH = NAMES.index("failed_with_path_case")
 
 
 def frame(kind, failed, base="c0"):
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC), commit=f"{kind}{base}", base=base, kind=kind)
-    query = Query(run, CASES, (FileChange("src/x.py", tokens="parse_table"),))
-    bad = np.array([case in failed for case in CASES])
-    return RunFrame(query, bad, np.zeros(2, bool), np.ones(2, np.float32))
+    run = make_run(commit=f"{kind}{base}", base=base, kind=kind)
+    changed = FileChange("src/x.py", tokens="parse_table")
+    return make_frame(make_query(CASES, changed, run=run), failed)
 
 
 def asked(state):

@@ -1,34 +1,26 @@
 """The facts of a run's cases are those that the matrix is made from."""
 
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from builders import run_features
+from builders import make_frame, make_query, make_run, run_features
 
-from testopt.features.frames import RunFrame
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_features import NAMES, RunFeatures
-from testopt.schema import Run
-from testopt.similarity.query import Query
 
 CASES = ("t/a.py::a", "t/a.py::b", "t/b.py::new")
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def query(i, cases):
-    return Query(Run(f"r{i}", START + timedelta(hours=i), branch="main"), cases)
+    return make_query(cases, run=make_run(f"r{i}", i, branch="main"))
 
 
 def features():
     """Of a case that failed in two of five runs, one that never did, and a new one."""
     state = FeatureState()
     for i, failed in enumerate([False, True, False, True, False]):
-        frame = RunFrame(
-            query(i, CASES[:2]), np.array([failed, False]), np.zeros(2, bool),
-            np.array([0.5, np.nan], np.float32),
-        )  # fmt: skip
-        state.update(frame)
+        failing = CASES[:1] if failed else ()
+        state.update(make_frame(query(i, CASES[:2]), failing, seconds=[0.5, np.nan]))
     state.finish()
     return state.read(query(9, CASES))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from testopt.code.words import number
-from testopt.impact.edits import function_spans, touch_of
+from testopt.impact.edits import edit_of, function_spans
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.import_index import Modules, plugins_of
 from testopt.impact.python_module import read_module
@@ -238,8 +238,8 @@ async def fetch(limit=LIMIT):
     ],
 )
 def test_what_a_change_does_to_a_module(old, new, how, functions):
-    touch = touch_of("a.py", FUNCTIONS, FUNCTIONS.replace(old, new, 1))
-    assert (touch.how, touch.functions) == (how, functions)
+    edit = edit_of("a.py", FUNCTIONS, FUNCTIONS.replace(old, new, 1))
+    assert (edit.extent, edit.functions) == (how, functions)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_what_a_change_does_to_a_module(old, new, how, functions):
     ],
 )
 def test_what_a_change_does_to_a_file(path, old, new, how):
-    assert touch_of(path, old, new).how == how
+    assert edit_of(path, old, new).extent == how
 
 
 def test_lines_of_functions():

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from builders import START, make_change, make_run, prediction_row
 
 from testopt.errors import EmptyStoreError, SettingsError
 from testopt.learning.metrics import wilson
 from testopt.monitor import monitor
 from testopt.monitor.calibration import LEAST_RUNS
-from testopt.schema import Change, FileChange, Policy, Result, Run, RunRecord
+from testopt.schema import Policy, Result, RunRecord
 from testopt.selection import plan_log
 from testopt.selection.plan_log_tables import LoggedPlan
 from testopt.selection.promotion import PlanOutcome, Rules
@@ -17,7 +18,6 @@ from testopt.settings import Settings
 from testopt.store import Store
 
 CASES = ("test_a.py::test_1", "test_b.py::test_2", "test_c.py::test_3", "test_d.py::test_4")
-START = datetime(2026, 1, 1, tzinfo=UTC)
 SHADOW = Policy(mode="shadow", bundle="b1", kind="promise", recall=0.95, threshold=0.5)
 SELECT = Policy(mode="select", bundle="b1", kind="promise", recall=0.95, threshold=0.5)
 EXPLORED = Policy(
@@ -48,15 +48,14 @@ class Story:
         ]
         rows = [self.row(place, mark, policy) for place, mark in enumerate(marks)] if policy else []
         ids = {"commit": f"{n + 1:040d}", "base": f"{n:040d}", "branch": "main", **given}
-        run = Run(f"run {n}", START + timedelta(hours=12 * n), source="pytest", **ids)
-        change = Change(files=(FileChange("src.py", 1, 1),))
-        self.waiting.append(RunRecord(run, results, change, rows))
+        run = make_run(f"run {n}", 12 * n, source="pytest", **ids)
+        self.waiting.append(RunRecord(run, results, make_change("src.py"), rows))
         return run.run_id
 
     def settle(self) -> None:
         """Record what was told so far; the plugin does so run by run."""
         self.store.append_runs(self.waiting)
-        plan_log.keep_up(self.store)
+        plan_log.update_log(self.store)
         self.waiting.clear()
 
     def standing(self, rules=None):
@@ -66,12 +65,12 @@ class Story:
     @staticmethod
     def row(place, mark, policy):
         selected = mark in "pf"
-        return {
-            "case_id": CASES[place], "rank": place + 1, "reason": "", "selected": selected,
-            "executed": mark != "-", "probability": 0.25 if selected else 0.01,
-            "score": 0.9 if selected else 0.1, "policy": policy.dump(),
-            "propensity": 1.0 if selected or policy.mode == "shadow" else DRAWN,
-        }  # fmt: skip
+        return prediction_row(
+            CASES[place], place + 1, reason="", selected=selected, executed=mark != "-",
+            probability=0.25 if selected else 0.01, score=0.9 if selected else 0.1,
+            policy=policy.dump(),
+            propensity=1.0 if selected or policy.mode == "shadow" else DRAWN,
+        )  # fmt: skip
 
     def report(self, **given):
         self.settle()
@@ -122,7 +121,7 @@ def test_a_miss_that_is_found_late_is_charged_to_its_change_and_moves_the_eviden
     (miss,) = report.misses
     assert (miss.run_id, miss.mode, miss.found_in) == ("run 1", "select", "run 2")
     assert len(miss.candidates) == 1
-    (verdict,) = story.kept_equals_rebuilt().verdicts
+    (verdict,) = story.kept_equals_rebuilt().outcomes
     assert (verdict.run_id, verdict.missed, verdict.source) == ("run 1", True, "late")
     assert verdict.known == (START + timedelta(hours=24)).timestamp()
     assert verdict.scores == pytest.approx((0.1,))
@@ -198,14 +197,14 @@ def test_a_plan_that_leaves_cases_out_without_a_promise_is_judged_all_the_same(s
     story.run("ppPP", safe)
     story.run("ppPF", safe)
     assert story.report().plans == 2
-    assert [(v.missed, v.allowed) for v in story.kept_equals_rebuilt().verdicts] == [(True, 0.05)]
+    assert [(v.missed, v.allowed) for v in story.kept_equals_rebuilt().outcomes] == [(True, 0.05)]
 
 
 def test_an_estimate_is_held_to_the_lower_end_of_its_interval(story):
     estimate = Policy(mode="shadow", bundle="b1", kind="estimate", recall=0.95, low=0.6)
     story.run("pppP", estimate)
     story.run("fppP", estimate)
-    (verdict,) = story.kept_equals_rebuilt().verdicts
+    (verdict,) = story.kept_equals_rebuilt().outcomes
     assert verdict.allowed == pytest.approx(0.4)
 
 
@@ -213,7 +212,7 @@ def test_what_was_kept_in_spite_of_its_score_counts_as_always_caught(story):
     story.run("pppp", SHADOW)
     strict = Policy(mode="shadow", bundle="b1", kind="promise", recall=0.95, threshold=0.95)
     story.run("fppF", strict)
-    (verdict,) = story.kept_equals_rebuilt().verdicts
+    (verdict,) = story.kept_equals_rebuilt().outcomes
     assert verdict.scores == (np.inf, pytest.approx(0.1))
     assert not verdict.missed
 
@@ -235,7 +234,7 @@ def test_seeded_variants_stand_apart(story):
     assert (report.seeded.caught.count, report.seeded.caught.of) == (1, 2)
     assert report.shadow[0].caught.of == 0
     assert report.misses == ()
-    assert story.kept_equals_rebuilt().verdicts == ()
+    assert story.kept_equals_rebuilt().outcomes == ()
 
 
 def test_a_broken_environment_is_no_regression(story):
@@ -305,9 +304,9 @@ def test_a_damaged_record_is_made_again(story, content):
         story.run(marks)
     story.settle()
     story.store.write_blob("state/track.json", content)
-    assert plan_log.current_trust(story.store, Rules())[1].verdicts == ()
-    assert len(plan_log.rebuild(story.store)[0].verdicts) == 1
-    assert len(plan_log.current_trust(story.store, Rules())[1].verdicts) == 1
+    assert plan_log.current_trust(story.store, Rules())[1].outcomes == ()
+    assert len(plan_log.rebuild(story.store)[0].outcomes) == 1
+    assert len(plan_log.current_trust(story.store, Rules())[1].outcomes) == 1
 
 
 def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
@@ -316,10 +315,10 @@ def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
     story.run("ppPF")
     story.run("ppPP")
     story.store.append_runs(story.waiting)  # as a process does that dies then
-    assert plan_log.current_trust(story.store, Rules())[1].verdicts == ()
+    assert plan_log.current_trust(story.store, Rules())[1].outcomes == ()
     story.waiting.clear()
     story.run("fpPP")
-    assert [v.missed for v in story.kept_equals_rebuilt().verdicts] == [True, False]
+    assert [v.missed for v in story.kept_equals_rebuilt().outcomes] == [True, False]
 
 
 def test_run_by_run_gives_what_all_at_once_gives(story):
@@ -330,8 +329,8 @@ def test_run_by_run_gives_what_all_at_once_gives(story):
         marks = rng.choice(list("pfPF-"), len(CASES), p=shares)
         story.run("".join(marks), policy, branch="main" if n % 3 else "other")
         story.settle()
-    verdicts = story.kept_equals_rebuilt().verdicts
-    assert {v.source for v in verdicts} >= {"shadow", "explored"}
+    outcomes = story.kept_equals_rebuilt().outcomes
+    assert {v.source for v in outcomes} >= {"shadow", "explored"}
 
 
 def test_a_stale_bundle_is_said(story):
@@ -360,7 +359,7 @@ def test_drift_is_looked_for_among_the_plans_of_one_bundle():
     assert plan_log.drift_of(plan_log.PlanLog(plans=tuple(trained))) == ""
     worse = [PlanOutcome(f"run {n}", float(n), n >= 30) for n in range(40)]
     assert "missed more often among the last 10" in plan_log.drift_of(
-        plan_log.PlanLog(verdicts=tuple(worse))
+        plan_log.PlanLog(outcomes=tuple(worse))
     )
 
 
@@ -396,6 +395,7 @@ def test_other_texts_are_read_as_far_as_they_go(text, policy):
     assert Policy.parse(text) == policy
 
 
+@pytest.mark.integration
 def test_the_command_shows_it_all_and_gates(story, testopt):
     for marks in ("ppPP", "ppPF", "ppPP", "ppPF"):
         story.run(marks)

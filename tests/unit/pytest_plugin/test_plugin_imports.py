@@ -26,6 +26,7 @@ def test_imports(path):
             assert own or name.partition(".")[0] in allowed, name
 
 
+@pytest.mark.integration
 def test_off_loads_next_to_nothing(pytester, with_plugin):
     pytester.makepyfile(
         """

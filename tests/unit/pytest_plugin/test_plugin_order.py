@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.pytest_plugin.order import Case, Ranking, Use, arrange, count_setups
+from testopt.pytest_plugin.order import Case, CaseRanks, Use, arrange, count_setups
 
 
 def module_case(module: str, *uses: Use) -> Case:
@@ -22,60 +22,60 @@ def param(key: str, value: int) -> Use:
 
 def test_cases_without_wide_fixtures_follow_their_rank():
     cases = [Case(), Case(), Case(), Case()]
-    assert arrange(cases, Ranking([2, 0, 3, 1])) == [1, 3, 0, 2]
+    assert arrange(cases, CaseRanks([2, 0, 3, 1])) == [1, 3, 0, 2]
 
 
 def test_no_cases_give_no_order():
-    assert arrange([], Ranking([])) == []
+    assert arrange([], CaseRanks([])) == []
 
 
 def test_users_of_one_module_fixture_stay_together_and_are_ranked_inside():
     shared = in_module("f", "a")
     cases = [module_case("a", shared), module_case("b"), module_case("a", shared)]
-    assert arrange(cases, Ranking([2, 1, 0])) == [2, 0, 1]
+    assert arrange(cases, CaseRanks([2, 1, 0])) == [2, 0, 1]
 
 
 def test_other_cases_of_the_module_may_leave_it():
     shared = in_module("f", "a")
     cases = [module_case("a", shared), module_case("a", shared), module_case("a")]
-    assert arrange(cases, Ranking([1, 2, 0])) == [2, 0, 1]
+    assert arrange(cases, CaseRanks([1, 2, 0])) == [2, 0, 1]
 
 
 def test_a_block_with_a_likely_case_among_many_unlikely_ones_comes_by_its_best_beginning():
     shared = in_module("f", "a")
     cases = [module_case("b")] * 3 + [module_case("a", shared)] * 3
     probability = [0.5, 0.2, 0.1, 0.3, 0.0, 0.0]
-    ranking = Ranking([0, 2, 3, 1, 4, 5], probability, [1.0] * 6)
+    ranking = CaseRanks([0, 2, 3, 1, 4, 5], probability, [1.0] * 6)
     assert arrange(cases, ranking) == [0, 3, 4, 5, 1, 2]
 
 
 def test_a_slow_block_waits_for_its_value_per_second():
     shared = in_module("f", "a")
     cases = [module_case("a", shared), module_case("a", shared), module_case("b")]
-    ranking = Ranking([1, 2, 0], [0.4, 0.4, 0.3], [100.0, 100.0, 1.0])
+    ranking = CaseRanks([1, 2, 0], [0.4, 0.4, 0.3], [100.0, 100.0, 1.0])
     assert arrange(cases, ranking) == [2, 0, 1]
 
 
 def test_cases_of_one_level_keep_their_original_order():
-    ranking = Ranking([5, 1, 4, 0, 3, 2], level=[1, 0, 1, 0, 1, 0])
+    ranking = CaseRanks([5, 1, 4, 0, 3, 2], level=[1, 0, 1, 0, 1, 0])
     assert arrange([Case()] * 6, ranking) == [1, 3, 5, 0, 2, 4]
 
 
 def test_parameters_of_a_session_fixture_keep_their_groups():
     cases = [Case(uses=(param("s", value),)) for value in (0, 0, 1, 1)]
-    order = arrange(cases, Ranking([0, 3, 1, 2]))
+    order = arrange(cases, CaseRanks([0, 3, 1, 2]))
     assert order == [0, 1, 2, 3]
     assert count_setups(cases, order) == {("s", 0): 1, ("s", 1): 1}
 
 
 def test_a_pinned_case_is_not_crossed():
-    assert arrange([Case()] * 5, Ranking([4, 3, 2, 1, 0]), {2}) == [1, 0, 2, 4, 3]
+    assert arrange([Case()] * 5, CaseRanks([4, 3, 2, 1, 0]), {2}) == [1, 0, 2, 4, 3]
 
 
 def test_a_block_around_a_pinned_case_stays_where_it_is():
     shared = in_module("f", "a")
     cases = [module_case("a", shared), module_case("b"), module_case("b"), module_case("a", shared)]
-    order = arrange(cases, Ranking([3, 2, 1, 0]), {2})
+    order = arrange(cases, CaseRanks([3, 2, 1, 0]), {2})
     assert order == [0, 1, 2, 3]
 
 
@@ -129,7 +129,7 @@ def test_no_fixture_is_set_up_more_often(cases, random, valued, pinned):
     values = [random.random() for _ in rank] if valued else []
     pinned = {p for p in pinned if p < count} if random.random() < 0.3 else set()
     level = [r // 3 for r in rank] if random.random() < 0.5 else []
-    order = arrange(cases, Ranking(rank, values, [1.0] * len(values), level), pinned)
+    order = arrange(cases, CaseRanks(rank, values, [1.0] * len(values), level), pinned)
     assert sorted(order) == list(range(count))
     before, after = count_setups(cases, range(count)), count_setups(cases, order)
     assert {k: n for k, n in after.items() if n > before[k]} == {}
@@ -159,4 +159,4 @@ def test_the_order_depends_on_nothing_but_its_input(cases, random):
         )
         for case in cases
     ]
-    assert arrange(cases, Ranking(rank)) == arrange(renamed, Ranking(rank))
+    assert arrange(cases, CaseRanks(rank)) == arrange(renamed, CaseRanks(rank))

@@ -22,7 +22,7 @@ from testopt.ranking.orderings import (
     ORDERINGS,
     OrderingWeights,
     priority,
-    rolling_blends,
+    rolling_orderings,
     signals_of,
 )
 from testopt.reasons import words
@@ -46,9 +46,9 @@ def history(runs, cases=12):
 
 def test_the_default_speaks_first_and_the_best_order_soon():
     matrix = history(20)
-    blends, ordering_weights = rolling_blends(matrix, np.full(len(matrix.y), np.nan), 20)
+    orderings, ordering_weights = rolling_orderings(matrix, np.full(len(matrix.y), np.nan), 20)
     assert ORDERINGS[OrderingWeights().current(sources=False).argmax()] == ORDERINGS[DEFAULT]
-    assert blends[0].weights["rate"] < 0.5 < blends[-1].weights["rate"]
+    assert orderings[0].weights["rate"] < 0.5 < orderings[-1].weights["rate"]
     assert ordering_weights.runs == 20
     lead = ordering_weights.gains.max() - ordering_weights.gains[DEFAULT]
     assert lead > HEAD_START
@@ -65,8 +65,8 @@ def test_a_model_that_knows_better_gets_the_word():
     matrix = history(30)
     matrix.y[:] = np.tile(np.arange(12) >= 10, 30)  # the contrary of what the rates say
     p = np.where(matrix.y, 0.9, 0.01)
-    blends, _ = rolling_blends(matrix, p, 30)
-    assert blends[-1].weights["model"] > max(0.5, blends[0].weights["model"])
+    orderings, _ = rolling_orderings(matrix, p, 30)
+    assert orderings[-1].weights["model"] > max(0.5, orderings[0].weights["model"])
 
 
 def test_runs_without_contrast_teach_nothing():
@@ -82,7 +82,7 @@ def test_the_speaker_of_a_run_does_not_depend_on_its_outcome():
     matrix, other = history(15), history(15)
     other.y[other.run >= 9] = np.random.default_rng(0).random(int((other.run >= 9).sum())) < 0.5
     p = np.full(len(matrix.y), np.nan)
-    assert rolling_blends(matrix, p, 15)[0][:10] == rolling_blends(other, p, 15)[0][:10]
+    assert rolling_orderings(matrix, p, 15)[0][:10] == rolling_orderings(other, p, 15)[0][:10]
 
 
 def test_worth_is_a_geometric_mean():
@@ -103,7 +103,7 @@ def test_names_of_experts_are_different():
 
 
 def test_a_standing_survives_the_manifest():
-    _, ordering_weights = rolling_blends(history(9), np.full(108, np.nan), 9)
+    _, ordering_weights = rolling_orderings(history(9), np.full(108, np.nan), 9)
     again = OrderingWeights.from_dict(ordering_weights.as_dict())
     assert again.as_dict() == ordering_weights.as_dict()
     assert again.current(sources=False) == pytest.approx(ordering_weights.current(sources=False))
@@ -116,11 +116,11 @@ def test_a_blend_is_the_weighted_mean_of_the_logarithms():
     ordering_weights = OrderingWeights(gains, 5)
     evidence = {part: np.array([0.2, 0.5]) ** (i + 1) for i, part in enumerate(PARTS)}
     seconds = np.array([0.3, 7.0])
-    blend = ordering_weights.blend(sources=False)
-    made = np.log(value_per_cost(priority(blend, evidence), seconds, blend.cost))
+    ordering = ordering_weights.mixed_ordering(sources=False)
+    made = np.log(value_per_cost(priority(ordering, evidence), seconds, ordering.cost))
     each = [np.log(value_per_cost(priority(e, evidence), seconds, e.cost)) for e in ORDERINGS]
     assert made == pytest.approx(ordering_weights.current(sources=False) @ np.array(each))
-    assert sum(blend.shares) == pytest.approx(1.0)
+    assert sum(ordering.shares) == pytest.approx(1.0)
 
 
 def test_a_case_with_little_history_is_drawn_towards_the_others():
@@ -160,10 +160,10 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
         seconds=np.where(slow, 60.0, 0.01), prior=np.linspace(0.0, 0.02, 200),
         sources_read=sources,
     )  # fmt: skip
-    blend = OrderingWeights().blend(sources=sources)
-    value = priority(blend, signals_of(x, None))
+    ordering = OrderingWeights().mixed_ordering(sources=sources)
+    value = priority(ordering, signals_of(x, None))
     order = run_order(
-        value, expected_seconds(x), [str(i) for i in range(len(x))], exponent=blend.cost
+        value, expected_seconds(x), [str(i) for i in range(len(x))], exponent=ordering.cost
     )
     assert order[0] == 7
 
@@ -171,7 +171,7 @@ def test_a_slow_case_that_just_failed_comes_before_quick_ones_that_never_did(run
 def test_a_run_that_was_cut_short_credits_no_order():
     whole = history(9)
     cut = replace(whole, stopped_early=whole.run >= 4)
-    _, ordering_weights = rolling_blends(cut, np.full(108, np.nan), 9)
+    _, ordering_weights = rolling_orderings(cut, np.full(108, np.nan), 9)
     assert ordering_weights.runs == 4
-    before = rolling_blends(whole.before(4), np.full(48, np.nan), 4)[1]
+    before = rolling_orderings(whole.before(4), np.full(48, np.nan), 4)[1]
     assert ordering_weights.as_dict() == before.as_dict()

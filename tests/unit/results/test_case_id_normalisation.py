@@ -12,9 +12,9 @@ FILES = ["tests/CartTest.php", "web/a.spec.ts", "index.html"]
 
 
 @pytest.fixture
-def stable():
-    ids = CaseIdNormaliser(CaseResolver(FILES).inside)
-    return lambda case: ids.stable(case, NOW)
+def normalise():
+    ids = CaseIdNormaliser(CaseResolver(FILES).relative_path)
+    return lambda case: ids.normalise(case, NOW)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def stable():
         ),
     ],
 )
-def test_what_differs_in_each_run_is_left_out(stable, written, kept):
-    assert stable(written) == kept
+def test_what_differs_in_each_run_is_left_out(normalise, written, kept):
+    assert normalise(written) == kept
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_what_differs_in_each_run_is_left_out(stable, written, kept):
         "tests/a.py::test_b[a\\b]",
     ],
 )
-def test_what_a_runner_accepts_again_is_kept(stable, case):
-    assert stable(case) == case
+def test_what_a_runner_accepts_again_is_kept(normalise, case):
+    assert normalise(case) == case
 
 
-def test_cases_that_become_equal_are_numbered_and_reruns_are_not(stable):
+def test_cases_that_become_equal_are_numbered_and_reruns_are_not(normalise):
     one, other = "t[<A at 0x7f1234567890>]", "t[<A at 0x7f1234567999>]"
-    assert [stable(c) for c in (one, other, one)] == [
+    assert [normalise(c) for c in (one, other, one)] == [
         "t[<A at 0x…>]",
         "t[<A at 0x…>]#2",
         "t[<A at 0x…>]",

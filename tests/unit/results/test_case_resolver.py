@@ -64,7 +64,7 @@ def test_without_files_ids_stay_raw():
 def test_playwright_projects_are_told_apart():
     name = {"classname": "web/login.spec.ts", "name": "logs in"}
     ids = {
-        resolve(suite=Suite("web/login.spec.ts", project, project), **name)
+        resolve(suite=Suite("web/login.spec.ts", project, project=project), **name)
         for project in ("chromium", "webkit")
     }
     assert ids == {f"[{p}] web/login.spec.ts::logs in" for p in ("chromium", "webkit")}

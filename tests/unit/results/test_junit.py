@@ -3,7 +3,7 @@ import io
 import pytest
 
 from testopt.errors import InputFileError
-from testopt.results import xml_feed
+from testopt.results import xml_parsing
 from testopt.results.junit import NotJUnitError, read_junit
 
 
@@ -119,7 +119,7 @@ def test_forbidden_characters_are_left_out_on_request(bad):
 
 
 def test_references_that_a_chunk_cuts_are_repaired(monkeypatch):
-    monkeypatch.setattr(xml_feed, "CHUNK_BYTES", 7)
+    monkeypatch.setattr(xml_parsing, "CHUNK_BYTES", 7)
     text = "<testsuite><testcase name='a&amp;b&#27;&bogus;'/><testcase name='\x1bé'/></testsuite>"
     summary, cases = read(text, repair=True)
     assert summary.broken is None

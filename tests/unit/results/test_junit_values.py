@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testopt.results.junit_values import message_digest, parse_duration, parse_timestamp
+from testopt.results.junit_values import message_digest, parse_seconds, parse_timestamp
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from testopt.results.junit_values import message_digest, parse_duration, parse_t
     ],
 )
 def test_durations_in_all_forms(text, seconds):
-    assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))
+    assert parse_seconds(text) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from testopt.results.archives import Source
+from testopt.results.archives import ReportFile
 from testopt.results.case_resolver import CaseResolver
-from testopt.results.formats import kind_of
-from testopt.results.junit_rows import read_source
+from testopt.results.formats import format_of
+from testopt.results.junit_rows import read_report_file
 
 DATA = Path(__file__).parents[2] / "data" / "junit"
 START = "2026-01-05T10:00:00"
 
 
 def read(path, tmp_path, files=()):
-    found = read_source(
-        Source(str(path), path), CaseResolver(files), spill=tmp_path / "spill", native=True
+    found = read_report_file(
+        ReportFile(str(path), path), CaseResolver(files), spill=tmp_path / "spill", native=True
     )
     return found, [row for batch in found.batches() for row in batch.to_pylist()]
 
@@ -147,7 +147,7 @@ def test_entities_are_refused(root, tmp_path):
     ],
 )
 def test_formats_are_told_apart(text, kind):
-    assert kind_of(text) == kind
+    assert format_of(text) == kind
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', '{"results": 3}', "<Site><Build/></Site>"])

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from builders import append_rows, arrow_rows, commit_row, file_row, label_row, make_change
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
 from testopt.risk.change_risk import change_risk, defective_commits
-from testopt.schema import Change, FileChange, arrow_schema
+from testopt.schema import Change, FileChange
 from testopt.store import Store
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -28,59 +28,25 @@ def filled(url, *, n=600, seed=0, labels=True):
     for i in range(n):
         time = START + timedelta(hours=20 * i)
         commits.append(
-            {
-                "sha": sha(i),
-                "parents": [sha(i - 1)] if i else [],
-                "author": "ab"[i % 2],
-                "time": time,
-                "committed": time,
-                "is_fix": i % 5 == 0,
-                "is_merge": False,
-                "is_revert": False,
-            }
-        )
-        files.append(
-            {
-                "sha": sha(i),
-                "path": f"core/{i % 7}.py",
-                "status": "M",
-                "added": int(added[i]),
-                "deleted": 1,
-                "subsystem": "core",
-                "language": "python",
-                "is_test": False,
-            }
-        )
+            commit_row(
+                sha(i), time, parents=[sha(i - 1)] if i else [], author="ab"[i % 2],
+                is_fix=i % 5 == 0,
+            )
+        )  # fmt: skip
+        files.append(file_row(sha(i), f"core/{i % 7}.py", added[i]))
         if guilty[i]:
-            traced.append(label(sha(n + i), sha(i)))
+            traced.append(label_row(sha(n + i), sha(i), END))
     store = Store.open(url, create=True)
-    store.append("commits", {"c": rows("commits", commits)})
-    store.append("file_changes", {"f": rows("file_changes", files)})
+    append_rows(store, "commits", commits)
+    append_rows(store, "file_changes", files)
     if labels:
-        store.append("labels", {"l": rows("labels", traced)})
+        append_rows(store, "labels", traced)
     return store
 
 
-def label(fix, bug, *, chosen=True, seen=END):
-    return {
-        "fix_commit": fix,
-        "bug_commit": bug,
-        "confidence": 0.9,
-        "chosen": chosen,
-        "evidence": "{}",
-        "time": END,
-        "seen": seen,
-        "method": "test",
-    }
-
-
-def rows(table, values):
-    return pa.Table.from_pylist(values, schema=arrow_schema(table))
-
-
 def change(*files, **facts):
-    facts = {"author": "a", "time": END, **facts}
-    return Change(files=tuple(FileChange(p, a, 1) for p, a in files), **facts)
+    files = [FileChange(path, added, 1) for path, added in files]
+    return make_change(*files, **{"author": "a", "time": END, **facts})
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +156,13 @@ def test_few_commits_give_the_rate(tmp_path):
 
 def test_the_latest_tracing_of_a_fix_counts():
     late = END + timedelta(days=1)
-    table = rows(
+    table = arrow_rows(
         "labels",
         [
-            label("f1", "old"),
-            label("f1", "new", seen=late),
-            label("f2", "other", chosen=False),
-            label("f3", None),
+            label_row("f1", "old", END),
+            label_row("f1", "new", END, seen=late),
+            label_row("f2", "other", END, chosen=False),
+            label_row("f3", None, END),
         ],
     )
     assert defective_commits(table) == {"new"}

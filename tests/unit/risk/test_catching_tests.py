@@ -1,30 +1,18 @@
 """Which tests may catch a defect in a file: those that ran it, and those that failed with it."""
 
-from datetime import UTC, datetime, timedelta
-
-import pyarrow as pa
+from builders import append_rows, link_row, make_record, new_store
 
 from testopt.risk.catching_tests import find_catching_tests
-from testopt.schema import Change, FileChange, Result, Run, RunRecord, arrow_schema
-from testopt.store import Store
-
-START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def store_of(path, runs):
     """Return a store of runs, each given as (changed paths, failing cases)."""
-    store = Store.open(str(path / "store"), create=True)
     cases = ("test_a", "test_b", "test_always")
     records = [
-        RunRecord(
-            Run(f"run-{n}", START + timedelta(hours=n)),
-            [Result(c, "failed" if c in failing else "passed", 0.1) for c in cases],
-            Change(files=tuple(FileChange(p, 1, 0) for p in changed)),
-        )
+        make_record(f"run-{n}", cases, failing, hours=n, change=changed)
         for n, (changed, failing) in enumerate(runs)
     ]
-    store.append_runs(records)
-    return store
+    return new_store(path, records=records)
 
 
 def test_what_failed_with_a_file_and_not_otherwise(tmp_path):
@@ -44,25 +32,18 @@ def test_what_failed_with_a_file_and_not_otherwise(tmp_path):
     assert catchers.for_path("c.py") == catchers.for_path("new.py") == ()
 
 
-def link(case, path):
-    row = {"case_id": case, "path": path, "lines": "1-3", "commit": None, "seen": START}
-    return {name: row[name] for name in arrow_schema("links").names}
-
-
 def test_what_ran_a_file_comes_after_what_caught_something(tmp_path):
     store = store_of(tmp_path, [(["a.py"], ["test_b"]), (["x.py"], []), (["y.py"], [])])
     cases = ["test_a", "test_b", "", "|setup"]
-    rows = pa.Table.from_pylist([link(c, "a.py") for c in cases], schema=arrow_schema("links"))
-    store.append("links", {"coverage": rows})
+    append_rows(store, "links", [link_row(case, "a.py") for case in cases])
     first, second = find_catching_tests(store, ["a.py"]).for_path("a.py")
     assert (first.case_id, first.failed, first.covers) == ("test_b", 1, True)
     assert (second.case_id, second.failed, second.covers) == ("test_a", 0, True)
 
 
 def test_only_the_first_few_are_shown(tmp_path):
-    store = Store.open(str(tmp_path / "store"), create=True)
-    rows = [link(f"test_{n}", "a.py") for n in range(9)]
-    store.append("links", {"x": pa.Table.from_pylist(rows, schema=arrow_schema("links"))})
+    store = new_store(tmp_path)
+    append_rows(store, "links", [link_row(f"test_{n}", "a.py") for n in range(9)])
     catchers = find_catching_tests(store, ["a.py"])
     assert catchers.known
     assert len(catchers.for_path("a.py")) == 9
@@ -70,5 +51,5 @@ def test_only_the_first_few_are_shown(tmp_path):
 
 
 def test_without_runs_and_coverage_nothing_is_known(tmp_path):
-    store = Store.open(str(tmp_path / "store"), create=True)
+    store = new_store(tmp_path)
     assert not find_catching_tests(store, ["a.py"]).known

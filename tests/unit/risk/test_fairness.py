@@ -4,13 +4,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from builders import append_rows, commit_row, file_row, label_row
 
 from testopt.cli.fairness import fairness_dict, fairness_lines
 from testopt.errors import DataError, UsageError
 from testopt.risk.fairness import FLAGGED, risk_fairness
-from testopt.schema import arrow_schema
 from testopt.store import Store
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -28,48 +27,15 @@ def filled(url, *, people=9, n=700, guilty=None):
     for i in range(n):
         time = START + timedelta(days=i * 1.4)
         present = min(int(i * 1.4 / 100) + 1, people)
-        base = {"sha": f"{i:040x}"}
-        commits.append(
-            {
-                **base,
-                "parents": [],
-                "author": f"person-{rng.integers(present)}",
-                "time": time,
-                "committed": time,
-                "is_fix": False,
-                "is_merge": False,
-                "is_revert": False,
-            }
-        )
-        files.append(
-            {
-                **base,
-                "path": f"{folder[i]}/{i % 5}.py",
-                "status": "M",
-                "added": int(added[i]),
-                "deleted": 1,
-                "subsystem": folder[i],
-                "language": "python",
-                "is_test": False,
-            }
-        )
+        sha, author = f"{i:040x}", f"person-{rng.integers(present)}"
+        commits.append(commit_row(sha, time, author=author))
+        files.append(file_row(sha, f"{folder[i]}/{i % 5}.py", added[i]))
         if bad[i]:
-            labels.append(
-                {
-                    "fix_commit": f"{n + i:040x}",
-                    "bug_commit": base["sha"],
-                    "confidence": 0.9,
-                    "chosen": True,
-                    "evidence": "{}",
-                    "time": time,
-                    "seen": time,
-                    "method": "test",
-                }
-            )
+            labels.append(label_row(f"{n + i:040x}", sha, time))
     store = Store.open(url, create=True)
     for table, rows in (("commits", commits), ("file_changes", files), ("labels", labels)):
-        store.append(table, {"x": pa.Table.from_pylist(rows, schema=arrow_schema(table))})
-    return store, [files[i]["subsystem"] for i in range(n)], bad
+        append_rows(store, table, rows)
+    return store, folder, bad
 
 
 @pytest.fixture(scope="module")

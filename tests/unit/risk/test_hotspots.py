@@ -3,15 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from builders import append_rows, commit_row, file_row
 
 from testopt.errors import DataError, EmptyStoreError
 from testopt.risk.area_history import HALF_LIVES, NAMES, AreaHistory, is_focused_fix
 from testopt.risk.change_metrics import ChangeFacts, TouchedFile
-from testopt.risk.fix_rate import FixRate, found_in_share
+from testopt.risk.fix_rate import FixRate, recall_at_effort
 from testopt.risk.hotspots import Hotspot, hotspots
-from testopt.schema import arrow_schema
 from testopt.store import Store
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
@@ -25,30 +24,9 @@ def filled(url, *, fixes=True, days=720):
 
     def commit(day, touched, fix):
         sha = f"{len(commits):040x}"
-        time = START + timedelta(days=float(day))
-        commits.append(
-            {
-                "sha": sha,
-                "parents": [],
-                "author": "a",
-                "time": time,
-                "committed": time,
-                "is_fix": fix,
-                "is_merge": False,
-                "is_revert": False,
-            }
-        )
+        commits.append(commit_row(sha, START + timedelta(days=float(day)), is_fix=fix))
         files.extend(
-            {
-                "sha": sha,
-                "path": path,
-                "status": status,
-                "added": added,
-                "deleted": deleted,
-                "subsystem": path.split("/")[0],
-                "language": "python",
-                "is_test": False,
-            }
+            file_row(sha, path, added, deleted, status=status)
             for path, status, added, deleted in touched
         )
 
@@ -58,9 +36,8 @@ def filled(url, *, fixes=True, days=720):
         kind, i = rng.choice(["bad", "good"]), rng.integers(30)
         commit(day, [(f"{kind}/{i:02}.py", "M", 2, 2)], fix=fixes and kind == "bad")
     store = Store.open(url, create=True)
-    store.append("commits", {"c": pa.Table.from_pylist(commits, schema=arrow_schema("commits"))})
-    table = pa.Table.from_pylist(files, schema=arrow_schema("file_changes"))
-    store.append("file_changes", {"f": table})
+    append_rows(store, "commits", commits)
+    append_rows(store, "file_changes", files)
     return store
 
 
@@ -152,9 +129,9 @@ def test_vast_fixes_and_merges_tell_nothing_of_a_file():
 def test_the_share_found_by_hand():
     lines = np.array([10.0, 20.0, 30.0, 40.0])
     hit = np.array([True, False, True, True])
-    assert found_in_share(-lines, lines, hit, 0.3) == pytest.approx(1 / 3)
-    assert found_in_share(lines, lines, hit, 0.7) == pytest.approx(2 / 3)
-    assert np.isnan(found_in_share(lines, lines, hit & False))
+    assert recall_at_effort(-lines, lines, hit, 0.3) == pytest.approx(1 / 3)
+    assert recall_at_effort(lines, lines, hit, 0.7) == pytest.approx(2 / 3)
+    assert np.isnan(recall_at_effort(lines, lines, hit & False))
 
 
 def test_the_rate_is_learnt_and_bounded():

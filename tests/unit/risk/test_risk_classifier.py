@@ -207,6 +207,7 @@ def test_damaged_data_are_refused(fitted, lost):
         ChangeRiskClassifier.from_dict(data)
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_the_published_benchmark():
     folder = os.environ.get("TESTOPT_BENCH_DATA")

@@ -25,6 +25,7 @@ def test_pytest_takes_the_ids_as_they_are():
     assert runner_lines("pytest", ["a.py::t[\udcff]"]) == b"a.py::t[\xff]\n"
 
 
+@pytest.mark.integration
 def test_unittest_runs_the_names(tmp_path):
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()

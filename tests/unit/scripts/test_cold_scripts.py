@@ -1,15 +1,11 @@
 """What the model for repositories never seen learns from, and how it is judged."""
 
 import importlib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from testopt.features.frames import RunFrame
-from testopt.schema import Run
-from testopt.similarity.query import Query
+from builders import make_frame, make_query, make_run
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 BASELINES = 8
@@ -22,11 +18,8 @@ def script(monkeypatch):
 
 
 def frame(cases, failing, *, commit="c", base="b", kind="clean", at=0):
-    when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=at)
-    run = Run(f"{commit}{at}", when, commit=commit, base=base, kind=kind)
-    failed = np.array([case in failing for case in cases])
-    skipped = np.array([case == "s" for case in cases])
-    return RunFrame(Query(run, list(cases)), failed, skipped, np.ones(len(cases), np.float32))
+    run = make_run(f"{commit}{at}", at, commit=commit, base=base, kind=kind)
+    return make_frame(make_query(list(cases), run=run), failing, skipped="s")
 
 
 def example(examples, commit, failed, old):

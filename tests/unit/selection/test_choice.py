@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.durations import parse_duration, readable
+from testopt.durations import format_duration, parse_duration
 from testopt.plan.shards import shard
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import PlannedCase, Selection
@@ -206,4 +206,4 @@ def test_what_is_no_duration_is_refused(text):
 @given(st.floats(0, 1e6))
 def test_durations_are_written_as_they_are_read(seconds):
     error = 0.5 if 9.95 <= seconds < 3600 else 30.0 if seconds >= 3600 else 0.06
-    assert math.isclose(parse_duration(readable(seconds)), seconds, abs_tol=error)
+    assert math.isclose(parse_duration(format_duration(seconds)), seconds, abs_tol=error)

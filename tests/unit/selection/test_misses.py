@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from testopt.selection.misses import REACH, PastRun, SuspectedMiss, parents, regressions
+from testopt.selection.misses import REACH, CasePrediction, PastRun, parents, regressions
 
 CASE = "tests/test_a.py::test_1"
 
@@ -13,7 +13,7 @@ def chain(*outcomes: str, **given) -> list[PastRun]:
     """Return runs of one branch: ``p`` passed, ``f`` failed, ``-`` left out, ``?`` not planned."""
     runs = []
     for n, outcome in enumerate(outcomes):
-        guess = {CASE: SuspectedMiss(selected=outcome in "pf", probability=0.01, score=0.1)}
+        guess = {CASE: CasePrediction(selected=outcome in "pf", probability=0.01, score=0.1)}
         run = PastRun(
             f"r{n}",
             float(n),
@@ -24,7 +24,7 @@ def chain(*outcomes: str, **given) -> list[PastRun]:
             changed=frozenset({"src/x.py"}),
             failed={CASE} if outcome == "f" else frozenset(),
             passed={CASE} if outcome == "p" else frozenset(),
-            guesses={} if outcome == "?" else guess,
+            predictions={} if outcome == "?" else guess,
         )
         runs.append(replace(run, **given))
     return runs
@@ -36,8 +36,8 @@ def found(runs):
 
 def likely(runs, at, probability):
     """Return the runs with another probability of the case in one of them."""
-    guess = replace(runs[at].guesses[CASE], probability=probability)
-    runs[at] = replace(runs[at], guesses={CASE: guess})
+    guess = replace(runs[at].predictions[CASE], probability=probability)
+    runs[at] = replace(runs[at], predictions={CASE: guess})
     return runs
 
 

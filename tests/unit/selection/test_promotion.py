@@ -15,7 +15,7 @@ from testopt.selection.promotion import (
 START = 1_750_000_000.0
 
 
-def verdicts(missed: str, *, every: float = DAY_S, start: float = START, allowed: float = 0.05):
+def outcomes(missed: str, *, every: float = DAY_S, start: float = START, allowed: float = 0.05):
     """Return one verdict a day: ``x`` is a miss."""
     return tuple(
         PlanOutcome(f"run {start + i * every:.0f}", start + i * every, mark == "x", allowed)
@@ -25,7 +25,7 @@ def verdicts(missed: str, *, every: float = DAY_S, start: float = START, allowed
 
 def record(missed: str, *, days: float | None = None, **given) -> SelectionRecord:
     last = START + (len(missed) if days is None else days) * DAY_S
-    return SelectionRecord(START, last, verdicts(missed, **given))
+    return SelectionRecord(START, last, outcomes(missed, **given))
 
 
 def test_nothing_yet():
@@ -83,7 +83,9 @@ def test_a_stale_bundle_or_drift_stops_it_while_they_last():
     stale = promotion(earned, stale="the bundle is stale")
     assert (stale.state, stale.selects) == ("rolled back", False)
     assert stale.why == "everything runs: the bundle is stale"
-    moved = SelectionRecord(earned.first, earned.last, earned.judged, "probabilities have shifted")
+    moved = SelectionRecord(
+        earned.first, earned.last, earned.outcomes, "probabilities have shifted"
+    )
     assert promotion(moved).why == "everything runs: probabilities have shifted"
     assert promotion(earned).state == "select"
 
@@ -105,10 +107,10 @@ def test_the_rules_are_configurable():
 
 def test_evidence_against_a_promise():
     assert evidence_against(()) == 1.0
-    assert evidence_against(verdicts(".....")) < 1.0
-    assert evidence_against(verdicts("xx")) > evidence_against(verdicts("x"))
-    assert evidence_against(verdicts("xx")) > 20.0  # the level of 5 %
-    assert evidence_against(verdicts("x" + "." * 10)) < 20.0
+    assert evidence_against(outcomes(".....")) < 1.0
+    assert evidence_against(outcomes("xx")) > evidence_against(outcomes("x"))
+    assert evidence_against(outcomes("xx")) > 20.0  # the level of 5 %
+    assert evidence_against(outcomes("x" + "." * 10)) < 20.0
 
 
 def test_a_kept_promise_is_seldom_ended_however_long_it_is_watched():
@@ -128,7 +130,7 @@ def test_a_kept_promise_is_seldom_ended_however_long_it_is_watched():
         )
         path = np.exp(ratios).mean(axis=0)
         marks = "".join("x" if m else "." for m in missed)
-        assert path[-1] == pytest.approx(evidence_against(verdicts(marks)))
+        assert path[-1] == pytest.approx(evidence_against(outcomes(marks)))
         ended += bool((path >= 20.0).any())
     assert ended / lives <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / lives)
 

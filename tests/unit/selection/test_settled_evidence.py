@@ -18,9 +18,9 @@ def verdict(time, source):
 
 def test_what_a_selection_finds_counts_when_everything_has_run_again():
     found = tuple(verdict(t, s) for t, s in ((1, "selected"), (2, "late"), (3, "selected")))
-    track = PlanLog(plans=(plan(1), plan(2), plan(3)), verdicts=found)
-    assert [v.run_id for v in track.settled] == ["r2"]
-    explored = replace(track, plans=(*track.plans, plan(2, explored=True)))
-    assert [v.run_id for v in explored.settled] == ["r1", "r2"]
-    shadowed = replace(track, plans=(*track.plans, plan(4, mode="shadow")))
-    assert shadowed.settled == found
+    log = PlanLog(plans=(plan(1), plan(2), plan(3)), outcomes=found)
+    assert [v.run_id for v in log.unbiased_outcomes] == ["r2"]
+    explored = replace(log, plans=(*log.plans, plan(2, explored=True)))
+    assert [v.run_id for v in explored.unbiased_outcomes] == ["r1", "r2"]
+    shadowed = replace(log, plans=(*log.plans, plan(4, mode="shadow")))
+    assert shadowed.unbiased_outcomes == found

@@ -9,8 +9,8 @@ from builders import run_features
 
 from testopt.ranking.orderings import ORDERINGS
 from testopt.selection.evidence import KEPT_CASES, Evidence, Regression
-from testopt.selection.score import must_run, selection_score, within
-from testopt.selection.simulation import Judged, regressing, selection_quality
+from testopt.selection.score import fits_budget, must_run, selection_score
+from testopt.selection.simulation import FinishedRun, regressing, selection_quality
 from testopt.selection.threshold import (
     ALWAYS,
     CREDIT,
@@ -175,15 +175,15 @@ def test_only_what_passed_in_the_ancestor_run_regresses():
 def test_a_budget_takes_what_must_run_and_then_the_highest_scores():
     scores, seconds = np.array([0.9, 0.1, 0.5, 0.7]), np.array([1.0, 1.0, 1.0, 5.0])
     must = np.array([False, True, False, False])
-    assert within(scores, must, seconds, 2.1).tolist() == [True, True, False, False]
-    assert within(scores, must, seconds, 0.5).tolist() == [False] * 4
-    assert within(scores, must, seconds, 9.0).all()
+    assert fits_budget(scores, must, seconds, 2.1).tolist() == [True, True, False, False]
+    assert fits_budget(scores, must, seconds, 0.5).tolist() == [False] * 4
+    assert fits_budget(scores, must, seconds, 9.0).all()
 
 
 def test_the_quality_of_a_selection_counts_changes_cases_and_seconds():
     bad, none = np.array([True, True, False]), np.zeros(3, bool)
     seconds = np.array([1.0, 2.0, 3.0])
-    runs = [Judged(np.ones(3), none, r, seconds, seconds) for r in (bad, bad, none)]
+    runs = [FinishedRun(np.ones(3), none, r, seconds, seconds) for r in (bad, bad, none)]
     kept = [np.array(k, bool) for k in ([1, 0, 0], [0, 0, 1], [0, 1, 0])]
     found = selection_quality(runs, kept)
     assert (found.regressions, found.caught, found.change_recall) == (2, 1, 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testopt.similarity.bags import Bags, Corpus, blend, damped
+from testopt.similarity.bags import Bags, Corpus, log_counts, weighted_sum
 
 
 def test_rows_come_back_as_they_were_put_in():
@@ -54,5 +54,5 @@ def test_nothing_is_like_nothing():
 
 
 def test_damping_and_blending():
-    assert damped({1: 1.0}) == {1: 1.0}
-    assert blend((1.0, {1: 1.0}), (2.0, {1: 1.0, 2: 3.0})) == {1: 3.0, 2: 6.0}
+    assert log_counts({1: 1.0}) == {1: 1.0}
+    assert weighted_sum((1.0, {1: 1.0}), (2.0, {1: 1.0, 2: 3.0})) == {1: 3.0, 2: 6.0}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
+from builders import make_query
 
-from testopt.schema import FileChange, Run
+from testopt.schema import FileChange
 from testopt.similarity.affinity import FIRST, features
 from testopt.similarity.name_texts import name_texts
-from testopt.similarity.query import Query
 
 CASES = (
     "tests/a.py::test_parse_table_header",  # named like the change
@@ -20,8 +18,7 @@ CASES = (
 
 
 def columns(tokens, cases=CASES):
-    run = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
-    return features(name_texts(Query(run, cases, (FileChange("lib/core.rs", tokens=tokens),))))
+    return features(name_texts(make_query(cases, FileChange("lib/core.rs", tokens=tokens))))
 
 
 def test_a_case_like_the_nearest_one_comes_before_strangers():

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import numpy as np
+from builders import make_query
 
-from testopt.schema import FileChange, Run
+from testopt.schema import FileChange
 from testopt.similarity.affinity import NAMES, affinity_matrix
-from testopt.similarity.query import Query
 
 CASES = (
     "org.apache.commons.codec.net.URLCodecTest",
     "org.apache.commons.codec.digest.DigestUtilsTest",
     "org.apache.commons.codec.binary.Base64Test",
 )
-RUN = Run("r", datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def read(*files, cases=CASES):
-    return affinity_matrix(Query(RUN, cases, files))
+    return affinity_matrix(make_query(cases, *files))
 
 
 def test_the_case_named_like_the_changed_file_comes_first():

@@ -135,10 +135,10 @@ def test_a_manifest_that_does_not_fit_is_told(folder, change, said):
 def test_it_judges_the_language_that_it_learnt_on():
     model = object()
     one = PretrainedModel(model, "abc", 7)
-    assert one.judge_of(["tests/test_a.py", "tests/test_b.py", "conf.toml"]) is model
-    assert one.judge_of(["src/test/java/ATest.java", "tools/test_b.py"]) is None
-    assert one.judge_of([]) is None
-    assert PretrainedModel().judge_of(["tests/test_a.py"]) is None
+    assert one.model_for(["tests/test_a.py", "tests/test_b.py", "conf.toml"]) is model
+    assert one.model_for(["src/test/java/ATest.java", "tools/test_b.py"]) is None
+    assert one.model_for([]) is None
+    assert PretrainedModel().model_for(["tests/test_a.py"]) is None
 
 
 def test_too_large_a_model_is_not_packed(fitted):

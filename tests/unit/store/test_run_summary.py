@@ -1,34 +1,31 @@
 """The last runs, kept beside the tables."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from builders import make_record, new_store
 
-from testopt.schema import Result, Run, RunRecord
+from testopt.schema import RunRecord
 from testopt.store import Store
-from testopt.store.run_summary import LAST, read_run_summary, real_runs
-
-START = datetime(2025, 1, 1, tzinfo=UTC)
+from testopt.store.run_summary import MAX_RUNS, read_run_summary, real_runs
 
 
 def record(number: int, kind: str = "real") -> RunRecord:
-    run = Run(f"r{number:03d}", START + timedelta(hours=number), commit=f"{number:040x}", kind=kind)
-    return RunRecord(run, [Result("a::t", "passed", 0.1), Result("a::u", "passed", 0.1)])
+    run = {"hours": number, "commit": f"{number:040x}", "kind": kind}
+    return make_record(f"r{number:03d}", ["a::t", "a::u"], **run)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = Store.open(tmp_path / "store", create=True)
-    made.append_runs([record(i) for i in range(LAST + 5)] + [record(900, "mutant")])
-    return made
+    records = [*(record(i) for i in range(MAX_RUNS + 5)), record(900, "mutant")]
+    return new_store(tmp_path, records=records)
 
 
 def test_counts_all_and_keeps_the_last(store: Store) -> None:
     found = read_run_summary(store)
-    assert (found.runs, found.results) == (LAST + 5, 2 * LAST + 10)
-    assert found.last == real_runs(store)[:LAST]
-    assert found.last[0]["run_id"] == f"r{LAST + 4:03d}"
+    assert (found.runs, found.results) == (MAX_RUNS + 5, 2 * MAX_RUNS + 10)
+    assert found.last == real_runs(store)[:MAX_RUNS]
+    assert found.last[0]["run_id"] == f"r{MAX_RUNS + 4:03d}"
 
 
 def test_what_is_kept_serves_until_a_run_comes(

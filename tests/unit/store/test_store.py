@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders import make_record, make_results, prediction_row
 
 from testopt.errors import EmptyStoreError, StoreError, UsageError
-from testopt.schema import TABLES, Change, FileChange, Result, Run, RunRecord, arrow_schema
+from testopt.schema import TABLES, FileChange, Result, Run, RunRecord, arrow_schema
 from testopt.store import Store, compact
 from testopt.store import rebuild as rebuilding
 from testopt.store.format import FORMAT, open_format
@@ -22,17 +24,15 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def record(number, cases=20, failing=(3,), run_id=None):
-    results = [
-        Result(f"tests/test_a.py::test_{j}", "failed" if j in failing else "passed", 0.25 * j)
-        for j in range(cases)
-    ]
-    run = Run(run_id or f"run-{number}", NOW + timedelta(hours=number), job="unit", commit="c0ffee")
-    change = Change(files=(FileChange("src/a.py", 3, 1, tokens="alpha beta"),))
-    predictions = [
-        {"case_id": r.case_id, "probability": 0.5, "rank": 1, "selected": True, "policy": "p"}
-        for r in results[:2]
-    ]
-    return RunRecord(run, results, change, predictions)
+    ids = [f"tests/test_a.py::test_{n}" for n in range(cases)]
+    made = make_record(
+        run_id or f"run-{number}",
+        change=[FileChange("src/a.py", 3, 1, tokens="alpha beta")],
+        predictions=[prediction_row(case, policy="p") for case in ids[:2]],
+        time=NOW + timedelta(hours=number), job="unit", commit="c0ffee",
+    )  # fmt: skip
+    results = make_results(ids, [ids[n] for n in failing if n < cases])
+    return replace(made, results=[replace(r, duration_s=0.25 * n) for n, r in enumerate(results)])
 
 
 def results_of(run_id, cases=3):
@@ -367,7 +367,7 @@ class TestDamage:
             file.write_bytes(content)
         kinds = [(p.kind, p.table, p.file) for p in store.check()]
         assert ("missing" if how == "missing" else "damaged", table, file.name) in kinds
-        assert all(p.mended for p in store.check(repair=True))
+        assert {p.mended for p in store.check(repair=True)} == {True}
         again = Store.open(store.url)
         assert again.check() == []
         again.append_runs([record(i, cases=2000) for i in range(3)])
@@ -422,7 +422,7 @@ class TestDamage:
                 Store.open(store.url).check(repair=True)
         with pytest.raises(StoreError, match="interrupted"):
             Store.open(store.url).read("results")
-        assert all(p.mended for p in Store.open(store.url).check(repair=True))
+        assert {p.mended for p in Store.open(store.url).check(repair=True)} == {True}
         again = Store.open(store.url)
         assert again.check() == []
         assert again.read("results").num_rows == 6000
@@ -448,6 +448,7 @@ class TestDamage:
         (file,) = [f.path for f in store._logs["runs"].files(store._logs["runs"].refresh())]
         (Path(store.url) / "runs" / file).write_bytes(b"PAR1")
         done = [p for p in store.check(repair=True) if p.kind == "orphan"]
+        assert done
         assert all(p.done.startswith("dropped; kept in damaged/runs-") for p in done)
         (kept,) = (Path(store.url) / "damaged").glob("runs-*/results.parquet")
         assert pq.read_table(kept).num_rows == 6000

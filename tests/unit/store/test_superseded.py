@@ -1,21 +1,17 @@
 """Compaction of coverage links keeps what a reader asks for, and nothing else."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import pyarrow as pa
+from builders import START, append_rows, link_row, new_store
 
-from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, arrow_schema
+from testopt.schema import LINK_OUTSIDE, LINK_SET_UP
 from testopt.store import Store
 
 
 def measured(store: Store, day: int, *rows: tuple[str, str]) -> None:
     """Append links of one day and its commit."""
-    seen = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
-    made = [
-        {"case_id": case, "path": path, "lines": "1-2", "commit": f"c{day}", "seen": seen}
-        for case, path in rows
-    ]
-    store.append("links", {f"day {day}": pa.Table.from_pylist(made, schema=arrow_schema("links"))})
+    at = {"commit": f"c{day}", "seen": START + timedelta(days=day)}
+    append_rows(store, "links", [link_row(*row, **at) for row in rows], part=f"day {day}")
 
 
 def kept(store: Store) -> set[tuple[str, str, str]]:
@@ -24,7 +20,7 @@ def kept(store: Store) -> set[tuple[str, str, str]]:
 
 
 def test_the_latest_links_of_each_case_stay(tmp_path):
-    store = Store.open(tmp_path / "store", create=True)
+    store = new_store(tmp_path)
     store.compact()
     common = [(LINK_OUTSIDE, "x.py"), (LINK_SET_UP, "x.py")]
     measured(store, 0, ("a", ""), ("a", "x.py"), ("a", "old.py"), ("b", ""), ("b", "x.py"), *common)

@@ -2,7 +2,7 @@
 
 from testopt.szz.hunks import (
     FileDiff,
-    Hunk,
+    TextHunk,
     added_lines,
     meaningful_hunks,
     merge_ranges,
@@ -16,31 +16,31 @@ def file(before, after, *hunks, language="c"):
 
 
 def test_an_insertion_has_no_old_lines():
-    assert Hunk(7, (), 9, ("come",)).span == range(8, 8)
-    assert Hunk(7, ("gone",), 9, ()).span == range(7, 8)
+    assert TextHunk(7, (), 9, ("come",)).span == range(8, 8)
+    assert TextHunk(7, ("gone",), 9, ()).span == range(7, 8)
 
 
 def test_layout_and_comments_do_not_count():
     before = ["int a;", "f( x );", "// old", "g(1);"]
     after = ["int a;", "f(x);", "// new", "g(2);"]
-    edits = [Hunk(n, (before[n - 1],), n, (after[n - 1],)) for n in (2, 3, 4)]
+    edits = [TextHunk(n, (before[n - 1],), n, (after[n - 1],)) for n in (2, 3, 4)]
     assert meaningful_hunks(file(before, after, *edits)) == [edits[2]]
 
 
 def test_a_python_file_with_the_same_tree_does_not_count():
     before, after = ["x = [1,", "2]", "y = 'a'"], ["x = [1, 2]", 'y = "a"']
-    edit = Hunk(1, tuple(before), 1, tuple(after))
+    edit = TextHunk(1, tuple(before), 1, tuple(after))
     assert meaningful_hunks(file(before, after, edit, language="python")) == []
     changed = [*after[:1], 'y = "b"']
-    edit = Hunk(1, tuple(before), 1, tuple(changed))
+    edit = TextHunk(1, tuple(before), 1, tuple(changed))
     assert meaningful_hunks(file(before, changed, edit, language="python")) == [edit]
 
 
 def test_moved_lines_are_innocent_unless_nothing_else_is_left():
     before = ["int counter = 0;", "start();", "wrong(counter);"]
-    out = Hunk(1, ("int counter = 0;",), 0, ())
-    back = Hunk(2, (), 2, ("int counter = 0;",))
-    wrong = Hunk(3, ("wrong(counter);",), 3, ("right(counter);",))
+    out = TextHunk(1, ("int counter = 0;",), 0, ())
+    back = TextHunk(2, (), 2, ("int counter = 0;",))
+    wrong = TextHunk(3, ("wrong(counter);",), 3, ("right(counter);",))
     whole = file(before, before, out, back, wrong)
     assert suspect_lines(whole, [out, back, wrong], added_lines([whole])) == [3]
     moved = file(before, before, out, back)
@@ -48,14 +48,14 @@ def test_moved_lines_are_innocent_unless_nothing_else_is_left():
 
 
 def test_brackets_count_where_nothing_else_was_deleted():
-    one = Hunk(2, ("}",), 1, ())
+    one = TextHunk(2, ("}",), 1, ())
     assert suspect_lines(file(["f();", "}"], ["f();"], one), [one], {}) == [2]
 
 
 def test_surroundings_stay_in_the_file():
-    whole = file(["x"] * 40, ["x"] * 41, Hunk(3, (), 4, ("y",)))
+    whole = file(["x"] * 40, ["x"] * 41, TextHunk(3, (), 4, ("y",)))
     assert surrounding_lines(whole, whole.hunks[0]) == range(1, 9)
-    assert surrounding_lines(whole, Hunk(40, (), 41, ("y",))) == range(36, 41)
+    assert surrounding_lines(whole, TextHunk(40, (), 41, ("y",))) == range(36, 41)
 
 
 def test_merge_ranges():

@@ -4,8 +4,8 @@ import pytest
 
 from testopt.git.objects import CommitObject
 from testopt.szz.candidates import FileTrace, PastChange, find_candidates
-from testopt.szz.hunks import FileDiff, Hunk
-from testopt.szz.ranking import WEIGHTS, features, rank, reasons
+from testopt.szz.hunks import FileDiff, TextHunk
+from testopt.szz.ranking import WEIGHTS, candidate_features, candidate_reasons, rank_candidates
 
 DAY = 86_400
 
@@ -16,7 +16,7 @@ def commit(sha, day, parents=("p",), subject="Change", files=1):
 
 def trace(blame, past=(), weight=2, hunk=None, before=6):
     lines = tuple(f"call_{i}();" for i in range(1, before + 1))
-    edit = hunk or Hunk(3, (lines[2],), 3, ("called_3();",))
+    edit = hunk or TextHunk(3, (lines[2],), 3, ("called_3();",))
     diff = FileDiff("a.c", "c", (edit,), lines, lines)
     return FileTrace(diff, (edit,), tuple(edit.span), blame, past, weight)
 
@@ -27,7 +27,7 @@ FIX = commit("fix", 100)
 def test_who_wrote_the_line_beats_who_wrote_its_neighbours():
     facts = {s: commit(s, 90) for s in "ab"}
     found = find_candidates(FIX, [trace({1: "b", 2: "b", 3: "a", 4: "b"})], facts)
-    first = rank(found)[0]
+    first = rank_candidates(found)[0]
     assert (first.candidate.facts.sha, first.chosen) == ("a", True)
     assert first.candidate.share == 1
     assert first.candidate.where == ["a.c:3"]
@@ -35,28 +35,28 @@ def test_who_wrote_the_line_beats_who_wrote_its_neighbours():
 
 def test_of_two_that_wrote_as_much_the_later_is_chosen():
     facts = {"old": commit("old", 10), "new": commit("new", 99)}
-    two = Hunk(3, ("x();", "y();"), 3, ("z();",))
+    two = TextHunk(3, ("x();", "y();"), 3, ("z();",))
     found = find_candidates(FIX, [trace({3: "old", 4: "new"}, hunk=two)], facts)
-    assert [s.candidate.facts.sha for s in rank(found)] == ["new", "old"]
+    assert [s.candidate.facts.sha for s in rank_candidates(found)] == ["new", "old"]
 
 
 def test_an_insertion_blames_the_lines_around():
     facts = {"near": commit("near", 50), "far": commit("far", 50)}
     blame = {1: "far", 2: "far", 3: "far", 4: "near", 5: "near", 6: "far"}
-    found = find_candidates(FIX, [trace(blame, hunk=Hunk(4, (), 5, ("guard();",)))], facts)
-    best = rank(found)[0].candidate
+    found = find_candidates(FIX, [trace(blame, hunk=TextHunk(4, (), 5, ("guard();",)))], facts)
+    best = rank_candidates(found)[0].candidate
     assert best.facts.sha == "near"
     assert (best.written, best.distance) == (0, 1)
 
 
 def test_who_deleted_what_the_fix_brings_back_is_found_without_blame():
     facts = {"gone": commit("gone", 98), "rest": commit("rest", 5)}
-    past = (PastChange("gone", (Hunk(4, ("guard(lock);",), 4, ()),)),)
-    fix = Hunk(4, (), 5, ("guard(lock);",))
+    past = (PastChange("gone", (TextHunk(4, ("guard(lock);",), 4, ()),)),)
+    fix = TextHunk(4, (), 5, ("guard(lock);",))
     blame = dict.fromkeys(range(1, 7), "rest")
-    best = rank(find_candidates(FIX, [trace(blame, past, hunk=fix)], facts))[0].candidate
+    best = rank_candidates(find_candidates(FIX, [trace(blame, past, hunk=fix)], facts))[0].candidate
     assert (best.facts.sha, best.restored, best.returned) == ("gone", 1, 2)
-    assert "deleted 1 lines that the fix brings back" in reasons(best)
+    assert "deleted 1 lines that the fix brings back" in candidate_reasons(best)
 
 
 def test_merges_are_passed_over_while_there_is_another():
@@ -75,15 +75,15 @@ def test_tests_count_only_where_there_is_no_code():
 def test_what_was_written_after_the_report_is_innocent():
     facts = {"early": commit("early", 10), "late": commit("late", 90)}
     found = find_candidates(FIX, [trace({3: "late", 2: "early"})], facts)
-    assert rank(found)[0].candidate.facts.sha == "late"
-    (only,) = rank(found, before=20 * DAY)
+    assert rank_candidates(found)[0].candidate.facts.sha == "late"
+    (only,) = rank_candidates(found, before=20 * DAY)
     assert (only.candidate.facts.sha, only.confidence) == ("early", 1)
-    assert rank(found, before=DAY) == []
+    assert rank_candidates(found, before=DAY) == []
 
 
 def test_confidences_add_up_and_one_is_chosen():
     facts = {s: commit(s, 10 + i) for i, s in enumerate("abcd")}
-    suspects = rank(find_candidates(FIX, [trace(dict(enumerate("abcd", 1)))], facts))
+    suspects = rank_candidates(find_candidates(FIX, [trace(dict(enumerate("abcd", 1)))], facts))
     assert sum(s.confidence for s in suspects) == pytest.approx(1, abs=1e-5)
     assert [s.chosen for s in suspects] == [True, False, False, False]
 
@@ -92,11 +92,11 @@ def test_a_named_commit_is_chosen_whatever_else_speaks():
     facts = {"a": commit("a", 99), "b": commit("b", 1, files=300)}
     found = find_candidates(FIX, [trace({3: "a", 6: "b"})], facts)
     next(c for c in found if c.facts.sha == "b").stated = True
-    assert rank(found)[0].candidate.facts.sha == "b"
+    assert rank_candidates(found)[0].candidate.facts.sha == "b"
 
 
 def test_features_are_those_that_have_weights():
     facts = {"a": commit("a", 9, (), "Reformat code")}
-    (row,) = features(find_candidates(FIX, [trace({3: "a"})], facts))
+    (row,) = candidate_features(find_candidates(FIX, [trace({3: "a"})], facts))
     assert set(row) == set(WEIGHTS)
     assert (row["root"], row["mechanical"]) == (1, 1)

@@ -1,4 +1,4 @@
-"""Feeds XML from untrusted files to expat: any encoding, bounded memory, no entities."""
+"""Parses XML from untrusted files with expat: any encoding, bounded memory, no entities."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NUMERIC_REFERENCE = re.compile(r"&#(\d{1,7}|[xX][0-9a-fA-F]{1,6});")
 _REFERENCE_CHARS = 12
 
 
-class Readable(Protocol):
+class ByteStream(Protocol):
     """What is needed of a binary file."""
 
     def read(self, size: int, /) -> bytes:
@@ -73,7 +73,7 @@ def make_parser() -> expat.XMLParserType:
     return parser
 
 
-def feed(parser: expat.XMLParserType, stream: Readable, *, repair: bool = False) -> None:
+def parse_xml(parser: expat.XMLParserType, stream: ByteStream, *, repair: bool = False) -> None:
     """Parse a stream to its end.
 
     Parameters
@@ -93,12 +93,12 @@ def feed(parser: expat.XMLParserType, stream: Readable, *, repair: bool = False)
     InputFileError
         When it declares entities, or holds a tag of more than ``MAX_TOKEN_BYTES``.
     """
-    fed = 0
+    n_bytes = 0
     try:
         for chunk in _utf8_chunks(stream, repair=repair):
             parser.Parse(chunk, False)
-            fed += len(chunk)
-            if fed - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
+            n_bytes += len(chunk)
+            if n_bytes - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
                 raise InputFileError(
                     f"line {parser.CurrentLineNumber}: a tag, attribute or comment of more than "
                     f"{MAX_TOKEN_BYTES >> 20} MB"
@@ -147,7 +147,7 @@ def _broken(error: expat.ExpatError) -> BrokenXmlError:
     return broken
 
 
-def _utf8_chunks(stream: Readable, *, repair: bool) -> Iterator[bytes]:
+def _utf8_chunks(stream: ByteStream, *, repair: bool) -> Iterator[bytes]:
     """Yield a document as UTF-8, chunk by chunk; nothing is decoded that need not be."""
     head = stream.read(CHUNK_BYTES)
     encoding, skip = _encoding(head)
@@ -158,7 +158,7 @@ def _utf8_chunks(stream: Readable, *, repair: bool) -> Iterator[bytes]:
     return _transcoded(chunks, decoder.decode, repair=repair)
 
 
-def _chunks(first: bytes, stream: Readable) -> Iterator[bytes]:
+def _chunks(first: bytes, stream: ByteStream) -> Iterator[bytes]:
     chunk = first
     while chunk:
         yield chunk
@@ -196,14 +196,14 @@ def _transcoded(
             cut = text.rfind("&", max(0, len(text) - _REFERENCE_CHARS))
             if cut >= 0:
                 text, rest = text[:cut], text[cut:]
-            text = _mended(text)
+            text = _repaired(text)
         if text:
             yield text.encode("utf-8")
     text = rest + decode(b"", True)
-    yield (_mended(text) if repair else text).encode("utf-8")
+    yield (_repaired(text) if repair else text).encode("utf-8")
 
 
-def _mended(text: str) -> str:
+def _repaired(text: str) -> str:
     text = _FORBIDDEN.sub("", text)
     text = _BAD_REFERENCE.sub("&amp;", text)
     return _NUMERIC_REFERENCE.sub(_allowed_reference, text)
