@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent.parent
 # The fast ones: no processes, no large models. Files of these names are not even imported.
 SLOW = ("store", "risk", "assess", "plugin", "process", "engine", "szz", "ranker", "forest",
         "hotspots", "backfill", "import", "keys", "api", "docs", "monitor", "fairness",
-        "selection", "linear", "shipped", "cold", "bundle", "runners", "recent")  # fmt: skip
+        "selection", "linear", "pretrained", "cold", "bundle", "runners", "recent")  # fmt: skip
 FAST = ("-m", "not slow", "-p", "no:randomly", *(f"--ignore-glob=*test_*{w}*" for w in SLOW),
         "tests/unit")  # fmt: skip
 FAULTS = 8  # tried one after the other until one makes a test fail

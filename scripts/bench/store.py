@@ -30,8 +30,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 COLD = """
 import sys, time
 from datetime import UTC, datetime
-from testopt.store.process_tuning import leave_pandas_out
-leave_pandas_out()
+from testopt.store.process_tuning import skip_pandas
+skip_pandas()
 import pyarrow.compute, pyarrow.parquet
 from deltalake import DeltaTable
 from testopt.store import Store
@@ -49,8 +49,8 @@ print(t1 - t0, t2 - t1, t3 - t2, rows.num_rows, found.num_rows)
 """
 FULL = """
 import sys, time, resource
-from testopt.store.process_tuning import leave_pandas_out
-leave_pandas_out()
+from testopt.store.process_tuning import skip_pandas
+skip_pandas()
 from testopt.store import Store
 t0 = time.perf_counter()
 rows = Store.open(sys.argv[1]).read(

@@ -113,7 +113,7 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, testopt) -> Project:
+def finished(tmp_path_factory, testopt) -> Project:
     project = Project(tmp_path_factory.mktemp("select"), testopt)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TESTOPT_KEY", "a key for tests only")
@@ -122,9 +122,9 @@ def made(tmp_path_factory, testopt) -> Project:
 
 
 @pytest.fixture
-def project(made, tmp_path, testopt, monkeypatch) -> Project:
+def project(finished, tmp_path, testopt, monkeypatch) -> Project:
     """Return a copy whose last change is one of the second module; nothing is drawn."""
-    shutil.copytree(made.path, tmp_path / "repo")
+    shutil.copytree(finished.path, tmp_path / "repo")
     monkeypatch.setenv("TESTOPT_KEY", "a key for tests only")
     monkeypatch.setenv("TESTOPT_EXPLORE", "0.000001")
     monkeypatch.setenv("TESTOPT_REFRESH", "0")

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.integration
 WRITER = """
 import sys
 from datetime import UTC, datetime, timedelta
-from testopt.store.process_tuning import leave_pandas_out
-leave_pandas_out()
+from testopt.store.process_tuning import skip_pandas
+skip_pandas()
 from testopt.schema import Change, FileChange, Result, Run, RunRecord
 from testopt.store import Store
 
@@ -178,7 +178,7 @@ def test_a_commit_that_does_not_fit_loses_nothing(tmp_path, small_files_only):
 def test_plain_reading_leaves_pandas_out(tmp_path):
     finish([start(tmp_path / "s", "r", 1)])
     code = (
-        "import sys; from testopt.store.process_tuning import leave_pandas_out; leave_pandas_out();"
+        "import sys; from testopt.store.process_tuning import skip_pandas; skip_pandas();"
         "from testopt.store import Store; s = Store.open(sys.argv[1]);"
         "s.read('results', where=[('run_id', 'in', ['r-0'])], dictionary=['case_id']).to_pydict();"
         "print([m for m in ('pandas', 'pyarrow.dataset', 'lightgbm') if m in sys.modules])"

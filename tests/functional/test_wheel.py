@@ -65,8 +65,8 @@ def test_the_wheel(tmp_path):
     with zipfile.ZipFile(first) as wheel:
         wheel.extractall(site)
     code = (
-        "import testopt, testopt.cli; from testopt.similarity.pretrained import load_shipped; "
-        "print(testopt.__file__); print(load_shipped().name)"
+        "import testopt, testopt.cli; from testopt.similarity.pretrained import load_pretrained; "
+        "print(testopt.__file__); print(load_pretrained().name)"
     )
     env = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(

@@ -26,7 +26,7 @@ def test_nothing_is_known_at_first():
     assert all(column.shape == (3,) for column in columns.values())
 
 
-def test_the_youngest_of_the_likeliest_runs_speaks():
+def test_the_youngest_of_the_likeliest_runs_decides():
     runs = [(RELEASE, [0]), (TRUNK, [4]), (RELEASE, [1]), (TRUNK, [3])]
     state = fill(SimilarRuns(), runs)
     release = read(state, RELEASE, 4)
@@ -38,7 +38,7 @@ def test_the_youngest_of_the_likeliest_runs_speaks():
     assert trunk["sibling_log_odds"].argmax() in (3, 4)
 
 
-def test_a_new_case_is_unknown_in_its_sibling():
+def test_a_new_case_is_unknown_in_its_similar_run():
     state = fill(SimilarRuns(), [(RELEASE, [0])])
     column = read(state, np.array([0, 9], np.int32), 1)
     assert column["sibling_likeness"][0] == pytest.approx(1 / 4)

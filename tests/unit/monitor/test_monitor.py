@@ -58,7 +58,7 @@ class Story:
         plan_log.update_log(self.store)
         self.waiting.clear()
 
-    def standing(self, rules=None):
+    def trust(self, rules=None):
         self.settle()
         return plan_log.current_trust(self.store, rules or Rules())
 
@@ -77,7 +77,7 @@ class Story:
         return monitor(store=self.store, rules=Rules(days=1, regressions=2), **given)
 
     def kept_equals_rebuilt(self):
-        kept = self.standing()[1]
+        kept = self.trust()[1]
         assert kept == plan_log.rebuild(self.store)[0]
         assert kept == plan_log.current_trust(self.store, Rules())[1]
         return kept
@@ -167,7 +167,7 @@ def test_promotion_then_misses_then_back(story):
     rules = Rules(days=1, regressions=2)
     states = []
     for marks in ("pppp", "fppP", "pppP", "fppP", "pppP", "fppP"):
-        states.append(story.standing(rules)[0].state)
+        states.append(story.trust(rules)[0].state)
         story.run(marks)
     # the third regression would be needed only if the first had been missed
     assert states == ["shadow"] * 4 + ["select"] * 2
@@ -175,7 +175,7 @@ def test_promotion_then_misses_then_back(story):
     for _ in range(3):
         story.run("pppF", EXPLORED)
         story.run("pppP", EXPLORED)
-    trust, _ = story.standing(rules)
+    trust, _ = story.trust(rules)
     assert (trust.state, trust.fallen) == ("shadow", True)
     assert "rolled back" in trust.why
     report = story.report()
@@ -265,7 +265,7 @@ def test_far_too_few_failures_are_said_when_there_are_enough_runs(story):
     assert "0 cases failed where 10.0 were expected" in story.report().troubles["calibration"]
 
 
-def test_since_limits_the_report_but_not_the_standing(story):
+def test_since_limits_the_report_but_not_the_trust(story):
     for marks in ("ppPP", "ppPF", "ppPP", "fpPP"):
         story.run(marks)
     report = story.report(since=START + timedelta(hours=10))
@@ -335,7 +335,7 @@ def test_run_by_run_gives_what_all_at_once_gives(story):
 
 def test_a_stale_bundle_is_said(story):
     story.run("pppp")
-    kept = story.standing()[1]
+    kept = story.trust()[1]
     many = plan_log.PlanLog(
         seen=tuple((f"run {n}", float(n)) for n in range(plan_log.STALE_RUNS + 2))
     )

@@ -44,7 +44,7 @@ def history(runs, cases=12):
     )  # fmt: skip
 
 
-def test_the_default_speaks_first_and_the_best_order_soon():
+def test_the_default_leads_first_and_the_best_order_soon():
     matrix = history(20)
     orderings, ordering_weights = rolling_orderings(matrix, np.full(len(matrix.y), np.nan), 20)
     assert ORDERINGS[OrderingWeights().current(sources=False).argmax()] == ORDERINGS[DEFAULT]
@@ -78,14 +78,14 @@ def test_runs_without_contrast_teach_nothing():
     assert not ordering_weights.gains.any()
 
 
-def test_the_speaker_of_a_run_does_not_depend_on_its_outcome():
+def test_the_ordering_of_a_run_does_not_depend_on_its_outcome():
     matrix, other = history(15), history(15)
     other.y[other.run >= 9] = np.random.default_rng(0).random(int((other.run >= 9).sum())) < 0.5
     p = np.full(len(matrix.y), np.nan)
     assert rolling_orderings(matrix, p, 15)[0][:10] == rolling_orderings(other, p, 15)[0][:10]
 
 
-def test_worth_is_a_geometric_mean():
+def test_priority_is_a_geometric_mean():
     ordering = next(e for e in ORDERINGS if e.parts == ("model", "rate"))
     evidence = {"model": np.array([0.04, 0.5]), "rate": np.array([0.25, 0.5])}
     assert priority(ordering, evidence) == pytest.approx([0.1, 0.5])
@@ -98,11 +98,11 @@ def test_worth_is_a_geometric_mean():
     ).tolist() == [1, 0]
 
 
-def test_names_of_experts_are_different():
+def test_names_of_orderings_are_different():
     assert len({e.name for e in ORDERINGS}) == len(ORDERINGS)
 
 
-def test_a_standing_survives_the_manifest():
+def test_ordering_weights_survive_the_manifest():
     _, ordering_weights = rolling_orderings(history(9), np.full(108, np.nan), 9)
     again = OrderingWeights.from_dict(ordering_weights.as_dict())
     assert again.as_dict() == ordering_weights.as_dict()

@@ -43,7 +43,7 @@ def test_round_trip():
     assert len(bundle.bundle_id) == 12
 
 
-def test_how_the_experts_stand_comes_with_the_bundle():
+def test_the_weights_of_orderings_come_with_the_bundle():
     name = ORDERINGS[3].name
     bundle = unpack(files(experts={"runs": 7, "gains": {name: 2.5}}).get, features="abc")
     assert bundle.ordering_weights.runs == 7
@@ -61,7 +61,7 @@ def test_how_the_experts_stand_comes_with_the_bundle():
         {"runs": 1, "gains": {ORDERINGS[0].name: []}},
     ],
 )
-def test_damaged_experts_are_refused(damage):
+def test_damaged_weights_are_refused(damage):
     with pytest.raises(BundleError, match="experts are damaged"):
         unpack(files(experts=damage).get, features="abc")
 
