@@ -40,6 +40,7 @@ def test_ids_and_nothing_else(given, text, ids):
     assert given(text) == ids
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "listed"),
     [
