@@ -128,6 +128,12 @@ def _warn(ctx: Context, report: SzzReport) -> None:
     if report.missing:
         shown = ", ".join(printable(name[:40]) for name in report.missing[:3])
         ctx.warn(f"{len(report.missing)} fixes are not in this repository: {shown}")
+    unread = sum(a.git_failed for a in report.traced)
+    if unread:
+        ctx.warn(
+            f"git could not read all that {unread} of the fixes need; "
+            "their answers are not kept, and the next run traces them again"
+        )
     noted = [a for a in report.traced if a.notes]
     for traced in noted[: None if ctx.verbose else 3]:
         ctx.note(f"{traced.fix_commit[:12]}: {printable('; '.join(traced.notes))}")

@@ -48,12 +48,16 @@ _HASH: Final = re.compile(r"^\s*([0-9a-f]{40,64})\b", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class FixTrace:
-    """A fix traced back: its files, the commits met on the way, and notes on what was left out."""
+    """A fix traced back: its files, the commits met on the way, and notes on what was left out.
+
+    ``git_failed``: something could not be read, so another time may find more.
+    """
 
     fix: CommitObject | None
     files: tuple[FileTrace, ...] = ()
     facts: Mapping[str, CommitObject] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    git_failed: bool = False
 
 
 class Tracer:
@@ -121,16 +125,18 @@ class Tracer:
         try:
             diffs = self._diffs(parent, sha, notes)
         except RepositoryError as error:
-            return FixTrace(fix, notes=(*notes, error.message))
+            return FixTrace(fix, notes=(*notes, error.message), git_failed=True)
         added = added_lines(diffs)
-        files = self._files(parent, diffs, added, notes)
+        unread: list[str] = []
+        files = self._files(parent, diffs, added, unread)
+        notes += unread
         shas = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
         if diffs and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
         facts = {s: c for s in sorted(shas - self._edge) if (c := self._objects.commit(s))}
         if shas & self._edge:
             notes.append("some lines are older than this shallow clone")
-        return FixTrace(fix, files, facts, tuple(notes))
+        return FixTrace(fix, files, facts, tuple(notes), git_failed=bool(unread))
 
     def _diffs(self, parent: str, sha: str, notes: list[str]) -> list[FileDiff]:
         """Return the changed text files, code first; blank space counts where nothing else did."""
@@ -162,18 +168,18 @@ class Tracer:
         return FileDiff(path, language, tuple(hunks), tuple(before), tuple(after))
 
     def _files(
-        self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], notes: list[str]
+        self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], unread: list[str]
     ) -> tuple[FileTrace, ...]:
         """Trace the files that say most, which come first; the others would not be looked at."""
         files: list[FileTrace] = []
         for diff in diffs:
             if any(f.hunks and f.weight > _weight(diff.path) for f in files):
                 break
-            files.append(self._file(parent, diff, added, notes))
+            files.append(self._file(parent, diff, added, unread))
         return tuple(files)
 
     def _file(
-        self, parent: str, diff: FileDiff, added: Mapping[str, int], notes: list[str]
+        self, parent: str, diff: FileDiff, added: Mapping[str, int], unread: list[str]
     ) -> FileTrace:
         hunks = tuple(meaningful_hunks(diff))
         weight = _weight(diff.path)
@@ -184,7 +190,7 @@ class Tracer:
             past = self._past(parent, diff.path)
             blame = self._blame(parent, diff, _ranges(diff, hunks, lines), past)
         except RepositoryError as error:
-            notes.append(f"{diff.path}: {error.message}")
+            unread.append(f"{diff.path}: {error.message}")
             return FileTrace(diff, (), (), {}, weight=weight)
         return FileTrace(diff, hunks, tuple(lines), blame, tuple(past), weight)
 

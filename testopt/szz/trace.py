@@ -58,6 +58,8 @@ class TracedFix:
     """A fix and who introduced its defect: the likeliest first, nobody where it is unknown.
 
     ``why`` says why the commit counts as a fix, ``notes`` what was left out on the way.
+    ``git_failed``: something could not be read; such an answer is not kept, and the next time
+    asks again.
     """
 
     fix_commit: str
@@ -65,6 +67,7 @@ class TracedFix:
     why: str = ""
     notes: tuple[str, ...] = ()
     time: datetime | None = None
+    git_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,7 @@ def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Trace
         except RepositoryError as error:
             # a damaged object stops git; the next fix starts with a new one
             del thread.tracer
-            return TracedFix(task.fix, why=task.why, notes=(error.message,))
+            return TracedFix(task.fix, why=task.why, notes=(error.message,), git_failed=True)
 
     count = min(os.cpu_count() or 1, MAX_WORKERS, len(tasks))
     pool = ThreadPoolExecutor(count, thread_name_prefix="szz")
@@ -276,7 +279,7 @@ def _trace_task(tracer: Tracer, task: _Task) -> TracedFix:
         notes.append("all candidates are younger than the issue")
     when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _MAX_TIME), UTC)
     labels = tuple(_label(s) for s in ranked[:MAX_CANDIDATES])
-    return TracedFix(task.fix, labels, task.why, tuple(notes), when)
+    return TracedFix(task.fix, labels, task.why, tuple(notes), when, git_failed=trace.git_failed)
 
 
 _MAX_TIME: Final = 253_402_214_400  # the year 9999, where calendars end
@@ -312,6 +315,7 @@ def _label(ranked: RankedCandidate) -> Label:
 
 def _write(store: Store | None, batch: Sequence[tuple[_Task, TracedFix]]) -> None:
     """Append a batch of answers, once however often it is tried."""
+    batch = [(task, traced) for task, traced in batch if not traced.git_failed]
     if store is None or not batch:
         return
     seen = datetime.now(UTC)

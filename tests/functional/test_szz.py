@@ -334,3 +334,31 @@ def test_evidence_is_json(story, tmp_path):
     assert {json.loads(r["evidence"])["why"] for r in rows} == {"given"}
     (nobody,) = [r for r in rows if r["fix_commit"] == shas["start"]]
     assert (nobody["bug_commit"], nobody["chosen"]) == (None, False)
+
+
+def test_what_git_cannot_read_is_traced_again_once_it_can(tmp_path, testopt):
+    """A clone without file contents, whose remote is away for a while."""
+    origin, clone, away = tmp_path / "origin", tmp_path / "clone", tmp_path / "away"
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+
+    def run(*args, cwd=origin):
+        subprocess.run([*git, *args], cwd=cwd, check=True, capture_output=True)
+
+    origin.mkdir()
+    run("-c", "init.defaultBranch=main", "init", "-q")
+    run("config", "uploadpack.allowFilter", "true")
+    for number in (1, 2):
+        (origin / "a.py").write_text(f"x = {number}\n")
+        run("add", ".")
+        run("commit", "-qm", f"Fix bug {number}")
+    run(
+        "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{origin}", str(clone),
+        cwd=tmp_path,
+    )  # fmt: skip
+    origin.rename(away)
+    first = testopt("--repo", clone, "szz")
+    assert first.code == 0
+    assert "1 of the fixes" in first.err
+    away.rename(origin)
+    again = testopt("--repo", clone, "szz", "--json")
+    assert json.loads(again.out)["found"] == 1
