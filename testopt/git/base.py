@@ -72,7 +72,7 @@ def find_base(repo: Path, tip: Head, *, ci: CiJob | None, previous: str | None) 
         # a repeat of the same commit, or a new branch (all zeros), tells nothing
         if commit and commit.strip("0") and commit != tip.sha:
             return _named(repo, commit, owner)
-    if ci is not None and (base := _since_default_branch(repo, tip, ci)):
+    if ci is not None and (base := _since_default_branch(repo, tip, ci, is_event=is_event)):
         return base
     return first_parent(repo, tip)
 
@@ -142,19 +142,18 @@ def _is_test_merge(tip: Head, ci: CiJob) -> bool:
     return tip.parents[1] in {ci.head, ci.commit} or tip.subject.endswith(f" into {tip.parents[0]}")
 
 
-def _since_default_branch(repo: Path, tip: Head, ci: CiJob) -> str | None:
+def _since_default_branch(repo: Path, tip: Head, ci: CiJob, *, is_event: bool) -> str | None:
     """Return where a branch left the default branch; None: the commit belongs to that."""
     name = ci.default_branch
     guesses = (name,) if name else ("HEAD", *_DEFAULT_BRANCHES)
     places = [f"refs/{kind}/{guess}" for kind in ("remotes/origin", "heads") for guess in guesses]
     found = next(filter(None, (_found(repo, place) for place in places)), None)
     if found is None:
-        if ci.branch is None or ci.branch in ((name,) if name else _DEFAULT_BRANCHES):
+        if is_event and (ci.branch or name) in {None, name, *_DEFAULT_BRANCHES}:
             return None
         shown = f"default branch {name!r}" if name else "default branch (git remote set-head)"
         raise UnknownChangeError(
-            f"there is no earlier run of branch {ci.branch!r}, and the {shown} is not in this "
-            f"clone: {FETCH}"
+            f"there is no earlier run of this branch, and the {shown} is not in this clone: {FETCH}"
         )
     base = _merge_base(repo, found, tip.sha, "the default branch")
     if base == ci.commit != tip.sha and branch_checked_out(repo) in {None, ci.branch}:

@@ -220,14 +220,20 @@ def _without_content(repo: Path, entries: Sequence[tuple[str, RawEntry]]) -> set
         blob for _, entry in entries if not entry.is_submodule
         for blob in (entry.old_blob, entry.new_blob) if blob.strip(b"0")
     }  # fmt: skip
-    names = sorted(wanted)
-    out = run_git(
-        repo, "cat-file", "--batch-check=%(objecttype)", stdin=b"".join(n + b"\n" for n in names),
-        env=_ENV, timeout=None,
-    )  # fmt: skip
-    here = {n for n, line in zip(names, out.splitlines(), strict=True) if line == b"blob"}
-    missing = wanted - here
+    missing = wanted - _present(repo, sorted(wanted))
     return {sha for sha, entry in entries if missing & {entry.old_blob, entry.new_blob}}
+
+
+def _present(repo: Path, names: Sequence[bytes]) -> set[bytes]:
+    """Return those of some files' contents that this clone has."""
+    check = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+    question = b"".join(name + b"\n" for name in names)
+    try:
+        out = run_git(repo, *check, stdin=question, env=_ENV, timeout=None)
+    except GitFailedError:  # in a partial clone it ends at the first one that is not there
+        out = run_git(repo, *check, "--batch-all-objects", "--unordered", env=_ENV, timeout=None)
+    lines = (line.partition(b" ") for line in out.splitlines())
+    return set(names).intersection(name for name, _, kind in lines if kind == b"blob")
 
 
 def _in_order(shas: Sequence[str], parts: Sequence[History]) -> History:

@@ -112,8 +112,8 @@ def configured(tmp_path, monkeypatch):
 
     def write(config: Path, settings: dict[str, str]) -> Path:
         for name, value in settings.items():
-            value = value.format(folder=folder, program=program)
-            subprocess.run(["git", "config", "--file", config, name, value], check=True)
+            filled = value.format(folder=folder, program=program)
+            subprocess.run(["git", "config", "--file", config, name, filled], check=True)
         return marker
 
     write.folder = folder
