@@ -43,7 +43,8 @@ class MineReport:
 
     ``commits`` and ``files`` are rows new to the store, ``known`` commits that were there.
     ``shallow`` counts the commits at the edge of a shallow clone, which are left out;
-    ``other_key`` tells that earlier authors were named with another key.
+    ``other_key`` tells that earlier authors were named with another key; ``unreadable`` counts
+    commits whose files have no line counts, as their content is missing or damaged.
     """
 
     commits: int
@@ -51,6 +52,7 @@ class MineReport:
     known: int
     shallow: int = 0
     other_key: bool = False
+    unreadable: int = 0
 
 
 def mine(
@@ -106,6 +108,7 @@ def mine(
         known=len(listed) - len(new),
         shallow=len(shallow_edge(repo)),
         other_key=_other_key(store, key),
+        unreadable=writer.unreadable,
     )
 
 
@@ -168,7 +171,7 @@ class _Writer:
         self._authors = _Authors(key)
         # files whose commits an interrupted run did not get to write
         self._written = _known(store, "file_changes") - known
-        self.files = 0
+        self.files = self.unreadable = 0
 
     def write(self, histories: list[History]) -> None:
         """Append histories, each under the key of its commits."""
@@ -179,8 +182,9 @@ class _Writer:
             for key, history in zip(keys, histories, strict=True)
             if (table := self._file_table(history.files, sizes)).num_rows
         }
-        written = self._store.append("file_changes", changes)
-        self.files += sum(changes[key].num_rows for key in written)
+        wrote = self._store.append("file_changes", changes)
+        self.unreadable += sum(history.unreadable for history in histories)
+        self.files += sum(changes[key].num_rows for key in wrote)
         commits = map(self._commit_table, histories)
         self._store.append("commits", dict(zip(keys, commits, strict=True)))
 

@@ -72,6 +72,16 @@ class Context:
                 raise
             return None
 
+    @property
+    def no_repository(self) -> str:
+        """Why there is no repository to work with, in git's words; empty where there is one."""
+        if self.root_or_none is not None:
+            return ""
+        try:
+            return str(self.root)
+        except RepositoryError as error:
+            return f"{error.message} ({error.hint})" if error.hint else error.message
+
     @cached_property
     def settings(self) -> Settings:
         """Settings of the repository, the environment and the command line."""

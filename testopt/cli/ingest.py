@@ -188,6 +188,7 @@ def _identity(obj: Context, options: IngestOptions, *, in_ci: bool) -> RunIdenti
 
     return RunIdentity(
         repo=obj.root_or_none,
+        no_repository=obj.no_repository,
         run_id=options.run_id,
         commit=options.commit,
         base=options.base,

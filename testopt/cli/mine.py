@@ -55,6 +55,13 @@ def command(ctx: Context, options: MineOptions) -> None:
             "and what lies before is unknown.\n  hint: git fetch --unshallow (in CI: depth 0),"
             " then mine again"
         )
+    if report.unreadable:
+        ctx.warn(
+            f"the files of {pluralize(report.unreadable, 'commit')} have no line counts: some of "
+            "their content is not in this clone, and is not fetched, or is damaged.\n"
+            "  hint: in a partial clone git fetch --refetch --no-filter, else git fsck; then mine "
+            "into a new store"
+        )
     if report.other_key:
         ctx.warn(
             "earlier authors in this store were named with another key, so people count twice.\n"

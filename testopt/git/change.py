@@ -1,9 +1,9 @@
 """Finds the change of a run: which files differ between its base and its head, and how.
 
-What is the base? ``base`` and ``head`` given by the user win. In a pull request it is the merge
-base with the target branch; after a push the commit of the previous run of the same branch and
-job, else what CI names, else the first parent. Without CI, uncommitted changes are the change
-where there are any (head is then None: no commit holds them), else it is as after a push.
+``base`` and ``head`` given by the user win. In CI the head is what is checked out, else what the
+caller names, and the base is found by `testopt.git.base`. Without CI, uncommitted changes are the
+change where there are any (head is then None: no commit holds them), else it is as after a push.
+What git cannot tell is unknown, never "nothing changed".
 
 Untracked files count when git does not ignore them and they are not caches; when nothing else is
 uncommitted they must be program text, so that a result file left behind hides no commit.
@@ -11,14 +11,21 @@ uncommitted they must be program text, so that a result file left behind hides n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_code
-from testopt.errors import RepositoryError, RevisionError, TestoptError
+from testopt.errors import GitFailedError, RepositoryError, RevisionError, TestoptError
 from testopt.git import diff_listing
-from testopt.git.process import GitStream, empty_tree, is_shallow, resolve, run_git
+from testopt.git.base import (
+    Head,
+    UnknownChangeError,
+    find_base,
+    first_parent,
+)
+from testopt.git.filtered import filters_of, without_equal
+from testopt.git.process import GitStream, empty_tree, is_bare, resolve, run_git
 from testopt.git.pseudonyms import author_key, pseudonym
 from testopt.git.saved_diff import diff_file
 from testopt.git.subjects import is_fix
@@ -28,51 +35,25 @@ from testopt.schema import Change
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from testopt.git.ci_job import CiJob
     from testopt.schema import FileChange
 
-__all__ = ["CiRevisions", "diff_file", "find_change"]
+__all__ = ["diff_file", "find_change"]
 
 LISTING_S: Final = 6.0  # a change that takes longer to list is unknown
 TOKENS_S: Final = 1.5  # further time for the identifiers
+_RAW: Final = (
+    "diff", "--raw", "-z", "--no-abbrev", "--no-color", "--no-relative", "--submodule=short",
+    "--ignore-submodules=dirty",
+)  # fmt: skip
 _DIFF: Final = (
-    "diff", "--raw", "--numstat", "-p", "-U0", "-z", "-M", "--no-abbrev", "--no-color",
-    "--no-ext-diff", "--no-textconv", "--no-relative", "--submodule=short",
-    "--ignore-submodules=dirty", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/",
+    *_RAW, "--numstat", "-p", "-U0", "-M", "--inter-hunk-context=0", "--src-prefix=a/",
+    "--dst-prefix=b/",
 )  # fmt: skip
 _LOG_HEAD: Final = (
     "log", "-1", "--no-show-signature", "--encoding=UTF-8",
     "--format=%H%x00%P%x00%at%x00%aE%x00%aN%x00%s",
 )  # fmt: skip
-_FETCH: Final = "fetch the history (git fetch --unshallow; in CI: fetch depth 0)"
-
-
-class CiRevisions(Protocol):
-    """What is used of a CI system's word on the run; None or empty: not known."""
-
-    @property
-    def commit(self) -> str | None:
-        """Commit that was checked out."""
-
-    @property
-    def base(self) -> str | None:
-        """Commit of the target branch, or the one before the push."""
-
-    @property
-    def target(self) -> str | None:
-        """Branch that a pull request goes into."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    sha: str
-    parents: tuple[str, ...]
-    author: str | None
-    time: datetime | None
-    subject: str
-
-
-class _UnknownChangeError(Exception):
-    """The base cannot be reached; the text says why."""
 
 
 def find_change(
@@ -80,8 +61,9 @@ def find_change(
     *,
     base: str | None = None,
     head: str | None = None,
-    ci: CiRevisions | None = None,
+    ci: CiJob | None = None,
     previous: str | None = None,
+    commit: str | None = None,
 ) -> Change:
     """Find what changed for a run.
 
@@ -92,10 +74,12 @@ def find_change(
     base, head : str, optional
         Revisions given by the user; they win over everything else. A base alone is compared with
         the working tree, or in CI with the commit; a head alone with its first parent.
-    ci : CiRevisions, optional
+    ci : CiJob, optional
         What the CI system says of the run; None outside CI.
     previous : str, optional
         Commit of the previous run of the same branch and job.
+    commit : str, optional
+        Commit of a run in CI; default what is checked out.
 
     Returns
     -------
@@ -114,26 +98,42 @@ def find_change(
     if head is not None:
         head = resolve(repo, head)
     try:
-        return _find(repo, base=base, head=head, ci=ci, previous=previous)
-    except _UnknownChangeError as unknown:
+        if head is not None:
+            tip = _read_head(repo, head)
+            return _committed(repo, tip, base or first_parent(repo, tip))
+        if ci is None:
+            return _at_hand(repo, base, previous)
+        return _in_ci(repo, ci, base=base, previous=previous, commit=commit)
+    except UnknownChangeError as unknown:
         return Change(base=base, head=head, known=False, why=str(unknown))
     except TestoptError as error:
         return Change(base=base, head=head, known=False, why=error.message)
 
 
-def _find(
-    repo: Path, *, base: str | None, head: str | None, ci: CiRevisions | None, previous: str | None
+def _at_hand(repo: Path, base: str | None, previous: str | None) -> Change:
+    """Return the change of the working tree, else of what is checked out."""
+    tip = _read_head(repo, "HEAD")
+    change = _uncommitted(repo, tip, base)
+    if change is not None:
+        return change
+    return _committed(repo, tip, base or find_base(repo, tip, ci=None, previous=previous))
+
+
+def _in_ci(
+    repo: Path, ci: CiJob, *, base: str | None, previous: str | None, commit: str | None
 ) -> Change:
-    tip = _read_head(repo, head or _ci_commit(repo, ci) or "HEAD")
-    if head is None and ci is None:
-        change = _uncommitted(repo, tip, base)
-        if change is not None:
-            return change
-    if base is None:
-        base = _first_parent(repo, tip) if head is not None else _base(repo, tip, ci, previous)
-    files = _diff(repo, base or empty_tree(tip.sha), tip.sha)
+    if commit is None and ci.is_elsewhere:
+        ci = ci.without_event()
+    tip = _read_head(repo, commit or "HEAD")
+    if commit is None and ci.commit not in {None, tip.sha} and is_bare(repo):
+        with suppress(RevisionError):  # nothing is checked out
+            tip = _read_head(repo, resolve(repo, ci.commit or ""))
+    return _committed(repo, tip, base or find_base(repo, tip, ci=ci, previous=previous))
+
+
+def _committed(repo: Path, tip: Head, base: str | None) -> Change:
     return Change(
-        files=tuple(files),
+        files=tuple(_diff(repo, base or empty_tree(tip.sha), tip.sha)),
         base=base,
         head=tip.sha,
         author=tip.author,
@@ -143,71 +143,13 @@ def _find(
     )
 
 
-def _base(repo: Path, tip: _Head, ci: CiRevisions | None, previous: str | None) -> str | None:
-    """Return the base of a run that the user did not name; None: the empty tree."""
-    if ci is not None and ci.target:
-        return _merge_base(repo, tip, ci)
-    before = (ci.base or "") if ci is not None else ""
-    for commit, owner in ((previous or "", "the previous run"), (before, "the push before")):
-        # a repeat of the same commit, or a new branch (all zeros), tells nothing
-        if not commit.strip("0") or commit == tip.sha:
-            continue
-        try:
-            return resolve(repo, commit)
-        except RevisionError as error:
-            raise _UnknownChangeError(
-                f"the commit of {owner} ({commit[:12]}) is not in this clone: {_FETCH}"
-            ) from error
-    return _first_parent(repo, tip)
-
-
-def _merge_base(repo: Path, tip: _Head, ci: CiRevisions) -> str:
-    """Return the merge base of a pull request's head with its target branch."""
-    target = ci.target or ""
-    # GitHub's test merge says itself what was merged into what
-    if len(tip.parents) == 2 and tip.subject.endswith(f" into {tip.parents[0]}"):  # noqa: PLR2004
-        return tip.parents[0]
-    names = (f"refs/remotes/origin/{target}", f"refs/heads/{target}", ci.base or "", target)
-    for name in names:
-        try:
-            target_commit = resolve(repo, name)
-        except RevisionError:
-            continue
-        try:
-            out = run_git(repo, "merge-base", target_commit, tip.sha)
-        except RepositoryError as error:
-            raise _UnknownChangeError(
-                f"no common commit with the target branch {target!r}: {_FETCH}"
-            ) from error
-        return out.decode().split()[0]
-    raise _UnknownChangeError(f"the target branch {target!r} is not in this clone: {_FETCH}")
-
-
-def _first_parent(repo: Path, tip: _Head) -> str | None:
-    if tip.parents:
-        return tip.parents[0]
-    if is_shallow(repo):
-        raise _UnknownChangeError(f"the clone is shallow and ends at {tip.sha[:12]}: {_FETCH}")
-    return None
-
-
-def _ci_commit(repo: Path, ci: CiRevisions | None) -> str | None:
-    """Return the commit that CI names, if this repository has it (CI may test another one)."""
-    if ci is None or not ci.commit:
-        return None
-    try:
-        return resolve(repo, ci.commit)
-    except RevisionError:
-        return None
-
-
-def _read_head(repo: Path, revision: str) -> _Head:
+def _read_head(repo: Path, revision: str) -> Head:
     try:
         out = run_git(repo, *_LOG_HEAD, revision, "--")
-    except RepositoryError as error:
-        raise _UnknownChangeError("there is no commit to look at") from error
+    except GitFailedError as error:
+        raise UnknownChangeError(f"there is no commit to look at: {error.message}") from error
     sha, parents, when, mail, name, subject = out.rstrip(b"\n").split(b"\0", 5)
-    return _Head(
+    return Head(
         sha=sha.decode(),
         parents=tuple(parents.decode().split()),
         author=_pseudonym(mail or name),
@@ -232,20 +174,35 @@ def _time(seconds: bytes) -> datetime | None:
         return None
 
 
-def _uncommitted(repo: Path, tip: _Head, base: str | None) -> Change | None:
+def _uncommitted(repo: Path, tip: Head, base: str | None) -> Change | None:
     """Return the change of the working tree; None where HEAD has it all, or without one."""
     try:
-        tracked = _diff(repo, tip.sha)
+        tracked = without_equal(repo, tip.sha, _diff(repo, tip.sha))
         untracked = untracked_files(repo)
-    except RepositoryError:  # a bare repository
-        return None
-    if not tracked and not any(is_code(file.path) for file in untracked):
-        return None
+    except GitFailedError:
+        if is_bare(repo):
+            return None
+        raise
+    if not any(is_code(file.path) for file in untracked):
+        if not tracked:
+            return None
+        _check_filters(repo, tracked)
     if base is not None and base != tip.sha:
         tracked = _diff(repo, base)
     return Change(
         files=(*tracked, *untracked), base=base or tip.sha, author=_pseudonym(_user(repo))
     )
+
+
+def _check_filters(repo: Path, files: list[FileChange]) -> None:
+    """Raise where nothing tells whether any of some files was changed."""
+    filters = filters_of(repo, files)
+    if len(filters) == len(files):
+        path, name = next(iter(filters.items()))
+        raise UnknownChangeError(
+            f"whether {path} was changed is known to its filter {name!r} only, which is not run: "
+            "commit it, or name the base (--base HEAD~1)"
+        )
 
 
 def _user(repo: Path) -> bytes:
@@ -257,11 +214,23 @@ def _user(repo: Path) -> bytes:
 
 
 def _diff(repo: Path, *trees: str) -> list[FileChange]:
-    """Return the files that differ between two trees, or between a tree and the working tree."""
+    """Return the files that differ between two trees, or between a tree and the working tree.
+
+    Where content is missing, as in a partial clone, they have neither counts nor identifiers.
+    """
+    try:
+        return _full_diff(repo, *trees)
+    except GitFailedError:
+        # trees are enough to tell what differs, and equal files that were moved
+        listing = run_git(repo, *_RAW, "-M100%", *trees, "--", timeout=LISTING_S)
+        return diff_listing.file_changes(listing)
+
+
+def _full_diff(repo: Path, *trees: str) -> list[FileChange]:
     with GitStream(repo, *_DIFF, *trees, "--") as git:
         git.limit(LISTING_S)
         listing, patch = diff_listing.read_listing(git.read)
         if git.stopped:
-            raise _UnknownChangeError(f"git took more than {LISTING_S:g} s to list the change")
+            raise UnknownChangeError(f"git took more than {LISTING_S:g} s to list the change")
         git.limit(TOKENS_S)
         return diff_listing.with_tokens(diff_listing.file_changes(listing), patch, git.read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +20,52 @@ _SHA = re.compile(r"[0-9a-fA-F]{7,64}\Z")
 class CiJob:
     """One job of a CI provider.
 
-    ``commit`` is what was checked out (on GitHub a merge commit for pull requests), ``branch`` the
-    branch of the change, ``target`` the branch that a pull request goes into, ``base`` the commit
-    of the target, or the one before a push, where the provider gives it, ``job`` the job's name
-    without shard or attempt, ``run`` an identifier of the pipeline with its attempt.
+    Attributes
+    ----------
+    commit : str or None
+        What the event is about (on GitHub a merge commit for pull requests); the job may have
+        checked out something else.
+    branch : str or None
+        Branch of the change.
+    target : str or None
+        Branch that a pull request goes into.
+    base : str or None
+        Commit of the target, or the one before a push, where the provider gives it.
+    head : str or None
+        Commit of a pull request's own branch.
+    begin : str or None
+        Commit that the change is compared with for certain, as a merge queue names it.
+    default_branch : str or None
+    own_branch : str or None
+        Branch that ``commit`` belongs to, where that is not ``branch``.
+    job : str
+        The job's name without shard or attempt.
+    run : str or None
+        Identifier of the pipeline with its attempt.
+    is_fork : bool
+        Whether the change comes from a fork.
+    is_elsewhere : bool
+        Whether ``commit`` is what another pipeline tested, whose results this job reads.
     """
 
     commit: str | None = None
     branch: str | None = None
     target: str | None = None
     base: str | None = None
+    head: str | None = None
+    begin: str | None = None
+    default_branch: str | None = None
+    own_branch: str | None = None
     job: str = ""
     run: str | None = None
     is_fork: bool = False
+    is_elsewhere: bool = False
+
+    def without_event(self) -> CiJob:
+        """Return what holds of the job whatever it has checked out."""
+        return CiJob(
+            default_branch=self.default_branch, job=self.job, run=self.run, is_fork=self.is_fork
+        )
 
 
 def ci_job(env: Mapping[str, str] | None = None) -> CiJob | None:
@@ -77,10 +110,9 @@ def _sha(value: object) -> str | None:
 
 
 def _branch(ref: str | None) -> str | None:
-    """Return the short name of a branch."""
-    if ref is None:
-        return None
-    return re.sub(r"\A(refs/heads/|refs/remotes/origin/|origin/)", "", ref) or None
+    """Return the short name of a branch; None for a tag, or a ref that a provider made."""
+    name = re.sub(r"\A(refs/heads/|refs/remotes/origin/|origin/)", "", ref or "")
+    return None if name.startswith("refs/") else name or None
 
 
 def _joined(*parts: str | None) -> str | None:
@@ -89,18 +121,57 @@ def _joined(*parts: str | None) -> str | None:
 
 def _github(env: _Env) -> CiJob:
     event = _github_event(env.get("GITHUB_EVENT_PATH"))
-    pull = _dict(event.get("pull_request"))
-    head, base = _dict(pull.get("head")), _dict(pull.get("base"))
-    ref = env.get("GITHUB_REF") or ""
-    pushed = ref if ref.startswith("refs/heads/") else None
-    return CiJob(
+    repository = _dict(event.get("repository"))
+    job = CiJob(
         commit=env.sha("GITHUB_SHA"),
-        branch=env.get("GITHUB_HEAD_REF") or _branch(pushed),
-        target=env.get("GITHUB_BASE_REF"),
-        base=_sha(base.get("sha")) or _sha(event.get("before")),
+        branch=_branch(env.get("GITHUB_REF")),
+        base=_sha(event.get("before")),
+        default_branch=_text(repository.get("default_branch")),
         job=env.get("GITHUB_JOB") or "",
         run=_joined(env.get("GITHUB_RUN_ID"), env.get("GITHUB_RUN_ATTEMPT")),
+    )
+    name = env.get("GITHUB_EVENT_NAME")
+    if name == "workflow_run":
+        return _github_workflow_run(job, _dict(event.get("workflow_run")), repository)
+    if name == "merge_group":
+        return replace(job, begin=_sha(_dict(event.get("merge_group")).get("base_sha")))
+    return _github_pull_request(job, env, _dict(event.get("pull_request")))
+
+
+def _github_pull_request(job: CiJob, env: _Env, pull: dict[str, Any]) -> CiJob:
+    """Return what the event of a pull request says; only some name its branches by variables."""
+    head, base = _dict(pull.get("head")), _dict(pull.get("base"))
+    target = env.get("GITHUB_BASE_REF") or _text(base.get("ref"))
+    if target is None:
+        return job
+    return replace(
+        job,
+        branch=env.get("GITHUB_HEAD_REF") or _text(head.get("ref")),
+        own_branch=job.branch,  # of pull_request_target: the target
+        target=target,
+        base=_sha(base.get("sha")),
+        head=_sha(head.get("sha")),
         is_fork=bool(pull) and _repository_id(head) != _repository_id(base),
+    )
+
+
+def _github_workflow_run(job: CiJob, run: dict[str, Any], repository: dict[str, Any]) -> CiJob:
+    """Return what is said of the workflow that has ended; its results are read here."""
+    if not (commit := _sha(run.get("head_sha"))):
+        return job
+    pulls = run.get("pull_requests")
+    pull = _dict(pulls[0]) if isinstance(pulls, list) and len(pulls) == 1 else {}
+    base = _dict(pull.get("base"))
+    owner = _dict(run.get("head_repository")).get("id")
+    return replace(
+        job,
+        commit=commit,
+        branch=_text(run.get("head_branch")),
+        target=_text(base.get("ref")),
+        base=_sha(base.get("sha")),
+        head=commit,
+        is_fork=owner is not None and owner != repository.get("id"),
+        is_elsewhere=True,
     )
 
 
@@ -118,13 +189,22 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _text(value: Any) -> str | None:
+    return (value.strip() or None) if isinstance(value, str) else None
+
+
 def _repository_id(side: dict[str, Any]) -> object:
     """Identify the repository of one side of a pull request; a deleted fork has none."""
     return _dict(side.get("repo")).get("id")
 
 
 def _gitlab(env: _Env) -> CiJob:
-    source = env.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")
+    source = env.get(
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME"
+    )
+    target = env.get(
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME"
+    )
     projects = (
         env.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID"),
         env.get("CI_MERGE_REQUEST_PROJECT_ID"),
@@ -134,8 +214,17 @@ def _gitlab(env: _Env) -> CiJob:
     return CiJob(
         commit=env.sha("CI_COMMIT_SHA"),
         branch=source or env.get("CI_COMMIT_BRANCH"),
-        target=env.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
-        base=env.sha("CI_MERGE_REQUEST_DIFF_BASE_SHA", "CI_COMMIT_BEFORE_SHA"),
+        target=target,
+        base=env.sha(
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA",
+            "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_SHA",
+            *(() if target else ("CI_COMMIT_BEFORE_SHA",)),
+        ),
+        # only where the pipeline tests the merged result, alone or in a merge train
+        head=env.sha(
+            "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA"
+        ),
+        default_branch=env.get("CI_DEFAULT_BRANCH"),
         job=job,
         run=env.get("CI_PIPELINE_ID"),
         is_fork=None not in projects and projects[0] != projects[1],
@@ -153,9 +242,10 @@ def _jenkins(env: _Env) -> CiJob:
             break
     return CiJob(
         commit=env.sha("GIT_COMMIT"),
-        branch=_branch(branch),
+        branch=None if env.get("TAG_NAME") else _branch(branch),
         target=env.get("CHANGE_TARGET"),
-        base=env.sha("GIT_PREVIOUS_COMMIT"),
+        base=None if change else env.sha("GIT_PREVIOUS_COMMIT"),  # else of the target
+        default_branch=name if env.get("BRANCH_IS_PRIMARY") == "true" else None,
         job=job,
         run=env.get("BUILD_TAG", "BUILD_NUMBER"),
         is_fork=env.get("CHANGE_FORK") is not None,
@@ -178,8 +268,11 @@ def _buildkite(env: _Env) -> CiJob:
     repos = env.get("BUILDKITE_REPO"), env.get("BUILDKITE_PULL_REQUEST_REPO")
     return CiJob(
         commit=env.sha("BUILDKITE_COMMIT"),  # may say HEAD
-        branch=env.get("BUILDKITE_BRANCH"),
+        # of a tag the branch is the tag's name
+        branch=None if env.get("BUILDKITE_TAG") else env.get("BUILDKITE_BRANCH"),
         target=env.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH") if is_pull else None,
+        begin=env.sha("BUILDKITE_MERGE_QUEUE_BASE_COMMIT"),
+        default_branch=env.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"),
         job=env.get("BUILDKITE_STEP_KEY", "BUILDKITE_LABEL", "BUILDKITE_PIPELINE_SLUG") or "",
         run=env.get("BUILDKITE_BUILD_ID"),
         is_fork=is_pull and None not in repos and _bare_url(repos[0]) != _bare_url(repos[1]),
@@ -199,6 +292,7 @@ def _azure(env: _Env) -> CiJob:
         commit=env.sha("BUILD_SOURCEVERSION"),
         branch=_branch(source),
         target=_branch(target),
+        head=env.sha("SYSTEM_PULLREQUEST_SOURCECOMMITID"),
         job=env.get("SYSTEM_JOBNAME", "AGENT_JOBNAME") or "",
         run=_joined(env.get("BUILD_BUILDID"), env.get("SYSTEM_JOBATTEMPT")),
         is_fork=(env.get("SYSTEM_PULLREQUEST_ISFORK") or "").lower() == "true",

@@ -21,6 +21,7 @@ _HUNK: Final = re.compile(
 _INDEX: Final = re.compile(rb"index ([0-9a-f]+)\.\.([0-9a-f]+)")
 _GIT: Final = b"diff --git "
 _ESCAPE: Final = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ESCAPES: Final = {
     b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r",
     b'"': b'"', b"\\": b"\\",
@@ -78,6 +79,9 @@ class FilePatch:
     old_object, new_object : str
         Names of git's objects, as long as the diff has them; empty where it has none.
     is_binary : bool
+    line, left, right : bytes or None
+        What stands behind ``diff --git``, and, without quotes, behind ``---`` and ``+++``; None
+        where there is no such line, or no such file.
     hunks : iterator of Hunk
         To be read before the next file, which passes over what is left.
     """
@@ -89,6 +93,9 @@ class FilePatch:
     old_object: str = ""
     new_object: str = ""
     is_binary: bool = False
+    line: bytes | None = None
+    left: bytes | None = None
+    right: bytes | None = None
 
 
 def read_patch(lines: Iterable[bytes]) -> Iterator[FilePatch]:
@@ -173,9 +180,10 @@ def _read_header(file: FilePatch, text: bytes) -> None:
     if text.startswith((b"--- ", b"+++ ")):
         _read_side(file, text)
     elif text.startswith(_GIT):
-        file.old, file.new = _git_paths(text.removeprefix(_GIT))
-    elif match := _INDEX.match(text):
-        file.old_object, file.new_object = match[1].decode(), match[2].decode()
+        file.line = text.removeprefix(_GIT)
+        file.old, file.new = _git_paths(file.line)
+    elif found := _INDEX.match(text):
+        file.old_object, file.new_object = found[1].decode(), found[2].decode()
     elif text.startswith((b"rename from ", b"copy from ")):
         file.old, file.status = unquote(text.split(b" from ", 1)[1]), text[:1].decode().upper()
     elif text.startswith((b"rename to ", b"copy to ")):
@@ -187,12 +195,17 @@ def _read_header(file: FilePatch, text: bytes) -> None:
 
 
 def _read_side(file: FilePatch, text: bytes) -> None:
+    name = _name(text[4:])
     if text.startswith(b"--- "):
-        file.old = _path(text[4:], b"a")
-        file.status = "A" if file.old is None else file.status
+        file.left = name
+        file.old = _stripped(name, b"a/")
+        file.status = "A" if name is None else file.status
     else:
-        file.new = _path(text[4:], b"b")
-        file.status = "D" if file.new is None else file.status
+        file.right = name
+        file.new = _stripped(name, b"b/")
+        file.status = "D" if name is None else file.status
+        if (file.old, file.new) == (file.left, file.right):  # as `-R` makes them
+            file.old, file.new = _stripped(file.old, b"b/"), _stripped(file.new, b"a/")
 
 
 def _git_paths(text: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
@@ -208,14 +221,27 @@ def _git_paths(text: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
     return (left[2:], right[2:]) if left[2:] == right[2:] else (None, None)
 
 
-def _path(text: bytes, letter: bytes) -> bytes | None:
-    """Return the path of a ``---`` or ``+++`` line; None for /dev/null."""
+def _name(text: bytes) -> bytes | None:
+    """Return the path of a ``---`` or ``+++`` line as it stands there; None for /dev/null."""
     # behind the tab stands a time, or nothing where git marks the end of a path with blanks
-    name = unquote(text.rstrip(b"\t")) if text.startswith(b'"') else text.partition(b"\t")[0]
-    if name == b"/dev/null":
+    name = split_quoted(text)[0] if text.startswith(b'"') else text.partition(b"\t")[0]
+    return None if name == b"/dev/null" else name
+
+
+def _stripped(name: bytes | None, prefix: bytes) -> bytes | None:
+    """Return a path without a prefix of git's, or one of its mnemonic ones."""
+    if name is None:
         return None
-    # git's own prefix, or one of its mnemonic ones (index, work tree, commit, object)
-    return name[2:] if name[:2] in {letter + b"/", b"i/", b"w/", b"c/", b"o/"} else name
+    # index, work tree, commit, object
+    return name[2:] if name[:2] in {prefix, b"i/", b"w/", b"c/", b"o/"} else name
+
+
+def split_quoted(text: bytes) -> tuple[bytes, bytes]:
+    """Return the path at the beginning, unquoted, and what stands behind it."""
+    if found := _QUOTED.match(text):
+        return unquote(found[0]), text[found.end() :]
+    end = text.find(b" ") if b" " in text else len(text)
+    return text[:end], text[end:]
 
 
 def unquote(text: bytes) -> bytes:

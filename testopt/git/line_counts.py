@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from testopt.errors import GitFailedError
 from testopt.git.process import run_git
 
 if TYPE_CHECKING:
@@ -117,8 +118,17 @@ def _batches(blobs: Iterable[tuple[bytes, int]]) -> Iterator[list[bytes]]:
         yield names
 
 
-def _read(repo: Path, names: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
-    out = run_git(repo, "cat-file", "--batch", stdin=_lines(names), timeout=_TIMEOUT_S)
+def _read(repo: Path, names: Sequence[bytes]) -> Iterator[tuple[bytes, int | None]]:
+    try:
+        out = run_git(repo, "cat-file", "--batch", stdin=_lines(names), timeout=_TIMEOUT_S)
+    except GitFailedError:  # one of them is damaged
+        if len(names) == 1:
+            yield names[0], None
+            return
+        half = len(names) // 2
+        yield from _read(repo, names[:half])
+        yield from _read(repo, names[half:])
+        return
     at = 0
     for name in names:
         line = out.index(b"\n", at)

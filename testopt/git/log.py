@@ -10,6 +10,9 @@ that has one parent, or against nothing for a root. A merge has no rows: what it
 at the commits merged, and counting it again would bill it to who pressed the button (PyDriller
 does the same). Renames carry ``old_path``. Replaced objects (``git replace``) and grafts are
 ignored, for they differ from clone to clone.
+
+Where content is missing (a partial clone, from which nothing is fetched) or damaged, the commit
+keeps its list of files, without counts and with those renames only that left a file as it was.
 """
 
 from __future__ import annotations
@@ -31,16 +34,20 @@ if TYPE_CHECKING:
 
     from testopt.git.diff_listing import RawEntry
 
+    _Counts = dict[tuple[str, bytes], tuple[int | None, int | None]]
+
 # Commits that one git process reads: few share the work better, many make git unpack less twice.
 CHUNK: Final = (256, 1024)
 MAX_WORKERS: Final = 8
 _HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
-LOG_ARGS: Final = (
-    "-z", "--raw", "--numstat", "-M", "-l1000", "--no-abbrev", "--root", "--no-diff-merges",
+_RAW_ARGS: Final = (
+    "-z", "--raw", "--no-abbrev", "--root", "--no-diff-merges",
     "--no-color", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes",
     "--no-relative", "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8",
     _HEADER,
 )  # fmt: skip
+LOG_ARGS: Final = ("--numstat", "-M", "-l1000", *_RAW_ARGS)
+_TREES_ONLY: Final = ("-M100%", *_RAW_ARGS)  # what needs no content of files
 # What was recorded, whatever a clone replaces.
 _ENV: Final = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
 # Dates are what somebody's clock or script said; what no calendar holds is moved to its end.
@@ -73,10 +80,14 @@ class FileRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Consecutive commits, parents first, with their file changes."""
+    """Consecutive commits, parents first, with their file changes.
+
+    ``unreadable`` counts the commits whose files have no counts, as content is missing.
+    """
 
     commits: list[Commit] = field(default_factory=list)
     files: list[FileRow] = field(default_factory=list)
+    unreadable: int = 0
 
 
 def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
@@ -170,13 +181,73 @@ def read_history(
 
 
 def _read(repo: Path, shas: Sequence[str]) -> History:
-    names = ("\n".join(shas) + "\n").encode("ascii")
-    arguments = ("--no-walk=unsorted", "--stdin", *LOG_ARGS)
     try:
-        out = run_git(repo, "log", *arguments, stdin=names, env=_ENV, timeout=None)
+        return parse_log(_log(repo, shas, LOG_ARGS))
+    except GitFailedError:
+        return _read_around(repo, shas)
+
+
+def _log(repo: Path, shas: Sequence[str], arguments: Sequence[str]) -> bytes:
+    names = ("\n".join(shas) + "\n").encode("ascii")
+    options = ("--no-walk=unsorted", "--stdin", *arguments)
+    return run_git(repo, "log", *options, stdin=names, env=_ENV, timeout=None)
+
+
+def _read_around(repo: Path, shas: Sequence[str]) -> History:
+    """Read commits some of which have content that git cannot read."""
+    try:
+        listing = _log(repo, shas, _TREES_ONLY)
     except GitFailedError as error:
         raise RepositoryError(error.message, "`git fsck` tells what is damaged") from error
-    return parse_log(out)
+    commits, entries, _ = _split(listing)
+    bad = _without_content(repo, entries)
+    good = [sha for sha in shas if sha not in bad]
+    if not bad and len(shas) > 1:  # damaged, which shows in reading only
+        half = len(shas) // 2
+        parts = [_read(repo, shas[:half]), _read(repo, shas[half:])]
+    else:
+        apart = set(good) if bad else set()
+        rows = [_file_row(sha, entry, {}) for sha, entry in entries if sha not in apart]
+        left = [commit for commit in commits if commit.sha not in apart]
+        parts = [History(left, rows, len(left))]
+        parts += [_read(repo, good)] if apart else []
+    return _in_order(shas, parts)
+
+
+def _without_content(repo: Path, entries: Sequence[tuple[str, RawEntry]]) -> set[str]:
+    """Return the commits that changed a file of which this clone has not got both versions."""
+    wanted = {
+        blob for _, entry in entries if not entry.is_submodule
+        for blob in (entry.old_blob, entry.new_blob) if blob.strip(b"0")
+    }  # fmt: skip
+    missing = wanted - _present(repo, sorted(wanted))
+    return {sha for sha, entry in entries if missing & {entry.old_blob, entry.new_blob}}
+
+
+def _present(repo: Path, names: Sequence[bytes]) -> set[bytes]:
+    """Return those of some files' contents that this clone has."""
+    check = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
+    question = b"".join(name + b"\n" for name in names)
+    try:
+        out = run_git(repo, *check, stdin=question, env=_ENV, timeout=None)
+    except GitFailedError:  # in a partial clone it ends at the first one that is not there
+        out = run_git(repo, *check, "--batch-all-objects", "--unordered", env=_ENV, timeout=None)
+    lines = (line.partition(b" ") for line in out.splitlines())
+    return set(names).intersection(name for name, _, kind in lines if kind == b"blob")
+
+
+def _in_order(shas: Sequence[str], parts: Sequence[History]) -> History:
+    """Join histories in the order of their commits."""
+    commits = {commit.sha: commit for part in parts for commit in part.commits}
+    files: dict[str, list[FileRow]] = {}
+    for part in parts:
+        for row in part.files:
+            files.setdefault(row.sha, []).append(row)
+    return History(
+        [commits[sha] for sha in shas if sha in commits],
+        [row for sha in shas for row in files.get(sha, ())],
+        sum(part.unreadable for part in parts),
+    )
 
 
 def parse_log(output: bytes) -> History:
@@ -192,23 +263,28 @@ def parse_log(output: bytes) -> History:
     History
         In the order of the output.
     """
-    history = History()
+    commits, entries, counts = _split(output)
+    return History(commits, [_file_row(sha, entry, counts) for sha, entry in entries])
+
+
+def _split(output: bytes) -> tuple[list[Commit], list[tuple[str, RawEntry]], _Counts]:
+    """Return the commits, and of each the entries of its files and their counts by path."""
+    commits: list[Commit] = []
+    entries: list[tuple[str, RawEntry]] = []
+    counts: _Counts = {}
     fields = iter(output.split(b"\0"))
     sha = ""
-    raw: list[tuple[str, RawEntry]] = []
-    counts: dict[tuple[str, bytes], tuple[int | None, int | None]] = {}
     for head in fields:
         # the first entry of a commit stands on a line of its own
         if head[:1] == b":" or head[:2] == b"\n:":
-            raw.append((sha, raw_entry(head.lstrip(b"\n"), fields)))
+            entries.append((sha, raw_entry(head.lstrip(b"\n"), fields)))
         elif b"\t" in head:
             path, added, deleted = numstat_entry(head, fields)
             counts[sha, path] = (added, deleted)
         elif head:
             sha = head.decode("ascii")
-            history.commits.append(_commit(sha, fields))
-    history.files.extend(_file_row(of, entry, counts) for of, entry in raw)
-    return history
+            commits.append(_commit(sha, fields))
+    return commits, entries, counts
 
 
 def _commit(sha: str, fields: Iterator[bytes]) -> Commit:
@@ -230,9 +306,7 @@ def _seconds(text: bytes) -> int:
         return 0
 
 
-def _file_row(
-    sha: str, entry: RawEntry, counts: dict[tuple[str, bytes], tuple[int | None, int | None]]
-) -> FileRow:
+def _file_row(sha: str, entry: RawEntry, counts: _Counts) -> FileRow:
     found = counts.get((sha, entry.path), (None, None))
     added, deleted = (None, None) if entry.is_submodule else found
     old_path = None if entry.old_path is None else path_text(entry.old_path)

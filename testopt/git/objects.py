@@ -79,6 +79,13 @@ class Objects:
                 process.kill()
                 process.wait()
 
+    def _drop(self, command: str) -> None:
+        """Forget a process that has ended, so that one bad object is not the end of all."""
+        process = self._open.pop(command, None)
+        if process is not None:
+            process.kill()
+            process.communicate()
+
     def read(self, name: str) -> tuple[bytes, bytes] | None:
         """Return type and content of an object.
 
@@ -112,6 +119,7 @@ class Objects:
         pipe = self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n")
         head = pipe.readline().rstrip(b"\n")
         if not head:
+            self._drop(_CAT[0])
             raise RepositoryError(f"git cat-file failed in {self._repo}", "see: git fsck")
         sha, kind, length = [*head.rsplit(b" ", 2), b"", b""][:3]
         if not length.isdigit() or not _SHA.fullmatch(sha):  # "… missing", "… ambiguous"

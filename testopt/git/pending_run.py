@@ -72,7 +72,7 @@ def find_pending_run(
         When the base or the commit that the user names does not exist.
     """
     began = identity.time or datetime.now(UTC)
-    commit, branch = identity.commit_at(began)
+    commit, branch = identity.commit_at_hand()
     if change is None and identity.repo is not None:
         previous = None
         if store is not None and identity.base is None and identity.commit is None:
@@ -85,7 +85,7 @@ def find_pending_run(
             previous=previous,
         )
     return PendingRun(
-        change or Change(known=False, why="there is no repository"),
+        change or Change(known=False, why=identity.no_repository or "there is no repository"),
         repo=identity.repo,
         job=identity.job_name,
         commit=commit,

@@ -1,36 +1,48 @@
 """Runs git, safely: no shell, no option injection, no prompt, a time limit.
 
 Everything that testopt asks git goes through `start_git`, which alone makes the command, its
-configuration and its environment. GitPython would do the same through its ``Git`` object; measured,
-it gains nothing and costs what a plan has not got: on the 2-core machine ``import git.cmd`` takes
-0.11 to 0.15 s and 11 MiB of a plan's 0.6 s, and a call through it takes as long as one of ours
-(3.5 ms). It is a witness in the tests instead, which compare what is mined with what it says.
+configuration and its environment, so that neither the user's settings nor the repository change
+what git says, and no program of the repository is run (`testopt.git.isolation`).
+
+GitPython would do the same through its ``Git`` object; measured, it gains nothing and costs what a
+plan has not got: on the 2-core machine ``import git.cmd`` takes 0.11 to 0.15 s and 11 MiB of a
+plan's 0.6 s, and a call through it takes as long as one of ours (3.5 ms). It is a witness in the
+tests instead, which compare what is mined with what it says.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from testopt.errors import GitFailedError, RepositoryError, RevisionError
+from testopt.git.isolation import (
+    filter_drivers,
+    git_arguments,
+    git_environment,
+    may_filter,
+    subcommand,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from io import BufferedReader
 
 TIMEOUT_S = 60.0
 _HASH = re.compile(r"[0-9a-f]{7,64}")
-# Keeps git from asking, paging, taking locks it does not need, and from the user's diff setup.
-_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+_MOST_WORDS = 64 * 1024
+_FATAL = ("fatal: ", "error: ")
+_OWNER = "if you trust it: git config --global --add safe.directory "
 _EMPTY_TREES = {
     40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
 }
-_CONFIG = ("-c", "core.quotepath=off", "-c", "diff.external=", "-c", "core.fsmonitor=false")
 
 
 def start_git(
@@ -40,7 +52,10 @@ def start_git(
     stderr: int = subprocess.DEVNULL,
     env: Mapping[str, str | None] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a git command in `repo` that asks, pages and locks nothing.
+    """Start a git command in `repo` that asks, pages and locks nothing, and runs no other program.
+
+    Only changes in `env` reach git of its own variables. Files of the working tree are taken as
+    they are: no filter (git-lfs, git-crypt, nbstripout) is run.
 
     Parameters
     ----------
@@ -56,19 +71,28 @@ def start_git(
     Raises
     ------
     RepositoryError
-        When git is missing.
+        When git is missing, or does not tell its filters.
     """
-    variables = {**os.environ, **_QUIET, **(env or {})}
+    drivers = _filter_drivers(repo, env) if may_filter(args) else []
     try:
         return subprocess.Popen(
-            ["git", "-C", str(repo), *_CONFIG, *args],
+            ["git", "-C", str(repo), *git_arguments(args, drivers)],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={name: value for name, value in variables.items() if value is not None},
+            env=git_environment(os.environ, env),
         )
     except FileNotFoundError:
         raise RepositoryError("git was not found", "install git, or put it on the PATH") from None
+
+
+def _filter_drivers(repo: Path, env: Mapping[str, str | None] | None) -> list[str]:
+    listing = ("config", "-z", "--name-only", "--get-regexp", r"^filter\.")
+    with start_git(repo, *listing, stdin=subprocess.DEVNULL, env=env) as git:
+        out, _ = git.communicate(timeout=TIMEOUT_S)
+    if git.returncode not in {0, 1}:  # 1: there is none
+        raise GitFailedError(f"git config failed in {repo}", "see: git config --list")
+    return filter_drivers(out)
 
 
 def run_git(
@@ -105,16 +129,23 @@ def run_git(
             out, err = git.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
             git.kill()
-            raise RepositoryError(f"git {args[0]} did not answer in {timeout:g} s") from None
+            raise RepositoryError(
+                f"git {subcommand(args)} did not answer in {timeout:g} s"
+            ) from None
         except BaseException:  # such as Ctrl-C: leave nothing running
             git.kill()
             raise
     if git.returncode != 0:
-        lines = err.decode("utf-8", "replace").strip().splitlines()
-        raise GitFailedError(
-            f"git {args[0]} failed in {repo}: {lines[-1] if lines else 'no words'}"
-        )
+        raise _failure(repo, args, err)
     return out
+
+
+def _failure(repo: Path, args: Sequence[str], err: bytes) -> GitFailedError:
+    """Return the error of a git command, with git's own reason and what it advises."""
+    lines = err.decode("utf-8", "replace").strip().splitlines()
+    reason = next((line for line in lines if line.startswith(_FATAL)), (lines or ["no words"])[-1])
+    hint = _OWNER + shlex.quote(str(repo)) if "dubious ownership" in reason else ""
+    return GitFailedError(f"git {subcommand(args)} failed in {repo}: {reason}", hint)
 
 
 class GitStream:
@@ -135,8 +166,9 @@ class GitStream:
 
     def __init__(self, repo: Path, *args: str) -> None:
         self.stopped = False
-        self._where = f"git {args[0]} failed in {repo}"
-        self._git = start_git(repo, *args, stdin=subprocess.DEVNULL)
+        self._repo, self._args = repo, args
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
+        self._git = start_git(repo, *args, stdin=subprocess.DEVNULL, stderr=self._errors.fileno())
         self._out = cast("BufferedReader", self._git.stdout)
         self._timer: threading.Timer | None = None
 
@@ -167,8 +199,11 @@ class GitStream:
             self._git.kill()
         self._out.close()
         code = self._git.wait()
+        with self._errors as errors:
+            errors.seek(0)
+            words = errors.read(_MOST_WORDS)
         if ended and code != 0:
-            raise GitFailedError(self._where)
+            raise _failure(self._repo, self._args, words)
 
 
 def find_root(path: Path, *, timeout: float = TIMEOUT_S) -> Path:
@@ -198,7 +233,9 @@ def find_root(path: Path, *, timeout: float = TIMEOUT_S) -> Path:
             return Path(git_dir)
         top = run_git(path, "rev-parse", "--show-toplevel", timeout=timeout)
     except GitFailedError as error:
-        raise RepositoryError(f"{path} is not in a git repository", hint) from error
+        if "not a git repository" in error.message:
+            raise RepositoryError(f"{path} is not in a git repository", hint) from error
+        raise  # there is one, and git says why it does not work with it
     return Path(os.fsdecode(top.rstrip(b"\n")))
 
 
@@ -235,6 +272,11 @@ def is_shallow(repo: Path) -> bool:
     return run_git(repo, "rev-parse", "--is-shallow-repository").strip() == b"true"
 
 
+def is_bare(repo: Path) -> bool:
+    """Tell whether the repository has no working tree."""
+    return run_git(repo, "rev-parse", "--is-bare-repository").strip() == b"true"
+
+
 def missing_commits(repo: Path, shas: Collection[str]) -> set[str]:
     """Return those of some commits, named by their hashes, that the clone does not have.
 
@@ -243,9 +285,8 @@ def missing_commits(repo: Path, shas: Collection[str]) -> set[str]:
     RepositoryError
         When git is missing or fails.
     """
-    query = [sha for sha in shas if _HASH.fullmatch(sha)]
-    env = {"GIT_NO_LAZY_FETCH": "1"}
-    names = "".join(f"{sha}^{{commit}}\n" for sha in query).encode()
-    out = run_git(repo, "cat-file", "--batch-check=%(objecttype)", stdin=names, env=env)
-    present = {sha for sha, line in zip(query, out.splitlines(), strict=True) if line == b"commit"}
-    return set(shas) - present
+    asked = [sha for sha in shas if _HASH.fullmatch(sha)]
+    names = "".join(f"{sha}^{{commit}}\n" for sha in asked).encode()
+    out = run_git(repo, "cat-file", "--batch-check=%(objecttype)", stdin=names)
+    known = {sha for sha, line in zip(asked, out.splitlines(), strict=True) if line == b"commit"}
+    return set(shas) - known

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import TestoptError
 from testopt.git.change import find_change
-from testopt.git.process import resolve, run_git
+from testopt.git.checkout import Checkout, branch_of, read_checkout
+from testopt.git.process import is_bare, resolve, run_git
 from testopt.schema import Change, FileChange
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class RunIdentity:
         What the CI system says, where the runs took place in it.
     changes : mapping of str to sequence of FileChange
         Changed files by run, where the user has a table of them.
+    no_repository : str
+        Why there is no repository, in git's words.
     warnings : list of str
         What the user should know of the answers.
     """
@@ -49,9 +52,11 @@ class RunIdentity:
     time: datetime | None = None
     ci: CiJob | None = None
     changes: Mapping[str, Sequence[FileChange]] = field(default_factory=dict)
+    no_repository: str = ""
     warnings: list[str] = field(default_factory=list)
-    _head: tuple[str, str | None, datetime] | None = None
+    _head: Checkout | None = None
     _head_was_read: bool = False
+    _is_explained: bool = False
 
     @property
     def job_name(self) -> str:
@@ -66,25 +71,56 @@ class RunIdentity:
         return "\0".join([*(part or "" for part in parts), when])
 
     def commit_at(self, time: datetime) -> tuple[str | None, str | None]:
-        """Return commit and branch of a run that took place at a time.
+        """Return commit and branch of results of a time.
 
-        The commit that is checked out is taken where neither the user nor the CI system names
-        one, unless it is younger than the run: then the results are of an older commit.
+        The commit is the one that the user names, or that the CI system names where it tells of
+        results that were made elsewhere; else what is checked out, unless that is younger than
+        the results: then they are of an older commit.
         """
-        commit, branch = self.commit, self.branch
-        if self.ci is not None:
-            commit, branch = commit or self.ci.commit, branch or self.ci.branch
-        if commit is not None:
-            return self._full_hash(commit), branch
+        ci = self.ci
+        if self.commit is None and ci is not None and ci.is_elsewhere and ci.commit is not None:
+            return self._full_hash(ci.commit), self.branch or ci.branch
+        commit, branch = self.commit_at_hand()
         head = self._checked_out()
-        if head is None or head[2] > time + _ZONES:
-            if head is not None:
-                self.warnings.append(
-                    f"results of {time:%Y-%m-%d} are older than the commit that is checked out; "
-                    "name theirs with --commit"
-                )
-            return None, branch
-        return head[0], branch or head[1]
+        is_given = self.commit is not None or (ci is not None and ci.commit == commit)
+        if is_given or head is None or commit != head.sha or head.time <= time + _ZONES:
+            return commit, branch
+        self._is_explained = True
+        self.warnings.append(
+            f"results of {time:%Y-%m-%d} are older than the commit that is checked out; "
+            "name theirs with --commit"
+        )
+        return None, self.branch or (ci.branch if ci is not None else None)
+
+    def commit_at_hand(self) -> tuple[str | None, str | None]:
+        """Return commit and branch of a run that takes place now.
+
+        The commit is the one that the user names, else what is checked out, whatever a CI system
+        names; else what that names.
+        """
+        ci = self.ci
+        if self.commit is not None:
+            return self._full_hash(self.commit), self.branch or (
+                ci.branch if ci is not None else None
+            )
+        head = self._checked_out()
+        named = ci.commit if ci is not None and not ci.is_elsewhere else None
+        if head is None or (named not in {None, head.sha} and self._is_bare()):
+            branch = ci.branch if ci is not None and not ci.is_elsewhere else None
+            return self._full_hash(named) if named else None, self.branch or branch
+        return head.sha, self.branch or branch_of(head, ci, self.repo)
+
+    def warn_unknown(self, why: str) -> None:
+        """Warn, once, that neither commit nor change of results are known."""
+        if not self._is_explained:
+            self._is_explained = True
+            self.warnings.append(
+                f"commit and change of these results are unknown: {why}; name the commit with "
+                "--commit, so that they teach what a change breaks"
+            )
+
+    def _is_bare(self) -> bool:
+        return self.repo is not None and is_bare(self.repo)
 
     def _full_hash(self, commit: str) -> str:
         """Return the full hash of a commit, or the commit as given where git has none."""
@@ -96,17 +132,10 @@ class RunIdentity:
             self.warnings.append(f"commit {commit} is not in the repository: its change is unknown")
             return commit
 
-    def _checked_out(self) -> tuple[str, str | None, datetime] | None:
+    def _checked_out(self) -> Checkout | None:
         if self.repo is not None and not self._head_was_read:
             self._head_was_read = True
-            try:
-                sha = resolve(self.repo, "HEAD")
-                when = run_git(self.repo, "show", "-s", "--format=%ct", sha)
-                ref = run_git(self.repo, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
-            except TestoptError:
-                return None  # no commit yet
-            branch = ref if ref != "HEAD" else None
-            self._head = (sha, branch, datetime.fromtimestamp(int(when), UTC))
+            self._head = read_checkout(self.repo)
         return self._head
 
     def change_of(
@@ -125,10 +154,13 @@ class RunIdentity:
         if run_id in self.changes:
             return Change(files=tuple(self.changes[run_id]), head=commit, base=base)
         if self.repo is None or commit is None:
-            return Change(head=commit, base=base, known=False, why="no repository, or no commit")
+            why = self.no_repository or "no repository, or no commit"
+            return Change(head=commit, base=base, known=False, why=why)
         try:
             if self.ci is not None and self.commit is None:
-                return find_change(self.repo, base=base, ci=self.ci, previous=previous)
+                return find_change(
+                    self.repo, base=base, ci=self.ci, previous=previous, commit=commit
+                )
             since = base or _ancestor(self.repo, previous, commit)
             return find_change(self.repo, base=since, head=commit)
         except TestoptError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from testopt.code.words import identifiers
 from testopt.errors import InputFileError
 from testopt.git.diff import read_patch
 from testopt.git.diff_listing import FILE_TOKENS, join_tokens
+from testopt.git.diff_prefixes import names_of, same_paths
 from testopt.schema import Change, FileChange
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from testopt.git.diff import FilePatch
 
 _MAX_LINE: Final = 64 * 1024  # of a longer line only the beginning matters
+_COLOR: Final = re.compile(rb"\x1b\[[0-9;]*[mK]")
 _MAX_TEXT: Final = 4 * FILE_TOKENS  # bytes of changed text looked at per file
 
 
@@ -44,10 +47,15 @@ def diff_file(path: Path) -> Change:
     try:
         with path.open("rb") as file:
             lines = _Lines(iter(lambda: _line(file), b""))
-            files = [_change(path, part, lines) for part in read_patch(lines)]
+            read = [(_change(path, part, lines), names_of(part)) for part in read_patch(lines)]
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror}") from error
-    named = [file_change for file_change in files if file_change.path]
+    paths = same_paths([names for _, names in read])
+    files = [
+        file if same is None else replace(file, path=path_text(same), old_path=None)
+        for (file, _), same in zip(read, paths, strict=True)
+    ]
+    named = [each for each in files if each.path]
     if not named and lines.read:
         raise InputFileError(f"{path} holds no unified diff", "make one with: git diff A B > FILE")
     return Change(files=tuple(_unique(named)))
@@ -94,7 +102,7 @@ class _Lines:
     def __iter__(self) -> Iterator[bytes]:
         for line in self._lines:
             self.read += 1
-            yield line
+            yield _COLOR.sub(b"", line) if b"\x1b" in line else line
 
 
 def _change(path: Path, file: FilePatch, lines: _Lines) -> FileChange:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import InputFileError, TestoptError
-from testopt.git.process import run_git
+from testopt.git.process import is_bare, run_git
 from testopt.ingest.junit_runs import case_resolver
 from testopt.results.coverage import CoverageData, ranges, read_coverage
 from testopt.results.junit import Suite
@@ -110,8 +110,14 @@ def _commit(identity: RunIdentity, now: datetime) -> str | None:
         return commit
     try:
         dirty = run_git(identity.repo, "diff", "--name-only", commit, "--", "*.py")
-    except TestoptError:
-        return commit  # a bare repository has no files that could differ
+    except TestoptError as error:
+        if is_bare(identity.repo):
+            return commit  # there are no files that could differ
+        identity.warnings.append(
+            f"whether Python files differ from the commit is unknown, so the coverage can order "
+            f"cases but leave none out: {error.message}"
+        )
+        return None
     if dirty.strip():
         identity.warnings.append(
             "Python files differ from the commit, so the coverage can order cases but leave none "

@@ -376,6 +376,8 @@ def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: 
     commit, branch = identity.commit_at(time)
     previous = previous_commit(store, branch=branch, job=identity.job_name, before=time)
     change = identity.change_of(group.run_id, commit=commit, previous=previous)
+    if commit is None and not change.known:
+        identity.warn_unknown(change.why)
     environment = environment_failure(
         executed=tally.outcomes.total() - tally.outcomes["skipped"] - tally.uncollected,
         failing=tally.failing,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.outline import outline
 from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError
+from testopt.git.blame import run_blame
 from testopt.git.blobs import read_blobs, read_tree
-from testopt.git.process import resolve, run_git
+from testopt.git.process import resolve
 from testopt.risk.hotspots import Hotspot
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def _line_weights(
     repo: Path, commit: str, path: str, times: Mapping[str, float], now: float
 ) -> dict[int, float]:
     """Return the weight of each line, by number from 1."""
-    out = run_git(
-        repo, "--literal-pathspecs", "blame", "--incremental", "-w", commit, "--",
-        path_bytes(path).decode("utf-8", "surrogateescape"), timeout=_BLAME_S,
+    out = run_blame(
+        repo, "--incremental", "-w", commit=commit,
+        path=path_bytes(path).decode("utf-8", "surrogateescape"), timeout=_BLAME_S,
     )  # fmt: skip
     weights: dict[int, float] = {}
     for sha, start, count in _BLAMED.findall(out):

@@ -17,6 +17,7 @@ from testopt.code.outline import enclosing
 from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
 from testopt.errors import RepositoryError
+from testopt.git.blame import run_blame
 from testopt.git.changed_lines import OPTIONS, read_changed_lines
 from testopt.git.process import run_git
 from testopt.similarity.bags import log_counts, weighted_sum
@@ -229,9 +230,9 @@ class CochangeReader:
         spans = sorted({(_filled(r).start, _filled(r).stop - 1) for r in lines})[:_RANGES]
         options = [option for first, last in spans for option in ("-L", f"{first},{last}")]
         try:
-            out = run_git(
-                self._repo, "blame", "-s", "-l", "--root", *options, base, "--", path,
-                timeout=_BLAME_S * self._patience,
+            out = run_blame(
+                self._repo, "-s", "-l", "--root", *options,
+                commit=base, path=path, timeout=_BLAME_S * self._patience,
             )  # fmt: skip
         except RepositoryError:
             return None

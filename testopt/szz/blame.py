@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.code.lines import only_reformatted
 from testopt.code.paths import is_code, is_test_path, language_of, path_text
 from testopt.errors import RepositoryError
+from testopt.git.blame import run_blame
 from testopt.git.diff import read_patch
 from testopt.git.diff_listing import RawEntry, raw_entry
 from testopt.git.log import shallow_edge
@@ -214,11 +215,11 @@ class Tracer:
         ignored = self._ignored(parent) | {
             change.sha for change in past if _mechanical(change, diff.language)
         }
-        out = run_git(
-            self._repo, "--literal-pathspecs", "blame", "--incremental", "-w",
+        out = run_blame(
+            self._repo, "--incremental", "-w",
             *(f"-L{r.start},{r.stop - 1}" for r in ranges),
             *(f"--ignore-rev={sha}" for sha in sorted(ignored)[:MAX_IGNORED]),
-            parent, "--", diff.path, timeout=TIMEOUT_S,
+            commit=parent, path=diff.path, timeout=TIMEOUT_S,
         )  # fmt: skip
         owner: dict[int, str] = {}
         for sha, start, count in _BLAMED.findall(out):

@@ -24,10 +24,28 @@ def by_path(change):
     return {f.path: (f.status, f.added, f.deleted) for f in change.files}
 
 
-@pytest.mark.parametrize(
-    "options", [(), ("-U0",), ("-U0", "--no-prefix"), ("--binary",), ("-c", "diff.mnemonicPrefix")]
+PREFIXES = (
+    ("--src-prefix=old/", "--dst-prefix=new/"),
+    ("--src-prefix=x/y/", "--dst-prefix=z/"),
+    ("--src-prefix=same/", "--dst-prefix=same/"),
+    ("--src-prefix=old-", "--dst-prefix=new-"),
+    ("--src-prefix=the old/", "--dst-prefix=the new/"),
+    ("--src-prefix=", "--dst-prefix=b/"),
 )
-def test_same_as_from_git(make_repo, saved, options):
+OPTIONS = (
+    (),
+    ("-U0",),
+    ("-U0", "--no-prefix"),
+    ("--binary",),
+    ("--color=always",),
+    ("-c", "diff.mnemonicPrefix"),
+    ("-c", "core.quotepath=off"),
+    *PREFIXES,
+)
+
+
+def odd_repository(make_repo):
+    """Return a repository whose last commit changes files of all kinds, with odd names."""
     repo = make_repo()
     repo.write("bin", b"\0\1")
     repo.write(b"odd\xff\tna\nme.py", "one = 1\n")
@@ -38,18 +56,64 @@ def test_same_as_from_git(make_repo, saved, options):
     repo.git("mv", "m.py", "moved to.py")
     repo.git("rm", "-q", "gone.py", "e")
     repo.commit("B", {"a b.py": text.replace("v3", "w3"), "new.py": "--- x\n+++ y\n", "e2": ""})
+    return repo
+
+
+def diff_of(repo, *options, config=()):
+    command = ["git", "-C", str(repo.path), *config, "diff", "-M", *options]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_same_as_from_git(make_repo, saved, options):
+    repo = odd_repository(make_repo)
     config = options if options[:1] == ("-c",) else ()
     rest = () if config else options
-    out = subprocess.run(
-        ["git", "-C", str(repo.path), *config, "diff", "-M", *rest, "HEAD~1", "HEAD"],
-        check=True,
-        capture_output=True,
-    ).stdout
+    out = diff_of(repo, *rest, "HEAD~1", "HEAD", config=config)
     change, known = diff_file(saved(out)), find_change(repo.path)
     assert by_path(change) == by_path(known)
     words = {f.path: f.tokens for f in known.files if f.added is not None}
     assert {f.path: f.tokens for f in change.files if f.added is not None} == words
     assert {f.path: f.old_path for f in change.files} == {f.path: f.old_path for f in known.files}
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_a_reversed_diff_names_the_same_files(make_repo, saved, options):
+    repo = odd_repository(make_repo)
+    config = options if options[:1] == ("-c",) else ()
+    rest = () if config else options
+    out = diff_of(repo, "-R", *rest, "HEAD~1", "HEAD", config=config)
+    change = diff_file(saved(out))
+    known = find_change(repo.path, base="HEAD", head="HEAD~1")
+    assert by_path(change) == by_path(known)
+    assert {f.path: f.old_path for f in change.files} == {f.path: f.old_path for f in known.files}
+
+
+@pytest.mark.parametrize("reverse", [(), ("-R",)])
+@pytest.mark.parametrize("options", [(), ("--no-prefix",), *PREFIXES], ids=" ".join)
+def test_prefixes_are_told_from_one_file(make_repo, saved, options, reverse):
+    repo = make_repo()
+    for name in ("a/b/x y.py", "src/m.py", "top.py"):
+        repo.commit("A", {name: "one = 1\n"})
+        repo.commit("B", {name: "one = 2\n"})
+        if options in PREFIXES[1:4] and options != PREFIXES[1]:
+            continue  # one path with one prefix does not tell where that ends
+        (file,) = diff_file(saved(diff_of(repo, *reverse, *options, "HEAD~1", "HEAD"))).files
+        assert (file.path, file.status) == (name, "M")
+
+
+def test_folders_that_look_like_prefixes(make_repo, saved):
+    repo = make_repo()
+    repo.commit("A", {"a/x.py": "1\n", "b/x.py": "1\n", "i/w.py": "1\n"})
+    repo.commit("B", {"a/x.py": "2\n", "b/x.py": "2\n", "i/w.py": "2\n"})
+    for options in ((), ("--no-prefix",), ("-R",), ("-R", "--no-prefix")):
+        change = diff_file(saved(diff_of(repo, *options, "HEAD~1", "HEAD")))
+        assert [f.path for f in change.files] == ["a/x.py", "b/x.py", "i/w.py"], options
+
+
+def test_quoted_names_of_gnu_diff(saved):
+    text = '--- "old/t\\tab.py"\t2024-01-01\n+++ "new/t\\tab.py"\t2024-01-02\n@@ -1 +1 @@\n-a\n+b\n'
+    assert [f.path for f in diff_file(saved(text)).files] == ["new/t\tab.py"]
 
 
 def test_plain_diff(saved):

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -11,19 +10,12 @@ from testopt.errors import RevisionError
 from testopt.git import change as change_module
 from testopt.git import diff_listing
 from testopt.git.change import find_change
+from testopt.git.ci_job import CiJob as Ci
 from testopt.git.pseudonyms import pseudonym
 
 pytestmark = pytest.mark.integration
 
 BODY = "def first():\n" + "".join(f"    step_{i} = {i}\n" for i in range(20))
-
-
-@dataclass
-class Ci:
-    commit: str | None = None
-    branch: str | None = None
-    base: str | None = None
-    target: str | None = None
 
 
 @pytest.fixture
@@ -228,11 +220,12 @@ def test_unreachable_previous_run_is_unknown(repo):
     assert change.files == ()
 
 
-def test_commit_of_ci_wins_over_what_is_checked_out(repo):
-    change = find_change(repo.path, ci=Ci(commit=repo.shas[1]))
-    assert (change.base, change.head) == (repo.shas[0], repo.shas[1])
-    elsewhere = find_change(repo.path, ci=Ci(commit="f" * 40))
-    assert elsewhere.head == repo.shas[2]
+def test_what_is_checked_out_wins_over_the_commit_of_ci(repo):
+    assert find_change(repo.path, ci=Ci(commit=repo.shas[1])).head == repo.shas[2]
+    assert find_change(repo.path, ci=Ci(commit="f" * 40)).head == repo.shas[2]
+    named = find_change(repo.path, ci=Ci(commit=repo.shas[1]), commit=repo.shas[1])
+    assert (named.base, named.head) == (repo.shas[0], repo.shas[1])
+    assert not find_change(repo.path, ci=Ci(), commit="f" * 40).known
 
 
 def test_merge_commit_is_against_its_first_parent(repo):

@@ -97,7 +97,9 @@ def test_a_failure_of_the_environment_is_marked_and_said(tmp_path, ingest, store
     (tmp_path / "fine.xml").write_text(junit("a", "b!"))
     document = ingest(tmp_path / "away.xml")
     assert "environment" in document["warnings"][-1]
-    assert ingest(tmp_path / "fine.xml")["warnings"] == []
+    (warning,) = ingest(tmp_path / "fine.xml")["warnings"]
+    assert "not in a git repository" in warning
+    assert "--commit" in warning
     marks = {run["cases"]: run["environment_failure"] for run in rows(store, "runs")}
     assert marks == {30: True, 2: False}
 
@@ -308,13 +310,14 @@ def test_git_supplies_commit_branch_and_change(tmp_path, ingest, store, git_here
     old = tmp_path / "old.xml"
     old.write_text(junit("a", timestamp="2001-01-01T00:00:00Z"))
     assert "older than the commit" in ingest(old, repo=repo)["warnings"][0]
-    # CI knows better.
+    # CI knows better, if it speaks of what is checked out.
     monkeypatch.setenv("CIRCLECI", "true")
-    monkeypatch.setenv("CIRCLE_SHA1", base)
     monkeypatch.setenv("CIRCLE_JOB", "unit")
-    new = ingest(old, repo=repo)["runs"]
-    run = next(r for r in rows(store, "runs") if r["run_id"] in new)
-    assert (run["commit"], run["job"]) == (base, "unit")
+    for named, known in ((head, head), (base, None)):
+        monkeypatch.setenv("CIRCLE_SHA1", named)
+        new = ingest(old, repo=repo)["runs"]
+        run = next(r for r in rows(store, "runs") if r["run_id"] in new)
+        assert (run["commit"], run["job"]) == (known, "unit")
 
 
 def test_a_bare_repository_knows_its_files(tmp_path, ingest, store, git_here):

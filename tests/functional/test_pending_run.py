@@ -74,6 +74,7 @@ def test_ci_tells_job_run_and_forks(repo, monkeypatch):
         "BUILDKITE_PULL_REQUEST_BASE_BRANCH": "main",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    repo.git("checkout", "-q", "--detach", repo.shas[2])
     run = find(repo.path)
     assert (run.commit, run.branch, run.is_fork) == (repo.shas[2], "feature", True)
     assert run.ci_run.startswith("b7")
