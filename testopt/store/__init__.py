@@ -115,15 +115,15 @@ class Store:
         location = Location(os.fspath(url))
         if not is_unreadable(location):
             return []
-        for table, columns in TABLES.items():
-            try:
+        columns = {}
+        for table in TABLES:
+            with suppress(StoreError):  # of a broken log: `check` sees to it
                 handle = TableLog(location, table).refresh()
-            except StoreError:
-                continue  # of a broken log: `check` sees to it
-            if handle is not None and {f.name for f in handle.schema().fields} != set(columns):
-                return []
-        write_format(location)
-        message = "the file was damaged or gone; all tables have the present columns"
+                if handle is not None:
+                    columns[table] = {f.name for f in handle.schema().fields}
+        if not write_format(location, columns):
+            return []
+        message = "the file was damaged or gone; the columns of the tables tell their format"
         return [Problem("format", "", message, "format.json", mended=True)]
 
     @property
