@@ -50,8 +50,8 @@ def rows_then(project):
     return json.loads((project / "rows-v1.json").read_text())
 
 
-def rows_now(store, table, old_only=True):
-    left_out = NEW.get(table, ()) if old_only else ()
+def rows_now(store, table):
+    left_out = NEW.get(table, ())
     rows = [
         {k: v for k, v in r.items() if k not in left_out} for r in store.read(table).to_pylist()
     ]
