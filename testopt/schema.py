@@ -77,10 +77,8 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "complete": ("bool", True),  # false: a truncated file or a crashed run
         # most of it failed with one message that nothing changed explains; null: not known
         "environment_failure": ("bool", False),
-        # the run id that the user or the CI system gave, which the legs of a matrix share
-        "pipeline_run": ("string", False),
-        # git's hash of the tree under test, with the edits of no commit: equal trees, same code
-        "tree": ("string", False),
+        "pipeline_run": ("string", False),  # run id that the legs of a matrix share
+        "tree": ("string", False),  # git's hash of what was tested, uncommitted edits and all
     },
     "results": {
         "run_id": ("string", True),
@@ -130,15 +128,6 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "time": (_UTC, True),  # of the fix
         "seen": (_UTC, True),  # when it was traced
         "method": ("string", True),  # version, and the issue date where one was used
-    },
-}
-
-# Columns that came with a version: optional ones, so that readers give null for older rows.
-ADDED: Final[dict[int, dict[str, tuple[str, ...]]]] = {
-    2: {
-        "runs": ("pipeline_run", "tree"),
-        "run_changes": ("patch",),
-        "predictions": ("shard",),
     },
 }
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import EmptyStoreError, StoreError
-from testopt.schema import ADDED, SCHEMA_VERSION, TABLES
+from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.location import DAMAGED, REBUILDING, REBUILT, explain, is_refused
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
 
 FORMAT: Final = "format.json"
+# Columns that came with a version: optional ones, so that readers give null for older rows.
+ADDED: Final[Mapping[int, Mapping[str, tuple[str, ...]]]] = {
+    2: {
+        "runs": ("pipeline_run", "tree"),
+        "run_changes": ("patch",),
+        "predictions": ("shard",),
+    },
+}
 _FOLDERS: Final = ("state", "models", DAMAGED, REBUILDING, REBUILT, "lost+found")
 
 
