@@ -144,7 +144,7 @@ class TableLog:
         from deltalake import Field, PostCommitHookProperties, Schema
         from deltalake.exceptions import DeltaError
 
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + MAX_RETRY_S
         for attempt in range(1_000_000):
             handle = self.refresh()
             if handle is None:

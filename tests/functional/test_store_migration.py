@@ -19,13 +19,8 @@ from deltalake import DeltaTable
 from testopt.errors import StoreError
 from testopt.schema import TABLES, arrow_schema
 from testopt.store import Store
-<<<<<<< HEAD
 from testopt.store.delta import TableLog
-from testopt.store.format import FORMAT, open_format
-=======
-from testopt.store.delta import Log
 from testopt.store.format import ADDED, FORMAT, open_format
->>>>>>> 1e4324d (Jobs that share a run id are runs of their own)
 from testopt.store.location import Location
 
 DATA = Path(__file__).parent.parent / "data" / "store-v1" / "project.tar.gz"
