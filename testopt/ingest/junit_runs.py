@@ -23,6 +23,7 @@ from testopt.ingest.environment import environment_failure, merge_samples
 from testopt.ingest.grouping import RunFiles, group_files, number_attempts
 from testopt.ingest.legs import Leg, split_legs
 from testopt.ingest.rows import run_tables
+from testopt.ingest.tested_code import tested_tree
 from testopt.results.archives import RejectedPath, ReportFile, find_report_files
 from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import ParsedReport, read_report_file
@@ -286,6 +287,8 @@ def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: 
             f"run {group.run_id}: most cases fail with one message: this {certainty} a failure of "
             "the environment"
         )
+    written = max((f.source.mtime for f in group.files if f.source.mtime), default=None)
+    tree, change = tested_tree(identity, commit, change, written=written)
     run = Run(
         run_id=group.run_id,
         time=time,
@@ -296,6 +299,7 @@ def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: 
         complete=all(file.complete for file in group.files),
         environment_failure=environment,
         pipeline_run=identity.run_id,
+        tree=tree,
     )
     tables = run_tables(RunRecord(run, (), change), seen=now, counts=tally.counts())
     if tables["run_changes"].num_rows:
