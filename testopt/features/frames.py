@@ -108,7 +108,7 @@ def frames(
 def _run(row: dict[str, Any]) -> Run:
     names = ("run_id", "time", "job", "commit", "base", "branch", "kind", "parent_run", "source")
     optional = {"complete": row.get("complete", True)}
-    optional |= {name: row.get(name) for name in ("environment_failure", "duration_s")}
+    optional |= {name: row.get(name) for name in ("environment_failure", "duration_s", "tree")}
     return Run(**{name: row[name] for name in names}, **optional)
 
 

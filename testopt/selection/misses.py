@@ -122,7 +122,8 @@ def parents(runs: Sequence[PastRun]) -> list[int | None]:
         base = (run.job, "commit", run.base or "")
         found.append(heads.get(branch, heads.get(base) if run.base else None))
         heads[branch] = at
-        if run.commit:
+        # what ran on edits does not stand for the commit below them
+        if run.commit and not (run.tree and run.base == run.commit):
             heads[run.job, "commit", run.commit] = at
     return found
 
