@@ -33,7 +33,7 @@ from testopt.selection.simulation import (
 from testopt.similarity.case_sources import PATIENCE, Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     import pyarrow as pa
@@ -54,6 +54,9 @@ class BacktestReport:
     ----------
     runs, failing_runs, cases : int
         What was replayed.
+    unread_runs : int
+        Failing runs of uncommitted edits whose text was not kept: the order that they had can not
+        be made again from the sources, so they are not judged.
     disturbed_runs : int
         Runs that their environment failed: predicted, but neither learnt from nor judged.
     modelled_runs : int
@@ -83,6 +86,7 @@ class BacktestReport:
     seconds_to_first: dict[str, float]
     suite_seconds: float
     disturbed_runs: int = 0
+    unread_runs: int = 0
     courses: dict[str, DetectionCurve] = field(default_factory=dict)
     fresh_runs: int = 0
     judged_runs: int = 0
@@ -185,7 +189,8 @@ def backtest(
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
     predictions = _predict(past, options, progress)
     first = int(len(past.runs) * options.warm_up)
-    report = _report(past, predictions, first=first, seed=options.seed)
+    unread = _unread(past) if sources is not None else frozenset()
+    report = _report(past, predictions, first=first, seed=options.seed, unread=unread)
     done = Backtest(report, _table(past, predictions))
     if options.trials is None:
         return done
@@ -285,12 +290,17 @@ def _probability(run: _ReplayedRun, p: NDArray[np.float64]) -> tuple[NDArray[np.
 
 
 def _report(
-    past: _Replayed, predictions: list[_Prediction], *, first: int, seed: int
+    past: _Replayed,
+    predictions: list[_Prediction],
+    *,
+    first: int,
+    seed: int,
+    unread: Collection[int] = (),
 ) -> BacktestReport:
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
     fresh = 0
     for i, (run, prediction) in enumerate(zip(past.runs, predictions, strict=True)):
-        if i < first or not _is_judged(run.frame):
+        if i < first or i in unread or not _is_judged(run.frame):
             continue
         ran = ~run.frame.skipped
         failed, took = run.frame.failed[ran], run.took[ran]
@@ -309,10 +319,17 @@ def _report(
         },
         suite_seconds=float(np.mean([took.sum() for _, took in found["testopt"]] or [0.0])),
         disturbed_runs=sum(run.frame.is_disturbed for run in past.runs),
+        unread_runs=len(unread),
         courses={k: detection_curve(v) for k, v in methods.items()},
         fresh_runs=fresh,
         judged_runs=len(found["testopt"]),
     )
+
+
+def _unread(past: _Replayed) -> frozenset[int]:
+    """Return the runs that could be judged if the text of their change were known."""
+    frames = enumerate(run.frame for run in past.runs)
+    return frozenset(i for i, one in frames if one.lacks_its_change and _is_judged(one))
 
 
 def _is_judged(frame: RunFrame) -> bool:

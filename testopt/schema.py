@@ -3,6 +3,8 @@
 ``SCHEMA_VERSION`` counts incompatible changes of the tables. Its history:
 
 1  first version (0.1.0).
+2  columns ``runs.pipeline_run`` and ``runs.tree``, ``run_changes.patch``, ``predictions.shard``;
+   the ``run_id`` of a leg of a matrix is ``RUN/JOB``. In older rows they are null.
 
 An older store is migrated or refused with a message, never deleted.
 """
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from testopt.reasons import Reason
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "error", "skipped")
@@ -75,6 +77,8 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "complete": ("bool", True),  # false: a truncated file or a crashed run
         # most of it failed with one message that nothing changed explains; null: not known
         "environment_failure": ("bool", False),
+        "pipeline_run": ("string", False),  # run id that the legs of a matrix share
+        "tree": ("string", False),  # git's hash of what was tested, uncommitted edits and all
     },
     "results": {
         "run_id": ("string", True),
@@ -93,6 +97,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "added": ("int32", False),
         "deleted": ("int32", False),
         "tokens": ("string", False),  # identifiers of the changed lines, space-separated
+        "patch": ("string", False),  # unified diff of what is in no commit; null too where large
     },
     "links": {
         "case_id": ("string", True),  # or LINK_OUTSIDE, LINK_SET_UP
@@ -112,6 +117,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "propensity": ("float", False),
         "score": ("float", False),  # decides on the selection; null: nothing was to be selected
         "policy": ("string", True),
+        "shard": ("string", False),  # which part of a kept plan was to execute it, such as 2/4
     },
     "labels": {
         "fix_commit": ("string", True),
@@ -179,6 +185,7 @@ class FileChange:
     status: str = "M"
     old_path: str | None = None
     tokens: str | None = None  # identifiers of the changed lines, space-separated
+    patch: str | None = None  # unified diff of what is in no commit
     is_submodule: bool = False  # of which nothing but the commit is known
 
 
@@ -228,6 +235,8 @@ class Run:
     duration_s: float | None = None
     complete: bool = True
     environment_failure: bool | None = None
+    pipeline_run: str | None = None
+    tree: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

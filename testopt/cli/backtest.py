@@ -141,6 +141,11 @@ def _show(report: BacktestReport) -> None:
             f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "
             "are not judged"
         )
+    if report.unread_runs:
+        click.echo(
+            f"{pluralize(report.unread_runs, 'run')} of uncommitted edits, whose text was not "
+            "kept, are not judged"
+        )
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
         return

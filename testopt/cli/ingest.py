@@ -32,6 +32,7 @@ class IngestOptions:
     base: str | None
     branch: str | None
     job: str | None
+    job_from: str | None
     time: str | None
     run_per: str
     changes: Path | None
@@ -49,11 +50,20 @@ class IngestOptions:
     show_default=True,
     help="JUnit XML; auto: the native formats of other runners too; or a table (CSV, Parquet).",
 )
-@click.option("--run-id", help="Name of the run; all files are part of it, and may come in parts.")
+@click.option(
+    "--run-id",
+    help="Name of the run; all files are part of it, and may come in parts. Each job that brings "
+    "some is a run of its own, ID/JOB.",
+)
 @click.option("--commit", help="Commit that was tested (default: from CI, else HEAD).")
 @click.option("--base", help="Commit it is compared with (default: from CI and git).")
 @click.option("--branch", help="Branch (default: from CI and git).")
 @click.option("--job", help="Job, such as the name of a CI job with its matrix (default: from CI).")
+@click.option(
+    "--job-from",
+    type=click.Choice(["folder"]),
+    help="Take the job of each report from the folder below PATH that it lies in.",
+)
 @click.option("--time", help="When the run began (default: from the files); without zone UTC.")
 @click.option(
     "--run-per",
@@ -86,6 +96,7 @@ def command(obj: Context, options: IngestOptions) -> None:
     Examples:
       testopt ingest results/
       testopt ingest --run-id 4711 --job "unit (3.12)" build/reports.zip
+      testopt ingest --run-id 4711 --job-from folder results/   (results/JOB/junit.xml)
       pytest --junitxml=/dev/stdout -o console_output_style=none | testopt ingest -
       testopt ingest --format table results.parquet --changes changes.csv
       pytest --cov --cov-context=test && testopt ingest --coverage .coverage
@@ -120,6 +131,10 @@ def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
     is_table = options.kind == "table"
     if is_table and (options.run_id or options.time):
         raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
+    if options.job_from and (is_table or options.job):
+        raise UsageError(
+            "--job-from is for JUnit XML, and excludes --job", "a table has a column for the job"
+        )
     identity = _identity(obj, options, in_ci=not is_table)
     if options.changes is not None:
         identity.changes, left_out = read_run_changes(options.changes)
@@ -135,6 +150,7 @@ def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
         paths=options.paths,
         identity=identity,
         run_per=options.run_per,
+        job_from=options.job_from,
         native=options.kind == "auto",
         progress=obj.progress("files"),
     )

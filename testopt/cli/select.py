@@ -92,7 +92,8 @@ class SelectOptions(SelectionOptions):
 @click.option(
     "--run-id",
     metavar="ID",
-    help="Keep the plan for `testopt ingest --run-id ID`, so that it is judged by the outcome.",
+    help="Keep the plan for `testopt ingest --run-id ID` of the same job, so that it is judged "
+    "by the outcome.",
 )
 @plan_options
 @with_options(SelectOptions)
@@ -115,6 +116,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     from testopt.report.plans import note, promise_line
     from testopt.selection.plan_log import rules_of
     from testopt.selection.request import complete_selection
+    from testopt.store.legs import leg_of
 
     inputs = find_inputs(ctx, options)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
@@ -127,7 +129,9 @@ def command(ctx: Context, options: SelectOptions) -> None:
     )
     notes = [note(planned)]
     if run_id:
-        notes.append(keep_plan(planned, inputs.store, run_id))
+        _, parts = options.shard or (1, 1)
+        leg = leg_of(run_id, inputs.run.job)
+        notes.append(keep_plan(planned, inputs.store, leg, parts=parts))
     form = form_of(options.form, as_json=options.as_json)
     finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
     if not any(case.runs for case in planned.cases):

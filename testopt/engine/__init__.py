@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from testopt.doctor import Health
+    from testopt.git.tested_tree import TestedTree
     from testopt.schema import Plan, RunRecord
     from testopt.similarity.case_sources import Sources
     from testopt.store import Store
@@ -67,6 +68,7 @@ class Engine:
     _run_key: str = field(default_factory=lambda: uuid4().hex)
     _dist_each: bool = False
     _rows: list[list[Any]] = field(default_factory=list)
+    _tested: TestedTree | None = None
     _recorded: tuple[Store, int, int] | None = None  # where to, runs, results
 
     def handle(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -130,6 +132,12 @@ class Engine:
         if session.no_order is None and trouble:
             return replace(session, no_order=Reason(ReasonKind.TROUBLE, (trouble,)))
         return session
+
+    def idle(self) -> None:
+        """Do what need not wait until it is asked for, while nobody waits."""
+        self.plan_ahead()
+        if self._session is not None and (self._mode == "record" or self._plan is not None):
+            self._read_tested_tree(self._session)
 
     def plan_ahead(self) -> None:
         """Plan for the cases of the last run, while nothing is asked; a guess that costs little."""
@@ -272,10 +280,12 @@ class Engine:
         self, session: PytestSession, store: Store, request: Mapping[str, Any]
     ) -> RunRecord:
         from testopt.ingest.environment import results_failure
+        from testopt.ingest.tested_code import with_patches
         from testopt.schema import Run, RunRecord
 
         pending = session.run
         results = results_of(self._rows, session.node_ids, each=self._dist_each)
+        tested = self._read_tested_tree(session)
         disturbed = results_failure(results, texts_of(self._rows), pending.change)
         # Several runs of pytest share one job of CI, so its number alone is no identity.
         unable, unknown = uncollected_of(self._rows, session, store, results)
@@ -290,11 +300,25 @@ class Engine:
             duration_s=(datetime.now(UTC) - pending.began).total_seconds(),
             complete=bool(request.get("complete")) and not unknown,
             environment_failure=disturbed,
+            pipeline_run=pending.ci_run,
+            tree=tested.tree,
         )
         results += unable
         ran = list(dict.fromkeys(result.case_id for result in results))
         predictions = self._predictions(ran, request)
-        return RunRecord(run, results, pending.change, predictions)
+        return RunRecord(run, results, with_patches(pending.change, tested.patches), predictions)
+
+    def _read_tested_tree(self, session: PytestSession) -> TestedTree:
+        """Look at what is tested, once, and as soon as nobody waits: it may be edited later."""
+        if self._tested is None:
+            from testopt.git.tested_tree import TestedTree, read_tested_tree
+
+            run = session.run
+            base = run.change.base if run.change.head is None else None
+            self._tested = (
+                TestedTree() if run.repo is None else read_tested_tree(run.repo, base=base)
+            )
+        return self._tested
 
     def _predictions(
         self, ran: Sequence[str], request: Mapping[str, Any]

@@ -33,7 +33,7 @@ def serve(engine: Engine, source: int, sink: int, *, parent: int = 0) -> None:
     parent : int
         Process that must be alive; 0: not watched.
     """
-    for line in _lines(source, parent, engine.plan_ahead):
+    for line in _lines(source, parent, engine.idle):
         answer = engine.handle(json.loads(line))
         if answer is not None:
             data = json.dumps(answer, separators=(",", ":")).encode("ascii") + b"\n"

@@ -61,6 +61,13 @@ class RunFrame:
         return not self.query.run.complete
 
     @property
+    def lacks_its_change(self) -> bool:
+        """Whether it ran on edits of no commit, whose text was not kept."""
+        run, files = self.query.run, self.query.files
+        edited = run.commit is not None and run.commit == run.base and bool(files)
+        return edited and not any(file.patch for file in files)
+
+    @property
     def is_disturbed(self) -> bool:
         """Whether its environment failed it: such a run teaches nothing and is no history."""
         return self.query.run.environment_failure is True
@@ -101,7 +108,7 @@ def frames(
 def _run(row: dict[str, Any]) -> Run:
     names = ("run_id", "time", "job", "commit", "base", "branch", "kind", "parent_run", "source")
     optional = {"complete": row.get("complete", True)}
-    optional |= {name: row.get(name) for name in ("environment_failure", "duration_s")}
+    optional |= {name: row.get(name) for name in ("environment_failure", "duration_s", "tree")}
     return Run(**{name: row[name] for name in names}, **optional)
 
 

@@ -86,7 +86,8 @@ def _ancestors(run: Run) -> list[str]:
 
 def _places(run: Run) -> list[str]:
     keys = [_key("branch", run.job, run.branch or "")]
-    if run.commit:
+    # what ran on edits does not stand for the commit below them; of older runs that is not known
+    if run.commit and not (run.tree and run.base == run.commit):
         keys.append(_key("commit", run.job, run.commit))
     return keys
 

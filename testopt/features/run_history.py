@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testopt.features.frames import RunFrame, frames
+from testopt.schema import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,28 +30,35 @@ def history(
         Adds what the sources say of each run, where its commits are known.
     """
     where = [("time", "<=", until)] if until is not None else []
-    for frame in _frames(store, store.read("runs", where=where), whole_store=until is None):
+    runs, with_patches = store.read("runs", where=where), sources is not None
+    for frame in _frames(store, runs, whole_store=until is None, with_patches=with_patches):
         if sources is None:
             yield frame
         else:
             yield replace(frame, query=sources.add(frame.query))
 
 
-def frames_of(store: Store, run_ids: Sequence[str]) -> Iterator[RunFrame]:
+def frames_of(
+    store: Store, run_ids: Sequence[str], *, with_patches: bool = False
+) -> Iterator[RunFrame]:
     """Yield some runs in time order.
 
     Parameters
     ----------
     store : Store
     run_ids : sequence of str
+    with_patches : bool
+        Whether the text of changes that are in no commit is read.
     """
     if not run_ids:
         return iter(())
     runs = store.read("runs", where=[("run_id", "in", list(run_ids))])
-    return _frames(store, runs, whole_store=False)
+    return _frames(store, runs, whole_store=False, with_patches=with_patches)
 
 
-def _frames(store: Store, runs: Any, *, whole_store: bool) -> Iterator[RunFrame]:
+def _frames(
+    store: Store, runs: Any, *, whole_store: bool, with_patches: bool
+) -> Iterator[RunFrame]:
     ids = runs["run_id"].to_pylist()
     where = [] if whole_store else [("run_id", "in", ids)]
     results = store.read(
@@ -59,4 +67,6 @@ def _frames(store: Store, runs: Any, *, whole_store: bool) -> Iterator[RunFrame]
         where=where,
         dictionary=["run_id", "case_id", "outcome"],
     )
-    return frames(runs, results, store.read("run_changes", where=where))
+    left_out = () if with_patches else ("patch",)
+    columns = [column for column in TABLES["run_changes"] if column not in left_out]
+    return frames(runs, results, store.read("run_changes", columns=columns, where=where))

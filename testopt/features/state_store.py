@@ -101,7 +101,8 @@ def current_state(
     if len(new) > CATCH_UP_RUNS:
         stale.append(Reason(ReasonKind.RUNS_UNREAD, (CATCH_UP_RUNS, len(new))))
     read = {r["run_id"] for r in new[-_READ_RUNS:]} if sources is not None else ()
-    for frame in frames_of(store, [r["run_id"] for r in new[-CATCH_UP_RUNS:]]):
+    wanted = [r["run_id"] for r in new[-CATCH_UP_RUNS:]]
+    for frame in frames_of(store, wanted, with_patches=sources is not None):
         if sources is not None and frame.query.run.run_id in read:
             state.update(replace(frame, query=sources.add(frame.query)))
         else:

@@ -13,7 +13,7 @@ from testopt.git.diff import read_patch
 from testopt.git.process import empty_tree, run_git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 OPTIONS: Final = (
@@ -100,3 +100,38 @@ def diff_of_files(repo: Path, *, base: str | None, head: str | None, paths: Iter
         return b""
     env = {"GIT_LITERAL_PATHSPECS": "1"}
     return run_git(repo, "diff", *OPTIONS, *ends, "--", *names, timeout=DIFF_S, env=env)
+
+
+def patched_texts(diff: bytes, before: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that a diff makes of others.
+
+    Parameters
+    ----------
+    diff : bytes
+        Output of git with `OPTIONS`: without context.
+    before : mapping of str to str
+        Texts by path; a file that is not there is empty.
+
+    Returns
+    -------
+    dict of str to str
+        Texts by new path, of the files that have changed lines and are there afterwards.
+    """
+    found: dict[str, str] = {}
+    for file in read_patch(BytesIO(diff)):
+        old = before.get(_side(file.old) or "", "").split("\n")
+        new: list[str] = []
+        at = 0
+        for hunk in file.hunks:
+            # of no lines, the header names the one behind which others come in
+            start = min(hunk.old_start - bool(hunk.old_count), len(old))
+            new += old[at:start]
+            new += (_text(line[1:]) for line in hunk.lines if line.startswith(b"+"))
+            at = start + hunk.old_count
+        if file.new is not None and (new or at):
+            found[path_text(file.new)] = "\n".join([*new, *old[at:]])
+    return found
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")

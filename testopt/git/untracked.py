@@ -44,14 +44,24 @@ def untracked_files(repo: Path) -> list[FileChange]:
     RepositoryError
         When git fails, as it does in a bare repository.
     """
+    return [
+        _added(repo, path) if index < MAX_READ else FileChange(path_text(path), status="A")
+        for index, path in enumerate(untracked_paths(repo))
+    ]
+
+
+def untracked_paths(repo: Path) -> list[bytes]:
+    """Return the paths of the untracked files, as `untracked_files` has them.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails, as it does in a bare repository.
+    """
     exclude = [option for cache in _CACHES for option in ("-x", cache)]
     listing = ("ls-files", "--others", "--exclude-standard", *exclude, "--full-name", "-z")
     out = run_git(repo, *listing, "--", ":/")
-    paths = [path for path in out.split(b"\0") if path and not path.endswith(b"/")]
-    return [
-        _added(repo, path) if index < MAX_READ else FileChange(path_text(path), status="A")
-        for index, path in enumerate(paths)
-    ]
+    return [path for path in out.split(b"\0") if path and not path.endswith(b"/")]
 
 
 def _added(repo: Path, path: bytes) -> FileChange:

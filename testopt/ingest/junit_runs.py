@@ -22,7 +22,9 @@ from testopt.ingest import update_caches
 from testopt.ingest.attempts import Numbered, number_executions
 from testopt.ingest.environment import environment_failure, merge_samples
 from testopt.ingest.grouping import RunFiles, group_files
+from testopt.ingest.legs import Leg, split_legs
 from testopt.ingest.rows import run_tables
+from testopt.ingest.tested_code import tested_tree
 from testopt.ingest.uncollected import failures_of
 from testopt.pluralize import pluralize
 from testopt.results.archives import RejectedPath, ReportFile, find_report_files
@@ -76,6 +78,7 @@ def ingest_junit(
     paths: Sequence[str],
     identity: RunIdentity,
     run_per: str = "auto",
+    job_from: str | None = None,
     native: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> IngestReport:
@@ -91,6 +94,8 @@ def ingest_junit(
         What is known of the runs.
     run_per : str
         Which files are one run: ``auto``, ``call``, ``folder`` or ``file``.
+    job_from : {"folder"}, optional
+        The folder below a given path is the job of the reports in it.
     native : bool
         Whether formats other than JUnit XML are read too.
     progress : callable
@@ -121,16 +126,21 @@ def ingest_junit(
                 files.append(read_report_file(source, resolver, spill=spill, native=native))
             progress(done + 1, len(found))
         # A file that could not be read at all still makes its run an incomplete one.
-        groups = group_files(
-            [file for file in files if not file.ignored],
-            per=run_per,
-            run_id=identity.run_id,
-            key=identity.key(),
-        )
-        groups = [group for group in groups if _has_results(group)]
-        new = _append_groups(store, groups, identity)
+        reports = [file for file in files if not file.ignored]
+        legs = split_legs(store, reports, identity, below=paths if job_from else None)
+        groups, new = [], 0
+        for leg in legs:
+            runs = _runs_of(leg, run_per)
+            new += _append_groups(store, runs, leg.identity)
+            groups += runs
         update_caches(store, runs=new, results=sum(file.rows for file in files))
     return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
+
+
+def _runs_of(leg: Leg, per: str) -> list[RunFiles]:
+    """Return the runs that the files of a job hold."""
+    groups = group_files(leg.files, per=per, run_id=leg.run_id, key=leg.identity.key())
+    return [group for group in groups if _has_results(group)]
 
 
 def _has_results(group: RunFiles) -> bool:
@@ -390,6 +400,8 @@ def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: 
             f"run {group.run_id}: most cases fail with one message: this {words} a failure of "
             "the environment"
         )
+    written = max((f.source.mtime for f in group.files if f.source.mtime), default=None)
+    tree, change = tested_tree(identity, commit, change, written=written)
     run = Run(
         run_id=group.run_id,
         time=time,
@@ -399,6 +411,8 @@ def _append_run(store: Store, group: RunFiles, identity: RunIdentity, *, tally: 
         branch=branch,
         complete=all(file.complete for file in group.files) and not tally.unknown,
         environment_failure=environment,
+        pipeline_run=identity.run_id,
+        tree=tree,
     )
     tables = run_tables(RunRecord(run, (), change), seen=now, counts=tally.counts())
     if tables["run_changes"].num_rows:
@@ -415,7 +429,7 @@ def _report(
     identity: RunIdentity,
     unresolved: int,
 ) -> IngestReport:
-    runs = {file.digest: group.run_id for group in groups for file in group.files}
+    runs = {key: g.run_id for g in groups for file in g.files for key in (file.digest, id(file))}
     read = iter(files)
     reports = tuple(
         FileReport(one.name, rejected=one.why)
@@ -432,11 +446,11 @@ def _report(
     )
 
 
-def _file_report(file: ParsedReport, runs: dict[str, str]) -> FileReport:
+def _file_report(file: ParsedReport, runs: dict[str | int, str]) -> FileReport:
     counts = file.summary.counts
     return FileReport(
         path=file.source.name,
-        run_id=runs.get(file.digest) if file.summary.is_junit else None,
+        run_id=runs.get(id(file), runs.get(file.digest)) if file.summary.is_junit else None,
         cases=file.summary.cases,
         failed=counts["failed"],
         error=counts["error"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.schema import FAILING, VARIANT_KINDS
+from testopt.store.same_code import same_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +53,7 @@ class CasePast:
     passed_again : int
         Runs in which it failed and then passed when it was executed again.
     both_at : int
-        Commits at which it has both passed and failed, with nothing changed between.
+        Commits, or states of the working tree, at which it has both passed and failed.
     changes : tuple of PathPast
         Of the changed files and their folders, those that it failed with first.
     """
@@ -109,7 +110,7 @@ def case_past(store: Store, case: str, paths: Iterable[str], *, before: datetime
 
 def _runs(store: Store, ids: Iterable[str], before: datetime) -> list[dict[str, Any]]:
     """Return the runs that really happened, oldest first."""
-    columns = ["run_id", "commit", "base", "time", "kind", "environment_failure"]
+    columns = ["run_id", "commit", "base", "tree", "time", "kind", "environment_failure"]
     found = store.read("runs", columns=columns, where=[("run_id", "in", list(ids))]).to_pylist()
     real = (
         run
@@ -128,9 +129,11 @@ def _passed_again(outcomes: Sequence[str]) -> bool:
 def _both_at(runs: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> int:
     failed_ids = {run["run_id"] for run in failed}
     seen: dict[str, set[bool]] = defaultdict(set)
-    for run in runs:
-        if run["commit"]:
-            seen[run["commit"]].add(run["run_id"] in failed_ids)
+    edited = [run["commit"] == run["base"] for run in runs]
+    codes = same_code([r["tree"] for r in runs], [r["commit"] for r in runs], edited)
+    for run, code in zip(runs, codes, strict=True):
+        if code is not None:
+            seen[code].add(run["run_id"] in failed_ids)
     return sum(len(kinds) > 1 for kinds in seen.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testopt.plan.shards import shard
 from testopt.reasons import sentence, words
 from testopt.schema import Policy
 from testopt.store.records import predictions_table
@@ -80,7 +81,7 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
     )
 
 
-def keep_plan(plan: Plan, store: Store | None, run_id: str) -> str:
+def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -> str:
     """Keep a plan until the results of its run are ingested under the same id.
 
     Rows of a run that never comes are invisible, and are dropped by a compaction after a day.
@@ -90,6 +91,9 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str) -> str:
     plan : Plan
     store : Store or None
     run_id : str
+        Of the leg: that of the pipeline with its job, where it has one.
+    parts : int
+        Into how many the cases that run are cut; each row then names the part that has it.
 
     Returns
     -------
@@ -103,6 +107,20 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str) -> str:
     """
     if store is None:
         return "the plan is not kept: there is no store yet"
-    if store.append("predictions", {run_id: predictions_table(run_id, prediction_rows(plan))}):
+    rows = prediction_rows(plan)
+    if parts > 1:
+        place = _shards(plan, parts)
+        rows = [row | {"shard": place.get(row["case_id"])} for row in rows]
+    if store.append("predictions", {run_id: predictions_table(run_id, rows)}):
         return f"the plan is kept for the run {run_id}"
     return f"a plan is kept already for the run {run_id}; this one is not"
+
+
+def _shards(plan: Plan, parts: int) -> dict[str, str]:
+    """Return the part of each case that runs."""
+    running = [case for case in plan.cases if case.runs]
+    return {
+        case.case_id: f"{part}/{parts}"
+        for part in range(1, parts + 1)
+        for case in shard(running, part, parts)
+    }

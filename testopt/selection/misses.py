@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from testopt.store.same_code import same_code
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -47,6 +49,8 @@ class PastRun:
         The plan of the run; empty where none was made.
     made_from : str or None
         Of a seeded variant: the run whose change it has altered.
+    tree : str or None
+        Of the files that were tested; see `testopt.store.same_code`.
     """
 
     run_id: str
@@ -60,6 +64,7 @@ class PastRun:
     passed: Collection[str] = frozenset()
     predictions: Mapping[str, CasePrediction] = field(default_factory=lambda: MappingProxyType({}))
     made_from: str | None = None
+    tree: str | None = None
 
     @property
     def edited(self) -> bool:
@@ -117,7 +122,8 @@ def parents(runs: Sequence[PastRun]) -> list[int | None]:
         base = (run.job, "commit", run.base or "")
         found.append(heads.get(branch, heads.get(base) if run.base else None))
         heads[branch] = at
-        if run.commit:
+        # what ran on edits does not stand for the commit below them
+        if run.commit and not (run.tree and run.base == run.commit):
             heads[run.job, "commit", run.commit] = at
     return found
 
@@ -162,30 +168,39 @@ def regressions(
     Yields
     ------
     RegressedCase
-        Not for cases that both failed and passed at one commit: these are flaky.
+        Not for cases that both failed and passed with the same code: these are flaky.
     """
     parent = parents(runs)
-    flaky = _flaky(runs)
+    codes = _codes(runs)
+    flaky = _flaky(runs, codes)
     for at, run in enumerate(runs):
         if only is not None and at not in only:
             continue
         for case in sorted(run.failed):
-            if not run.edited and (run.job, run.commit, case) in flaky:
+            if (run.job, codes[at], case) in flaky:
                 continue
             between = _since_pass(runs, parent, at, case)
             if between is not None:
                 yield _attribute(runs, parent, case, [at, *between])
 
 
-def _flaky(runs: Sequence[PastRun]) -> set[tuple[str, str | None, str]]:
+def _codes(runs: Sequence[PastRun]) -> list[str | None]:
+    return same_code(
+        [run.tree for run in runs], [run.commit for run in runs], [run.edited for run in runs]
+    )
+
+
+def _flaky(
+    runs: Sequence[PastRun], codes: Sequence[str | None]
+) -> set[tuple[str, str | None, str]]:
     seen: dict[tuple[str, str | None, str], bool] = {}
     flaky: set[tuple[str, str | None, str]] = set()
-    for run in runs:
-        if run.commit is None or run.edited:
+    for run, code in zip(runs, codes, strict=True):
+        if code is None:
             continue
         for cases, failed in ((run.failed, True), (run.passed, False)):
             for case in cases:
-                key = (run.job, run.commit, case)
+                key = (run.job, code, case)
                 if seen.setdefault(key, failed) != failed:
                     flaky.add(key)
     return flaky
@@ -238,6 +253,8 @@ def _planned(runs: Sequence[PastRun], case: str, cause: int, candidates: Sequenc
 
 def _changed_something(runs: Sequence[PastRun], before: int | None, at: int) -> bool:
     run = runs[at]
+    if before is not None and run.tree and runs[before].tree:
+        return run.tree != runs[before].tree
     if before is None or run.commit is None or run.edited:
         return True
     return run.commit != runs[before].commit or runs[before].edited

@@ -83,7 +83,7 @@ class PlanHistory:
 
 def logged_plans(store: Store) -> list[Row]:
     """Return the rows of ``runs`` whose outcome tells something of the code, oldest first."""
-    columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run",
+    columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run", "tree",
                "environment_failure"]  # fmt: skip
     rows: list[Row] = store.read("runs", columns=columns).to_pylist()
     usable = (r for r in rows if not r["environment_failure"])
@@ -134,6 +134,7 @@ def _past_run(row: Row) -> PastRun:
         row["branch"],
         row["commit"],
         row["base"],
+        tree=row["tree"],
         made_from=None if is_real(row) else row["parent_run"] or "",
     )
 

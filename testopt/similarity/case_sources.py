@@ -68,7 +68,10 @@ class Sources:
         if not (run.commit and _SHA.fullmatch(run.commit)):
             return query
         base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
-        text = self._reader.read(query.cases, base=base, commit=run.commit, time=run.time)
+        patch = "".join(file.patch for file in query.files if file.patch).encode()
+        text = self._reader.read(
+            query.cases, base=base, commit=run.commit, patch=patch or None, time=run.time
+        )
         return replace(query, text=self._with_model(text))
 
     def of_change(self, cases: Sequence[str], change: Change) -> Texts | None:

@@ -10,7 +10,7 @@ from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import name_number, text_words
 from testopt.errors import RepositoryError
 from testopt.git.blobs import read_tree, read_working_file
-from testopt.git.changed_lines import OPTIONS
+from testopt.git.changed_lines import OPTIONS, patched_texts
 from testopt.git.process import run_git
 from testopt.runners.locate import Locator
 from testopt.similarity.bags import Bags, weighted_sum
@@ -88,7 +88,7 @@ class CaseTexts:
         *,
         base: str | None,
         commit: str | None,
-        files: Mapping[str, str] | None = None,
+        patch: bytes | None = None,
         time: datetime | None = None,
     ) -> Texts | None:
         """Read what sources say of a run.
@@ -99,8 +99,9 @@ class CaseTexts:
             Case ids, each once.
         base, commit : str or None
             Full hashes of what the change is between; without `commit` the working tree.
-        files : mapping of str to str, optional
-            File of a case, where the results name it.
+        patch : bytes, optional
+            Text of a change that is in no commit, made on top of the base: the working tree as it
+            was then.
         time : datetime, optional
             What was measured at this time or later is not known yet.
 
@@ -112,15 +113,17 @@ class CaseTexts:
         if base is None or not len(cases):
             return None
         try:
-            diff = run_git(
+            diff = patch or run_git(
                 self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
                 timeout=_DIFF_S * self._patience,
             )  # fmt: skip
             run = RunTrees(
-                cases, files or {}, base=base, diff=diff,
-                tree=self._tree(commit), before=self._tree(base),
+                cases, {}, base=base, diff=diff,
+                tree=dict(self._tree(commit)), before=self._tree(base),
             )  # fmt: skip
-            if commit is None:
+            if patch is not None:
+                self._apply(patch, run)
+            elif commit is None:
                 self._read_working_tree(run)
             return self._texts(run, time)
         except RepositoryError:
@@ -141,6 +144,14 @@ class CaseTexts:
             text = read_working_file(self._repo, patch.new) if patch.new else None
             if text is not None and patch.new is not None:
                 run.tree[patch.new] = self.index.put(text, patch.new)
+
+    def _apply(self, patch: bytes, run: RunTrees) -> None:
+        """Take the changed files as the patch makes them."""
+        old = {p.old: run.before[p.old] for p in run.patches if p.old in run.before}
+        texts = self.index.texts(old.values())
+        before = {path: texts[name] for path, name in old.items() if path and name in texts}
+        for path, text in patched_texts(patch, before).items():
+            run.tree[path] = self.index.put(text, path)
 
     def _texts(self, run: RunTrees, time: datetime | None) -> Texts:
         documents = CaseDocuments(run, self._locator(run.tree), self.index)

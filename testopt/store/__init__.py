@@ -115,15 +115,15 @@ class Store:
         location = Location(os.fspath(url))
         if not is_unreadable(location):
             return []
-        for table, columns in TABLES.items():
-            try:
+        columns = {}
+        for table in TABLES:
+            with suppress(StoreError):  # of a broken log: `check` sees to it
                 handle = TableLog(location, table).refresh()
-            except StoreError:
-                continue  # of a broken log: `check` sees to it
-            if handle is not None and {f.name for f in handle.schema().fields} != set(columns):
-                return []
-        write_format(location)
-        message = "the file was damaged or gone; all tables have the present columns"
+                if handle is not None:
+                    columns[table] = {f.name for f in handle.schema().fields}
+        if not write_format(location, columns):
+            return []
+        message = "the file was damaged or gone; the columns of the tables tell their format"
         return [Problem("format", "", message, "format.json", mended=True)]
 
     @property
@@ -215,6 +215,7 @@ class Store:
         columns: Sequence[str] | None = None,
         where: Sequence[Filter] = (),
         dictionary: Sequence[str] = (),
+        unfinished: bool = False,
     ) -> pa.Table:
         """Return rows of a table.
 
@@ -229,6 +230,8 @@ class Store:
         dictionary : sequence of str
             Text columns to return dictionary-encoded, with one dictionary for all chunks:
             a tenth of the memory for run_id and case_id.
+        unfinished : bool
+            Rows of runs whose own row has not come (yet) as well, such as kept plans.
 
         Raises
         ------
@@ -242,10 +245,11 @@ class Store:
         wanted = list(columns) if columns is not None else list(schema.names)
         for name in {*wanted, *dictionary, *(c for c, _, _ in where)} - set(schema.names):
             raise UsageError(f"table {table} has no column {name!r}")
+        rows = self._scan if unfinished else self._chunks
         try:
-            chunks = list(self._chunks(table, wanted, where=where, dictionary=dictionary))
+            chunks = list(rows(table, wanted, where=where, dictionary=dictionary))
         except FileNotFoundError:  # replaced and removed since the log was read
-            chunks = list(self._chunks(table, wanted, where=where, dictionary=dictionary))
+            chunks = list(rows(table, wanted, where=where, dictionary=dictionary))
         if not chunks:
             chunks = [_typed_empty(table, wanted, dictionary)]
         return pa.concat_tables(chunks).unify_dictionaries()

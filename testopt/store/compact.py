@@ -31,7 +31,7 @@ RUN_TABLES: Final = ("results", "run_changes", "predictions")  # readers join th
 BYTES_PER_FILE: Final = 64 << 20  # compressed; bounds the memory of a merge
 DAY_S: Final = 86_400.0
 _TEMPORARY_FILE: Final = re.compile(r"\.tmp-.*|.*#\d+|.*\.tmp")
-_TEXTS: Final = {"tokens", "message", "lines", "subject_digest"}  # hardly ever repeat
+_TEXTS: Final = {"tokens", "patch", "message", "lines", "subject_digest"}  # hardly ever repeat
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class TableLog:
         self.location, self.table = location, table
         self._url = location.table_url(table)
         self._handle: DeltaTable | None = None
+        self._has_all_columns = False
 
     def refresh(self) -> DeltaTable | None:
         """Return a handle on the newest version, or None when the table does not exist."""
@@ -105,6 +106,7 @@ class TableLog:
     def reopen(self) -> None:
         """Forget the version that was seen: the table was replaced."""
         self._handle = None
+        self._has_all_columns = False
 
     def create(self) -> DeltaTable:
         """Return a handle on the newest version; create the table when there is none."""
@@ -114,7 +116,7 @@ class TableLog:
         for attempt in range(20):
             handle = self.refresh()
             if handle is not None:
-                return handle
+                return self.add_missing_columns()
             failure: Exception | None = None
             try:
                 DeltaTable.create(
@@ -128,6 +130,47 @@ class TableLog:
                 failure = error
                 _pause(attempt)
         raise explain(failure or OSError("no table"), f"{self._url} cannot be created")
+
+    def add_missing_columns(self) -> DeltaTable:
+        """Add the optional columns that the table lacks; return a handle on the newest version.
+
+        An older program, which knows less columns, may have made the table a moment ago.
+
+        Raises
+        ------
+        StoreError
+            When there is no table, or its log cannot be written.
+        """
+        from deltalake import Field, PostCommitHookProperties, Schema
+        from deltalake.exceptions import DeltaError
+
+        deadline = time.monotonic() + MAX_RETRY_S
+        for attempt in range(1_000_000):
+            handle = self.refresh()
+            if handle is None:
+                raise StoreError(f"table {self.table} of {self.location.url} is gone")
+            missing = self._missing_columns(handle)
+            if not missing:
+                return handle
+            wanted = Schema.from_arrow(arrow_schema(self.table)).fields
+            quiet = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+            fields = [Field(f.name, f.type, nullable=True) for f in wanted if f.name in missing]
+            try:
+                handle.alter.add_columns(fields, post_commithook_properties=quiet)
+            except (DeltaError, OSError, ValueError) as error:
+                # another process may have added them, or appended meanwhile
+                if is_refused(error) or time.monotonic() > deadline:
+                    raise explain(error, f"{self._url} cannot be altered") from error
+                _pause(attempt)
+        raise AssertionError
+
+    def _missing_columns(self, handle: DeltaTable) -> set[str]:
+        if self._has_all_columns:
+            return set()
+        there = {field.name for field in handle.schema().fields}
+        missing = {c for c, (_, required) in TABLES[self.table].items() if not required} - there
+        self._has_all_columns = not missing
+        return missing
 
     def files(self, handle: DeltaTable) -> list[DataFile]:
         """Return the files of a version, oldest first."""

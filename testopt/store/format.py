@@ -10,17 +10,43 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import EmptyStoreError, StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.store.location import DAMAGED, REBUILDING, REBUILT, explain
+from testopt.store.location import DAMAGED, REBUILDING, REBUILT, explain, is_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from testopt.store.location import Location
 
 FORMAT: Final = "format.json"
+# Columns that came with a version: optional ones, so that readers give null for older rows.
+ADDED: Final[Mapping[int, Mapping[str, tuple[str, ...]]]] = {
+    2: {
+        "runs": ("pipeline_run", "tree"),
+        "run_changes": ("patch",),
+        "predictions": ("shard",),
+    },
+}
 _FOLDERS: Final = ("state", "models", DAMAGED, REBUILDING, REBUILT, "lost+found")
+
+
+def _add_columns(location: Location) -> None:
+    """Add the optional columns that tables lack: only their logs change, no file of rows does."""
+    from testopt.store.delta import TableLog
+
+    for table in TABLES:
+        log = TableLog(location, table)
+        try:
+            handle = log.refresh()
+        except StoreError:
+            continue  # a broken log must open for `check` to mend; an append adds the columns
+        if handle is not None:
+            log.add_missing_columns()
+
+
 # Version -> what makes the next one of it. A migration may be repeated after an interruption.
-MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {}
+MIGRATIONS: Final[Mapping[int, Callable[[Location], None]]] = {1: _add_columns}
+# Versions of which this program can read the rows as they are, as null where a column is missing.
+_READABLE: Final = frozenset({1})
 
 
 def open_format(
@@ -71,7 +97,16 @@ def open_format(
             "upgrade testopt; nothing was changed",
         )
     if version < current:
-        _migrate(location, current, migrations)
+        try:
+            _migrate(location, current, migrations)
+        except StoreError as error:
+            # who may not write can read on; who writes adds the columns, or says what is wrong
+            if not (_READABLE.issuperset(range(version, current)) and _may_not_write(error)):
+                raise
+
+
+def _may_not_write(error: BaseException) -> bool:
+    return is_refused(error.__cause__ or error)
 
 
 def is_unreadable(location: Location) -> bool:
@@ -83,9 +118,30 @@ def is_unreadable(location: Location) -> bool:
         return True
 
 
-def write_format(location: Location) -> None:
-    """Write that the tables are of the present version."""
-    _write_version(location, SCHEMA_VERSION, keep=False)
+def write_format(location: Location, columns: Mapping[str, Collection[str]]) -> bool:
+    """Write the version of the tables, which their columns tell; false where they do not.
+
+    Parameters
+    ----------
+    location : Location
+    columns : mapping of str to collection of str
+        Columns of each table that there is. A migration that was interrupted leaves some tables
+        with the columns of the next version: it is then done again.
+    """
+    fitting = [
+        {v for v in range(1, SCHEMA_VERSION + 1) if set(found) == _columns_at(table, v)}
+        for table, found in columns.items()
+    ]
+    if not all(fitting):
+        return False
+    version = min((max(of) for of in fitting), default=SCHEMA_VERSION)
+    _write_version(location, version, keep=False)
+    return True
+
+
+def _columns_at(table: str, version: int) -> set[str]:
+    later = (of.get(table, ()) for v, of in ADDED.items() if v > version)
+    return set(TABLES[table]).difference(*later)
 
 
 def _has_tables(location: Location) -> bool:

@@ -199,10 +199,8 @@ def read_file(
     OSError, ValueError
         When the file is missing or damaged.
     """
-    import pyarrow.parquet as pq
-
     with location.open_input(f"{table}/{path}") as stream:
-        file = pq.ParquetFile(stream, read_dictionary=list(dictionary))
+        file = _open(stream, dictionary)
         if not _lists_run(file, where):
             return
         schema = result_schema(table, columns, dictionary)
@@ -214,6 +212,17 @@ def read_file(
                 rows = filter_rows(rows, where)
                 if rows.num_rows:
                     yield cast_rows(rows, schema)
+
+
+def _open(stream: Any, dictionary: Sequence[str]) -> Any:
+    """Open a file; one that is older than a column has no dictionary of it."""
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(stream, read_dictionary=list(dictionary))
+    except KeyError:
+        there = set(pq.ParquetFile(stream).schema_arrow.names)
+        return pq.ParquetFile(stream, read_dictionary=[c for c in dictionary if c in there])
 
 
 def cast_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -73,6 +73,7 @@ def _changes(run_id: str, files: Sequence[FileChange]) -> pa.Table:
             "added": [f.added for f in files],
             "deleted": [f.deleted for f in files],
             "tokens": [f.tokens for f in files],
+            "patch": [f.patch for f in files],
         },
     )
 
@@ -99,6 +100,8 @@ def _run(record: RunRecord, seen: datetime) -> pa.Table:
         "duration_s": spent if run.duration_s is None else run.duration_s,
         "complete": run.complete,
         "environment_failure": run.environment_failure,
+        "pipeline_run": run.pipeline_run,
+        "tree": run.tree,
     }
     return _from_columns("runs", {name: [value] for name, value in row.items()})
 

@@ -143,3 +143,29 @@ def test_the_part_of_a_suite_that_planned_the_case_answers_for_it():
     runs[2] = replace(runs[2], commit="c1", base="c0")
     (one,) = found(runs)
     assert (one.found, one.cause, len(one.candidates)) == (2, 2, 1)
+
+
+def test_the_same_tree_is_the_same_code_whatever_the_commit():
+    runs = [replace(run, tree="t") for run in chain("p", "f")]
+    assert found(runs) == []  # flaky
+    assert found([replace(runs[0], tree="u"), runs[1]])
+    # edits of no commit: equal ones are the same code, others are not
+    edited = [replace(run, commit="c", base="c") for run in runs]
+    assert found(edited) == []
+    assert found([replace(edited[0], tree="u"), edited[1]])
+
+
+def test_what_changed_nothing_by_its_tree_is_not_charged():
+    trees = ("a", "b", "b")
+    runs = [replace(r, tree=t) for r, t in zip(chain("p", "-", "f"), trees, strict=True)]
+    (one,) = found(runs)
+    assert (one.cause, one.candidates) == (1, ((1, 1.0),))
+
+
+def test_a_run_of_edits_is_no_ancestor_of_what_begins_at_its_commit():
+    runs = chain("p", "f", "f")
+    runs[1] = replace(runs[1], commit="c0", base="c0", branch="other", tree="t")
+    runs[2] = replace(runs[2], base="c0", branch="new")
+    assert parents(runs) == [None, 0, 0]
+    runs[1] = replace(runs[1], tree=None)  # of format 1 that is not known
+    assert parents(runs) == [None, 0, 1]

@@ -14,7 +14,7 @@ import pytest
 from builders import make_record, make_results, prediction_row
 
 from testopt.errors import EmptyStoreError, StoreError, UsageError
-from testopt.schema import TABLES, FileChange, Result, Run, RunRecord, arrow_schema
+from testopt.schema import SCHEMA_VERSION, TABLES, FileChange, Result, Run, RunRecord, arrow_schema
 from testopt.store import Store, compact
 from testopt.store import rebuild as rebuilding
 from testopt.store.format import FORMAT, open_format
@@ -214,7 +214,7 @@ class StoreContract:
     def test_info(self, store, url):
         store.append_runs([record(1), record(5)])
         info = store.info()
-        assert (info.url, info.runs, info.schema_version) == (url, 2, 1)
+        assert (info.url, info.runs, info.schema_version) == (url, 2, SCHEMA_VERSION)
         assert (info.first_run, info.last_run) == (
             NOW + timedelta(hours=1),
             NOW + timedelta(hours=5),
@@ -504,6 +504,7 @@ class TestFormat:
 
     def test_an_older_store_is_migrated_step_by_step(self, tmp_path):
         Store.open(str(tmp_path), create=True)
+        (tmp_path / FORMAT).write_text('{"schema_version": 1}')
         steps = []
         migrations = {v: lambda _, v=v: steps.append(v) for v in (1, 2)}
         open_format(Location(str(tmp_path)), create=False, current=3, migrations=migrations)
@@ -513,6 +514,7 @@ class TestFormat:
 
     def test_an_interrupted_migration_goes_on_where_it_stopped(self, tmp_path):
         Store.open(str(tmp_path), create=True)
+        (tmp_path / FORMAT).write_text('{"schema_version": 1}')
         steps = []
 
         def broken(_):
