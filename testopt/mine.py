@@ -182,9 +182,9 @@ class _Writer:
             for key, history in zip(keys, histories, strict=True)
             if (table := self._file_table(history.files, sizes)).num_rows
         }
-        wrote = self._store.append("file_changes", changes)
+        written = self._store.append("file_changes", changes)
         self.unreadable += sum(history.unreadable for history in histories)
-        self.files += sum(changes[key].num_rows for key in wrote)
+        self.files += sum(changes[key].num_rows for key in written)
         commits = map(self._commit_table, histories)
         self._store.append("commits", dict(zip(keys, commits, strict=True)))
 

@@ -182,8 +182,8 @@ def _read_header(file: FilePatch, text: bytes) -> None:
     elif text.startswith(_GIT):
         file.line = text.removeprefix(_GIT)
         file.old, file.new = _git_paths(file.line)
-    elif found := _INDEX.match(text):
-        file.old_object, file.new_object = found[1].decode(), found[2].decode()
+    elif match := _INDEX.match(text):
+        file.old_object, file.new_object = match[1].decode(), match[2].decode()
     elif text.startswith((b"rename from ", b"copy from ")):
         file.old, file.status = unquote(text.split(b" from ", 1)[1]), text[:1].decode().upper()
     elif text.startswith((b"rename to ", b"copy to ")):

@@ -285,8 +285,8 @@ def missing_commits(repo: Path, shas: Collection[str]) -> set[str]:
     RepositoryError
         When git is missing or fails.
     """
-    asked = [sha for sha in shas if _HASH.fullmatch(sha)]
-    names = "".join(f"{sha}^{{commit}}\n" for sha in asked).encode()
+    query = [sha for sha in shas if _HASH.fullmatch(sha)]
+    names = "".join(f"{sha}^{{commit}}\n" for sha in query).encode()
     out = run_git(repo, "cat-file", "--batch-check=%(objecttype)", stdin=names)
-    known = {sha for sha, line in zip(asked, out.splitlines(), strict=True) if line == b"commit"}
-    return set(shas) - known
+    present = {sha for sha, line in zip(query, out.splitlines(), strict=True) if line == b"commit"}
+    return set(shas) - present

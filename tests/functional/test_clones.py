@@ -61,7 +61,7 @@ def test_mining_a_partial_clone_fetches_nothing(repo, clone, testopt, tmp_path):
     done = testopt("--repo", path, "--store", tmp_path / "s", "mine", "--json")
     assert done.code == 0, done.err
     assert done.document["commits"] == 4
-    assert done.document["unreadable"] == 3
+    assert done.document["unreadable"] == 2
     assert "no line counts" in done.err
     assert missing(path) == lacking
     whole, part = rows_of(repo.path), rows_of(path)

@@ -13,10 +13,10 @@ from testopt.errors import RepositoryError
 from testopt.git.blame import run_blame
 from testopt.git.blobs import read_blobs, read_tree
 from testopt.git.change import find_change
-from testopt.git.changed_lines import read_patches
+from testopt.git.changed_lines import diff_of_files
 from testopt.git.isolation import git_environment
 from testopt.git.log import list_commits, read_history
-from testopt.git.messages import commit_saying, read_messages
+from testopt.git.messages import find_commit_by_message, read_messages
 from testopt.git.objects import Objects
 from testopt.git.process import find_root, run_git
 from testopt.git.untracked import untracked_files
@@ -130,14 +130,14 @@ def everything(path: Path) -> dict[str, object]:
     return {
         "history": list(read_history(path, shas)),
         "messages": list(read_messages(path)),
-        "saying": commit_saying(path, "crash", base=base, head=head),
+        "saying": find_commit_by_message(path, "crash", base=base, head=head),
         "facts": facts,
         "traced": traced,
         "committed": find_change(path, base=base, head=head),
         "last": find_change(path, head="HEAD"),
         "at hand": find_change(path),
         "untracked": untracked_files(path),
-        "lines": read_patches(path, base=base, head=head, paths=["a.py", "ä.py", "moved.txt"]),
+        "lines": diff_of_files(path, base=base, head=head, paths=["a.py", "ä.py", "moved.txt"]),
         "blame": run_blame(path, "-s", "-l", "--root", commit=head, path="a.py", timeout=60),
         "tree": read_tree(path, None),
         "texts": read_blobs(path, read_tree(path, head).values()),
