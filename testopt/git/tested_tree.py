@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_code, language_of, path_text
-from testopt.errors import RepositoryError
+from testopt.errors import RepositoryError, TestoptError
 from testopt.git.changed_lines import OPTIONS
 from testopt.git.diff import read_patch
 from testopt.git.process import resolve, run_git
@@ -97,7 +97,7 @@ def read_tested_tree(repo: Path, *, base: str | None = None) -> TestedTree:
             return TestedTree(tree_of(repo, "HEAD"))
         with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
             return _written(repo, Path(folder), edits, base=base, settings=settings)
-    except (RepositoryError, OSError):
+    except (TestoptError, OSError):
         return TestedTree()
 
 
@@ -110,7 +110,7 @@ def tree_of(repo: Path, commit: str) -> str | None:
             .decode()
             .strip()
         )
-    except RepositoryError:
+    except TestoptError:
         return None
 
 
@@ -243,7 +243,7 @@ def _patches(repo: Path, base: str, tree: str, env: Mapping[str, str]) -> dict[s
     """Return the text of the change by path, as long as there is room."""
     try:
         diff = run_git(repo, "diff", *OPTIONS, base, tree, "--", timeout=_GIT_S, env=env)
-    except RepositoryError:
+    except TestoptError:
         return {}
     found: dict[str, str] = {}
     room = MAX_PATCHES

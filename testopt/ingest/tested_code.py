@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from testopt.errors import RepositoryError
+from testopt.errors import TestoptError
 from testopt.git.change import find_change
 from testopt.git.process import resolve
 from testopt.git.tested_tree import read_tested_tree, tree_of
@@ -65,5 +65,5 @@ def with_patches(change: Change, patches: dict[str, str]) -> Change:
 def _is_checked_out(repo: Path, commit: str) -> bool:
     try:
         return resolve(repo, "HEAD") == commit
-    except RepositoryError:
+    except TestoptError:
         return False

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from testopt.git import tested_tree as module
-from testopt.git.tested_tree import read_tested_tree
+from testopt.git.tested_tree import read_tested_tree, tree_of
 from testopt.store import Store
 from testopt.store.same_code import same_code
 
@@ -159,6 +159,7 @@ def test_what_is_too_much_is_not_known(repo, monkeypatch):
 def test_where_there_is_no_tree(tmp_path, make_repo):
     assert read_tested_tree(tmp_path).tree is None
     assert read_tested_tree(make_repo("empty").path).tree is None
+    assert tree_of(make_repo("empty").path, "--output=x") is None
     bare = make_repo("full")
     bare.commit("one", {"a.py": "x"})
     bare.git("clone", "-q", "--bare", str(bare.path), str(tmp_path / "bare"))
