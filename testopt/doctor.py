@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.process import is_shallow, missing_commits
-from testopt.schema import FAILING, VARIANT_KINDS, Policy
+from testopt.schema import FAILING, VARIANT_KINDS
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
+from testopt.selection.policy import Policy
 from testopt.selection.threshold import recall_threshold
 from testopt.store.run_summary import read_run_summary, real_runs
 

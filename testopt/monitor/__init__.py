@@ -26,8 +26,8 @@ from testopt.selection.promotion import Rules, promotion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testopt.schema import Policy
     from testopt.selection.plan_log_tables import PlanHistory
+    from testopt.selection.policy import Policy
     from testopt.selection.promotion import Trust
     from testopt.store import Store
 

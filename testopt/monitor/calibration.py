@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.monitor.rows import PlanRows
-    from testopt.schema import Policy
+    from testopt.selection.policy import Policy
 
 _DRAWS: Final = 1000
 LEAST_RUNS: Final = 10  # fewer say nothing of the level

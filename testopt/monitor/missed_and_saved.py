@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from testopt.monitor.rows import PlanRows
-    from testopt.schema import Policy
     from testopt.selection.misses import PastRun, RegressedCase
     from testopt.selection.plan_log_tables import PlanHistory
+    from testopt.selection.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

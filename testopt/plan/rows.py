@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from testopt.plan.shards import shard
 from testopt.reasons import sentence, words
-from testopt.schema import Policy
+from testopt.selection.policy import Policy
 from testopt.store.records import predictions_table
 
 if TYPE_CHECKING:

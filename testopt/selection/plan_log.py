@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from testopt.schema import Policy
     from testopt.selection.misses import CasePrediction, RegressedCase
     from testopt.selection.plan_log_tables import PlanHistory
+    from testopt.selection.policy import Policy
     from testopt.selection.promotion import Trust
     from testopt.settings import Settings
     from testopt.store import Store

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.learning.drift import BINS
-from testopt.schema import Policy
 from testopt.selection.plan_log_tables import LoggedPlan
+from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome
 
 if TYPE_CHECKING:

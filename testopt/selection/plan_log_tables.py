@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testopt.learning.drift import log_odds_histogram
-from testopt.schema import FAILING, VARIANT_KINDS, Policy
+from testopt.schema import FAILING, VARIANT_KINDS
 from testopt.selection.misses import CasePrediction, PastRun, parents, regressions, with_ancestors
+from testopt.selection.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

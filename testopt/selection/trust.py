@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.reasons import Reason, ReasonKind
-from testopt.schema import Policy
 from testopt.selection.evidence import KEPT, KEPT_CASES, Evidence, Regression
 from testopt.selection.plan_log import current_trust
 from testopt.selection.plan_log_file import load
+from testopt.selection.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,15 @@ import json
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from builders import make_record, new_store, prediction_row
 
-from testopt.schema import Policy, RunRecord
+from testopt.selection.policy import Policy
+
+if TYPE_CHECKING:
+    from testopt.schema import RunRecord
 
 pytestmark = pytest.mark.integration
 

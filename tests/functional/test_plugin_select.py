@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from builders import make_record
 
-from testopt.schema import FileChange, Policy, RunRecord
+from testopt.schema import FileChange, RunRecord
+from testopt.selection.policy import Policy
 from testopt.store import Store
 
 pytestmark = pytest.mark.integration

@@ -299,7 +299,7 @@ def test_without_exploration_and_full_runs_it_refuses(project, monkeypatch, exec
 
 def _record_selecting_runs(project, count, executed):
     """Record runs in which a case was left out."""
-    from testopt.schema import Policy
+    from testopt.selection.policy import Policy
     from testopt.store import Store
 
     policy = Policy(mode="select", kind="promise").dump()
@@ -328,7 +328,7 @@ def test_a_kept_plan_is_joined_with_the_results_of_its_run(project):
         + "</testsuite>"
     )
     assert project.run("ingest", report, "--run-id", "build 7").code == 0
-    from testopt.schema import Policy
+    from testopt.selection.policy import Policy
     from testopt.store import Store
 
     store = Store.open(str(project.path / ".testopt"))

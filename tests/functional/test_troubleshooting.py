@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from builders import make_record
 
-from testopt.schema import Policy
+from testopt.selection.policy import Policy
 from testopt.store import Store
 from testopt.store.arrays import dump_arrays
 

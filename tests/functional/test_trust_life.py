@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from builders import make_record, prediction_row
 
-from testopt.schema import Policy
 from testopt.selection import plan_log
 from testopt.selection.plan_log_file import load
+from testopt.selection.policy import Policy
 from testopt.store import Store
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,10 @@ from testopt.errors import EmptyStoreError, SettingsError
 from testopt.learning.metrics import wilson
 from testopt.monitor import monitor
 from testopt.monitor.calibration import LEAST_RUNS
-from testopt.schema import Policy, Result, RunRecord
+from testopt.schema import Result, RunRecord
 from testopt.selection import plan_log
 from testopt.selection.plan_log_tables import LoggedPlan
+from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome, Rules
 from testopt.settings import Settings
 from testopt.store import Store

@@ -6,7 +6,8 @@ import pytest
 
 from testopt.plan import original_order, prediction_rows
 from testopt.reasons import Reason, ReasonKind
-from testopt.schema import Change, Origin, Plan, PlannedCase, Policy, Promise, Selection
+from testopt.schema import Change, Origin, Plan, PlannedCase, Promise, Selection
+from testopt.selection.policy import Policy
 
 PAST = (Reason(ReasonKind.NEVER_FAILED, (9,)),)
 BELOW = Reason(ReasonKind.BELOW_THRESHOLD, (0.2, 0.5))

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from testopt.schema import Policy
 from testopt.selection.plan_log_file import PlanLog
 from testopt.selection.plan_log_tables import LoggedPlan
+from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome
 
 
