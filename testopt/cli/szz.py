@@ -132,7 +132,8 @@ def _warn(ctx: Context, report: SzzReport) -> None:
     if unread:
         ctx.warn(
             f"git could not read all that {unread} of the fixes need; "
-            "their answers are not kept, and the next run traces them again"
+            "their answers are not kept, and the next run traces them again (in a partial clone, "
+            "fetch what is missing first: git fetch --refetch --no-filter)"
         )
     noted = [a for a in report.traced if a.notes]
     for traced in noted[: None if ctx.verbose else 3]:

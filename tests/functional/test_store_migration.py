@@ -122,18 +122,18 @@ def test_a_broken_log_is_made_anew_from_old_files(project, url, table):
 
 def test_a_lost_format_is_found_by_the_columns(project, url):
     (Path(url) / FORMAT).unlink()
-    assert [p.kind for p in Store.mend_format(url)] == ["format"]
+    assert [p.kind for p in Store.repair_format(url)] == ["format"]
     assert json.loads((Path(url) / FORMAT).read_text())["schema_version"] == 1
     assert_as_before(Store.open(url), project)
     (Path(url) / FORMAT).write_text("damaged")
-    assert Store.mend_format(url)
+    assert Store.repair_format(url)
     assert json.loads((Path(url) / FORMAT).read_text())["schema_version"] == 2
 
 
 def test_a_lost_format_of_a_half_migrated_store(project, url):
     TableLog(Location(url), "runs").add_missing_columns()
     (Path(url) / FORMAT).unlink()
-    assert Store.mend_format(url)
+    assert Store.repair_format(url)
     assert_as_before(Store.open(url), project)
     assert fields_of(url, "predictions") == set(TABLES["predictions"])
 
