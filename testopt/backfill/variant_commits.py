@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testopt.backfill.worktree import NO_GIT_ENV
 from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError
 from testopt.git.process import run_git
@@ -27,7 +26,7 @@ _DIFF: Final = (
 def read_at_commit(repo: Path, commit: str, path: str) -> bytes | None:
     """Return the content of a file at a commit; None where there is none."""
     try:
-        return run_git(repo, "cat-file", "blob", f"{commit}:{_git_path(path)}", env=NO_GIT_ENV)
+        return run_git(repo, "cat-file", "blob", f"{commit}:{_git_path(path)}")
     except RepositoryError:
         return None
 
@@ -51,7 +50,6 @@ def changed_lines(repo: Path, base: str, commit: str, path: str) -> list[int]:
         commit,
         "--",
         f":(top,literal){_git_path(path)}",
-        env=NO_GIT_ENV,
     )
     lines: list[int] = []
     for start, count in _HUNK.findall(diff):
@@ -78,9 +76,7 @@ def restore_entries(repo: Path, commit: str, paths: Iterable[str]) -> bytes:
         Input of ``git update-index -z --index-info``.
     """
     git_paths = [_git_path(path) for path in paths]
-    listing = run_git(
-        repo, "ls-tree", "-z", "--full-tree", commit, "--", *git_paths, env=NO_GIT_ENV
-    )
+    listing = run_git(repo, "ls-tree", "-z", "--full-tree", commit, "--", *git_paths)
     present = {entry.partition(b"\t")[2]: entry for entry in listing.split(b"\0") if entry}
     removal = b"0 " + b"0" * len(commit) + b"\t"
     return b"".join(present.get(p, removal + p) + b"\0" for p in map(os.fsencode, git_paths))
@@ -91,8 +87,8 @@ def rewrite_entries(repo: Path, commit: str, files: Mapping[str, bytes]) -> byte
     entries = []
     for path, content in files.items():
         git_path = _git_path(path)
-        blob = run_git(repo, "hash-object", "-w", "--stdin", stdin=content, env=NO_GIT_ENV)
-        old = run_git(repo, "ls-tree", "--full-tree", commit, "--", git_path, env=NO_GIT_ENV)
+        blob = run_git(repo, "hash-object", "-w", "--stdin", stdin=content)
+        old = run_git(repo, "ls-tree", "--full-tree", commit, "--", git_path)
         mode = old.partition(b" ")[0] or b"100644"
         entries.append(b"%s blob %s\t%s\0" % (mode, blob.strip(), os.fsencode(git_path)))
     return b"".join(entries)
@@ -116,17 +112,14 @@ def commit_variant(repo: Path, base: str, entries: bytes, *, when: datetime) -> 
         Time of the commit, to the second.
     """
     with tempfile.TemporaryDirectory(prefix="testopt-index-") as folder:
-        env: dict[str, str | None] = {
-            **NO_GIT_ENV,
-            "GIT_INDEX_FILE": str(Path(folder) / "index"),
-        }
-        run_git(repo, "read-tree", base, env=env)
-        run_git(repo, "update-index", "-z", "--index-info", stdin=entries, env=env)
-        tree = run_git(repo, "write-tree", env=env).decode().strip()
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        run_git(repo, "read-tree", base, env=index)
+        run_git(repo, "update-index", "-z", "--index-info", stdin=entries, env=index)
+        tree = run_git(repo, "write-tree", env=index).decode().strip()
     log = run_git(repo, "log", "-1", "--no-show-signature", "--format=%an%x00%ae%x00%s",
-                  f"{base}^", "--", env=NO_GIT_ENV)  # fmt: skip
+                  f"{base}^", "--")  # fmt: skip
     name, mail, subject = log.rstrip(b"\n").split(b"\0", 2)
-    env = dict(NO_GIT_ENV)
+    env: dict[str, str] = {}
     for role in ("AUTHOR", "COMMITTER"):
         env[f"GIT_{role}_NAME"] = os.fsdecode(name) or "unknown"
         env[f"GIT_{role}_EMAIL"] = os.fsdecode(mail) or "unknown"
@@ -137,7 +130,7 @@ def commit_variant(repo: Path, base: str, entries: bytes, *, when: datetime) -> 
 
 def keep_variant(repo: Path, run_id: str, commit: str) -> None:
     """Point a ref at a variant, so that git's garbage collection spares it."""
-    run_git(repo, "update-ref", REFS + run_id, commit, env=NO_GIT_ENV)
+    run_git(repo, "update-ref", REFS + run_id, commit)
 
 
 def _git_path(path: str) -> str:

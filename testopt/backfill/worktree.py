@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "testopt-backfill-"
 _LOCK: Final = "lock"
-# A caller may itself be run by git (a hook, `git rebase --exec`); its repository is not ours.
-NO_GIT_ENV: Final[dict[str, str | None]] = dict.fromkeys(
-    (
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG",
-        "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
-    )
-)  # fmt: skip
-_ENV: Final = {**NO_GIT_ENV, "GIT_LFS_SKIP_SMUDGE": "1"}
 _CHECKOUT_S: Final = 600.0
 
 
@@ -90,12 +80,12 @@ class WorktreeRepository:
 
     def _create(self) -> None:
         def rev_parse(*args: str) -> str:
-            out = run_git(self._repo, "rev-parse", *args, env=_ENV)
+            out = run_git(self._repo, "rev-parse", *args)
             return os.fsdecode(out.rstrip(b"\n"))
 
         kind = rev_parse("--show-object-format")
         options = ("--bare", "-q", "--template=", f"--object-format={kind}")
-        run_git(self.folder, "init", *options, str(self.git), env=_ENV)
+        run_git(self.folder, "init", *options, str(self.git))
         objects = rev_parse("--path-format=absolute", "--git-path", "objects")
         (self.git / "objects" / "info").mkdir(parents=True, exist_ok=True)
         (self.git / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
@@ -103,13 +93,12 @@ class WorktreeRepository:
         if shallow.is_file():
             shutil.copyfile(shallow, self.git / "shallow")
         for name, value in (("core.hooksPath", os.devnull), ("gc.auto", "0")):
-            run_git(self.git, "config", name, value, env=_ENV)
+            run_git(self.git, "config", name, value)
         # packages find out their version from tags
         tags = run_git(
             self._repo, "for-each-ref", "--format=create %(refname) %(objectname)", "refs/tags",
-            env=_ENV,
         )  # fmt: skip
-        run_git(self.git, "update-ref", "--stdin", stdin=tags, env=_ENV)
+        run_git(self.git, "update-ref", "--stdin", stdin=tags)
 
     def worktree(self, index: int, commit: str) -> Worktree:
         """Return a new worktree.
@@ -127,7 +116,7 @@ class WorktreeRepository:
         name = re.sub(r"[^\w.-]", "_", self._repo.resolve().name.removesuffix(".git"))
         tree = folder / (name.strip(".-") or "tree")
         args = ("worktree", "add", "-q", "--detach", "--no-checkout", str(tree), commit)
-        run_git(self.git, *args, env=_ENV)
+        run_git(self.git, *args)
         worktree = Worktree(tree)
         worktree.checkout(commit)
         return worktree
@@ -149,16 +138,16 @@ class Worktree:
             When git fails, as where an object is missing in a partial clone.
         """
         # A test may have left a lock, or an unfinished merge, or folders without permissions.
-        git_dir = run_git(self.path, "rev-parse", "--absolute-git-dir", env=_ENV)
+        git_dir = run_git(self.path, "rev-parse", "--absolute-git-dir")
         (Path(os.fsdecode(git_dir.rstrip(b"\n"))) / "index.lock").unlink(missing_ok=True)
         args = ("checkout", "-q", "--force", "--detach", commit)
-        run_git(self.path, *args, timeout=_CHECKOUT_S, env=_ENV)
+        run_git(self.path, *args, timeout=_CHECKOUT_S)
         excludes = [part for path in self._untracked for part in ("-e", path)]
-        run_git(self.path, "clean", "-ffdxq", *excludes, timeout=_CHECKOUT_S, env=_ENV)
+        run_git(self.path, "clean", "-ffdxq", *excludes, timeout=_CHECKOUT_S)
 
     def keep(self) -> None:
         """Spare what now lies untracked in the folder (the work of a set-up) from `checkout`."""
-        out = run_git(self.path, "ls-files", "--others", "--directory", "-z", env=_ENV)
+        out = run_git(self.path, "ls-files", "--others", "--directory", "-z")
         names = [os.fsdecode(name) for name in out.split(b"\0") if name]
         self._untracked = ["/" + re.sub(r"([\\*?\[!#])", r"\\\1", name) for name in names]
 
@@ -242,7 +231,7 @@ def default_branch(repo: Path) -> str | None:
     """Return the name of the branch that is checked out, or of the remote's default branch."""
     for name in ("HEAD", "refs/remotes/origin/HEAD"):
         try:
-            out = run_git(repo, "symbolic-ref", "--short", "-q", name, env=NO_GIT_ENV)
+            out = run_git(repo, "symbolic-ref", "--short", "-q", name)
         except RepositoryError:
             continue
         return out.decode("utf-8", "replace").strip().removeprefix("origin/")

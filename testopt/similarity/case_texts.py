@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from testopt.impact.coverage_index import CoverageIndex
     from testopt.similarity.bags import Words
     from testopt.similarity.cochange import EditedTogether
 
@@ -37,22 +38,6 @@ _DIFF_S: Final = 6.0
 _TREES: Final = 8  # neighbours in time share their base
 _SHARED: Final = ("conftest.py",)  # what the tests beside and below have without importing it
 _NOT_SOURCE: Final = ("docs/", "doc/", "examples/", "benchmarks/", "bench/", "setup.py")
-
-
-class Coverage(Protocol):
-    """Knows which lines the cases ran when that was measured."""
-
-    def shares(
-        self,
-        cases: Sequence[str],
-        *,
-        locator: Locator,
-        base: str,
-        changed: Mapping[str, Sequence[range]],
-        until: datetime | None = None,
-    ) -> NDArray[np.float32] | None:
-        """Return the share of a change that each case ran, NaN or None where not known."""
-        ...
 
 
 class CaseTexts:
@@ -64,7 +49,7 @@ class CaseTexts:
         Top folder of the repository, or a bare one.
     patience : float
         Factor on the time that git is given: what a plan does without, training waits for.
-    coverage : Coverage, optional
+    coverage : CoverageIndex, optional
         Knows which lines the cases ran.
 
     Attributes
@@ -74,7 +59,7 @@ class CaseTexts:
     """
 
     def __init__(
-        self, repo: Path, *, patience: float = 1.0, coverage: Coverage | None = None
+        self, repo: Path, *, patience: float = 1.0, coverage: CoverageIndex | None = None
     ) -> None:
         self._repo, self._patience, self._coverage = repo, patience, coverage
         self.index = SourceIndex(repo)
