@@ -5,28 +5,29 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_PARTS: Final = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "": 1.0}
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(h|min|ms|m|s|)", re.ASCII)
 _WORDS: Final = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as ``10m``, ``1h30m``, ``90 s`` or ``90``.
+    """Return the seconds of a duration such as ``10m``, ``1h30m`` or ``90 s``.
 
     Raises
     ------
     ValueError
-        When the text is no duration.
+        When the text is no duration, or a number has no unit; the message says what to write.
     """
+    written = text.rstrip()
     seconds, end = 0.0, 0
-    while end < len(text.rstrip()):
-        match = _PART.match(text, end)
-        if match is None:
-            raise ValueError(f"{text!r} is no duration")
-        seconds += float(match[1]) * _PARTS[match[2]]
-        end = match.end()
-    if not end:
-        raise ValueError("an empty text is no duration")
+    while end < len(written) or not end:
+        match = _PART.match(written, end)
+        end = match.end() if match is not None else end
+        if match is None or (not match[2] and end < len(written)):
+            raise ValueError(f"Invalid duration {text!r}: write it like 90s, 10m or 1h30m.")
+        if not match[2]:
+            raise ValueError(f"Invalid duration {text!r}: add a unit (examples: 90s, 10m, 1h30m).")
+        seconds += float(match[1]) * _UNITS[match[2]]
     return seconds
 
 

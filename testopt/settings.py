@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from testopt.errors import SettingsError
+from testopt.shares import parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_STORE = ".testopt"
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _setting(default: Any, text: str, *, share: bool = False) -> Any:
+    return field(default=default, metadata={"help": text, "share": share})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,14 @@ class Settings:
     shadow_days: float = _setting(14.0, "days in shadow, at least, before select leaves cases out")
     shadow_regressions: int = _setting(30, "regressions judged in shadow, at least, before that")
     rollback_level: float = _setting(
-        0.05, "level of the test of misses that brings a selection back into shadow"
+        0.05, "level of the test of misses that brings a selection back into shadow", share=True
     )
     author_features: bool = _setting(True, "let metrics of the author count for risk")
-    recall: float = _setting(0.95, "share of regressions that a selection must catch, 0 to 1")
-    explore: float = _setting(0.05, "share of changes for which every case runs, 0 to 1")
-    refresh: float = _setting(0.01, "share of the cases left out that run all the same, 0 to 1")
+    recall: float = _setting(
+        0.95, "share of regressions that a selection must catch: 0.95 or 95%", share=True
+    )
+    explore: float = _setting(0.05, "share of changes for which every case runs", share=True)
+    refresh: float = _setting(0.01, "share of the cases left out that run all the same", share=True)
     must_run: tuple[str, ...] = _setting((), "globs of cases or test files that always run")
     run_all_on: tuple[str, ...] = _setting(
         (), "globs of changed files for which every case runs, beside the usual ones; !GLOB: not"
@@ -117,6 +120,7 @@ class Settings:
 
 
 _DEFAULTS = Settings()
+_SHARES = frozenset(f.name for f in fields(Settings) if f.metadata.get("share"))
 
 
 def _from_pyproject(repo: Path | None) -> dict[str, Any]:
@@ -136,8 +140,17 @@ def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:
     return {names[key]: value for key, value in env.items() if key in names and value != ""}
 
 
+def _share(name: str, value: Any, source: str) -> float:
+    try:
+        return parse_share(str(value), zero=True)
+    except ValueError as error:
+        raise SettingsError(f"setting {name!r} in {source}: {error}") from None
+
+
 def _convert(name: str, value: Any, default: Any, source: str) -> Any:
     expected = type(default)
+    if name in _SHARES:
+        return _share(name, value, source)
     try:
         if expected is tuple:
             parts = value.split(",") if isinstance(value, str) else value

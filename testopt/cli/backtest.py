@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, with_options, write_table
-from testopt.cli.planning import Duration
+from testopt.cli.values import DURATION, share_type
 from testopt.durations import format_duration
 from testopt.pluralize import pluralize
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testopt.selection.simulation import SelectionQuality
 
 
-_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+_SHARE = share_type(one=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class BacktestOptions:
 )
 @click.option(
     "--warm-up",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=share_type(zero=True, one=False),
     default=0.1,
     show_default=True,
     help="Share of the runs, the first, that the report leaves out.",
@@ -84,7 +84,7 @@ class BacktestOptions:
     "--budget",
     "budgets",
     metavar="TIME",
-    type=Duration(),
+    type=DURATION,
     multiple=True,
     help="Tell what this much time, such as 10m, would have caught (repeatable).",
 )

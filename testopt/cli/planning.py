@@ -10,7 +10,7 @@ import click
 
 from testopt.cli.case_list import read_cases
 from testopt.cli.common import print_json, printable
-from testopt.durations import parse_duration
+from testopt.cli.values import PART
 from testopt.errors import EmptyStoreError
 from testopt.pluralize import pluralize
 
@@ -26,38 +26,6 @@ _SHOWN: Final = 20
 FORMATS: Final = (
     "text", "json", "pytest", "unittest", "go", "surefire", "gradle", "jest", "nextest",
 )  # fmt: skip
-
-
-class Duration(click.ParamType[float]):
-    """A time such as ``10m``; its value is in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Parse what the user wrote."""
-        try:
-            return parse_duration(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time such as 10m, 1h30m or 90s", param, ctx)
-
-
-class Shard(click.ParamType[tuple[int, int]]):
-    """A part of several, such as ``2/5``."""
-
-    name = "shard"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Parse what the user wrote."""
-        from testopt.plan.shards import parse_part
-
-        try:
-            return parse_part(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def plan_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -95,7 +63,7 @@ _FORM: Final = (
     click.option(
         "--shard",
         metavar="I/N",
-        type=Shard(),
+        type=PART,
         help="Print part I of N of about equal duration; every part needs the same store.",
     ),
     click.option(

@@ -9,6 +9,7 @@ import click
 
 from testopt import __version__
 from testopt.cli.common import Context, print_json, printable, with_options
+from testopt.cli.values import share_type
 from testopt.errors import DataError, GateError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class RiskOptions:
 @click.command("risk")
 @click.argument("rev_range", required=False, metavar="[REV_RANGE]")
 @click.option("--base", metavar="REV", help="Judge all that came since REV as one change.")
-@click.option("--fail-over", type=click.FloatRange(0, 1), metavar="P", help="Exit 1 above P.")
+@click.option("--fail-over", type=share_type(zero=True), metavar="P", help="Exit 1 above P.")
 @click.option(
     "--format",
     "form",

@@ -10,13 +10,13 @@ import click
 from testopt.cli.common import Context, with_options
 from testopt.cli.planning import (
     ChangeOptions,
-    Duration,
     find_inputs,
     finish,
     form_of,
     plan_options,
     show,
 )
+from testopt.cli.values import DURATION, SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,29 +25,26 @@ if TYPE_CHECKING:
     from testopt.plan.inputs import PlanInputs
     from testopt.schema import Selection
 
-_SHARE = click.FloatRange(0.0, 1.0, min_open=True)
-
-
 _OPTIONS: Final = (
     click.option(
         "--recall",
         metavar="R",
-        type=_SHARE,
-        help="Share of regressions to catch (default: that of the settings, 0.95).",
+        type=SHARE,
+        help="Share of regressions to catch: 0.95 or 95% (default: that of the settings, 0.95).",
     ),
     click.option(
-        "--case-recall", metavar="R", type=_SHARE, help="Share of the regressing cases to catch."
+        "--case-recall", metavar="R", type=SHARE, help="Share of the regressing cases to catch."
     ),
     click.option(
         "--budget",
         metavar="TIME",
-        type=Duration(),
+        type=DURATION,
         help="Most time of the cases together, such as 10m; what that catches is estimated.",
     ),
     click.option(
         "--fraction",
         metavar="F",
-        type=_SHARE,
+        type=SHARE,
         help="The same, as a share of the time of all cases.",
     ),
     click.option(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.durations import parse_duration
 from testopt.errors import UsageError
 from testopt.reasons import Reason, ReasonKind
+from testopt.shares import parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,20 +101,16 @@ class SelectionRequest:
 def _share(words: Mapping[str, Any], name: str) -> float | None:
     text = str(words.get(name) or "")
     try:
-        share = float(text) if text else None
-    except ValueError:
-        share = math.nan
-    if share is None or 0.0 < share <= 1.0:
-        return share
-    message = f"{name.replace('_', ' ')} is {text!r}"
-    raise UsageError(message, "it takes a share above 0 and up to 1, such as 0.95")
+        return parse_share(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"cannot use the {name.replace('_', ' ')}: {error}") from None
 
 
 def _seconds(text: Any) -> float | None:
     try:
         return parse_duration(str(text)) if text else None
     except ValueError as error:
-        raise UsageError(f"cannot use the budget: {error}", "it takes a time: 10m, 90s") from None
+        raise UsageError(f"cannot use the budget: {error}") from None
 
 
 def _part(text: Any) -> tuple[int, int] | None:

@@ -300,10 +300,10 @@ def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("--testopt-recall=95", "recall is '95'"),
-        ("--testopt-fraction=0", "fraction is '0'"),
-        ("--testopt-recall=much", "recall is 'much'"),
-        ("--testopt-budget=soon", "cannot use the budget: 'soon' is no duration"),
+        ("--testopt-recall=95", "cannot use the recall: Invalid share '95': did you mean 0.95?"),
+        ("--testopt-fraction=0", "cannot use the fraction: Invalid share '0'"),
+        ("--testopt-recall=much", "cannot use the recall: Invalid share 'much'"),
+        ("--testopt-budget=soon", "cannot use the budget: Invalid duration 'soon'"),
         ("--testopt-shard=3/2", "cannot use the shard: '3/2' is no part such as 2/5"),
     ],
 )

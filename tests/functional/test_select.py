@@ -374,7 +374,7 @@ def test_nothing_to_run_is_no_error_and_is_said(project, monkeypatch):
 @pytest.mark.parametrize(
     "args",
     [("--budget", "soon"), ("--budget", "0s"), ("--recall", "1.5"), ("--shard", "0/2"),
-     ("--fraction", "-1"), ("--fraction", "0"), ("--recall", "0"),
+     ("--fraction", "-1"), ("--fraction", "0"), ("--recall", "0"), ("--budget", "10"),
      ("--diff", "x", "--base", "HEAD")],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(project, args):
@@ -385,4 +385,4 @@ def test_settings_out_of_range_are_refused(project, monkeypatch):
     monkeypatch.setenv("TESTOPT_RECALL", "95")
     done = project.run("select")
     assert done.code == 2
-    assert "recall is 95" in done.err
+    assert "'recall' in environment: Invalid share '95': did you mean 0.95?" in done.err

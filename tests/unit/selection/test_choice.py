@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.durations import format_duration, parse_duration
 from testopt.plan.shards import shard
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import PlannedCase, Selection
@@ -186,24 +183,3 @@ def test_parts_are_the_whole_without_overlap_and_about_equal(costs, count):
 def test_parts_of_cases_of_unknown_duration_have_equal_numbers():
     cases = [PlannedCase(f"t{i}", i, 0.0, 0.0, selected=True) for i in range(9)]
     assert [len(shard(cases, i, 3)) for i in (1, 2, 3)] == [3, 3, 3]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("10m", 600), ("1h30m", 5400), ("90", 90), ("1.5 h", 5400), ("90s", 90), ("2 min 5 s", 125),
-     ("250ms", 0.25)],
-)  # fmt: skip
-def test_durations_are_read(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", " ", "m", "10x", "-5m", "1:30", "nan", "1e9"])
-def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match="no duration"):
-        parse_duration(text)
-
-
-@given(st.floats(0, 1e6))
-def test_durations_are_written_as_they_are_read(seconds):
-    error = 0.5 if 9.95 <= seconds < 3600 else 30.0 if seconds >= 3600 else 0.06
-    assert math.isclose(parse_duration(format_duration(seconds)), seconds, abs_tol=error)
