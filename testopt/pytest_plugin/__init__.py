@@ -178,8 +178,8 @@ def _configure(config: pytest.Config) -> None:
     mode = asked_mode(config, os.environ)
     if mode == "off" or any(getattr(config.option, name, False) for name in _NO_RUN):
         return
-    if getattr(config.option, "collectonly", False) and mode != "select":
-        return  # only a selection changes what is listed
+    if getattr(config.option, "collectonly", False) and mode in {"record", "shadow"}:
+        return  # the list is the original one, and nothing is recorded
     from testopt.pytest_plugin.session import start
 
     start(config, mode)

@@ -137,7 +137,8 @@ class PytestRun:
         self._recorder.finish()
         if not self.client.usable:
             raise EngineError("the engine has ended")
-        if not self._recorder.seen and not self._recorder.rows:
+        nothing = not self._recorder.seen and not self._recorder.rows
+        if nothing or getattr(self.config.option, "collectonly", False):
             return
         self._send()
         stopped = bool(session.shouldstop or session.shouldfail)

@@ -147,11 +147,11 @@ def test_a_run_that_stops_early_has_the_same_exit_code(pytester, with_plugin, fa
 
 
 @pytest.mark.parametrize("args", [("--collect-only",), ("--co", "-q"), ("--co", "-qq")])
-def test_collecting_alone_prints_the_same(pytester, with_plugin, fake_engine, args):
+def test_collecting_alone_prints_the_same_in_shadow(pytester, with_plugin, fake_engine, args):
     pytester.makepyfile(test_it=SUITE)
     log = fake_engine("reverse")
     plain = pytester.runpytest_inprocess(*with_plugin, *args)
-    ranked = pytester.runpytest_inprocess(*with_plugin, "--testopt=rank", *args)
-    assert [x for x in ranked.outlines if "::" in x] == [x for x in plain.outlines if "::" in x]
-    assert ranked.ret == plain.ret
+    shadow = pytester.runpytest_inprocess(*with_plugin, "--testopt=shadow", *args)
+    assert [x for x in shadow.outlines if "::" in x] == [x for x in plain.outlines if "::" in x]
+    assert shadow.ret == plain.ret
     assert log.read_text() == ""

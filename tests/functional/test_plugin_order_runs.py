@@ -60,9 +60,7 @@ def test_record_and_shadow_leave_the_order(pytester, run):
         assert [r["op"] for r in result.requests] == [*ops, "results", "end"]
 
 
-@pytest.mark.parametrize(
-    "args", [("--collect-only",), ("--fixtures",), ("--markers",), ("--help",), ("--setup-plan",)]
-)
+@pytest.mark.parametrize("args", [("--fixtures",), ("--markers",), ("--help",), ("--setup-plan",)])
 def test_no_engine_where_nothing_runs(pytester, run, args):
     pytester.makepyfile(test_it=SUITE)
     assert run("--testopt=rank", *args).requests == []

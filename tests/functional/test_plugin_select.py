@@ -106,6 +106,28 @@ def test_what_would_run_is_listed_and_not_recorded(pytester, run):
     assert [line for line in with_workers.outlines if "::" in line] == listed
 
 
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_the_order_that_would_be_run_is_listed_and_not_recorded(pytester, run, args):
+    pytester.makepyfile(test_it=SUITE)
+
+    def listed(mode):
+        result = run("--collect-only", "-qq", *args, mode=mode, how="reverse")
+        ops = [r["op"] for r in result.requests]
+        return [line[-6:] for line in result.outlines if "::" in line], ops
+
+    assert listed("rank") == (ALL[::-1], ["start", "plan"])
+    assert listed("shadow") == (ALL, [])
+    assert listed("record") == (ALL, [])
+
+
+@pytest.mark.parametrize("mode", ["rank", "select"])
+def test_a_file_that_cannot_be_collected_is_listed_and_not_recorded(pytester, run, mode):
+    pytester.makepyfile(test_it=SUITE, test_bad="import nothing_of_this_name")
+    result = run("--collect-only", mode=mode)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "end" not in [r["op"] for r in result.requests]
+
+
 def test_other_ways_to_choose_go_before_and_after(pytester, run):
     pytester.makepyfile(test_it=SUITE)
     named = run("-k", "test_1 or test_2")
