@@ -205,3 +205,13 @@ class Suite:
                     seconds = (n % 3 + 1) / 10
                     rows.writerow((f"run {run}", time, case, outcome, seconds, "main"))
         return path
+
+
+def printed(form: str, *cases: str, **request: object) -> list[str]:
+    """Return the lines that are printed for a runner that is asked for cases."""
+    from testopt.runners.arguments import arguments_for
+    from testopt.runners.protocol import Request
+    from testopt.runners.registry import RUNNERS
+
+    found = arguments_for(RUNNERS[form], Request(cases=cases, **request))
+    return found.text.decode("utf-8", "surrogateescape").split("\n")[:-1]

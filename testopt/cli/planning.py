@@ -13,19 +13,18 @@ from testopt.cli.common import print_json, printable
 from testopt.cli.values import PART
 from testopt.errors import EmptyStoreError
 from testopt.pluralize import pluralize
+from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testopt.cli.common import Context
     from testopt.plan.inputs import PlanInputs
+    from testopt.runners.protocol import Request
     from testopt.schema import Change, Plan, PlannedCase
     from testopt.store import Store
 
 _SHOWN: Final = 20
-FORMATS: Final = (
-    "text", "json", "pytest", "unittest", "go", "surefire", "gradle", "jest", "nextest",
-)  # fmt: skip
 
 
 def plan_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -69,7 +68,7 @@ _FORM: Final = (
     click.option(
         "--format",
         "form",
-        type=click.Choice(FORMATS),
+        type=click.Choice(("text", "json", *RUNNERS)),
         default="text",
         show_default=True,
         help="Names of runners: arguments for them, one a line.",
@@ -178,14 +177,14 @@ def show(
     ----------
     plan : Plan
     form : str
-        One of ``FORMATS``.
+        ``text``, ``json`` or one of ``RUNNERS``.
     part : tuple of int, optional
         Which part, and of how many.
     show_all : bool
         Print every case as text, not the first few.
     """
     from testopt.plan.shards import shard
-    from testopt.runners.arguments import runner_lines
+    from testopt.runners.arguments import arguments_for
 
     running = [case for case in plan.cases if case.runs]
     if part is not None:
@@ -195,22 +194,26 @@ def show(
     elif form == "text":
         _show_text(plan, running, part, show_all=show_all)
     else:
-        ids = [case.case_id for case in running]
-        click.echo(runner_lines(form, _from_working_folder(form, ids)), nl=False)
+        ctx: Context = click.get_current_context().obj
+        printed = arguments_for(RUNNERS[form], _request(ctx, plan, running))
+        for note in printed.notes:
+            ctx.note(printable(note))
+        click.echo(printed.text, nl=False)
 
 
-def _from_working_folder(form: str, ids: list[str]) -> list[str]:
-    """Return ids as a runner takes them that is started where testopt is."""
-    from testopt.runners.arguments import from_folder
+def _request(ctx: Context, plan: Plan, running: Sequence[PlannedCase]) -> Request:
+    """Return what a runner is asked for that is started where testopt is."""
+    from testopt.runners.protocol import Request
 
-    ctx: Context = click.get_current_context().obj
-    if ctx.root_or_none is None:
-        return ids
-    root, folder = ctx.root_or_none.resolve(), Path.cwd().resolve()
-    if root not in folder.parents:
-        return ids
-    inside = folder.relative_to(root).as_posix()
-    return from_folder(form, ids, inside, is_file=lambda name: (root / name).is_file())
+    root, here = ctx.root_or_none, Path.cwd().resolve()
+    root = None if root is None else root.resolve()
+    inside = root is not None and root in here.parents
+    return Request(
+        cases=[case.case_id for case in running],
+        known=[case.case_id for case in plan.cases],
+        root=root,
+        folder=here.relative_to(root).as_posix() if root is not None and inside else "",
+    )
 
 
 def _document(

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from testopt.runners.arguments import from_folder, runner_lines
 from testopt.store import Store
+from tests.builders import printed
 
 SUITE = """
 import pytest
@@ -86,7 +86,7 @@ def test_plugin_report_and_runner_agree(package, tmp_path, testopt, monkeypatch)
 def test_ids_are_accepted_from_the_top_and_from_beside(package):
     names = [f"services/b/tests/test_u.py::test_literal[{p}]" for p in ("x@y", "a b", "a.b::c/d")]
     for folder in ("", "services/b", "services/b/tests", "src"):
-        lines = runner_lines("pytest", from_folder("pytest", names, folder)).decode().splitlines()
+        lines = printed("pytest", *names, root=package.path, folder=folder)
         done = run(package, package.path / folder, *lines)
         assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
