@@ -329,7 +329,7 @@ def _report(
 def _unread(past: _Replayed) -> frozenset[int]:
     """Return the runs that could be judged if the text of their change were known."""
     frames = enumerate(run.frame for run in past.runs)
-    return frozenset(i for i, one in frames if one.lacks_its_change and _is_judged(one))
+    return frozenset(i for i, one in frames if one.query.lacks_its_change and _is_judged(one))
 
 
 def _is_judged(frame: RunFrame) -> bool:

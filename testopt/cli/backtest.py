@@ -137,15 +137,11 @@ def _show(report: BacktestReport) -> None:
         f"{report.modelled_runs} ordered by a model), {pluralize(report.cases, 'case')}"
     )
     if report.disturbed_runs:
-        click.echo(
-            f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "
-            "are not judged"
-        )
+        runs = pluralize(report.disturbed_runs, "run")
+        click.echo(f"not judged: {runs} that their environment failed")
     if report.unread_runs:
-        click.echo(
-            f"{pluralize(report.unread_runs, 'run')} of uncommitted edits, whose text was not "
-            "kept, are not judged"
-        )
+        runs = pluralize(report.unread_runs, "run")
+        click.echo(f"not judged: {runs} of uncommitted edits, whose text was not kept")
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
         return

@@ -61,13 +61,6 @@ class RunFrame:
         return not self.query.run.complete
 
     @property
-    def lacks_its_change(self) -> bool:
-        """Whether it ran on edits of no commit, whose text was not kept."""
-        run, files = self.query.run, self.query.files
-        edited = run.commit is not None and run.commit == run.base and bool(files)
-        return edited and not any(file.patch for file in files)
-
-    @property
     def is_disturbed(self) -> bool:
         """Whether its environment failed it: such a run teaches nothing and is no history."""
         return self.query.run.environment_failure is True

@@ -49,6 +49,7 @@ _OUTPUT: Final = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWN: Final = frozenset({"other", "text"})
+_HUNK: Final = b"\n@@ "
 _SECTION: Final = re.compile(rb"^(?=diff --git )", re.MULTILINE)
 
 
@@ -148,7 +149,7 @@ def _edits(repo: Path, settings: Mapping[str, str]) -> list[_Edit] | None:
     out = run_git(repo, *_LISTING, "HEAD", "--", timeout=_GIT_S, env=settings)
     fields = iter(out.split(b"\0")[:-1])
     tracked = [(path, head.split(b" ")[1]) for head, path in zip(fields, fields, strict=True)]
-    untracked = [(path, b"") for path in untracked_paths(repo) if _counts(path_text(path))]
+    untracked = [(path, b"") for path in untracked_paths(repo) if is_tested(path_text(path))]
     if len(tracked) + len(untracked) > MAX_FILES:
         return None
     edits, size = {}, 0
@@ -161,7 +162,7 @@ def _edits(repo: Path, settings: Mapping[str, str]) -> list[_Edit] | None:
     return list(edits.values())
 
 
-def _counts(path: str) -> bool:
+def is_tested(path: str) -> bool:
     """Tell whether an untracked file is part of what is tested."""
     if is_code(path):
         return True
@@ -250,11 +251,18 @@ def _patches(repo: Path, base: str, tree: str, env: Mapping[str, str]) -> dict[s
     for path, section in _sections(diff):
         if len(section) <= min(room, MAX_PATCH):
             try:
-                found[path] = section.decode()
-            except UnicodeDecodeError:
+                found[path] = _text(section)
+            except UnicodeDecodeError:  # a path that is no text
                 continue
             room -= len(section)
     return found
+
+
+def _text(section: bytes) -> str:
+    """Return a section as text: lines in another encoding as a plan reads them."""
+    at = section.find(_HUNK)
+    head = len(section) if at < 0 else at
+    return section[:head].decode() + section[head:].decode("utf-8", "replace")
 
 
 def _sections(diff: bytes) -> Iterator[tuple[str, bytes]]:

@@ -63,9 +63,9 @@ class Sources:
         self._size_loaded = len(self._reader.index)
 
     def add(self, query: Query) -> Query:
-        """Return the query with the text of its cases and of its change."""
+        """Return the query with the text of its cases and of its change, where it is known."""
         run = query.run
-        if not (run.commit and _SHA.fullmatch(run.commit)):
+        if not (run.commit and _SHA.fullmatch(run.commit)) or query.lacks_its_change:
             return query
         base = run.base if run.base and _SHA.fullmatch(run.base) else f"{run.commit}^"
         patch = "".join(file.patch for file in query.files if file.patch).encode()
@@ -78,7 +78,10 @@ class Sources:
         """Return the text of some cases and of a change that git knows or the disk holds."""
         if not change.known or not change.base:
             return None
-        return self._with_model(self._reader.read(cases, base=change.base, commit=change.head))
+        added = [file.path for file in change.files if file.status == "A"]
+        return self._with_model(
+            self._reader.read(cases, base=change.base, commit=change.head, added=added)
+        )
 
     def _with_model(self, text: Texts | None) -> Texts | None:
         return (

@@ -12,6 +12,7 @@ from testopt.errors import RepositoryError
 from testopt.git.blobs import read_tree, read_working_file
 from testopt.git.changed_lines import OPTIONS, patched_texts
 from testopt.git.process import run_git
+from testopt.git.working_diff import working_diff
 from testopt.runners.locate import Locator
 from testopt.similarity.bags import Bags, weighted_sum
 from testopt.similarity.call_graph import callers
@@ -74,6 +75,7 @@ class CaseTexts:
         base: str | None,
         commit: str | None,
         patch: bytes | None = None,
+        added: Sequence[str] = (),
         time: datetime | None = None,
     ) -> Texts | None:
         """Read what sources say of a run.
@@ -87,6 +89,8 @@ class CaseTexts:
         patch : bytes, optional
             Text of a change that is in no commit, made on top of the base: the working tree as it
             was then.
+        added : sequence of str
+            Files that the working tree has and the base has not; git need not know them.
         time : datetime, optional
             What was measured at this time or later is not known yet.
 
@@ -98,14 +102,10 @@ class CaseTexts:
         if base is None or not len(cases):
             return None
         try:
-            diff = patch or run_git(
-                self._repo, "diff", *OPTIONS, base, *([commit] if commit else []), "--",
-                timeout=_DIFF_S * self._patience,
-            )  # fmt: skip
-            run = RunTrees(
-                cases, {}, base=base, diff=diff,
-                tree=dict(self._tree(commit)), before=self._tree(base),
-            )  # fmt: skip
+            tree = dict(self._tree(commit))
+            untracked = [path for path in added if path not in tree]
+            diff = patch or self._diff(base, commit, untracked)
+            run = RunTrees(cases, {}, base=base, diff=diff, tree=tree, before=self._tree(base))
             if patch is not None:
                 self._apply(patch, run)
             elif commit is None:
@@ -113,6 +113,12 @@ class CaseTexts:
             return self._texts(run, time)
         except RepositoryError:
             return None
+
+    def _diff(self, base: str, commit: str | None, untracked: Sequence[str]) -> bytes:
+        timeout = _DIFF_S * self._patience
+        if commit is None:
+            return working_diff(self._repo, base, untracked=untracked, timeout=timeout)
+        return run_git(self._repo, "diff", *OPTIONS, base, commit, "--", timeout=timeout)
 
     def _tree(self, commit: str | None) -> dict[str, str]:
         if commit is None:

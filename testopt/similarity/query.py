@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testopt.code.paths import is_code
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,3 +34,17 @@ class Query:
     cases: Sequence[str]
     files: tuple[FileChange, ...] = ()
     text: Texts | None = None
+
+    @property
+    def lacks_its_change(self) -> bool:
+        """Whether the run was of edits in no commit, whose text was not kept as it was read."""
+        run = self.run
+        edited = run.commit is not None and run.commit == run.base and bool(self.files)
+        kept = any(file.patch for file in self.files)
+        return edited and (not kept or any(map(_lost, self.files)))
+
+
+def _lost(file: FileChange) -> bool:
+    """Tell whether the text of a changed program file is missing; a long new one is never read."""
+    changed = bool(file.added or file.deleted) and file.status not in {"A", "D"}
+    return changed and not file.patch and is_code(file.path)

@@ -173,7 +173,8 @@ def test_text_of_the_change_is_bounded(repo, monkeypatch):
     repo.write("src/odd.py", b"\xff = 1\n")
     head = repo.git("rev-parse", "HEAD")
     found = read_tested_tree(repo.path, base=head)
-    assert sorted(found.patches) == ["src/b.py", "src/new.py"]
+    assert sorted(found.patches) == ["src/b.py", "src/new.py", "src/odd.py"]
+    assert found.patches["src/odd.py"].endswith("+\N{REPLACEMENT CHARACTER} = 1\n")
     assert found.patches["src/b.py"].endswith("@@ -1 +1 @@\n-y = 1\n+y = 2\n")
     monkeypatch.setattr(module, "MAX_PATCHES", 200)
     assert len(read_tested_tree(repo.path, base=head).patches) == 1
