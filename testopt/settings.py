@@ -1,4 +1,4 @@
-"""Loads ``Settings``: ``[tool.testopt]`` < ``TESTOPT_*`` < command line.
+"""Loads ``Settings``: ``[tool.testopt]`` or ``testopt.toml`` < ``TESTOPT_*`` < command line.
 
 Each value knows where it came from.
 """
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_STORE = ".testopt"
+PYPROJECT = "pyproject.toml"  # with [tool.testopt]
+FILE = "testopt.toml"  # the same settings at its top
 
 
 def _setting(default: Any, text: str, *, share: bool = False) -> Any:
@@ -77,7 +79,7 @@ class Settings:
         Parameters
         ----------
         repo : Path, optional
-            Folder whose ``pyproject.toml`` is read.
+            Folder whose ``pyproject.toml`` or ``testopt.toml`` is read.
         env : mapping, optional
             Environment; default ``os.environ``. ``TESTOPT_STORE`` sets ``store``, and so on.
         overrides : mapping, optional
@@ -98,7 +100,7 @@ class Settings:
         environ = os.environ if env is None else env
         known = {f.name for f in fields(cls)} - {"origin"}
         for source, given in (
-            ("pyproject.toml", _from_pyproject(repo)),
+            _from_files(repo),
             ("environment", _from_env(environ, known)),
             ("command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         ):
@@ -123,16 +125,30 @@ _DEFAULTS = Settings()
 _SHARES = frozenset(f.name for f in fields(Settings) if f.metadata.get("share"))
 
 
-def _from_pyproject(repo: Path | None) -> dict[str, Any]:
-    path = repo / "pyproject.toml" if repo else None
-    if path is None or not path.is_file():
+def _from_files(repo: Path | None) -> tuple[str, dict[str, Any]]:
+    """Return the file that holds the settings of a repository, and what it says."""
+    if repo is None:
+        return PYPROJECT, {}
+    tool = _read_toml(repo / PYPROJECT).get("tool")
+    table = tool.get("testopt") if isinstance(tool, dict) else None
+    own = _read_toml(repo / FILE)
+    if own and table:
+        raise SettingsError(
+            f"settings stand in {FILE} and in [tool.testopt] of {PYPROJECT}", "keep one of them"
+        )
+    if table is not None and not isinstance(table, dict):
+        raise SettingsError(f"tool.testopt in {PYPROJECT} is no table", "write [tool.testopt]")
+    values = own or table or {}
+    return FILE if own else PYPROJECT, {k.replace("-", "_"): v for k, v in values.items()}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
         return {}
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} cannot be read: {error}", "mend the file") from error
-    table = document.get("tool", {}).get("testopt", {})
-    return {str(k).replace("-", "_"): v for k, v in table.items()}
 
 
 def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "backtest": "testopt.cli.backtest",
     "doctor": "testopt.cli.doctor",
     "hotspots": "testopt.cli.hotspots",
+    "init": "testopt.cli.init",
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
     "monitor": "testopt.cli.monitor",
@@ -57,6 +58,7 @@ def cli(ctx: click.Context, repo: str, store: str | None, *, quiet: bool, verbos
 
     \b
     Start here:
+      testopt init              look at the repository, and say what comes next
       testopt mine              read the git history
       testopt ingest results/   read JUnit XML
       testopt train             fit the models

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import GitFailedError, RevisionError
 from testopt.git.checkout import branch_checked_out
+from testopt.git.default_branch import USUAL
 from testopt.git.process import is_shallow, resolve, run_git
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from testopt.git.ci_job import CiJob
 
 FETCH: Final = "fetch the history (git fetch --unshallow; in CI: fetch depth 0)"
-_DEFAULT_BRANCHES: Final = ("main", "master", "trunk")  # where nobody names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +145,11 @@ def _is_test_merge(tip: Head, ci: CiJob) -> bool:
 def _since_default_branch(repo: Path, tip: Head, ci: CiJob, *, is_event: bool) -> str | None:
     """Return where a branch left the default branch; None: the commit belongs to that."""
     name = ci.default_branch
-    guesses = (name,) if name else ("HEAD", *_DEFAULT_BRANCHES)
+    guesses = (name,) if name else ("HEAD", *USUAL)
     places = [f"refs/{kind}/{guess}" for kind in ("remotes/origin", "heads") for guess in guesses]
     found = next(filter(None, (_found(repo, place) for place in places)), None)
     if found is None:
-        if is_event and (ci.branch or name) in {None, name, *_DEFAULT_BRANCHES}:
+        if is_event and (ci.branch or name) in {None, name, *USUAL}:
             return None
         shown = f"default branch {name!r}" if name else "default branch (git remote set-head)"
         raise UnknownChangeError(

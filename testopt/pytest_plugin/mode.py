@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pytest
 
@@ -26,15 +27,23 @@ def asked_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
 
 
 def project_table(config: pytest.Config) -> dict[str, Any]:
-    """Return ``[tool.testopt]`` of the root folder, parsed only where it is mentioned."""
-    path = config.rootpath / "pyproject.toml"
+    """Return the settings of the root folder: ``[tool.testopt]``, else ``testopt.toml``.
+
+    A file is parsed only where it could hold some.
+    """
+    tool = _parsed(config.rootpath / "pyproject.toml", b"tool.testopt").get("tool", {})
+    table = tool.get("testopt") if isinstance(tool, dict) else None
+    table = table or _parsed(config.rootpath / "testopt.toml", b"=")
+    return table if isinstance(table, dict) else {}
+
+
+def _parsed(path: Path, mark: bytes) -> dict[str, Any]:
     try:
         data = path.read_bytes()
-        if b"tool.testopt" not in data:
+        if mark not in data:
             return {}
         import tomllib
 
-        table = tomllib.loads(data.decode("utf-8")).get("tool", {}).get("testopt", {})
+        return tomllib.loads(data.decode("utf-8"))
     except (OSError, ValueError):
         return {}
-    return table if isinstance(table, dict) else {}

@@ -1,0 +1,168 @@
+"""The commands that come next for a runner, to be pasted at the top of the repository.
+
+Each runner has three: run and record, read what was recorded (or mine, where the plugin records),
+run what matters first. What must be done once before them stands apart.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from testopt.init.found_runner import FoundRunner
+
+_SELECTED: Final = "testopt select --format {form} | xargs -d '\\n' {run}"
+_NEXTEST: Final = (
+    r"""mkdir -p .config && printf '\n[profile.default.junit]\npath = "junit.xml"\n'"""
+    " >> .config/nextest.toml"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NextCommands:
+    """Lines for a shell: what is needed once, and the commands that come next."""
+
+    runner: str
+    once: Sequence[str]
+    commands: Sequence[str]
+
+
+def next_commands(runner: FoundRunner | None, reports: Sequence[str] = ()) -> NextCommands:
+    """Return the commands that come next.
+
+    Parameters
+    ----------
+    runner : FoundRunner or None
+        None: no known one was found.
+    reports : sequence of str
+        Where JUnit reports land.
+    """
+    if runner is None:
+        report = shlex.quote(reports[0]) if reports else "JUNIT_XML"
+        return NextCommands("", (), (f"testopt ingest {report}", "testopt mine", "testopt rank"))
+    return _RUNNERS[runner.name](runner)
+
+
+def _pytest(runner: FoundRunner) -> NextCommands:
+    run = (_here(runner, f"pytest --testopt={mode}") for mode in ("record", "rank"))
+    record, rank = run
+    return NextCommands(runner.name, (), (record, "testopt mine", rank))
+
+
+def _unittest(runner: FoundRunner) -> NextCommands:
+    return NextCommands(
+        runner.name,
+        ("pip install unittest-xml-reporting",),
+        (
+            "python -m xmlrunner discover -o test-reports",
+            "testopt ingest test-reports",
+            _selected(runner),
+        ),
+    )
+
+
+def _django(runner: FoundRunner) -> NextCommands:
+    test = "python manage.py test --testrunner xmlrunner.extra.djangotestrunner.XMLTestRunner"
+    return NextCommands(
+        runner.name,
+        ("pip install unittest-xml-reporting",),
+        (_here(runner, test), f"testopt ingest {_path(runner, 'TEST-*.xml')}", _selected(runner)),
+    )
+
+
+def _jest(runner: FoundRunner) -> NextCommands:
+    test = f"{runner.launcher} jest --reporters=default --reporters=jest-junit"
+    once = (_here(runner, runner.missing),) if runner.missing else ()
+    return NextCommands(
+        runner.name,
+        once,
+        (
+            _here(runner, test),
+            f"testopt ingest {_path(runner, 'junit.xml')}",
+            _selected(runner, f"{runner.launcher} jest"),
+        ),
+    )
+
+
+def _vitest(runner: FoundRunner) -> NextCommands:
+    run = f"{runner.launcher} vitest run"
+    test = f"{run} --reporter=default --reporter=junit --outputFile.junit=junit.xml"
+    ingest = f"testopt ingest {_path(runner, 'junit.xml')}"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner, run)))
+
+
+def _go(runner: FoundRunner) -> NextCommands:
+    ingest = _here(runner, "go test -json ./... | testopt ingest --format auto -")
+    run = _here(runner, "testopt select --format go | sed 's/^/go test /' | sh")
+    return NextCommands(runner.name, (), (ingest, "testopt mine", run))
+
+
+def _nextest(runner: FoundRunner) -> NextCommands:
+    profile, _, report = runner.report.partition("/")
+    once = [runner.missing] if runner.missing else []
+    once += [] if report else [_here(runner, _NEXTEST)]
+    chosen = f" --profile {shlex.quote(profile)}" if profile not in {"", "default"} else ""
+    place = f"target/nextest/{profile or 'default'}/{report or 'junit.xml'}"
+    return NextCommands(
+        runner.name,
+        once,
+        (
+            _here(runner, f"{runner.launcher} --no-fail-fast{chosen}"),
+            f"testopt ingest {_path(runner, place)}",
+            _selected(runner),
+        ),
+    )
+
+
+def _surefire(runner: FoundRunner) -> NextCommands:
+    return _jvm(runner, "target/surefire-reports", "-fae test", "test -DfailIfNoTests=false")
+
+
+def _gradle(runner: FoundRunner) -> NextCommands:
+    return _jvm(runner, "build/test-results", "test --continue", "test")
+
+
+def _jvm(runner: FoundRunner, reports: str, everything: str, some: str) -> NextCommands:
+    place = f"**/{reports}/**/*.xml" if runner.has_modules else reports
+    return NextCommands(
+        runner.name,
+        (),
+        (
+            _here(runner, f"{runner.launcher} {everything}"),
+            f"testopt ingest {_path(runner, place)}",
+            _selected(runner, f"{runner.launcher} {some}"),
+        ),
+    )
+
+
+_RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
+    "pytest": _pytest,
+    "unittest": _unittest,
+    "django": _django,
+    "jest": _jest,
+    "vitest": _vitest,
+    "go": _go,
+    "nextest": _nextest,
+    "surefire": _surefire,
+    "gradle": _gradle,
+}
+
+
+def _selected(runner: FoundRunner, run: str = "") -> str:
+    """Return the line that runs what is selected; without arguments everything runs."""
+    return _here(runner, _SELECTED.format(form=runner.form, run=run or runner.launcher))
+
+
+def _here(runner: FoundRunner, line: str) -> str:
+    """Return a line that runs in the runner's folder, and leaves the shell where it is."""
+    return f"(cd {_path(runner, '')} && {line})" if runner.folder else line
+
+
+def _path(runner: FoundRunner, path: str) -> str:
+    whole = posixpath.join(runner.folder, path) if path else runner.folder
+    return shlex.quote(f"./{whole}" if whole.startswith("-") else whole)

@@ -1,0 +1,101 @@
+"""Which test runners a project uses, and in which folders they start."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from typing import TYPE_CHECKING, Final
+
+from testopt.init.found_runner import FoundRunner, count_tests, tops
+from testopt.init.javascript_found import find_javascript
+from testopt.init.python_found import find_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from testopt.git.file_tree import FileTree
+
+_MOST: Final = 12  # runners that are told of
+_MOST_READ: Final = 1_000  # sources of Rust, to see which hold tests
+_RUST_TEST: Final = re.compile(r"^\s*#\[(?:[\w:]*::)?test\b|^\s*#\[rstest\b", re.MULTILINE)
+
+
+def find_runners(tree: FileTree) -> list[FoundRunner]:
+    """Return the runners of a project, the one with the most test files first.
+
+    A file that sets up a runner counts where files below its folder look like tests. One that
+    stands below another for the same runner is part of that.
+    """
+    found = [*find_python(tree), *find_javascript(tree)]
+    found += _found(tree, "go", "go.mod", lambda _: "go test")
+    found += _rust(tree)
+    found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
+    for file in ("build.gradle.kts", "build.gradle"):
+        found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
+    found.sort(key=lambda runner: (-runner.test_files, runner.folder, runner.name))
+    return found[:_MOST]
+
+
+def _found(
+    tree: FileTree, form: str, file: str, launcher: Callable[[str], str]
+) -> Iterator[FoundRunner]:
+    """Yield a runner for each top folder that has a file."""
+    places = [posixpath.dirname(path) for path in tree.paths if posixpath.basename(path) == file]
+    for folder in tops(places):
+        count = count_tests(tree, form, folder)
+        modules = [place for place in places if place.startswith(f"{folder}/" if folder else "")]
+        if count:
+            yield FoundRunner(
+                name=form,
+                form=form,
+                folder=folder,
+                evidence=posixpath.join(folder, file),
+                test_files=count,
+                launcher=launcher(folder),
+                has_modules=len(modules) > 1,
+            )
+
+
+def _wrapped(tree: FileTree, wrapper: str, program: str) -> Callable[[str], str]:
+    def launcher(folder: str) -> str:
+        return f"./{wrapper}" if posixpath.join(folder, wrapper) in tree.names else program
+
+    return launcher
+
+
+def _rust(tree: FileTree) -> Iterator[FoundRunner]:
+    """Yield nextest for each top crate or workspace: its tests stand among the sources, too."""
+    places = [posixpath.dirname(p) for p in tree.paths if posixpath.basename(p) == "Cargo.toml"]
+    for folder in tops(places):
+        sources = [path for path in tree.below(folder) if path.endswith(".rs")]
+        texts = tree.read_all(sources[:_MOST_READ])
+        count = sum(_RUST_TEST.search(text) is not None for _, text in texts)
+        settings = next(
+            (p for p in tree.below(folder) if posixpath.basename(p) == "nextest.toml"), ""
+        )
+        if count:
+            yield FoundRunner(
+                name="nextest",
+                form="nextest",
+                folder=folder,
+                evidence=settings or posixpath.join(folder, "Cargo.toml"),
+                test_files=count,
+                launcher="cargo nextest run",
+                missing="" if settings else "cargo install --locked cargo-nextest",
+                report=_nextest_report(tree.read(settings) or ""),
+            )
+
+
+def _nextest_report(text: str) -> str:
+    """Return the profile that writes a JUnit report, and its path: ``ci/junit.xml``."""
+    try:
+        profiles = tomllib.loads(text).get("profile")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ""
+    for name, profile in profiles.items() if isinstance(profiles, dict) else ():
+        junit = profile.get("junit") if isinstance(profile, dict) else None
+        path = junit.get("path") if isinstance(junit, dict) else None
+        if isinstance(path, str) and path and "/" not in name:
+            return f"{name}/{path}"
+    return ""
