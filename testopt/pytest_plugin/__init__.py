@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Note(NamedTuple):
@@ -25,11 +25,6 @@ class Note(NamedTuple):
     text: str
     trouble: bool = False
     what: str = ""
-
-    @property
-    def line(self) -> str:
-        """The text as it is printed."""
-        return f"{self.what}: {self.text}" if self.what else self.text
 
 
 _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
@@ -123,11 +118,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     quiet = terminalreporter.verbosity < 0
     silent = quiet and not config.stash.get(_LEFT_OUT, 0)
-    lines = [note.line for note in notes(config) if note.line and (note.trouble or not silent)]
+    lines = _joined(note for note in notes(config) if note.trouble or not silent)
     if lines:
-        terminalreporter.write_line("testopt: " + "; ".join(dict.fromkeys(lines)))
+        terminalreporter.write_line("testopt: " + "; ".join(lines))
     for line in () if quiet else config.stash.get(_MORE, []):
         terminalreporter.write_line(f"testopt: {line}")
+
+
+def _joined(found: Iterable[Note]) -> list[str]:
+    """Return the texts of notes; of what has one cause, the cause is said once."""
+    by_text: dict[str, list[str]] = {}
+    for note in found:
+        kinds = by_text.setdefault(note.text, [])
+        if note.what not in kinds:
+            kinds.append(note.what)
+    lines = (": ".join(filter(None, [", ".join(filter(None, w)), t])) for t, w in by_text.items())
+    return [line for line in lines if line]
 
 
 def note_more(config: pytest.Config, lines: list[str]) -> None:

@@ -26,7 +26,7 @@ PROTOCOL = 3
 _ANSWER_LIMIT = 256 << 20  # bytes; an answer for a million cases has less
 _CHUNK = 1 << 16
 _DETACH_S = 2.0
-_LAST_S = 1.0  # for the engine to close its end after its last answer
+_LAST_S = 1.0  # for the engine to close its end after its last answer, or to die when killed
 _WORDS = 300  # characters of the engine's last line on stderr that are repeated
 # What Python reads from the environment and the engine may keep; the rest (PYTHONPATH,
 # PYTHONSTARTUP, PYTHONWARNINGS, PYTHONINSPECT, ...) belongs to the user's process.
@@ -94,6 +94,8 @@ class Client:
         self._ended = False
         self._last = False
         self._own = not command
+        self.timed_out = False
+        self.stuck = False  # it has timed out, and not even begun to work
         self._stderr = _scratch_file()
         try:
             self._process = subprocess.Popen(
@@ -169,7 +171,7 @@ class Client:
             with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(OSError, subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=_LAST_S)
         self._forget_stderr()
 
     def _broken(self, why: str) -> EngineError:
@@ -201,6 +203,8 @@ class Client:
                 poll.register(self._stdin.fileno(), select.POLLOUT)
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
+                self.timed_out = True
+                self.stuck = self._own and self._process.poll() is None
                 raise self._broken(f"the engine did not answer in {timeout:g} s")
             self._write()
             if not self._outbox:

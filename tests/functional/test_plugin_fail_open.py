@@ -62,7 +62,7 @@ def test_the_engine_breaks_at_a_step(suite, fake_engine, how, at, why):
         # the order that the fake engine gives is the original one
         assert line.startswith("testopt: fake order; not recorded: ")
     else:
-        assert line.startswith("testopt: original order: ")
+        assert line.startswith("testopt: original order")
 
 
 @pytest.mark.parametrize("at", ["plan", "results", "end"])
@@ -76,6 +76,56 @@ def test_the_engine_hangs(suite, fake_engine, monkeypatch, how, at):
     assert time.monotonic() - began < 15
 
 
+@pytest.fixture
+def waits(monkeypatch):
+    """What the plugin asks, and how long it waits for it at most."""
+    client = import_module("testopt.pytest_plugin.client").Client
+    asked, ask = [], client.ask
+
+    def spy(self, message, timeout):
+        asked.append((message["op"], timeout))
+        return ask(self, message, timeout)
+
+    monkeypatch.setattr(client, "ask", spy)
+    monkeypatch.setattr(import_module("testopt.pytest_plugin.session"), "_LATE_S", 0.2)
+    monkeypatch.setenv("TESTOPT_ENGINE_TIMEOUT_S", "0.5")
+    return asked
+
+
+LATE = "testopt: original order, not recorded: the engine did not answer in 0.5 s"
+
+
+@pytest.mark.parametrize(("args", "op"), [((), "plan"), (("-n", "1"), "known")])
+def test_an_engine_that_hangs_is_waited_for_once(
+    pytester, with_plugin, monkeypatch, waits, args, op
+):
+    if args:
+        pytest.importorskip("xdist")
+    pytester.makepyfile(test_it=SUITE)
+    monkeypatch.setenv("TESTOPT_COMMAND", "sleep 600")
+    result = pytester.runpytest_inprocess(*with_plugin, "--testopt=rank", *args)
+    result.assert_outcomes(passed=2, failed=1)
+    assert lines_of(result) == [LATE]
+    assert waits == [(op, 0.5), ("end", 0.2)]
+
+
+def test_an_engine_that_hangs_as_it_starts_is_not_started_again(suite, monkeypatch, waits):
+    client = import_module("testopt.pytest_plugin.client")
+    monkeypatch.setattr(client, "engine_command", lambda: ["sleep", "600"])
+    assert suite() == LATE
+    assert waits == [("plan", 0.5)]
+
+
+def test_a_store_that_hangs(real):
+    real.learn()
+    form = real.path / ".testopt" / "format.json"
+    form.unlink()
+    os.mkfifo(form)
+    late = "original order, not recorded: the engine did not answer in 1 s"
+    assert late in real.line("--testopt=rank", "--testopt-engine-timeout-s=1")
+    assert engines_of(real.path) == []
+
+
 def test_the_engine_hangs_with_a_full_pipe(pytester, with_plugin, fake_engine, monkeypatch):
     monkeypatch.setenv("TESTOPT_ENGINE_TIMEOUT_S", "0.5")
     pytester.makepyfile(
@@ -85,7 +135,7 @@ def test_the_engine_hangs_with_a_full_pipe(pytester, with_plugin, fake_engine, m
     fake_engine("hang", "start")
     result = pytester.runpytest_inprocess(*with_plugin, "--testopt=rank")
     result.assert_outcomes(passed=300)
-    assert "original order: the engine did not answer in 0.5 s" in lines_of(result)[0]
+    assert lines_of(result) == [LATE]
 
 
 def test_the_engine_never_ends_its_answer(suite, fake_engine, monkeypatch):

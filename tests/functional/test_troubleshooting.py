@@ -87,7 +87,7 @@ def test_damaged_store(real, damage):
     for path in (store / "runs").glob("*.parquet") if damage == "runs" else ():
         path.write_bytes(path.read_bytes()[:50])
     line = real.line("--testopt=rank")
-    assert line.startswith("testopt: original order: ")
+    assert line.startswith("testopt: original order")
     assert "is damaged" in line
     assert "testopt store check --repair" in line
 
