@@ -109,7 +109,5 @@ def test_settings_stand_in_one_file(repo, testopt):
 
 def test_pytest_reads_its_mode_from_testopt_toml(real):
     (real.path / "testopt.toml").write_text('mode = "record"\n')
-    assert (
-        "testopt: original order: recorded" in real.run().stdout
-        or (real.path / ".testopt").is_dir()
-    )
+    real.run()
+    assert (real.path / ".testopt").is_dir()
