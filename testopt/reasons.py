@@ -91,6 +91,17 @@ class ReasonKind(Enum):
     # whether a selection is trusted
     TRUST_SO_FAR = auto()
     SELECTS_AT_ONCE = auto()
+    # why planned cases have no result
+    RAN_NOTHING = auto()
+    NAMED_OTHERWISE = auto()
+    OTHER_SUITE = auto()
+    UNCOLLECTED = auto()
+    REPORT_BROKEN = auto()
+    RUN_INCOMPLETE = auto()
+    WORKER_CRASHED = auto()
+    STOPPED_AT_FAILURE = auto()
+    FILE_NOT_RUN = auto()
+    LEFT_OUT_BY_RUNNER = auto()
     # why no trained model orders a plan, or nothing does
     TROUBLE = auto()
     NO_STORE = auto()
@@ -305,6 +316,53 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     _K.COULD_SELECT: _Form(Role.PLAN, "cases could be left out by now"),
     _K.TRUST_SO_FAR: _Form(Role.PLAN, "{0}"),  # what `Trust` says of the plans so far
     _K.SELECTS_AT_ONCE: _Form(Role.PLAN, "selecting at once, as asked ({0})"),  # the same
+    _K.RAN_NOTHING: _Form(
+        Role.PLAN,
+        "the runner ran nothing: look in its output for what it did not find, and plan with the "
+        "--format of this runner, in the folder where it runs",
+    ),
+    _K.NAMED_OTHERWISE: _Form(
+        Role.PLAN,
+        "the runner names its cases in another way, {1} where {0} was planned: let it run in the "
+        "same folder and report in the same form as before",
+    ),  # what was planned, and what came
+    _K.OTHER_SUITE: _Form(
+        Role.PLAN,
+        "none of them came, and others such as {0} did: look whether these are the results of "
+        "another suite, job or --run-id",
+    ),
+    _K.UNCOLLECTED: _Form(
+        Role.PLAN,
+        "{0} could not be collected, and the runner then ran nothing else: mend it and run this "
+        "part again",
+    ),  # path
+    _K.REPORT_BROKEN: _Form(
+        Role.PLAN,
+        "{0} is not whole ({1}): run this part again, or read its whole report under the same "
+        "--run-id",
+    ),  # path, what is wrong with it
+    _K.RUN_INCOMPLETE: _Form(
+        Role.PLAN, "the run did not end: run this part again under the same --run-id"
+    ),
+    _K.WORKER_CRASHED: _Form(
+        Role.PLAN,
+        "a worker of the runner crashed ({0}) and took cases with it: mend or leave out the case "
+        "that it ran, and run this part again",
+    ),  # message of the runner
+    _K.STOPPED_AT_FAILURE: _Form(
+        Role.PLAN,
+        "nothing came after {0} failed: the runner stopped there (-x, --maxfail, fail fast); "
+        "without that all of them run",
+    ),
+    _K.FILE_NOT_RUN: _Form(
+        Role.PLAN,
+        "no case of {0} came: the runner was not given it, or was told to ignore it",
+    ),
+    _K.LEFT_OUT_BY_RUNNER: _Form(
+        Role.PLAN,
+        "other cases of their files came: look for what filters them in the arguments and the "
+        "settings of the runner (-k, -m, --deselect, --lf, tags)",
+    ),
     _K.TROUBLE: _Form(Role.PLAN, "{0}"),  # message of an error
     _K.NO_STORE: _Form(Role.PLAN, "there is no store yet"),
     _K.NO_HISTORY: _Form(Role.PLAN, "there is no history yet"),

@@ -117,7 +117,7 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "propensity": ("float", False),
         "score": ("float", False),  # decides on the selection; null: nothing was to be selected
         "policy": ("string", True),
-        "shard": ("string", False),  # which part of a kept plan was to execute it, such as 2/4
+        "shard": ("string", False),  # part of a kept plan that was to execute it: 2/4; null: none
     },
     "labels": {
         "fix_commit": ("string", True),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from testopt.git.run_identity import RunIdentity
     from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
+    from testopt.selection.came_back import PlanCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,10 @@ def command(obj: Context, options: IngestOptions) -> None:
     duration_s and optionally file, attempt, commit, base, branch, job.
 
     Files that cannot be read are reported one by one, the others are kept; the exit code is
-    then 3. XML of other kinds is a warning, and so is a run that seems to have failed because of
-    its environment.
+    then 3. So it is where a plan was kept for the run (select --run-id) and cases of it have no
+    result: what has come is stored all the same. Parts of which nothing has come are awaited.
+    XML of other kinds is a warning, and so is a run that seems to have failed because of its
+    environment.
     """
     if options.is_coverage:
         _read_coverage(obj, options)
@@ -117,7 +120,8 @@ def command(obj: Context, options: IngestOptions) -> None:
         print_json(_document(report))
     else:
         _print(obj, report)
-    if any(file.rejected and not file.ignored for file in report.files):
+    is_rejected = any(file.rejected and not file.ignored for file in report.files)
+    if is_rejected or any(check.cause for check in report.checks):
         sys.exit(3)
 
 
@@ -235,6 +239,25 @@ def _document(report: IngestReport) -> dict[str, Any]:
         "new_runs": report.new_runs,
         "unresolved": report.unresolved,
         "warnings": list(report.warnings),
+        "plans": [_check_document(check) for check in report.checks],
+        "waiting": [asdict(plan) for plan in report.waiting],
+    }
+
+
+def _check_document(check: PlanCheck) -> dict[str, Any]:
+    from testopt.reasons import words
+
+    return {
+        "run_id": check.run_id,
+        "ok": check.cause is None,
+        "planned": check.planned,
+        "unplanned": check.unplanned,
+        "missing": list(check.missing),
+        "gone": list(check.gone),
+        "to_come": [{"part": part.name, "cases": len(part.missing)} for part in check.to_come],
+        "cause": None
+        if check.cause is None
+        else {"kind": check.cause.kind.name.lower(), "words": words(check.cause)},
     }
 
 
@@ -253,8 +276,29 @@ def _print(obj: Context, report: IngestReport) -> None:
         f"{pluralize(len(read), 'file')}, {pluralize(cases, 'case')}, "
         f"{pluralize(len(report.run_ids), 'run')}: {report.new_runs} new{there}"
     )
+    _print_checks(obj, report)
     if report.unresolved:
         obj.note(
             f"{report.unresolved} class names mean no single file near the report, and were kept "
             "as they are"
         )
+
+
+def _print_checks(obj: Context, report: IngestReport) -> None:
+    """Say what is missing of the plans that were kept, what has still to come, and with -v more."""
+    from testopt.selection.kept_plans import sentence, to_come, waiting_line
+
+    for check in report.checks:
+        if check.cause is not None:
+            click.secho(f"error: {printable(sentence(check))}", fg="red", err=True)
+        if obj.verbose:
+            for case in check.missing:
+                obj.note(f"  no result: {printable(case)}")
+            for case in check.gone:
+                obj.note(f"  gone from the tested files: {printable(case)}")
+        if obj.verbose and check.unplanned:
+            cases = pluralize(check.unplanned, "case")
+            obj.note(f"run {printable(check.run_id)}: {cases} ran beyond the plan")
+    lines = [*map(to_come, report.checks), waiting_line(report.waiting)]
+    for line in filter(None, lines):
+        click.echo(printable(line))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -23,6 +23,7 @@ from testopt.ingest.attempts import Numbered, number_executions
 from testopt.ingest.environment import environment_failure, merge_samples
 from testopt.ingest.grouping import RunFiles, group_files
 from testopt.ingest.legs import Leg, split_legs
+from testopt.ingest.plan_checks import check_plans, planned_cases
 from testopt.ingest.rows import run_tables
 from testopt.ingest.tested_code import tested_tree
 from testopt.ingest.uncollected import failures_of
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from testopt.selection.came_back import PlanCheck
+    from testopt.selection.kept_plans import WaitingPlan
     from testopt.store import Store
 
 _ROWS_PER_COMMIT: Final = 32_000
@@ -63,13 +66,19 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What an ingestion did: a report per file, the runs met, and how many of them were new."""
+    """What an ingestion did: a report per file, the runs met, and how many of them were new.
+
+    ``checks`` compare the plans that were kept for the runs with what came; ``waiting`` are those
+    of other jobs of which nothing has come yet.
+    """
 
     files: tuple[FileReport, ...]
     run_ids: tuple[str, ...]
     new_runs: int
     unresolved: int = 0
     warnings: tuple[str, ...] = ()
+    checks: tuple[PlanCheck, ...] = ()
+    waiting: tuple[WaitingPlan, ...] = ()
 
 
 def ingest_junit(
@@ -134,7 +143,9 @@ def ingest_junit(
             new += _append_groups(store, runs, leg.identity)
             groups += runs
         update_caches(store, runs=new, results=sum(file.rows for file in files))
-    return _report(found, files, groups, new=new, identity=identity, unresolved=resolver.ambiguous)
+        checks, waiting = check_plans(store, legs)
+    report = _report(found, files, groups, new=new, identity=identity)
+    return replace(report, unresolved=resolver.ambiguous, checks=checks, waiting=waiting)
 
 
 def _runs_of(leg: Leg, per: str) -> list[RunFiles]:
@@ -297,7 +308,12 @@ def _append_uncollected(
     wholes = [one for file in group.files for one in file.uncollected]
     time = _time(group, identity)
     failures, unknown = failures_of(
-        store, wholes, time=time, job=identity.job_name, executed=executed
+        store,
+        wholes,
+        time=time,
+        job=identity.job_name,
+        executed=executed,
+        planned=planned_cases(store, group.run_id) if group.is_named else (),
     )
     if failures:
         digest = "".join(sorted(file.digest[:8] for file in group.files if file.uncollected))
@@ -427,7 +443,6 @@ def _report(
     *,
     new: int,
     identity: RunIdentity,
-    unresolved: int,
 ) -> IngestReport:
     runs = {key: g.run_id for g in groups for file in g.files for key in (file.digest, id(file))}
     read = iter(files)
@@ -441,7 +456,6 @@ def _report(
         files=reports,
         run_ids=tuple(group.run_id for group in groups),
         new_runs=new,
-        unresolved=unresolved,
         warnings=tuple(dict.fromkeys(identity.warnings)),
     )
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from testopt.selection.policy import Policy
 from testopt.store.legs import kept_plans, leg_of, legs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from testopt.git.run_identity import RunIdentity
     from testopt.results.junit_rows import ParsedReport
@@ -137,10 +140,20 @@ def _join_plan(store: Store, identity: RunIdentity, name: str, legs: dict[str, s
         return
     if source != run_id:
         identity.warnings.append(f"the plan that is kept for job {jobs} is taken to be {name}'s")
-    rows = plans[source]
-    place = rows.schema.get_field_index("run_id")
-    ids = rows["run_id"].type
+    store.append("predictions", {name: _as_plan_of(name, source, plans[source])})
+
+
+def _as_plan_of(name: str, source: str, rows: pa.Table) -> pa.Table:
+    """Return the rows of a plan as those of another run, which say for which it was kept."""
     import pyarrow as pa
 
-    renamed = rows.set_column(place, rows.schema.field(place), pa.array([name] * len(rows), ids))
-    store.append("predictions", {name: renamed})
+    texts = rows["policy"].to_pylist()
+    kept = {text: replace(Policy.parse(text), kept_for=source).dump() for text in set(texts)}
+    columns = {
+        "run_id": pa.array([name] * len(rows), rows["run_id"].type),
+        "policy": pa.array([kept[text] for text in texts], rows["policy"].type),
+    }
+    for column, values in columns.items():
+        place = rows.schema.get_field_index(column)
+        rows = rows.set_column(place, rows.schema.field(place), values)
+    return rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from testopt.schema import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from testopt.results.junit_rows import Uncollected
@@ -27,6 +27,7 @@ def failures_of(
     time: datetime,
     job: str,
     executed: Callable[[str], bool],
+    planned: Iterable[str] = (),
 ) -> tuple[list[Result], set[str]]:
     """Return the failures of the cases of files and classes that could not run.
 
@@ -42,6 +43,8 @@ def failures_of(
         Its job, whose runs are asked first.
     executed : callable
         Tells whether a case was executed in the run all the same.
+    planned : iterable of str
+        Cases that were to run: they are known too.
 
     Returns
     -------
@@ -61,6 +64,11 @@ def failures_of(
             del unknown[prefix]
         if not unknown:
             break
+    for case in planned:
+        holding = [one for one in wholes if one.holds(case, None)]
+        if holding and case not in failures and not executed(case):
+            failures[case] = Result(case, "error", message=holding[0].message)
+            unknown.pop(holding[0].prefix, None)
     return list(failures.values()), set(unknown)
 
 

@@ -93,7 +93,8 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -
     run_id : str
         Of the leg: that of the pipeline with its job, where it has one.
     parts : int
-        Into how many the cases that run are cut; each row then names the part that has it.
+        Into how many the cases that run are cut. Each row names the part that has it; one that
+        is not to run names none.
 
     Returns
     -------
@@ -107,10 +108,8 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -
     """
     if store is None:
         return "the plan is not kept: there is no store yet"
-    rows = prediction_rows(plan)
-    if parts > 1:
-        place = _shards(plan, parts)
-        rows = [row | {"shard": place.get(row["case_id"])} for row in rows]
+    place = _shards(plan, parts)
+    rows = [row | {"shard": place.get(row["case_id"])} for row in prediction_rows(plan)]
     if store.append("predictions", {run_id: predictions_table(run_id, rows)}):
         return f"the plan is kept for the run {run_id}"
     return f"a plan is kept already for the run {run_id}; this one is not"

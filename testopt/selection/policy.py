@@ -31,6 +31,8 @@ class Policy:
         Whether the draw fell on the change, so that everything ran.
     seeded : bool
         Whether the promise rests on seeded faults.
+    kept_for : str
+        The run that the plan was kept for, where another one has taken it.
     """
 
     mode: str = "rank"
@@ -42,6 +44,7 @@ class Policy:
     low: float | None = None
     explored: bool = False
     seeded: bool = False
+    kept_for: str = ""
 
     @property
     def allowed(self) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from testopt.store import Store
@@ -40,13 +42,17 @@ def legs_of(store: Store, run_id: str) -> dict[str, str]:
     return {row["run_id"]: row["job"] for rows in found for row in rows}
 
 
-def kept_plans(store: Store, run_id: str) -> dict[str, pa.Table]:
+def kept_plans(
+    store: Store, run_id: str, *, columns: Sequence[str] | None = None
+) -> dict[str, pa.Table]:
     """Return the plans that are kept for a run id and its legs, by the run that each is for.
 
     Parameters
     ----------
     store : Store
     run_id : str
+    columns : sequence of str, optional
+        Those to read, ``run_id`` among them; default all.
 
     Raises
     ------
@@ -59,7 +65,7 @@ def kept_plans(store: Store, run_id: str) -> dict[str, pa.Table]:
         return {}
     # "0" comes behind "/": all ids that begin with the run id, and few others
     where = [("run_id", ">=", run_id), ("run_id", "<", f"{run_id}0")]
-    rows = store.read("predictions", where=where, unfinished=True)
+    rows = store.read("predictions", columns=columns, where=where, unfinished=True)
     names = [
         name
         for name in pc.unique(rows["run_id"]).to_pylist()
