@@ -169,6 +169,7 @@ class _HealthCheck:
             self._add("no-results", "the store holds no runs", fix)
             return Health(tuple(self._findings))
         self._clock()
+        self._locks()
         self._commits()
         bundle = self._bundle()
         self._selection()
@@ -182,6 +183,15 @@ class _HealthCheck:
 
     def _add(self, slug: str, message: str, fix: str, *, warns: bool = True) -> None:
         self._findings.append(Finding(slug, message, fix, warns))
+
+    def _locks(self) -> None:
+        if not self._store.has_locks():
+            self._add(
+                "no-locks",
+                f"{self._store.url} is on a file system without locks: nothing keeps a repair or "
+                "a compaction from writers",
+                "put the store on a local disk, or on object storage",
+            )
 
     def _clock(self) -> None:
         ahead = self._runs[0]["time"] - self._now

@@ -35,6 +35,14 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompactOptions:
+    """Options of ``testopt store compact``."""
+
+    retention_days: float | None
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
     """Options of ``testopt store export``."""
 
@@ -79,6 +87,8 @@ def info(context: Context, options: JsonOptions) -> None:
     click.echo(f"{pluralize(store_info.runs, 'run')}{when}")
     if store_info.disk_bytes is not None:
         click.echo(f"{_size(store_info.disk_bytes)} on disk")
+    if not store_info.has_locks:
+        click.echo("its file system has no locks: nothing keeps a repair from writers")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
     for t in store_info.tables:
         click.echo(
@@ -88,11 +98,19 @@ def info(context: Context, options: JsonOptions) -> None:
 
 
 @command.command()
-@click.option("--repair", is_flag=True, help="Drop what is damaged, so that it can come again.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Take back what other files of the store hold; remove the rest, so that it can be read "
+    "again. It waits until nobody writes.",
+)
 @_as_json
 @with_options(CheckOptions)
 def check(context: Context, options: CheckOptions) -> None:
     """Read the whole store and name damage; exit code 3 when some is left.
+
+    What a repair removes is kept in the folder damaged/ of the store. On object storage nothing
+    keeps a repair from writers: see that there are none.
 
     \b
     Examples:
@@ -130,16 +148,24 @@ def _damaged_model(store: Store) -> list[Problem]:
 
 
 @command.command()
+@click.option(
+    "--retention-days",
+    metavar="DAYS",
+    type=click.FloatRange(0.0),
+    help="Remove files that were replaced longer ago (default: the setting retention_days, 7). "
+    "Readers that are at it need them.",
+)
 @_as_json
-@with_options(JsonOptions)
-def compact(context: Context, options: JsonOptions) -> None:
-    """Merge small files and remove what was replaced before the retention time.
+@with_options(CompactOptions)
+def compact(context: Context, options: CompactOptions) -> None:
+    """Merge small files, and remove those that were replaced before the retention time.
 
     \b
-    Example:
+    Examples:
       testopt store compact
+      testopt store compact --retention-days 1
     """
-    report = context.open_store().compact()
+    report = context.open_store().compact(retention_days=options.retention_days)
     if options.as_json:
         print_json(asdict(report))
         return

@@ -203,9 +203,10 @@ def _append_groups(store: Store, groups: Sequence[RunFiles], identity: RunIdenti
     for group in ordered:
         # The row of a run is its commit mark: a run named after its content is there as a whole.
         if group.is_named or group.run_id not in known:
-            tally = _append(store, group, identity)
-            if group.run_id not in known:
-                new += _append_run(store, group, identity, tally=tally)
+            with store.writing():
+                tally = _append(store, group, identity)
+                if group.run_id not in known:
+                    new += _append_run(store, group, identity, tally=tally)
     return new
 
 

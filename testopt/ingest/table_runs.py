@@ -138,9 +138,10 @@ def _append(
 
 def _flush(store: Store, parts: dict[str, dict[str, pa.Table]]) -> int:
     written: set[str] = set()
-    for table, rows_by_run in parts.items():
-        written = store.append(table, rows_by_run)
-        rows_by_run.clear()
+    with store.writing():
+        for table, rows_by_run in parts.items():
+            written = store.append(table, rows_by_run)
+            rows_by_run.clear()
     return len(written)
 
 

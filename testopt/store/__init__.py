@@ -8,7 +8,7 @@ There is no transaction over several tables. The rows of a run go to ``results``
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,7 @@ from testopt.store.compact import (
 )
 from testopt.store.delta import TableLog
 from testopt.store.export import export_table
-from testopt.store.format import is_unreadable, lock, open_format, write_format
+from testopt.store.format import has_locks, is_unreadable, lock, open_format, write_format
 from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import (
     Filter,
@@ -155,10 +155,20 @@ class Store:
         """
         if not parts:
             return set()
-        written = self._log(table).append(parts)
+        with self.writing():
+            written = self._log(table).append(parts)
         if written:
             self._compact_if_needed(table)
         return written
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep a repair away, which takes what it meets for what a dead writer left.
+
+        Whoever appends a run in several steps holds this from the first to the last one.
+        """
+        with lock(self._location, "runs", shared=True):
+            yield
 
     def _compact_if_needed(self, table: str) -> None:
         """Compact a table of many small files; a failure costs space, not rows, so it can wait."""
@@ -187,7 +197,7 @@ class Store:
             Number of runs that were new.
         """
         moment = seen or datetime.now(UTC)
-        with lock(self._location, "runs", shared=True):
+        with self.writing():
             return sum(self._append_batch(batch, moment) for batch in _batches(records))
 
     def _append_batch(self, records: Sequence[RunRecord], seen: datetime) -> int:
@@ -206,7 +216,7 @@ class Store:
     def _known_runs(self, run_ids: Sequence[str]) -> set[str]:
         log = self._logs["runs"]
         handle = log.refresh()
-        return set() if handle is None else log.written(handle, run_ids)
+        return set() if handle is None else log.written(handle, {run: run for run in run_ids})
 
     def read(
         self,
@@ -354,27 +364,45 @@ class Store:
         Parameters
         ----------
         repair : bool
-            Mend what can be mended: rows of damaged files and of incomplete runs are removed,
-            so that the same runs can be ingested again.
-        """
-        if repair:
-            with lock(self._location, "runs"):
-                return find_problems(self._location, self._logs, repair=True)
-        return find_problems(self._location, self._logs)
+            Mend what can be mended, while nobody writes: rows that are lost are taken from other
+            files of the store where they are whole; else the rows of damaged files and of
+            incomplete runs are removed, so that they can come again.
 
-    def compact(self) -> CompactReport:
+        Raises
+        ------
+        StoreError
+            When the store is on a file system without locks and a repair is asked for.
+        """
+        if not repair:
+            return find_problems(self._location, self._logs)
+        if not has_locks(self._location):
+            raise StoreError(
+                f"{self.url} is on a file system without locks, so that a repair could drop what "
+                "others are writing",
+                "copy the store to a local disk, repair the copy, and put it back",
+            )
+        with lock(self._location, "runs"), lock(self._location, "compact"):
+            return find_problems(self._location, self._logs, repair=True)
+
+    def compact(self, *, retention_days: float | None = None) -> CompactReport:
         """Merge small files, drop rows without a run, remove what was replaced long ago.
+
+        Parameters
+        ----------
+        retention_days : float, optional
+            Days before replaced files are removed; default: those that the store was opened with.
 
         Raises
         ------
         StoreError
             When a file is damaged or the disk is full; no row is lost.
         """
+        days = self._retention_days if retention_days is None else retention_days
         try:
             orphans = self._drop_orphans()
             with lock(self._location, "compact"):
                 reports = [
-                    compact_table(log, retention_days=self._retention_days, orphans=orphans[table])
+                    compact_table(log, retention_days=days, orphans=orphans[table])
                     for table, log in self._logs.items()
                 ]
         except (OSError, ValueError) as error:
@@ -390,6 +418,10 @@ class Store:
                     return dropped  # rather a table that is gone than runs that never ended
                 dropped |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
         return dropped
+
+    def has_locks(self) -> bool:
+        """Tell whether a repair can keep writers away; false on some network file systems."""
+        return has_locks(self._location)
 
     def check_room(self) -> None:
         """Raise a StoreError where nothing can be written: on a full or read-only disk."""

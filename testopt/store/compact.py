@@ -10,12 +10,18 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from testopt.schema import TABLES
 from testopt.store.location import explain
-from testopt.store.parquet import ROWS_PER_FILE, filter_mask, read_file, runs_of, write_files
+from testopt.store.parquet import (
+    ROWS_PER_FILE,
+    filter_mask,
+    keys_of,
+    read_file,
+    runs_of,
+    write_files,
+)
 from testopt.store.superseded import drop_superseded
 
 if TYPE_CHECKING:
@@ -67,12 +73,24 @@ def merge(log: TableLog) -> bool:
         return True
     for group in _groups(small_files(log.files(handle))):
         merged = write_files(
-            log.location, log.table, rows_of(log, group), modified=max(f.modified for f in group)
+            log.location,
+            log.table,
+            rows_of(log, group),
+            modified=max(f.modified for f in group),
+            keys=_keys_of(log, group),
         )
         if not log.rewrite(handle, add=merged, remove=group):
             return False
         handle = log.create()
     return True
+
+
+def _keys_of(log: TableLog, files: Sequence[DataFile]) -> dict[str, str]:
+    """Return the keys that some files name, each with its owner."""
+    keys: dict[str, str] = {}
+    for file in files:
+        keys |= keys_of(log.location, log.table, file)
+    return keys
 
 
 def compact_table(log: TableLog, *, retention_days: float, orphans: int = 0) -> TableCompaction:
@@ -164,9 +182,9 @@ def drop_runs(
     added: list[DataFile] = []
     for file in files:
         remaining = rows_of(log, [file], without=dropped)
-        added += write_files(log.location, log.table, remaining, modified=file.modified)
-    keys = [k for run in sorted(runs) for k in _parts(log, handle, run)]
-    return not (files or keys) or log.rewrite(handle, add=added, remove=files, keys=keys)
+        keys = {k: run for k, run in _keys_of(log, [file]).items() if run not in runs}
+        added += write_files(log.location, log.table, remaining, modified=file.modified, keys=keys)
+    return not (files or runs) or log.rewrite(handle, add=added, remove=files, gone=runs)
 
 
 def orphan_runs(
@@ -178,18 +196,6 @@ def orphan_runs(
     fresh = {run for f, runs in owned if f.modified >= limit for run in runs}
     orphans = {run for f, runs in owned if f.modified < limit for run in runs} - fresh
     return [f for f, runs in owned if runs & orphans], orphans
-
-
-def _parts(log: TableLog, handle: DeltaTable, run_id: str) -> Iterator[str]:
-    """Yield the keys under which rows of a run were appended: the id, or ``id#0``, ``id#1``, …."""
-    if log.written(handle, [run_id]):
-        yield run_id
-    for number in count():
-        key = f"{run_id}#{number}"
-        if log.written(handle, [key]):
-            yield key
-        elif number:
-            return
 
 
 def vacuum(log: TableLog, retention_days: float) -> int:

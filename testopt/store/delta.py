@@ -28,6 +28,7 @@ CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
 _LOG_FILES: Final = (".json", ".checkpoint.parquet")
 _COMMIT_RETRIES: Final = 100
 _REWRITE: Final = "rewrite"  # application id that all rewrites of a table share
+_GENERATION: Final = "generation\0"  # of an owner: how often rows of it were removed
 # Old log entries are removed by compaction alone, never in the middle of an append.
 _CONFIGURATION: Final = {
     "delta.enableExpiredLogCleanup": "false",
@@ -35,15 +36,18 @@ _CONFIGURATION: Final = {
 }
 
 
-def app_id(table: str, key: str) -> str:
+def app_id(table: str, key: str, generation: int = 0) -> str:
     """Return the Delta application id under which the part `key` of a table is written."""
-    return digest(f"{table}\0{key}")
+    return digest(f"{table}\0{key}\0{generation}" if generation else f"{table}\0{key}")
 
 
 class TableLog:
     """The log of one table: what it holds, and how to change it.
 
-    The application version of a part counts up: odd means written, even means removed again.
+    Each part is written under an application id, made of its key and of the generation of its
+    owner: the run whose rows it holds, or nobody in a table without runs. Whoever removes rows
+    raises the generation, so that whatever parts they came in may come again. The application
+    version of a part is odd where it is written; older programs made it even to remove it.
     """
 
     def __init__(self, location: Location, table: str) -> None:
@@ -199,12 +203,36 @@ class TableLog:
         handle = self.refresh()
         return handle is not None and file.path in {f.path for f in self.files(handle)}
 
-    def written(self, handle: DeltaTable, keys: Collection[str]) -> set[str]:
-        """Return those of the keys whose part the table holds."""
-        return {k for k in keys if (handle.transaction_version(app_id(self.table, k)) or 0) % 2}
+    def written(self, handle: DeltaTable, owners: Mapping[str, str]) -> set[str]:
+        """Return those of some keys whose part the table holds.
 
-    def append(self, parts: Mapping[str, pa.Table]) -> set[str]:
+        Parameters
+        ----------
+        handle : DeltaTable
+        owners : mapping of str to str
+            The owner of each key: a run, or nobody.
+        """
+        ids = self._app_ids(handle, owners)
+        return {k for k, i in ids.items() if (handle.transaction_version(i) or 0) % 2}
+
+    def _app_ids(self, handle: DeltaTable, owners: Mapping[str, str]) -> dict[str, str]:
+        generation = {
+            owner: handle.transaction_version(app_id(self.table, f"{_GENERATION}{owner}")) or 0
+            for owner in set(owners.values())
+        }
+        return {key: app_id(self.table, key, generation[owner]) for key, owner in owners.items()}
+
+    def append(
+        self, parts: Mapping[str, pa.Table], *, names: Mapping[str, Collection[str]] | None = None
+    ) -> set[str]:
         """Append the parts that the table does not hold yet, in one commit.
+
+        Parameters
+        ----------
+        parts : mapping of str to pyarrow.Table
+            Rows by key, of one owner each.
+        names : mapping of str to collection of str, optional
+            Further keys of a part, under which its rows were once written.
 
         Returns
         -------
@@ -217,21 +245,25 @@ class TableLog:
             When it cannot be written; then none of the parts is in the table.
         """
         typed = {key: self._typed(part) for key, part in parts.items()}
+        owners = {key: owner_of(part) for key, part in typed.items()}
         handle = self.create()
         files: list[DataFile] = []
         missing: set[str] = set()
         deadline = time.monotonic() + MAX_RETRY_S
         for attempt in range(1_000_000):
-            now_missing = set(typed) - self.written(handle, typed)
+            now_missing = set(typed) - self.written(handle, owners)
             if not now_missing:
                 return set()
             if now_missing != missing:
                 self.discard(files)
                 missing = now_missing
-                files = self._write([typed[k] for k in typed if k in missing])
-            failure = self._try_commit(handle, add=files, keys=missing)
+                keys = {k: owners[k] for k in typed if k in missing}
+                keys |= {n: owners[k] for k in missing for n in (names or {}).get(k, ())}
+                files = self._write([typed[k] for k in typed if k in missing], keys)
+            failure = self._try_commit(handle, add=files, keys=keys)
             handle = self.create()
-            if failure is None or self._committed(handle, files, missing):
+            if failure is None or self._committed(handle, files, keys):
+                self.location.sync(f"{self.table}/_delta_log", f"{handle.version():020d}.json")
                 self.checkpoint(handle)
                 return missing
             if not is_conflict(failure) or time.monotonic() > deadline:
@@ -249,11 +281,11 @@ class TableLog:
         except (KeyError, ValueError, pa.ArrowException) as error:
             raise StoreError(f"rows do not fit table {self.table}: {error}") from error
 
-    def _write(self, parts: Sequence[pa.Table]) -> list[DataFile]:
+    def _write(self, parts: Sequence[pa.Table], keys: Mapping[str, str]) -> list[DataFile]:
         import pyarrow as pa
 
-        now = int(time.time() * 1000)
-        return write_files(self.location, self.table, pa.concat_tables(parts), modified=now)
+        now, rows = int(time.time() * 1000), pa.concat_tables(parts)
+        return write_files(self.location, self.table, rows, modified=now, keys=keys)
 
     def discard(self, files: Sequence[DataFile]) -> None:
         """Remove files that no version of the table names."""
@@ -267,14 +299,16 @@ class TableLog:
         *,
         add: Sequence[DataFile],
         remove: Sequence[DataFile] = (),
-        keys: Collection[str] = (),
+        keys: Mapping[str, str] | None = None,
+        gone: Collection[str] = (),
         rewrite: bool = False,
     ) -> Exception | None:
         from deltalake import CommitProperties, PostCommitHookProperties, Transaction
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import AddAction, RemoveAction
 
-        ids = [app_id(self.table, k) for k in keys] + ([_REWRITE] if rewrite else [])
+        ids = [*self._app_ids(handle, keys or {}).values(), *([_REWRITE] if rewrite else [])]
+        ids += [app_id(self.table, f"{_GENERATION}{owner}") for owner in gone]
         now = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [
             AddAction(f.path, f.size, {}, f.modified, not rewrite, _statistics(f)) for f in add
@@ -308,7 +342,7 @@ class TableLog:
         *,
         add: Sequence[DataFile],
         remove: Sequence[DataFile],
-        keys: Collection[str] = (),
+        gone: Collection[str] = (),
     ) -> bool:
         """Replace files of the version in `handle` by others; appends may go on meanwhile.
 
@@ -321,8 +355,8 @@ class TableLog:
             The version from which the replaced files were read.
         add, remove : sequence of DataFile
             New files, which are deleted again when this fails, and those they replace.
-        keys : collection of str
-            Parts that are gone with it, and may be appended again.
+        gone : collection of str
+            Owners whose parts are gone with it, and may be appended again.
 
         Returns
         -------
@@ -334,9 +368,10 @@ class TableLog:
         StoreError
             When the log cannot be written.
         """
-        failure = self._try_commit(handle, add=add, remove=remove, keys=keys, rewrite=True)
+        failure = self._try_commit(handle, add=add, remove=remove, gone=gone, rewrite=True)
         fresh = self.create()
         if failure is None:
+            self.location.sync(f"{self.table}/_delta_log", f"{fresh.version():020d}.json")
             return True
         if is_conflict(failure):
             self.discard(add)
@@ -347,7 +382,7 @@ class TableLog:
         raise explain(failure, f"{self._url} cannot be rewritten") from failure
 
     def _committed(
-        self, handle: DeltaTable, files: Sequence[DataFile], keys: Collection[str]
+        self, handle: DeltaTable, files: Sequence[DataFile], keys: Mapping[str, str]
     ) -> bool:
         """Tell whether a commit that reported an error has happened all the same."""
         if self.written(handle, keys) != set(keys):
@@ -361,6 +396,13 @@ class TableLog:
         if handle.version() and handle.version() % CHECKPOINT_EVERY == 0:
             with suppress(DeltaError, OSError):
                 handle.create_checkpoint()
+
+
+def owner_of(part: pa.Table) -> str:
+    """Return the run whose rows a part holds; nobody in a table without runs."""
+    if "run_id" not in part.column_names or not part.num_rows:
+        return ""
+    return str(part["run_id"][0].as_py())
 
 
 def _statistics(file: DataFile) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -219,14 +220,14 @@ def lock(
     Yields
     ------
     bool
-        False when others hold it and `wait` is false. Always true on an object store, which has
-        no locks: there, conflicting commits are refused instead.
+        False when `wait` is false and others hold it, or none can be had. Always true on an object
+        store, which has no locks: there, conflicting commits are refused instead.
     """
     if location.local is None:
         yield True
         return
     try:
-        handle = os.open(location.local / f".lock-{name}", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(location.local / f".lock-{name}", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise explain(error, f"{location.url} cannot be locked") from error
     try:
@@ -234,8 +235,25 @@ def lock(
         try:
             fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
             held = True
-        except OSError:  # held by others, or a file system without locks
+        except OSError:  # held by others, or a file system without locks: see `has_locks`
             held = False
         yield held
     finally:
         os.close(handle)
+
+
+def has_locks(location: Location) -> bool:
+    """Tell whether the file system of a local store has locks; true where there is no telling."""
+    if location.local is None:
+        return True
+    try:
+        handle = os.open(location.local / ".lock-probe", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return True  # whoever may not write needs no lock
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+    finally:
+        os.close(handle)
+    return True

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import tempfile
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -170,6 +171,13 @@ class Location:
         except OSError as error:
             raise explain(error, f"{self.url} cannot be written to") from error
 
+    def sync(self, folder: str, name: str) -> None:
+        """Make sure that a file of a local store, and its name, outlive a power cut."""
+        if self.local is not None:
+            for path in (self.local / folder / name, self.local / folder):
+                with suppress(OSError):  # a file system that cannot promises nothing anyway
+                    _sync(path)
+
     def list(self, prefix: str) -> list[str]:
         """Return the names of the plain files that begin with `prefix`, sorted."""
         return sorted(n for n in self._names(prefix) if n.startswith(prefix))
@@ -212,9 +220,19 @@ def blob_name(name: str) -> str:
     return name
 
 
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    temporary = str(path.parent / f".tmp-{uuid.uuid4().hex}")
+    # the mode that the user's umask asks for, so that a team may share a folder
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as stream:
             fill(stream)
@@ -227,6 +245,8 @@ def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> in
         else:
             os.replace(temporary, path)  # noqa: PTH105 - temporary is a str
             temporary = ""
+        with suppress(OSError):
+            _sync(path.parent)
         return size
     finally:
         if temporary:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.schema import KEYS, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -22,6 +22,7 @@ Filter = tuple[str, str, Any]
 ROWS_PER_FILE: Final = 1_000_000
 ROWS_PER_GROUP: Final = 131_072
 RUNS_KEY: Final = b"testopt.runs"  # footer entry: the run_ids of a file
+KEYS_KEY: Final = b"testopt.keys"  # footer entry: the keys under which its rows were written
 _ROWS_WORTH_THREADS: Final = 50_000
 MAX_RUNS_LISTED: Final = 4_096
 MAX_STATISTIC: Final = 200  # longer texts get no statistics
@@ -65,27 +66,41 @@ def sorted_rows(table: str, data: pa.Table) -> pa.Table:
     return data.take(pc.sort_indices(values))
 
 
-def write_files(location: Location, table: str, data: pa.Table, *, modified: int) -> list[DataFile]:
+def write_files(
+    location: Location,
+    table: str,
+    data: pa.Table,
+    *,
+    modified: int,
+    keys: Mapping[str, str] | None = None,
+) -> list[DataFile]:
     """Write the rows to new files of at most ``ROWS_PER_FILE`` rows, and describe them.
 
-    The files belong to the table only when its log says so.
+    The files belong to the table only when its log says so. The keys that the rows are written
+    under, each with its owner, stand in the footer, so that a log that is lost can be made anew.
     """
     return [
-        _write_file(location, table, data.slice(at, ROWS_PER_FILE), modified=modified)
+        _write_file(location, table, data.slice(at, ROWS_PER_FILE), modified=modified, keys=keys)
         for at in range(0, data.num_rows, ROWS_PER_FILE)
     ]
 
 
-def _write_file(location: Location, table: str, data: pa.Table, *, modified: int) -> DataFile:
+def _write_file(
+    location: Location,
+    table: str,
+    data: pa.Table,
+    *,
+    modified: int,
+    keys: Mapping[str, str] | None = None,
+) -> DataFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     data = sorted_rows(table, data)
     split = _numeric_columns(data)
-    if "run_id" in data.column_names and table != "runs":
-        runs = data["run_id"].unique().to_pylist()
-        if len(runs) <= MAX_RUNS_LISTED:
-            data = data.replace_schema_metadata({RUNS_KEY: json.dumps(runs)})
+    footer = _footer(table, data, keys)
+    if footer:
+        data = data.replace_schema_metadata(footer)
     sink = pa.BufferOutputStream()
     pq.write_table(
         data,
@@ -101,7 +116,35 @@ def _write_file(location: Location, table: str, data: pa.Table, *, modified: int
     content = sink.getvalue()
     name = f"part-{uuid.uuid4()}-{_checksum(content)}.parquet"
     size = location.write(f"{table}/{name}", lambda stream: stream.write(content))
-    return DataFile(name, size, modified, data.num_rows, _bounds(table, data))
+    return DataFile(name, size, modified, data.num_rows, bounds_of(table, data))
+
+
+def _footer(table: str, data: pa.Table, keys: Mapping[str, str] | None) -> dict[bytes, str]:
+    footer = {}
+    if "run_id" in data.column_names and table != "runs":
+        runs = data["run_id"].unique().to_pylist()
+        if len(runs) <= MAX_RUNS_LISTED:
+            footer[RUNS_KEY] = json.dumps(runs)
+    # the key of a run's only part is its own id, which need not be said
+    told = {key: owner for key, owner in (keys or {}).items() if key != owner}
+    if told and len(told) <= MAX_RUNS_LISTED:
+        footer[KEYS_KEY] = json.dumps(told)
+    return footer
+
+
+def keys_of(location: Location, table: str, file: DataFile) -> dict[str, str]:
+    """Return the keys that the footer of a file names, each with its owner.
+
+    Raises
+    ------
+    OSError, ValueError
+        When the file is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    with location.open_input(f"{table}/{file.path}") as stream:
+        told = (pq.read_metadata(stream).metadata or {}).get(KEYS_KEY)
+    return {} if told is None else {str(k): str(v) for k, v in json.loads(told).items()}
 
 
 def _checksum(content: Any) -> str:
@@ -136,7 +179,8 @@ def _numeric_columns(data: pa.Table) -> list[str]:
     ]
 
 
-def _bounds(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
+def bounds_of(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
+    """Return the smallest and largest value of the columns that readers filter by."""
     import pyarrow.compute as pc
 
     bounds: dict[str, tuple[Any, Any]] = {}

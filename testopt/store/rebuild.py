@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import StoreError
 from testopt.schema import KEYS, arrow_schema
-from testopt.store.compact import RUN_TABLES, rows_of
+from testopt.store.compact import rows_of
 from testopt.store.delta import TableLog
 from testopt.store.location import DAMAGED, REBUILDING, REBUILT, Location
-from testopt.store.parquet import DataFile, filter_mask, is_intact
+from testopt.store.parquet import DataFile, filter_mask, is_intact, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
 _ROWS_PER_COMMIT: Final = 500_000
-_COMMAND: Final = {
+COMMANDS: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
     "links": "testopt ingest --coverage",
 }  # fmt: skip
@@ -61,17 +61,16 @@ def rebuild_table(log: TableLog) -> str:
         log.reopen()
         return "an interrupted repair was finished"
     backup = _unused_path(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    if log.table not in {*RUN_TABLES, "runs"}:
-        _move(folder, backup)
-        _delete_caches(log.location)
-        log.reopen()
-        return f"moved to {DAMAGED}/{backup.name}; make it again: {_COMMAND[log.table]}"
     files, n_damaged = _files(log, folder)
     rebuilt = TableLog(Location(str(root / REBUILDING)), log.table)
     shutil.rmtree(root / REBUILDING, ignore_errors=True)  # of an interrupted one
     rows = 0
-    for parts in _batches(_distinct(log, files)):
-        rebuilt.append(parts)
+    keys = _keys(log, files)
+    for batch in _batches(_distinct(log, files)):
+        # under the keys that the rows once had, so that a writer that died half-way goes on
+        own = {owner: keys.get(owner) or [owner or "rebuilt"] for owner in batch}
+        parts = {own[owner][0]: part for owner, part in batch.items()}
+        rebuilt.append(parts, names={names[0]: names for names in own.values()})
         rows += sum(part.num_rows for part in parts.values())
     shutil.rmtree(ready, ignore_errors=True)
     if rows:
@@ -86,10 +85,20 @@ def rebuild_table(log: TableLog) -> str:
             raise
     log.reopen()
     damaged = f", {n_damaged} damaged ones left out" if n_damaged else ""
+    again = f"; read the rest again: {COMMANDS[log.table]}" if log.table in COMMANDS else ""
     return (
         f"made anew with {rows} rows from {len(files)} files{damaged}; "
-        f"the broken one is kept in {DAMAGED}/{backup.name}"
+        f"the broken one is kept in {DAMAGED}/{backup.name}{again if n_damaged else ''}"
     )
+
+
+def _keys(log: TableLog, files: Sequence[DataFile]) -> dict[str, list[str]]:
+    """Return the keys that files name, by their owner."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for key, owner in keys_of(log.location, log.table, file).items():
+            found.setdefault(owner, []).append(key)
+    return {owner: list(dict.fromkeys(keys)) for owner, keys in found.items()}
 
 
 def _delete_caches(location: Location) -> None:
@@ -163,16 +172,21 @@ def _distinct(log: TableLog, files: Sequence[DataFile]) -> pa.Table:
     if not files:
         return arrow_schema(log.table).empty_table()
     rows = rows_of(log, files).unify_dictionaries()
-    keys = list(KEYS[log.table])
+    # coverage links and labels are measured again and again: of them whole rows are compared
+    keys = list(KEYS[log.table]) if log.table not in {"links", "labels"} else rows.column_names
     numbered = rows.select(keys).append_column("at", pa.array(range(rows.num_rows), pa.int64()))
     first = numbered.group_by(keys, use_threads=False).aggregate([("at", "min")])
     return rows.take(first["at_min"].sort())
 
 
 def _batches(rows: pa.Table) -> Iterator[dict[str, pa.Table]]:
-    """Yield the rows of each run, many runs at a time."""
+    """Yield the rows of each run, many runs at a time; in other tables all rows are nobody's."""
     import numpy as np
 
+    if "run_id" not in rows.column_names:
+        if rows.num_rows:
+            yield {"": rows}
+        return
     ids = rows["run_id"].combine_chunks()
     ids = ids if hasattr(ids, "dictionary") else ids.dictionary_encode()
     code = ids.indices.to_numpy(zero_copy_only=False)

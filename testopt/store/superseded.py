@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from testopt.schema import LINK_OUTSIDE, LINK_SET_UP, TABLES
-from testopt.store.parquet import read_file, write_files
+from testopt.store.parquet import keys_of, read_file, write_files
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,8 @@ def drop_superseded(log: TableLog) -> None:
 
             removed.append(file)
             wanted = rows.filter(pa.array(keep, pa.bool_()))
-            added += write_files(log.location, log.table, wanted, modified=file.modified)
+            keys = keys_of(log.location, log.table, file)
+            added += write_files(log.location, log.table, wanted, modified=file.modified, keys=keys)
     if removed:
         log.rewrite(handle, add=added, remove=removed)
 

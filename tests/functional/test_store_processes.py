@@ -78,6 +78,29 @@ def test_several_writers(tmp_path):
     many_writers(tmp_path / "s", 4, 5)
 
 
+def checked_meanwhile(url, processes, count):
+    """Check and repair in turn while others write: no false alarm, and no run is dropped."""
+    children = [start(url, f"p{i}", count) for i in range(processes)]
+    while not (url / "runs").exists():
+        time.sleep(0.01)
+    checks = 0
+    while any(child.poll() is None for child in children) or not checks:
+        assert Store.open(url).check(repair=checks % 2 == 1) == []
+        checks += 1
+    lines = finish(children)
+    assert len(lines) == processes * count
+    assert_whole(url, [f"p{i}-{j}" for i in range(processes) for j in range(count)])
+
+
+def test_check_and_repair_beside_writers(tmp_path):
+    checked_meanwhile(tmp_path / "s", 3, 4)
+
+
+@pytest.mark.slow
+def test_check_and_repair_beside_eight_writers(tmp_path):
+    checked_meanwhile(tmp_path / "s", 8, 30)
+
+
 @pytest.mark.slow
 def test_eight_writers_of_fifty_runs(tmp_path):
     many_writers(tmp_path / "s", 8, 50)
@@ -105,6 +128,9 @@ def killed(url, times, seed):
 
 def check_after_kills(url, said):
     store = Store.open(url)
+    # a run is there as a whole, or a repair completes it
+    assert {p.kind for p in store.check()} <= {"lost"}
+    store.check(repair=True)
     assert store.check() == []
     runs = store.run_ids()
     assert said <= runs  # what was acknowledged is there

@@ -1,5 +1,7 @@
 """The store's contract: what every backend must do, and what the local folder does beyond it."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -9,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from builders import make_record, make_results, prediction_row
 
@@ -44,6 +45,12 @@ def results_of(run_id, cases=3):
         "attempt": [1] * cases,
     }
     return pa.table(rows, schema=arrow_schema("results"))
+
+
+_SOME = {
+    "string": "x", "list<string>": [], "bool": False, "int32": 1, "int16": 1, "float": 0.5,
+    "timestamp[us, tz=UTC]": NOW,
+}  # fmt: skip
 
 
 def age(store, table, days):
@@ -442,16 +449,118 @@ class TestDamage:
             Store.open(store.url).check(repair=True)
         assert sorted((Path(store.url) / "runs").iterdir()) == before
 
-    def test_results_of_lost_runs_are_kept_aside(self, store, monkeypatch):
+    def test_runs_whose_rows_are_lost_come_back_from_replaced_files(self, store):
+        whole = rows_of(store, "runs")
         store.compact()
-        monkeypatch.setattr(compact, "DAY_S", -1.0)
         (file,) = [f.path for f in store._logs["runs"].files(store._logs["runs"].refresh())]
         (Path(store.url) / "runs" / file).write_bytes(b"PAR1")
-        done = [p for p in store.check(repair=True) if p.kind == "orphan"]
-        assert done
-        assert all(p.done.startswith("dropped; kept in damaged/runs-") for p in done)
-        (kept,) = (Path(store.url) / "damaged").glob("runs-*/results.parquet")
-        assert pq.read_table(kept).num_rows == 6000
+        found = {p.message: p.done for p in store.check(repair=True) if p.kind == "lost"}
+        assert found["the row of run 'run-1' is gone; its results are there"] == (
+            "its rows were found in other files of the store"
+        )
+        assert rows_of(Store.open(store.url), "runs") == whole
+
+    def test_runs_whose_rows_are_lost_are_made_anew_from_their_results(self, store):
+        for path in (Path(store.url) / "runs").glob("*.parquet"):
+            path.write_bytes(b"PAR1")
+        done = [p.done for p in store.check(repair=True) if p.kind == "lost"]
+        assert done == ["made anew from its results; its commit, branch and job are not known"] * 3
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert again.read("results").num_rows == 6000
+        (row,) = again.read("runs", where=[("run_id", "==", "run-1")]).to_pylist()
+        assert (row["cases"], row["failed"], row["source"]) == (2000, 1, "recovered")
+        assert (row["commit"], row["complete"]) == (None, False)
+
+    def test_a_backfilled_run_whose_row_is_lost_is_replayed_again(self, tmp_path):
+        store = Store.open(str(tmp_path / "b"), create=True)
+        store.append_runs([record(0, run_id="0123456789abcdef")])
+        for path in (tmp_path / "b" / "runs").glob("*.parquet"):
+            path.unlink()
+        found = store.check(repair=True)
+        assert any("the run was removed: ingest it again" in p.done for p in found)
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert again.append_runs([record(0, run_id="0123456789abcdef")]) == 1
+        assert again.read("results").num_rows == 20
+
+    @pytest.mark.parametrize("wrong", [{"numRecords": 7}, {"minValues": {"case_id": "z"}}])
+    def test_whole_files_of_which_the_log_tells_something_else_are_kept(self, store, wrong):
+        log = Path(store.url) / "results" / "_delta_log"
+        entry = max(log.glob("*.json"))
+        lines = [json.loads(line) for line in entry.read_text().splitlines()]
+        for line in lines:
+            if "add" in line:
+                line["add"]["stats"] = json.dumps(json.loads(line["add"]["stats"]) | wrong)
+        entry.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+        again = Store.open(store.url)
+        assert [p.kind for p in again.check()] == ["statistics"]
+        assert [p.done for p in again.check(repair=True)] == ["corrected; no row is lost"]
+        assert Store.open(store.url).check() == []
+        assert Store.open(store.url).read("results").num_rows == 6000
+
+    def test_rows_that_stand_there_twice_are_named_and_mended(self, store):
+        log = store._logs["results"]
+        (_file,) = [f for f in log.files(log.refresh()) if f.bounds["run_id"][0] == "run-1"]
+        rows = store.read("results", where=[("run_id", "==", "run-1")])
+        log.append({"again": rows})
+        (found,) = store.check()
+        assert (found.kind, found.table) == ("doubled", "results")
+        assert found.message == "2,000 rows stand there more than once"
+        assert [p.mended for p in store.check(repair=True)] == [True]
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert again.read("results").num_rows == 6000
+
+    def test_what_a_power_cut_took_from_the_log_is_taken_back(self, store):
+        whole = rows_of(store, "results"), rows_of(store, "runs")
+        for table in ("results", "runs"):
+            log = Path(store.url) / table / "_delta_log"
+            max(log.glob("*.json")).unlink()
+        again = Store.open(store.url)
+        assert again.run_ids() == {"run-0", "run-1"}
+        assert {(p.kind, p.table) for p in again.check()} == {("lost", "results"), ("lost", "runs")}
+        assert all(p.mended for p in again.check(repair=True))
+        again = Store.open(store.url)
+        assert (rows_of(again, "results"), rows_of(again, "runs")) == whole
+        assert again.append_runs([record(2, cases=2000)]) == 0
+        assert again.check() == []
+
+    @pytest.mark.parametrize("table", ["commits", "file_changes", "links", "labels"])
+    def test_tables_without_runs_are_emptied_and_read_again(self, store, table):
+        row = {name: _SOME[kind] for name, (kind, _) in TABLES[table].items()}
+        rows = pa.Table.from_pylist([row], schema=arrow_schema(table))
+        store.append(table, {"a range": rows})
+        (file,) = (Path(store.url) / table).glob("*.parquet")
+        file.write_bytes(b"PAR1")
+        (found,) = store.check(repair=True)
+        assert "read them again: testopt " in found.done
+        again = Store.open(store.url)
+        assert again.check() == []
+        assert again.append(table, {"a range": rows}) == {"a range"}
+        assert again.read(table).num_rows == 1
+
+    def test_files_have_the_mode_that_the_umask_asks_for(self, tmp_path):
+        before = os.umask(0o002)
+        try:
+            store = Store.open(str(tmp_path / "team"), create=True)
+            store.append_runs([record(1)])
+            store.write_blob("state/x", b"x")
+        finally:
+            os.umask(before)
+        files = [path for path in Path(store.url).rglob("*") if path.is_file()]
+        assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o664"}
+
+    def test_no_repair_where_there_are_no_locks(self, store, monkeypatch):
+        def refused(handle, mode):
+            raise OSError(errno.ENOLCK, "no locks")
+
+        monkeypatch.setattr(fcntl, "flock", refused)
+        assert store.append_runs([record(7)]) == 1
+        assert store.check() == []
+        assert not store.info().has_locks
+        with pytest.raises(StoreError, match="without locks"):
+            store.check(repair=True)
 
     def test_compaction_drops_nothing_where_no_run_is_known(self, store, monkeypatch):
         monkeypatch.setattr(compact, "DAY_S", -1.0)
@@ -467,7 +576,7 @@ class TestDamage:
         file.write_bytes(content)
         assert not any(p.done for p in store.check())
         done = [p.done for p in store.check(repair=True)]
-        assert any("the run was dropped: ingest it again" in d for d in done)
+        assert any("the run was removed: ingest it again" in d for d in done)
         assert (Path(store.url) / "damaged" / "results" / file.name).read_bytes() == content
         assert [p.name for p in (Path(store.url) / "damaged").glob("runs-*/*")] != []
 

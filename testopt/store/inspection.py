@@ -1,0 +1,256 @@
+"""Looks for damage in the tables of a store: one snapshot, of which every file is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import StoreError
+from testopt.pluralize import pluralize
+from testopt.schema import KEYS, TABLES
+from testopt.store.compact import RUN_TABLES
+from testopt.store.parquet import bounds_of, filter_mask, is_intact, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from numpy.typing import NDArray
+
+    from testopt.store.delta import TableLog
+    from testopt.store.location import Location
+    from testopt.store.parquet import DataFile
+
+# Tables whose key is that of one row. Coverage links and labels are measured again and again, and
+# git may name a path of a commit twice.
+_UNIQUE: Final = ("runs", *RUN_TABLES, "commits")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a store: what kind, in which table and file, in words.
+
+    ``done`` says what was done about it.
+    """
+
+    kind: str
+    table: str
+    message: str
+    file: str = ""
+    mended: bool = False
+    done: str = ""
+
+
+@dataclass(slots=True)
+class TableState:
+    """One table as it stood at one moment.
+
+    Attributes
+    ----------
+    log : TableLog
+    handle : DeltaTable
+    files : list of DataFile
+        What the log names.
+    unnamed : list of DataFile
+        Whole files in the folder that no log entry names, while nobody was writing.
+    damaged, misjudged : list of (DataFile, Problem)
+        Files that cannot be read as they were written, and whole ones of which the log tells
+        something else.
+    """
+
+    log: TableLog
+    handle: DeltaTable
+    files: list[DataFile]
+    unnamed: list[DataFile] = field(default_factory=list)
+    damaged: list[tuple[DataFile, Problem]] = field(default_factory=list)
+    misjudged: list[tuple[DataFile, Problem]] = field(default_factory=list)
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the files."""
+        return [problem for _, problem in (*self.damaged, *self.misjudged)]
+
+    def sound(self) -> list[DataFile]:
+        """Return the files that can be read."""
+        damaged = {file.path for file, _ in self.damaged}
+        return [file for file in self.files if file.path not in damaged]
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns of all rows in sound files; texts are dictionary-encoded."""
+        return read_files(self.log, self.sound(), columns)
+
+
+def read_files(log: TableLog, files: Iterable[DataFile], columns: Sequence[str]) -> pa.Table:
+    """Return columns of some files of a table; ids are dictionary-encoded."""
+    import pyarrow as pa
+
+    from testopt.store.parquet import result_schema
+
+    encoded = [c for c in columns if c in {"run_id", "case_id", "sha", "path"}]
+    chunks = [result_schema(log.table, columns, encoded).empty_table()]
+    for file in files:
+        chunks += read_file(log.location, log.table, file.path, columns=columns, dictionary=encoded)
+    return pa.concat_tables(chunks).unify_dictionaries().combine_chunks()
+
+
+def snapshot(logs: Mapping[str, TableLog], *, is_idle: bool) -> dict[str, TableState]:
+    """Return the tables as they stand, ``runs`` first.
+
+    A run whose row is seen has all its results then, however many writers there are.
+
+    Parameters
+    ----------
+    logs : mapping of str to TableLog
+        Those that can be read.
+    is_idle : bool
+        Whether nobody writes. Only then are files looked for that no log entry names: else they
+        may be on their way.
+    """
+    found = {}
+    for table in sorted(logs, key=lambda name: name != "runs"):
+        log = logs[table]
+        handle = log.refresh()
+        if handle is not None:
+            found[table] = TableState(log, handle, log.files(handle))
+            if is_idle:
+                found[table].unnamed = _unnamed(log, handle)
+    return found
+
+
+def _unnamed(log: TableLog, handle: DeltaTable) -> list[DataFile]:
+    named = {f.path for f in log.files(handle)}
+    replaced = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False))
+    return [f for f in whole_files(log) if f.path not in named and f.path not in replaced]
+
+
+def whole_files(log: TableLog) -> list[DataFile]:
+    """Return the files in the folder of a local table that are as they were written."""
+    from testopt.store.parquet import DataFile
+
+    root = log.location.local
+    if root is None:
+        return []
+    found = []
+    for path in sorted((root / log.table).glob("part-*.parquet")):
+        try:
+            stat = path.stat()
+            file = DataFile(path.name, stat.st_size, int(stat.st_mtime * 1000), 0, {})
+            if is_intact(log.location, log.table, file):
+                found.append(file)
+        except OSError:
+            continue
+    return found
+
+
+def broken_log(location: Location, log: TableLog) -> list[Problem]:
+    """Find what makes a table's log unusable."""
+    gaps = _gaps(location, log.table)
+    try:
+        if not gaps:
+            log.refresh()
+    except StoreError as error:
+        return [Problem("log", log.table, error.message)]
+    return gaps
+
+
+def _gaps(location: Location, table: str) -> list[Problem]:
+    """Find missing entries in a table's log: what came after one would silently not be seen."""
+    entries, checkpoints = [], [-1]
+    for name in location.list(f"{table}/_delta_log/"):
+        number, _, rest = name.rpartition("/")[2].partition(".")
+        if number.isdigit() and rest == "json":
+            entries.append(int(number))
+        elif number.isdigit() and rest.startswith("checkpoint"):
+            checkpoints.append(int(number))
+    last = max(checkpoints)
+    needed = [last, *sorted(e for e in entries if e > last)]
+    holes = [(low + 1, high - 1) for low, high in pairwise(needed) if high != low + 1]
+    if len(needed) == 1 and last >= 0 and last not in entries:
+        holes.append((last, last))  # Delta appends to nothing but an entry
+    return [
+        Problem("log", table, f"log entries {low} to {high} are missing", "_delta_log")
+        for low, high in holes
+    ]
+
+
+def inspect_files(state: TableState) -> None:
+    """Read every file of a table; note the damaged ones, and those that the log tells wrong."""
+    for file in state.files:
+        try:
+            why = _misjudged(state.log, file)
+        except FileNotFoundError:
+            if state.log.holds(file):
+                problem = Problem("missing", state.log.table, "the file is missing", file.path)
+                state.damaged.append((file, problem))
+        except (OSError, ValueError, StoreError) as error:
+            reason = (str(error).splitlines() or ["no words"])[0]
+            message = f"the file is damaged: {reason}"
+            problem = Problem("damaged", state.log.table, message, file.path)
+            state.damaged.append((file, problem))
+        else:
+            if why:
+                problem = Problem("statistics", state.log.table, why, file.path)
+                state.misjudged.append((file, problem))
+
+
+def _misjudged(log: TableLog, file: DataFile) -> str:
+    """Say what the log tells wrong of a whole file."""
+    if not is_intact(log.location, log.table, file):
+        raise ValueError("its size or checksum is not what was written")
+    rows = read_files(log, [file], list(TABLES[log.table]))
+    if rows.num_rows != file.rows:
+        return f"the file holds {pluralize(rows.num_rows, 'row')}, the log says {file.rows:,}"
+    true = bounds_of(log.table, rows)
+    wrong = next((c for c, bound in file.bounds.items() if c in true and true[c] != bound), None)
+    return f"the log is wrong about the values of {wrong!r}" if wrong else ""
+
+
+def doubled_rows(state: TableState, runs: Collection[str]) -> NDArray[np.bool_] | None:
+    """Return which rows of the sound files repeat the key of an earlier one; None where none do.
+
+    Rows of other runs than those given are not looked at: nobody sees them.
+    """
+    if state.log.table not in _UNIQUE:
+        return None
+    import pyarrow as pa
+
+    rows = state.read(KEYS[state.log.table])
+    code = _codes(rows)
+    order = np.argsort(code, kind="stable")
+    again = np.zeros(len(code), bool)
+    again[order[1:]] = np.diff(code[order]) == 0
+    if again.any() and "run_id" in rows.column_names:
+        seen = filter_mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string()))
+        again &= seen.to_numpy()
+    return again if again.any() else None
+
+
+def _codes(rows: pa.Table) -> NDArray[np.int64]:
+    """Return a number for each row: the same where all columns are."""
+    code = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        values = column.combine_chunks()
+        encoded = values if hasattr(values, "dictionary") else values.dictionary_encode()
+        part = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        code = code * (len(encoded.dictionary) + 1) + part
+    return code
+
+
+def cases_of_runs(state: TableState | None) -> dict[str, int]:
+    """Return how many different cases each run has in the table of results."""
+    if state is None:
+        return {}
+    rows = state.read(["run_id", "case_id"])
+    pairs = rows.group_by(["run_id", "case_id"], use_threads=False).aggregate([])
+    counts: dict[Any, int] = {}
+    for entry in pairs["run_id"].combine_chunks().value_counts():
+        counts[entry["values"].as_py()] = entry["counts"].as_py()
+    return counts
+
+
+def log_gaps(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems because of which a table cannot be read."""
+    return (p for p in problems if p.kind == "log" and not p.mended)

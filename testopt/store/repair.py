@@ -1,0 +1,305 @@
+"""Mends a store: takes rows back from whole files, and removes what is of no use.
+
+The caller makes sure that nothing is written meanwhile. What is removed is kept under ``damaged``,
+and may be appended again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from testopt.schema import KEYS, TABLES, arrow_schema
+from testopt.store.compact import RUN_TABLES, drop_runs
+from testopt.store.inspection import TableState, read_files, whole_files
+from testopt.store.parquet import filter_mask, keys_of, runs_of, write_files
+from testopt.store.rebuild import COMMANDS, save_damaged_file, save_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from testopt.store.delta import TableLog
+    from testopt.store.inspection import Problem
+    from testopt.store.parquet import DataFile
+
+States = Mapping[str, TableState]
+# Runs of a backfill: what they replayed is not told by their results, and can be replayed again.
+_REPLAYED: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def mend_files(states: States) -> list[Problem]:
+    """Remove damaged files from the tables, and correct what logs say of whole ones."""
+    problems: list[Problem] = []
+    for state in states.values():
+        problems += _correct(state)
+        problems += _remove(state, states)
+    return problems
+
+
+def _correct(state: TableState) -> list[Problem]:
+    log, done = state.log, []
+    for file, problem in state.misjudged:
+        rows = read_files(log, [file], list(TABLES[log.table])).cast(arrow_schema(log.table))
+        keys = keys_of(log.location, log.table, file)
+        added = write_files(log.location, log.table, rows, modified=file.modified, keys=keys)
+        handle = log.create()
+        mended = log.rewrite(handle, add=added, remove=[file])
+        done.append(replace(problem, mended=mended, done="corrected; no row is lost"))
+    return done
+
+
+def _remove(state: TableState, states: States) -> list[Problem]:
+    log, files = state.log, [file for file, _ in state.damaged]
+    if not files:
+        return []
+    copies = [save_damaged_file(log.location, log.table, file) for file in files]
+    gone = _owners(state, states)
+    mended = log.rewrite(log.create(), add=[], remove=files, gone=gone)
+    if log.table == "file_changes" and mended and "commits" in states:
+        _forget_bare_commits(states)
+    again = COMMANDS.get(log.table, "")
+    return [
+        replace(problem, mended=mended, done=_removed(copy, again) if mended else "")
+        for (_, problem), copy in zip(state.damaged, copies, strict=True)
+    ]
+
+
+def _removed(copy: str, again: str) -> str:
+    text = "its rows were removed, unless other files hold them"
+    text += f"; read them again: {again}" if again else ""
+    return text + (f"; it is kept in {copy}" if copy else "")
+
+
+def _owners(state: TableState, states: States) -> set[str]:
+    """Return whose parts may be gone with the damaged files of a table."""
+    if state.log.table not in {*RUN_TABLES, "runs"}:
+        return {""}
+    left = set(state.read(["run_id"])["run_id"].unique().to_pylist())
+    known = {run for file, _ in state.damaged for run in runs_if_known(state.log, file)}
+    runs = states["runs"].read(["run_id"])["run_id"].to_pylist() if "runs" in states else []
+    bounds = [f.bounds["run_id"] for f, _ in state.damaged if "run_id" in f.bounds]
+    known |= {run for run in runs if any(low <= run <= high for low, high in bounds)}
+    return known - left
+
+
+def runs_if_known(log: TableLog, file: DataFile) -> set[str]:
+    """Return the runs of a file as far as it can be read."""
+    try:
+        return runs_of(log.location, log.table, file)
+    except (OSError, ValueError):
+        return set()
+
+
+def _forget_bare_commits(states: States) -> None:
+    """Remove the commits without any changed file, so that both are mined again."""
+    state = states["commits"]
+    log = state.log
+    mined = states["file_changes"].read(["sha"])["sha"].unique()
+    rows = read_files(log, state.sound(), list(TABLES["commits"]))
+    mined = mined.dictionary if hasattr(mined, "dictionary") else mined
+    kept = rows.filter(filter_mask(rows["sha"], "in", mined))
+    modified = max((f.modified for f in state.files), default=0)
+    added = write_files(
+        log.location, log.table, kept.cast(arrow_schema(log.table)), modified=modified
+    )
+    log.rewrite(log.create(), add=added, remove=state.files, gone=[""])
+
+
+def take_back(states: States, lost: Collection[str]) -> dict[str, int]:
+    """Append rows that only files hold which no log entry names, or which were replaced.
+
+    Parameters
+    ----------
+    states : mapping of str to TableState
+    lost : collection of str
+        Runs of which rows are missing: those in replaced files count, too.
+
+    Returns
+    -------
+    dict of str to int
+        How many rows each table got back.
+    """
+    found = {name: missing_rows(state, states, lost) for name, state in states.items()}
+    back = {
+        name: _append(states[name].log, rows, files)
+        for name, (rows, files) in sorted(found.items(), key=lambda item: item[0] == "runs")
+        if rows.num_rows
+    }
+    for state in states.values():
+        for file in state.unnamed:  # else they would bring back what is removed later
+            save_damaged_file(state.log.location, state.log.table, file)
+        state.log.discard(state.unnamed)
+    return back
+
+
+def missing_rows(
+    state: TableState, states: States, lost: Collection[str] = ()
+) -> tuple[pa.Table, list[DataFile]]:
+    """Return rows that belong to a table and are in none of its files, and where they stand."""
+    log = state.log
+    live = {file.path for file in state.sound()}
+    spare = state.unnamed
+    if lost or (log.table in COMMANDS and state.damaged):
+        spare = [file for file in whole_files(log) if file.path not in live]
+    if not spare:
+        return arrow_schema(log.table).empty_table(), []
+    rows = _plain(read_files(log, spare, list(TABLES[log.table])), log.table)
+    if log.table in {*RUN_TABLES, "runs"}:
+        rows = rows.filter(filter_mask(rows["run_id"], "in", _wanted(states, lost)))
+    return _without(rows, state), spare
+
+
+def _wanted(states: States, lost: Collection[str]) -> pa.Array:
+    """Return the runs whose rows are wanted: those that are there, or whose row is found."""
+    import pyarrow as pa
+
+    runs = states.get("runs")
+    known: set[str] = set(lost)
+    if runs is not None:
+        known |= set(
+            read_files(runs.log, [*runs.sound(), *runs.unnamed], ["run_id"])["run_id"].to_pylist()
+        )
+    return pa.array(sorted(known), pa.string())
+
+
+def _plain(rows: pa.Table, table: str) -> pa.Table:
+    return rows.cast(arrow_schema(table))
+
+
+def _without(rows: pa.Table, state: TableState) -> pa.Table:
+    """Return rows whose key no sound file of a table holds, one of each."""
+    import pyarrow as pa
+
+    keys = list(KEYS[state.log.table])
+    live = state.read(keys)
+    live = live.cast(pa.schema([arrow_schema(state.log.table).field(k) for k in keys]))
+    held = set(zip(*(live[k].to_pylist() for k in keys), strict=True))
+    keep = []
+    for key in zip(*(rows[k].to_pylist() for k in keys), strict=True):
+        keep.append(key not in held)
+        held.add(key)
+    return rows.filter(pa.array(keep, pa.bool_()))
+
+
+def _append(log: TableLog, rows: pa.Table, files: Sequence[DataFile]) -> int:
+    """Append rows under the keys that they had, as far as these are known."""
+    keys: dict[str, str] = {}
+    for file in files:
+        keys |= keys_of(log.location, log.table, file)
+    parts, names = {}, {}
+    owners = rows["run_id"].unique().to_pylist() if "run_id" in rows.column_names else [""]
+    for owner in owners:
+        part = rows if not owner else rows.filter(filter_mask(rows["run_id"], "==", owner))
+        own = [key for key, whose in keys.items() if whose == owner]
+        key = _free_key(log, owner, part)
+        parts[key], names[key] = part, own
+    written = log.append(parts, names=names)
+    return sum(parts[key].num_rows for key in written)
+
+
+def _free_key(log: TableLog, owner: str, part: pa.Table) -> str:
+    """Return a key for rows of an owner: its own id where the table holds no such part."""
+    handle = log.create()
+    if owner and not log.written(handle, {owner: owner}):
+        return owner
+    first = repr([part[k][0].as_py() for k in KEYS[log.table]])
+    return f"{owner}#taken-back-{part.num_rows}-{first}"
+
+
+def recover_runs(states: States, lost: Collection[str]) -> tuple[set[str], set[str]]:
+    """Make rows anew for runs that have results and no row of their own.
+
+    What results do not tell (commit, branch, job) stays unknown, and such a run is incomplete.
+
+    Returns
+    -------
+    tuple of set of str
+        The runs that were recovered, and those that cannot be.
+    """
+    import pyarrow as pa
+
+    results, runs = states.get("results"), states.get("runs")
+    able = {run for run in lost if not _REPLAYED.fullmatch(run)}
+    if results is None or runs is None or not able:
+        return set(), set(lost)
+    parts = {}
+    for run, counts in _rows_from_results(results, able).items():
+        when = datetime.fromtimestamp(counts.modified / 1000, UTC)
+        row = dict.fromkeys(TABLES["runs"]) | counts.columns()
+        row |= {"run_id": run, "time": when, "seen": when, "source": "recovered"}
+        row |= {"job": "", "kind": "real", "complete": False}
+        parts[run] = pa.Table.from_pylist([row], schema=arrow_schema("runs"))
+    written = runs.log.append(parts)
+    return written, set(lost) - written
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What the results of a run come to; when they were written, in milliseconds."""
+
+    modified: int
+    seconds: float = 0.0
+    last: dict[str, str] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of ``runs`` that count results."""
+        outcomes = Counter(self.last.values())
+        counts = {name: outcomes[name] for name in ("failed", "error", "skipped")}
+        return {"cases": len(self.last), **counts, "duration_s": self.seconds}
+
+
+def _rows_from_results(state: TableState, runs: Collection[str]) -> dict[str, _Counts]:
+    """Return counts, durations and the time of writing of runs, from their results."""
+    import pyarrow as pa
+
+    columns = ["run_id", "case_id", "outcome", "duration_s", "attempt"]
+    wanted = pa.array(sorted(runs), pa.string())
+    found: dict[str, _Counts] = {}
+    for file in state.sound():
+        rows = read_files(state.log, [file], columns)
+        rows = rows.filter(filter_mask(rows["run_id"], "in", wanted))
+        for row in sorted(rows.to_pylist(), key=lambda row: row["attempt"]):
+            one = found.setdefault(row["run_id"], _Counts(file.modified))
+            one.last[row["case_id"]] = row["outcome"]
+            one.seconds += row["duration_s"] or 0.0
+    return found
+
+
+def remove_doubles(state: TableState, again: NDArray[np.bool_]) -> bool:
+    """Write the files that hold repeated rows anew, without them."""
+    import pyarrow as pa
+
+    log, at = state.log, 0
+    added: list[DataFile] = []
+    removed: list[DataFile] = []
+    for file in state.sound():
+        end = at + file.rows
+        if again[at:end].any():
+            rows = _plain(read_files(log, [file], list(TABLES[log.table])), log.table)
+            keys = keys_of(log.location, log.table, file)
+            rows = rows.filter(pa.array(~again[at:end]))
+            added += write_files(log.location, log.table, rows, modified=file.modified, keys=keys)
+            removed.append(file)
+        at = end
+    return log.rewrite(log.create(), add=added, remove=removed)
+
+
+def remove_runs(states: States, runs: Collection[str], *, moment: str) -> bool:
+    """Remove runs from all tables, their commit mark first; what there is of them is kept."""
+    done = True
+    for table in ("runs", *RUN_TABLES):
+        if table in states:
+            log = states[table].log
+            handle = log.create()
+            files = [f for f in log.files(handle) if set(runs) & runs_if_known(log, f)]
+            save_rows(log, files, runs, moment=moment)
+            done = drop_runs(log, handle, files=files, runs=runs) and done
+    return done
