@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from testopt.errors import SettingsError
 from testopt.shares import parse_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 DEFAULT_STORE = ".testopt"
@@ -73,6 +74,7 @@ class Settings:
         *,
         env: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
+        on_wrong: Callable[[SettingsError], None] | None = None,
     ) -> Settings:
         """Read the settings of a repository.
 
@@ -84,6 +86,9 @@ class Settings:
             Environment; default ``os.environ``. ``TESTOPT_STORE`` sets ``store``, and so on.
         overrides : mapping, optional
             Values from the command line; None means not given.
+        on_wrong : callable, optional
+            Takes each error; what is wrong then counts as not given, but for the store: nothing
+            is to be written to another one.
 
         Returns
         -------
@@ -93,7 +98,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            For an unknown name or a value of the wrong type.
+            For an unknown name or a value of the wrong type; a file that cannot be read.
         """
         values: dict[str, Any] = {}
         origin: dict[str, str] = {}
@@ -105,12 +110,13 @@ class Settings:
             ("command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         ):
             for name, value in given.items():
-                if name not in known:
-                    raise SettingsError(
-                        f"unknown setting {name!r} in {source}",
-                        f"known: {', '.join(sorted(known))}",
-                    )
-                values[name] = _convert(name, value, getattr(_DEFAULTS, name), source)
+                try:
+                    values[name] = _value(name, value, source, known)
+                except SettingsError as error:
+                    if on_wrong is None or name == "store":
+                        raise
+                    on_wrong(error)
+                    continue
                 origin[name] = source
         return replace(cls(**values), origin=MappingProxyType(origin))
 
@@ -154,6 +160,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:
     names = {f"TESTOPT_{name.upper()}": name for name in known}
     return {names[key]: value for key, value in env.items() if key in names and value != ""}
+
+
+def _value(name: str, value: Any, source: str, known: set[str]) -> Any:
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        raise SettingsError(f"unknown setting {name!r} in {source}", hint)
+    return _convert(name, value, getattr(_DEFAULTS, name), source)
 
 
 def _share(name: str, value: Any, source: str) -> float:

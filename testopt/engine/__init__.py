@@ -32,7 +32,7 @@ from uuid import uuid4
 
 from testopt.engine.results import results_of, texts_of, uncollected_of
 from testopt.engine.selection_request import SelectionRequest
-from testopt.engine.session import PytestSession, find_session
+from testopt.engine.session import PytestSession, find_session, in_the_way, told
 from testopt.errors import EmptyStoreError, TestoptError, UsageError
 from testopt.pluralize import pluralize
 from testopt.reasons import Reason, ReasonKind
@@ -86,8 +86,7 @@ class Engine:
                 raise UsageError(f"unknown request {name!r}")
             answer = steps[name](request)
         except TestoptError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            answer = {"error": error.message + hint}
+            answer = {"error": told(error)}
         if name in {"start", "results"}:
             self._trouble = self._trouble or str((answer or {}).get("error", ""))
             return None
@@ -104,13 +103,16 @@ class Engine:
         tune_garbage_collector()
         skip_pandas()
         self._mode, self._dist_each = str(request["mode"]), bool(request.get("each"))
-        self._request = SelectionRequest.parse(self._mode, request.get("selection") or {})
         self._session = find_session(
             Path(request["root"]),
             base=request.get("base", ""),
             store=request.get("store", ""),
             folders=request.get("folders", ()),
         )
+        try:
+            self._request = SelectionRequest.parse(self._mode, request.get("selection") or {})
+        except UsageError as error:  # the run is recorded all the same
+            self._session = replace(self._session, no_order=in_the_way(error))
         if self._mode != "record":
             self._session = self._check_surroundings(self._session)
 

@@ -103,14 +103,14 @@ def _share(words: Mapping[str, Any], name: str) -> float | None:
     try:
         return parse_share(text) if text else None
     except ValueError as error:
-        raise UsageError(f"cannot use the {name.replace('_', ' ')}: {error}") from None
+        raise UsageError(f"testopt_{name}: {error}") from None
 
 
 def _seconds(text: Any) -> float | None:
     try:
         return parse_duration(str(text)) if text else None
     except ValueError as error:
-        raise UsageError(f"cannot use the budget: {error}") from None
+        raise UsageError(f"testopt_budget: {error}") from None
 
 
 def _part(text: Any) -> tuple[int, int] | None:

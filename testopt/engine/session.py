@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from testopt.errors import SettingsError, TestoptError
     from testopt.git.pending_run import PendingRun
     from testopt.settings import Settings
     from testopt.store import Store
@@ -35,8 +36,9 @@ class PytestSession:
     run : PendingRun
     node_ids : NodeIds
     no_order : Reason, optional
-        Why no order is to be trusted: there is a repository, and what changed in it is unknown.
-        Where there is no repository, the order follows from history alone.
+        Why no order is to be trusted: what is asked for cannot be understood, or there is a
+        repository, and what changed in it is unknown. Where there is no repository, the order
+        follows from history alone.
     """
 
     root: Path
@@ -76,19 +78,20 @@ def find_session(
     Raises
     ------
     TestoptError
-        For unusable settings, an unknown base, or a damaged store.
+        For settings that leave it open where the store is, or a damaged store.
     """
     from testopt.settings import Settings
 
     root = root.resolve()
     repo, trouble = _repository(root)
     top = repo or _marked(root) or root
-    settings = Settings.load(top, overrides={"store": store or None})
+    wrong: list[SettingsError] = []
+    settings = Settings.load(top, overrides={"store": store or None}, on_wrong=wrong.append)
     url = settings.store_url(top)
     opened = _open(url)
     run = _pending_run(repo, opened, base, trouble)
-    no_order = None
-    if not run.change.known and _marked(root) is not None:
+    no_order = in_the_way(wrong[0]) if wrong else None
+    if not wrong and not run.change.known and _marked(root) is not None:
         no_order = Reason(ReasonKind.CHANGE_UNKNOWN, (run.change.why,))
     return PytestSession(
         root=root,
@@ -99,6 +102,16 @@ def find_session(
         node_ids=NodeIds(_prefix(root, top), places_of(folders, top.resolve()), top),
         no_order=no_order,
     )
+
+
+def in_the_way(error: TestoptError) -> Reason:
+    """Return an error as the reason why there is no order."""
+    return Reason(ReasonKind.TROUBLE, (told(error),))
+
+
+def told(error: TestoptError) -> str:
+    """Return an error and what to do about it in one line."""
+    return error.message + (f" ({error.hint})" if error.hint else "")
 
 
 def _pending_run(

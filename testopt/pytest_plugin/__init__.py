@@ -8,6 +8,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -74,16 +75,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "more often than without testopt. module: files as a whole. case: every case.",
         choices=("auto", "case", "module"),
     )
-    add("testopt-recall", "share of regressions that a selection must catch, such as 0.95")
-    add("testopt-case-recall", "share of the regressing cases that a selection must hold")
-    add("testopt-budget", "most time of the selected cases, such as 10m", metavar="TIME")
-    add("testopt-fraction", "most time of the selected cases, as a share of that of all")
+    share, time = partial(_typed, "share"), partial(_typed, "duration")
+    add("testopt-recall", "share of regressions that a selection must catch: 0.95", type=share)
+    add("testopt-case-recall", "share of the regressing cases that it must hold", type=share)
+    add("testopt-budget", "most time of the selected cases: 10m", metavar="TIME", type=time)
+    add("testopt-fraction", "the same, as a share of the time of all cases", type=share)
     add(
         "testopt-shard",
         "part I of N of about equal duration; every part needs the same store and cases.",
         metavar="I/N",
     )
-    add("testopt-engine-timeout-s", "seconds to wait for the engine (default: 10)", type=float)
+    add(
+        "testopt-engine-timeout-s",
+        "seconds to wait for the engine (default: 10)",
+        type=partial(_typed, "seconds"),
+    )
     parser.addini("testopt_command", "command that starts the engine", default="")
     parser.addini(
         "testopt_order_marks",
@@ -91,6 +97,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=["order", "run", "dependency", "incremental"],
     )
+
+
+def _typed(kind: str, text: str) -> str:
+    """Refuse what is typed wrong before anything runs; the engine reads it again."""
+    from testopt.pytest_plugin.options import check_typed
+
+    return check_typed(kind, text)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,7 +146,7 @@ def _joined(found: Iterable[Note]) -> list[str]:
         if note.what not in kinds:
             kinds.append(note.what)
     lines = (": ".join(filter(None, [", ".join(filter(None, w)), t])) for t, w in by_text.items())
-    return [line for line in lines if line]
+    return [line.removesuffix(".") for line in lines if line]
 
 
 def note_more(config: pytest.Config, lines: list[str]) -> None:
@@ -179,9 +192,11 @@ def _configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(WorkerPlanner(config, worker["testopt"]), "testopt-order")
         return
-    from testopt.pytest_plugin.mode import asked_mode
+    from testopt.pytest_plugin.mode import asked_mode, wrong_mode
 
-    mode = asked_mode(config, os.environ)
+    mode, wrong = asked_mode(config, os.environ), wrong_mode(config, os.environ)
+    if wrong:
+        add_note(config, wrong, trouble=True, what="off" if mode == "off" else "recorded only")
     if mode == "off" or any(getattr(config.option, name, False) for name in _NO_RUN):
         return
     if getattr(config.option, "collectonly", False) and mode in {"record", "shadow"}:

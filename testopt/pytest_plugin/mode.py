@@ -14,16 +14,45 @@ if TYPE_CHECKING:
     import pytest
 
 
+MODES = ("off", "record", "rank", "select", "shadow")
+_VARIABLES = ("TESTOPT_MODE", "TESTOPT")
+
+
 def asked_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
-    """Return the mode that was asked for, unchecked; it is all that pytest's start pays for.
+    """Return the mode that was asked for; of files, unchecked.
 
     The environment counts only in the outermost pytest: a suite that runs pytest itself (tests of
-    plugins) does not mean it to be ordered or recorded.
+    plugins) does not mean it to be ordered or recorded. What it holds and is no mode, nobody knows
+    what for, moves and leaves out no case: what the project records is recorded.
     """
-    mode = config.getoption("testopt", None)
-    if mode is None and "PYTEST_CURRENT_TEST" not in environ:
-        mode = environ.get("TESTOPT_MODE") or None
-    return str(mode or config.getini("testopt") or project_table(config).get("mode") or "off")
+    typed = config.getoption("testopt", None)
+    if typed is not None:
+        return str(typed)
+    _, value = _variable(environ)
+    if value in MODES:
+        return value
+    usual = str(config.getini("testopt") or project_table(config).get("mode") or "off")
+    return "record" if value and usual != "off" else usual
+
+
+def wrong_mode(config: pytest.Config, environ: Mapping[str, str]) -> str:
+    """Say what the environment holds in place of a mode; empty where that is fine."""
+    name, value = _variable(environ)
+    if not value or value in MODES or config.getoption("testopt", None) is not None:
+        return ""
+    return f"{name} is {environ[name]!r}; it takes {', '.join(MODES[:-1])} or {MODES[-1]}"
+
+
+def _variable(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that is meant as a mode, and what it holds.
+
+    ``TESTOPT`` is not ours alone: a path in it is that of a program.
+    """
+    for name in _VARIABLES if "PYTEST_CURRENT_TEST" not in environ else ():
+        value = environ.get(name, "").strip().lower()
+        if value and not (name == "TESTOPT" and "/" in value):
+            return name, value
+    return "", ""
 
 
 def project_table(config: pytest.Config) -> dict[str, Any]:

@@ -6,25 +6,28 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testopt.pytest_plugin.mode import project_table
+from testopt.durations import parse_duration
+from testopt.pytest_plugin.mode import MODES, project_table
+from testopt.shares import parse_share
 
 if TYPE_CHECKING:
     import pytest
 
-MODES = ("off", "record", "rank", "select", "shadow")
 GRANULARITIES = ("auto", "case", "module")
 ORDER_MARKS = ("order", "run", "dependency", "incremental")
 TIMEOUT_S = 10.0
+_LONGEST_S = 86_400.0
 SELECTION_OPTIONS = ("recall", "case_recall", "budget", "fraction", "shard")
 
 
 class OptionError(Exception):
-    """An option outside the command line has a value that the plugin does not know."""
+    """An option outside the command line has a value with which nothing can be done."""
 
     __test__ = False
 
@@ -33,7 +36,8 @@ class OptionError(Exception):
 class PluginOptions:
     """The options of one run of pytest; texts are empty where nothing is asked for.
 
-    ``selection`` holds what was asked of a plan that leaves cases out, by name, as it was written.
+    ``selection`` holds what was asked of a plan that leaves cases out, by name, as it was written;
+    ``wrong`` says which option outside the command line has a value that cannot be used.
     """
 
     mode: str = "off"
@@ -44,11 +48,12 @@ class PluginOptions:
     timeout_s: float = TIMEOUT_S
     order_marks: tuple[str, ...] = ORDER_MARKS
     selection: tuple[tuple[str, str], ...] = ()
+    wrong: str = ""
 
     @property
     def plans(self) -> bool:
         """Whether an order is asked for, to be applied or only noted."""
-        return self.mode in {"rank", "select", "shadow"}
+        return not self.wrong and self.mode in {"rank", "select", "shadow"}
 
     @property
     def applies(self) -> bool:
@@ -62,25 +67,23 @@ def read_options(config: pytest.Config, mode: str) -> PluginOptions:
     Raises
     ------
     OptionError
-        For a value that is not known.
+        For a mode or a command that is not known.
     """
     values = _Values(config)
     if mode not in MODES:
         raise OptionError(f"unknown mode {mode!r}; known: {', '.join(MODES)}")
-    granularity = values.get("granularity") or "auto"
-    if granularity not in GRANULARITIES:
-        known = ", ".join(GRANULARITIES)
-        raise OptionError(f"unknown granularity {granularity!r}; known: {known}")
-    seconds = values.get("engine_timeout_s")
-    try:
-        timeout = float(seconds or TIMEOUT_S)
-    except ValueError:
-        why = f"engine_timeout_s is {seconds!r}; it takes seconds, such as 10"
-        raise OptionError(f"cannot use a setting: {why}") from None
     try:
         command = tuple(shlex.split(values.get("command")))
     except ValueError as error:
         raise OptionError(f"cannot use a setting: command: {error}") from None
+    granularity = values.get("granularity") or "auto"
+    timeout, wrong = TIMEOUT_S, ""
+    if granularity not in GRANULARITIES:
+        wrong = f"unknown granularity {granularity!r}; known: {', '.join(GRANULARITIES)}"
+    try:
+        timeout = parse_seconds(values.get("engine_timeout_s") or str(TIMEOUT_S))
+    except ValueError as error:
+        wrong = f"engine_timeout_s: {error}"
     return PluginOptions(
         mode=mode,
         base=values.get("base"),
@@ -92,7 +95,41 @@ def read_options(config: pytest.Config, mode: str) -> PluginOptions:
         selection=tuple(
             (name, text) for name in SELECTION_OPTIONS if (text := values.own_text(name))
         ),
+        wrong=wrong,
     )
+
+
+def parse_seconds(text: str) -> float:
+    """Return a number of seconds to wait.
+
+    Raises
+    ------
+    ValueError
+        For what is none; the message says what to write.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= _LONGEST_S:
+        raise ValueError(f"Invalid time {text!r}: write it in seconds, like 10.")
+    return seconds
+
+
+def check_typed(kind: str, text: str) -> str:
+    """Return the text of an option of the command line, if it can be used: a share, a time.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it cannot; pytest prints it as an error of usage.
+    """
+    parse = {"share": parse_share, "duration": parse_duration, "seconds": parse_seconds}[kind]
+    try:
+        parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 class _Values:

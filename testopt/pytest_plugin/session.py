@@ -39,6 +39,8 @@ _LATE_S = 2.0  # for the record, once an engine has timed out: 10,000 results to
 def start(config: pytest.Config, mode: str) -> None:
     """Start the engine, which prepares itself while pytest collects, and register the hooks."""
     options = read_options(config, mode)
+    if options.wrong:
+        add_note(config, options.wrong, trouble=True, what=NOT_ORDERED)
     run = PytestRun(config, options)
     config.pluginmanager.register(run, "testopt-run")
     planner = _planner(config, run) if options.plans else None
@@ -71,7 +73,7 @@ class PytestRun:
         self._items: int | None = None
         self.left_out = 0  # cases
         self._late = ""  # what an engine was waited for in vain
-        self.client = self._engine(options.mode)
+        self.client = self._engine("record" if options.wrong else options.mode)
 
     def _engine(self, mode: str) -> Client:
         client = Client(self.options.command)

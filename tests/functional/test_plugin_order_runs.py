@@ -89,6 +89,41 @@ def test_an_unknown_mode_runs_everything_and_says_so(pytester, run):
     result.stdout.fnmatch_lines(["testopt: inactive: unknown mode 'sideways'*"])
 
 
+@pytest.mark.parametrize("name", ["TESTOPT_MODE", "TESTOPT"])
+def test_a_variable_that_holds_no_mode_is_said_and_moves_nothing(pytester, run, monkeypatch, name):
+    pytester.makepyfile("def test_1(): pass\ndef test_2(): pass")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    monkeypatch.setenv(name, "1")
+    why = f"{name} is '1'; it takes off, record, rank, select or shadow"
+    off = run("-qq")
+    assert (off.ret, off.requests) == (0, [])
+    off.stdout.fnmatch_lines([f"testopt: off: {why}"])
+    pytester.makepyprojecttoml('[tool.testopt]\nmode = "select"')
+    recorded = run("-qq")
+    recorded.stdout.fnmatch_lines([f"testopt: recorded only: {why}"])
+    assert [r["op"] for r in recorded.requests] == ["start", "results", "end"]
+    assert recorded.requests[0]["mode"] == "record"
+    assert recorded.requests[-1]["fell_back"] == ""
+    # what is typed counts
+    typed = run("--testopt=rank")
+    assert typed.requests[0]["mode"] == "rank"
+    typed.stdout.no_fnmatch_line(f"*{name}*")
+
+
+def test_the_short_variable_asks_for_a_mode_and_may_hold_a_path(pytester, run, monkeypatch):
+    pytester.makepyfile("def test_1(): pass")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    monkeypatch.setenv("TESTOPT", " Rank\n")
+    assert run().requests[0]["mode"] == "rank"
+    monkeypatch.setenv("TESTOPT_MODE", "record")
+    assert run().requests[0]["mode"] == "record"
+    monkeypatch.delenv("TESTOPT_MODE")
+    monkeypatch.setenv("TESTOPT", "/usr/bin/testopt")
+    result = run()
+    assert result.requests == []
+    result.stdout.no_fnmatch_line("testopt:*")
+
+
 def test_quiet_runs_say_only_what_went_wrong(pytester, run):
     pytester.makepyfile("def test_1(): pass")
     assert "testopt:" not in run("-qq", "--testopt=rank").stdout.str()

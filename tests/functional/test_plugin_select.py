@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatch
 
 import pytest
 from builders import make_record
@@ -322,14 +323,49 @@ def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("--testopt-recall=95", "cannot use the recall: Invalid share '95': did you mean 0.95?"),
-        ("--testopt-fraction=0", "cannot use the fraction: Invalid share '0'"),
-        ("--testopt-recall=much", "cannot use the recall: Invalid share 'much'"),
-        ("--testopt-budget=soon", "cannot use the budget: Invalid duration 'soon'"),
-        ("--testopt-shard=3/2", "cannot use the shard: '3/2' is no part such as 2/5"),
+        ("--testopt-recall=95", "Invalid share '95': did you mean 0.95?"),
+        ("--testopt-fraction=0", "Invalid share '0'"),
+        ("--testopt-recall=much", "Invalid share 'much'"),
+        ("--testopt-budget=10", "Invalid duration '10': add a unit"),
+        ("--testopt-engine-timeout-s=-1", "Invalid time '-1': write it in seconds, like 10."),
+        ("--testopt-engine-timeout-s=nan", "Invalid time 'nan'"),
     ],
 )
-def test_what_cannot_be_asked_runs_everything(project, option, why):
-    done = project.run("--testopt=select", option, **EARNED)
-    assert "20 passed" in done.stdout
-    assert f"testopt: original order: {why}" in done.stdout
+@pytest.mark.parametrize("mode", ["select", "off"])
+def test_what_is_typed_wrong_stops_before_anything_runs(pytester, with_plugin, option, why, mode):
+    pytester.makepyfile(test_it="raise SystemExit('it runs')")
+    result = pytester.runpytest_inprocess(*with_plugin, f"--testopt={mode}", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = f"error: argument {option.partition('=')[0]}: {why}"
+    assert any(said in line for line in result.errlines), result.errlines
+
+
+def test_a_share_may_be_typed_in_percent(pytester, run):
+    pytester.makepyfile(test_it=SUITE)
+    assert run("--testopt-recall=95%").requests[0]["selection"] == {"recall": "95%"}
+
+
+@pytest.mark.parametrize(
+    ("ini", "env", "why"),
+    [
+        ("testopt_recall = 95", {}, "testopt_recall: Invalid share '95': did you mean 0.95?"),
+        ("", {"TESTOPT_RECALL": "x"}, "setting 'recall' in environment: Invalid share 'x': *"),
+        (
+            "testopt_engine_timeout_s = soon",
+            {"TESTOPT_ENGINE_TIMEOUT_S": ""},
+            "engine_timeout_s: Invalid time 'soon': write it in seconds, like 10",
+        ),
+    ],
+)
+def test_what_is_set_wrong_runs_everything_and_is_recorded(project, ini, env, why):
+    (project.path / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    done = project.run("--testopt=select", "-q", "-q", **(EARNED | env))
+    assert "failed" not in done.stdout
+    line = next(line for line in done.stdout.splitlines() if line.startswith("testopt: "))
+    assert fnmatch(line, f"testopt: original order: {why}"), line
+    store = Store.open(str(project.path / ".testopt"))
+    new = [("run_id", "not in", OLD_RUNS)]
+    assert store.read("results", where=new).num_rows == 20
+    policies = store.read("predictions", where=new)["policy"].to_pylist()
+    assert len(policies) == 20
+    assert all(fnmatch(Policy.parse(p).fell_back.removesuffix("."), why) for p in policies)

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 PLUGIN = Path(__file__).resolve().parents[3] / "testopt" / "pytest_plugin"
+# What reads the text of options, for the command line too, and imports the standard library only.
+SHARED = ("durations", "shares")
+FILES = [*sorted(PLUGIN.glob("*.py")), *(PLUGIN.parent / f"{name}.py" for name in SHARED)]
 
 
-@pytest.mark.parametrize("path", sorted(PLUGIN.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_imports(path):
     allowed = sys.stdlib_module_names | {"pytest"}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -23,6 +26,7 @@ def test_imports(path):
             names = [node.module or ""]
         for name in names:
             own = name == "testopt.pytest_plugin" or name.startswith("testopt.pytest_plugin.")
+            own = own or name in {f"testopt.{shared}" for shared in SHARED}
             assert own or name.partition(".")[0] in allowed, name
 
 
