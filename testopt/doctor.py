@@ -13,6 +13,8 @@ from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.process import is_shallow, missing_commits
 from testopt.schema import FAILING, VARIANT_KINDS
 from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.job_history import strange_jobs
+from testopt.selection.kept_plans import past_plans, waiting_line
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
 from testopt.selection.policy import Policy
@@ -179,6 +181,7 @@ class _HealthCheck:
         self._regressions()
         self._promise(bundle, recall)
         plans, fallbacks = self._plans()
+        self._unanswered()
         return Health(tuple(self._findings), len(self._runs), plans, fallbacks)
 
     def _add(self, slug: str, message: str, fix: str, *, warns: bool = True) -> None:
@@ -322,6 +325,18 @@ class _HealthCheck:
                 warns=False,
             )
         return len(policies), tuple(fell.most_common())
+
+    def _unanswered(self) -> None:
+        """Look for planned cases that have no result, and for jobs that are named in two ways."""
+        kept = past_plans(self._store, now=self._now, repo=self._repo)
+        fix = "run them and read their results under the same --run-id: testopt ingest PATH"
+        if kept.trouble:
+            self._add("missing-results", kept.trouble, fix)
+        if kept.open:
+            self._add("plans-without-results", waiting_line(kept.open), fix, warns=False)
+        planned = [run["run_id"] for run in self._runs[:_PLANNED_RUNS]]
+        for job in strange_jobs(self._store, planned):
+            self._add("strange-job", job.words, "name one job in one way: --job, in all commands")
 
 
 def _ids(store: Store, runs: Sequence[dict[str, Any]]) -> set[str]:

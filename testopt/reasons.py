@@ -102,6 +102,7 @@ class ReasonKind(Enum):
     STOPPED_AT_FAILURE = auto()
     FILE_NOT_RUN = auto()
     LEFT_OUT_BY_RUNNER = auto()
+    PART_NOT_COME = auto()
     # why no trained model orders a plan, or nothing does
     TROUBLE = auto()
     NO_STORE = auto()
@@ -363,6 +364,11 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
         "other cases of their files came: look for what filters them in the arguments and the "
         "settings of the runner (-k, -m, --deselect, --lf, tags)",
     ),
+    _K.PART_NOT_COME: _Form(
+        Role.PLAN,
+        "nothing of part {0} came: look whether its job ran, and read its results under the same "
+        "--run-id and --job",
+    ),  # names of parts
     _K.TROUBLE: _Form(Role.PLAN, "{0}"),  # message of an error
     _K.NO_STORE: _Form(Role.PLAN, "there is no store yet"),
     _K.NO_HISTORY: _Form(Role.PLAN, "there is no history yet"),

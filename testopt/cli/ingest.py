@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from testopt.git.run_identity import RunIdentity
     from testopt.ingest.coverage_links import CoverageReport
     from testopt.ingest.junit_runs import IngestReport
-    from testopt.selection.came_back import PlanCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +231,8 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _document(report: IngestReport) -> dict[str, Any]:
+    from testopt.cli.plan_checks import check_document
+
     files = [{k: v for k, v in asdict(file).items() if k != "ignored"} for file in report.files]
     return {
         "files": files,
@@ -239,25 +240,8 @@ def _document(report: IngestReport) -> dict[str, Any]:
         "new_runs": report.new_runs,
         "unresolved": report.unresolved,
         "warnings": list(report.warnings),
-        "plans": [_check_document(check) for check in report.checks],
+        "plans": [check_document(check) for check in report.checks],
         "waiting": [asdict(plan) for plan in report.waiting],
-    }
-
-
-def _check_document(check: PlanCheck) -> dict[str, Any]:
-    from testopt.reasons import words
-
-    return {
-        "run_id": check.run_id,
-        "ok": check.cause is None,
-        "planned": check.planned,
-        "unplanned": check.unplanned,
-        "missing": list(check.missing),
-        "gone": list(check.gone),
-        "to_come": [{"part": part.name, "cases": len(part.missing)} for part in check.to_come],
-        "cause": None
-        if check.cause is None
-        else {"kind": check.cause.kind.name.lower(), "words": words(check.cause)},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from testopt.monitor import Monitor
     from testopt.monitor.calibration import Calibration
     from testopt.monitor.missed_and_saved import Miss, PlanGroup, SelectReport, Share
+    from testopt.selection.kept_plans import PastPlans
 
-_GATES = ("misses", "calibration", "drift", "fallback")
+_GATES = ("misses", "calibration", "drift", "fallback", "missing", "jobs")
 _SHOWN = 20
 
 
@@ -55,11 +56,22 @@ def command(ctx: Context, options: MonitorOptions) -> None:
     found by the next run of everything, and charged to the change that caused it.
 
     \b
+    --fail-on takes
+      misses        more regressions were missed than was promised
+      calibration   probabilities did not come true
+      drift         plans or outcomes have changed
+      fallback      plans fell back to the original order
+      missing       cases that a kept plan was to run have no result
+      jobs          a job whose past another job has, so that misses stay unknown
+
+    \b
     Example:
       testopt monitor
       testopt monitor --since 2026-03-01 --fail-on misses --fail-on drift
     """
+    from testopt.cli.plan_checks import past_document
     from testopt.monitor import monitor
+    from testopt.selection.kept_plans import PastPlans
     from testopt.selection.plan_log import rules_of
 
     report = monitor(
@@ -67,9 +79,11 @@ def command(ctx: Context, options: MonitorOptions) -> None:
         rules=rules_of(ctx.settings),
         since=options.since,
         seed=ctx.settings.seed,
+        repo=ctx.root_or_none,
     )
     if options.as_json:
-        print_json(asdict(report))
+        kept = past_document(report.kept)
+        print_json({**asdict(replace(report, kept=PastPlans())), "kept": kept})
     else:
         _show(report)
     troubles = report.troubles
@@ -107,9 +121,22 @@ def _show_gates(report: Monitor) -> None:
     for gate in _GATES:
         trouble = report.troubles.get(gate)
         click.secho(f"{gate:12}", fg="yellow" if trouble else "green", nl=False)
-        click.echo(printable(trouble) if trouble else "fine")
+        fine = "not known: see jobs" if gate == "misses" and report.strange_jobs else "fine"
+        click.echo(printable(trouble) if trouble else fine)
+    _show_unanswered(report.kept)
     for why, count in report.fallbacks:
         click.echo(f"  {count} of {report.last_plans} plans fell back: {printable(why)}")
+
+
+def _show_unanswered(kept: PastPlans) -> None:
+    """Show the plans that lack results, those but the first, which the gate names."""
+    from testopt.selection.kept_plans import sentence, waiting_line
+
+    for check in kept.unanswered[1:_SHOWN]:
+        click.echo(f"  {printable(sentence(check))}")
+    for plans in (kept.waiting if kept.unanswered else (), kept.open):
+        if plans:
+            click.echo(f"  {printable(waiting_line(plans))}")
 
 
 def _name(group: PlanGroup) -> str:

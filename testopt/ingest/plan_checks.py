@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from testopt.reasons import Reason, ReasonKind
 from testopt.schema import FAILING
 from testopt.selection.came_back import PlanCheck
+from testopt.selection.job_history import strange_jobs
 from testopt.selection.kept_plans import (
     COLUMNS,
     RUN_COLUMNS,
@@ -60,6 +61,8 @@ def check_plans(
     for run_id, leg in legs_there.items():
         if run_id in runs:
             checks.append(_check(store, leg, runs[run_id], plans.get(run_id)))
+    planned = [run_id for run_id in legs_there if run_id in runs and run_id in plans]
+    legs[0].identity.warnings.extend(job.words for job in strange_jobs(store, planned))
     return tuple(check for check in checks if check), waiting_plans(plans, runs.values())
 
 

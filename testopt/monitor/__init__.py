@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import BundleError, EmptyStoreError
@@ -21,10 +21,13 @@ from testopt.monitor.missed_and_saved import (
 from testopt.monitor.rows import plan_rows
 from testopt.selection import plan_log
 from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.job_history import StrangeJob, strange_jobs
+from testopt.selection.kept_plans import PastPlans, past_plans, waiting_line
 from testopt.selection.promotion import Rules, promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from testopt.selection.plan_log_tables import PlanHistory
     from testopt.selection.policy import Policy
@@ -63,6 +66,10 @@ class Monitor:
         Why plans among the last 50 were in the original order, and how many.
     last_plans : int
         How many plans that was looked for in.
+    kept : PastPlans
+        What is missing of the results of plans that were kept for runs.
+    strange_jobs : tuple of StrangeJob
+        Jobs of plans whose past another job has, so that nothing shows what these miss.
     troubles : mapping of str to str
         What is wrong, in words, by the gate that it fails.
     """
@@ -78,6 +85,8 @@ class Monitor:
     drift: str
     fallbacks: tuple[tuple[str, int], ...]
     last_plans: int
+    kept: PastPlans
+    strange_jobs: tuple[StrangeJob, ...]
     troubles: Mapping[str, str]
 
 
@@ -87,6 +96,8 @@ def monitor(
     rules: Rules | None = None,
     since: datetime | None = None,
     seed: int = 0,
+    repo: Path | None = None,
+    now: datetime | None = None,
 ) -> Monitor:
     """Join the plans of past runs with what came of them.
 
@@ -101,6 +112,10 @@ def monitor(
         Report on runs from then on; where the selection stands follows from all.
     seed : int
         Of the bootstrap.
+    repo : Path, optional
+        Repository, which knows the cases that are gone.
+    now : datetime, optional
+        What has not come by then, long after the rest of its run, is missing; default now.
 
     Returns
     -------
@@ -115,11 +130,23 @@ def monitor(
     """
     rules = rules or Rules()
     log, history = plan_log.rebuild(store)
+    kept = past_plans(store, now=now or datetime.now(UTC), repo=repo, since=since)
     if not history.policies:
-        raise EmptyStoreError(
+        raise _no_plan(kept)
+    window = _Window.of(history, since, seed)
+    return _report(store, log, history, rules, window, kept)
+
+
+def _no_plan(kept: PastPlans) -> EmptyStoreError:
+    waiting = [*kept.waiting, *kept.open]
+    if not waiting:
+        return EmptyStoreError(
             "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
         )
-    return _report(store, log, history, rules, _Window.of(history, since, seed))
+    return EmptyStoreError(
+        f"no plan has results: {waiting_line(waiting)}",
+        "read them with the --run-id and --job of the plan: testopt ingest PATH --run-id ID",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +167,12 @@ class _Window:
 
 
 def _report(
-    store: Store, log: plan_log.PlanLog, history: PlanHistory, rules: Rules, window: _Window
+    store: Store,
+    log: plan_log.PlanLog,
+    history: PlanHistory,
+    rules: Rules,
+    window: _Window,
+    kept: PastPlans,
 ) -> Monitor:
     recent = window.policies
     rows = plan_rows(store, list(recent))
@@ -148,11 +180,14 @@ def _report(
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
     record = plan_log.selection_record(log)
     fallbacks, last_plans = _fallbacks(history)
+    strange = strange_jobs(store, list(recent)[-_LAST:])
     troubles = {
         "misses": plan_log.broken_promise(log, level=rules.level, since=window.start),
         "calibration": "" if calibration is None else calibration.trouble,
         "drift": record.drift,
         "fallback": _too_often(fallbacks, last_plans),
+        "missing": kept.trouble,
+        "jobs": "; ".join(job.words for job in strange),
     }
     return Monitor(
         trust=promotion(record, rules, stale=plan_log.stale_of(log, _trained(store))),
@@ -166,6 +201,8 @@ def _report(
         drift=record.drift,
         fallbacks=fallbacks,
         last_plans=last_plans,
+        kept=kept,
+        strange_jobs=strange,
         troubles={gate: text for gate, text in troubles.items() if text},
     )
 

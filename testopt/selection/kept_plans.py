@@ -17,6 +17,7 @@ from testopt.selection.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import pyarrow as pa
@@ -92,6 +93,7 @@ def check_run(
     *,
     repo: Path | None = None,
     evidence: Evidence | None = None,
+    is_over: bool = False,
 ) -> PlanCheck | None:
     """Compare the plan that was kept for a run with its results.
 
@@ -106,6 +108,8 @@ def check_run(
         Repository, which knows the cases that are gone.
     evidence : Evidence, optional
         What the last reports tell.
+    is_over : bool
+        Nothing more is awaited: parts of which nothing came are missing too.
 
     Returns
     -------
@@ -135,9 +139,14 @@ def check_run(
     if not evidence.fresh or not any(part.came for part in parts):
         # nothing ran, or what ran is of no part at all: no part explains that
         parts = tuple(replace(part, is_to_come=False) for part in parts)
+    awaited = [part.name for part in parts if part.is_to_come]
+    if is_over:
+        parts = tuple(replace(part, is_to_come=False) for part in parts)
     found = PlanCheck(run["run_id"], parts, unplanned=len(came - planned.keys()))
     if not found.missing:
         return found
+    if is_over and all(part.name in awaited for part in parts if part.missing):
+        return replace(found, cause=Reason(ReasonKind.PART_NOT_COME, (", ".join(awaited),)))
     return replace(found, cause=_cause(found, planned, came, evidence, run))
 
 
@@ -277,6 +286,102 @@ def waiting_plans(
             beside = next((legs for own, legs in siblings.items() if _is_leg(name, own)), [])
             waiting.append(WaitingPlan(name, len(planned), tuple(sorted(beside))))
     return tuple(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class PastPlans:
+    """What became of the last plans that were kept for runs.
+
+    Attributes
+    ----------
+    plans : int
+        How many of them have results.
+    unanswered : tuple of PlanCheck
+        Those of which planned cases have none, the last one first.
+    waiting : tuple of WaitingPlan
+        Plans for which no run has come, though other jobs of the same run came long ago.
+    open : tuple of WaitingPlan
+        The others for which no run has come.
+    """
+
+    plans: int = 0
+    unanswered: tuple[PlanCheck, ...] = ()
+    waiting: tuple[WaitingPlan, ...] = ()
+    open: tuple[WaitingPlan, ...] = ()
+
+    @property
+    def trouble(self) -> str:
+        """Say what is missing; empty where nothing is."""
+        of = self.plans + len(self.waiting)
+        count = len(self.unanswered) + len(self.waiting)
+        if not count:
+            return ""
+        first = sentence(self.unanswered[0]) if self.unanswered else waiting_line(self.waiting)
+        verb = "lacks" if count == 1 else "lack"
+        return f"{count} of the last {pluralize(of, 'kept plan')} {verb} results: {first}"
+
+
+def past_plans(
+    store: Store, *, now: datetime, repo: Path | None = None, since: datetime | None = None
+) -> PastPlans:
+    """Compare the last plans that were kept for runs with what came of them.
+
+    Parameters
+    ----------
+    store : Store
+    now : datetime
+        What has not come `LATE` after the first results of its run does not come.
+    repo : Path, optional
+        Repository, which knows the cases that are gone.
+    since : datetime, optional
+        Leave out earlier runs.
+
+    Raises
+    ------
+    StoreError
+        When a table cannot be read.
+    """
+    if store.version("predictions") < 0:
+        return PastPlans()
+    runs = store.read("runs", columns=RUN_COLUMNS).to_pylist()
+    last = sorted(
+        (run for run in runs if since is None or run["time"] >= since),
+        key=lambda run: (run["time"], run["run_id"]),
+        reverse=True,
+    )
+    heads = store.read(
+        "predictions",
+        columns=["run_id", "executed"],
+        where=[("rank", "==", 1)],
+        unfinished=True,
+    ).to_pylist()
+    kept = {row["run_id"] for row in heads if row["executed"] is None}
+    joined = [run for run in last if run["run_id"] in kept][:PLANS]
+    plans = _plans_of(store, [run["run_id"] for run in joined])
+    checks = [
+        check_run(store, run, plans[run["run_id"]], repo=repo, is_over=now - run["seen"] > LATE)
+        for run in joined
+    ]
+    alone = kept.difference(run["run_id"] for run in runs)
+    without = waiting_plans({**plans, **_plans_of(store, sorted(alone)[:PLANS])}, last)
+    seen = {run["run_id"]: run["seen"] for run in runs}
+    late = [w for w in without if w.beside and now - max(seen[b] for b in w.beside) > LATE]
+    return PastPlans(
+        len(joined),
+        tuple(check for check in checks if check is not None and check.cause is not None),
+        tuple(late),
+        tuple(plan for plan in without if plan not in late),
+    )
+
+
+def _plans_of(store: Store, run_ids: Sequence[str]) -> dict[str, pa.Table]:
+    import pyarrow.compute as pc
+
+    if not run_ids:
+        return {}
+    where = [("run_id", "in", list(run_ids))]
+    rows = store.read("predictions", columns=COLUMNS, where=where, unfinished=True)
+    return {run_id: rows.filter(pc.equal(rows["run_id"], run_id)) for run_id in run_ids}
 
 
 def waiting_line(waiting: Sequence[WaitingPlan]) -> str:

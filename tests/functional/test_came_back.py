@@ -271,3 +271,22 @@ class TestParts:
         assert project.check(report(*CASES[:3]), "--job", "one")["ok"]
         assert project.check(report(*CASES[3:5]), "--job", "two")["missing"] == CASES[5:]
         assert project.check(report(CASES[0]), "--job", "new")["ok"]
+
+
+def test_a_job_of_another_name_is_said(project, testopt):
+    project.ingest(report(*CASES), "--job", "unit", run_id="1")
+    left = [prediction_row(CASES[5], 6, run_id="900/other", selected=False)]
+    append_rows(project.store(), "predictions", left, "left")
+    project.plan(CASES[:5], run_id="900/other")
+    done = project.ingest(report(*CASES[:5]), "--job", "other", "--json")
+    assert done.code == 0
+    assert any("job 'unit' did" in text for text in done.document["warnings"])
+    # a plan of one job, results of another one: the plan waits
+    project.plan(run_id="901/unit")
+    done = project.ingest(report(*CASES[:5]), "--job", "other", "--json", run_id="901")
+    assert [plan["run_id"] for plan in done.document["waiting"]] == ["901/unit"]
+    assert any("a plan is kept for run 901 and job 'unit'" in w for w in done.document["warnings"])
+    done = testopt(*project.at, "monitor", "--fail-on", "jobs", "--json")
+    assert (done.code, [plan["run_id"] for plan in done.document["kept"]["open"]]) == (
+        1, ["901/unit"],
+    )  # fmt: skip
