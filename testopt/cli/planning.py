@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from testopt.cli.common import Context
     from testopt.plan.inputs import PlanInputs
-    from testopt.runners.protocol import Request
     from testopt.schema import Change, Plan, PlannedCase
     from testopt.store import Store
 
@@ -89,6 +88,22 @@ class ChangeOptions:
     diff: str | None
     cases: str | None
     job: str | None
+
+
+class ShownOptions(Protocol):
+    """What says how a plan is printed."""
+
+    @property
+    def cases(self) -> str | None:
+        """Where the cases are named."""
+
+    @property
+    def shard(self) -> tuple[int, int] | None:
+        """Which part is printed."""
+
+    @property
+    def show_all(self) -> bool:
+        """Whether every case is printed as text, not the first few."""
 
 
 def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
@@ -169,7 +184,11 @@ def form_of(form: str, *, as_json: bool) -> str:
 
 
 def show(
-    plan: Plan, form: str, *, part: tuple[int, int] | None = None, show_all: bool = False
+    plan: Plan,
+    form: str,
+    *,
+    inputs: PlanInputs,
+    options: ShownOptions,
 ) -> None:
     """Print a plan, or one of its parts.
 
@@ -178,42 +197,27 @@ def show(
     plan : Plan
     form : str
         ``text``, ``json`` or one of ``RUNNERS``.
-    part : tuple of int, optional
-        Which part, and of how many.
-    show_all : bool
-        Print every case as text, not the first few.
+    inputs : PlanInputs
+        What it was made from.
+    options : ShownOptions
     """
     from testopt.plan.shards import shard
-    from testopt.runners.arguments import arguments_for
 
+    part = options.shard
     running = [case for case in plan.cases if case.runs]
     if part is not None:
         running = list(shard(running, *part))
     if form == "json":
         print_json(_document(plan, plan.cases if part is None else running, part))
     elif form == "text":
-        _show_text(plan, running, part, show_all=show_all)
+        _show_text(plan, running, part, show_all=options.show_all)
     else:
+        from testopt.cli.runner_arguments import print_arguments
+
         ctx: Context = click.get_current_context().obj
-        printed = arguments_for(RUNNERS[form], _request(ctx, plan, running))
-        for note in printed.notes:
-            ctx.note(printable(note))
-        click.echo(printed.text, nl=False)
-
-
-def _request(ctx: Context, plan: Plan, running: Sequence[PlannedCase]) -> Request:
-    """Return what a runner is asked for that is started where testopt is."""
-    from testopt.runners.protocol import Request
-
-    root, here = ctx.root_or_none, Path.cwd().resolve()
-    root = None if root is None else root.resolve()
-    inside = root is not None and root in here.parents
-    return Request(
-        cases=[case.case_id for case in running],
-        known=[case.case_id for case in plan.cases],
-        root=root,
-        folder=here.relative_to(root).as_posix() if root is not None and inside else "",
-    )
+        named = options.cases is not None
+        in_part = None if part is None else lambda _: False
+        print_arguments(ctx, form, inputs, plan, running, named=named, in_part=in_part)
 
 
 def _document(

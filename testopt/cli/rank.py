@@ -39,4 +39,4 @@ def command(ctx: Context, options: RankOptions) -> None:
     inputs = find_inputs(ctx, options)
     planned = plan(inputs)
     finish(ctx, inputs, note(planned))
-    show(planned, form, part=options.shard, show_all=options.show_all)
+    show(planned, form, inputs=inputs, options=options)

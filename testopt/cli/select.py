@@ -133,7 +133,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
     if not any(case.runs for case in planned.cases):
         ctx.warn("no case is selected: nothing needs to run")
-    show(planned, form, part=options.shard, show_all=options.show_all)
+    show(planned, form, inputs=inputs, options=options)
 
 
 def selection_of(inputs: PlanInputs, options: SelectionOptions) -> tuple[Selection, Impact | None]:

@@ -6,17 +6,23 @@ for at least the case that it was made of, never for less.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
+from testopt.runners.protocol import MAX_ARGUMENT
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
-    from testopt.runners.protocol import Request, Runner
+    from testopt.runners.protocol import Arguments, Request, Runner
 
+# What Linux takes as arguments and environment together (a quarter of the usual stack of 8 MiB),
+# less 256 KiB for an environment and for what else stands on the command line.
+MAX_TOTAL: Final = (2 << 20) - (256 << 10)
+_POINTER: Final = 8
 _BREAK: Final = re.compile(r"[\r\n]")
 
 
@@ -31,7 +37,7 @@ class Printed:
     notes: tuple[str, ...] = ()
 
 
-def arguments_for(runner: Runner, request: Request) -> Printed:
+def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TOTAL) -> Printed:
     """Return a plan in the syntax of a runner.
 
     Parameters
@@ -39,24 +45,30 @@ def arguments_for(runner: Runner, request: Request) -> Printed:
     runner : Runner
     request : Request
         Its cases may be of several runners; those of others are passed over and counted.
+    room : int or None
+        Bytes that all arguments may take; None: they are handed over in a file.
 
     Raises
     ------
     UsageError
-        When no case is one of the runner's, or a name holds a line break.
+        When no case is one of the runner's, a name holds a line break, or the arguments are more
+        than a command line takes.
     """
     own, notes = _own(runner, request)
     found = runner.arguments(own)
+    if _too_long(runner, found, room):
+        found = _coarser(runner, own, room)
     broken = next((line for line in found.lines if _BREAK.search(line)), None)
     if broken is not None:
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
     text = "".join(f"{line}\n" for line in found.lines)
-    return Printed(text.encode("utf-8", "surrogateescape"), (*notes, *found.notes))
+    notes = [*notes, *found.notes, _of_unseen(runner, own, found)]
+    return Printed(text.encode("utf-8", "surrogateescape"), tuple(filter(None, notes)))
 
 
 def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
     """Return a request without the cases of other runners, and what to say of them."""
-    known = list(dict.fromkeys([*request.known, *request.cases]))
+    known = dict.fromkeys([*request.known, *request.cases])
     others = {case for case in known if not runner.fits(case)}
     if not others:
         return request, []
@@ -67,10 +79,52 @@ def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
             f"no case is one of {runner.name}'s, such as {stranger[:80]!r}",
             f"it could be one of {', '.join(fitting)}" if fitting else "use --format json",
         )
-    mine = {
-        name: [case for case in getattr(request, name) if case not in others]
-        for name in ("cases", "known")
-    }
-    count = pluralize(len(others), "case")
-    note = f"{count} of other runners, such as {stranger[:80]!r}, left to them"
-    return replace(request, cases=mine["cases"], known=mine["known"]), [note]
+    cases = [case for case in request.cases if case not in others]
+    own = replace(request, cases=cases, known=[case for case in known if case not in others])
+    left = pluralize(len(others), "case")
+    return own, [f"{left} of other runners, such as {stranger[:80]!r}, left to them"]
+
+
+def _too_long(runner: Runner, found: Arguments, room: int | None) -> bool:
+    """Return whether a command line cannot hold the arguments."""
+    sizes = [len(os.fsencode(line)) + 1 for line in found.lines]
+    if any(size > MAX_ARGUMENT for size in sizes):
+        return True
+    return (
+        room is not None
+        and not runner.line_is_command
+        and sum(sizes) + _POINTER * len(sizes) > room
+    )
+
+
+def _coarser(runner: Runner, request: Request, room: int | None) -> Arguments:
+    """Return arguments for whole groups, which are fewer than the cases in them.
+
+    Raises
+    ------
+    UsageError
+        When these are too many, too.
+    """
+    groups = dict.fromkeys(filter(None, map(runner.group, request.cases)))
+    found = runner.arguments(replace(request, whole=[*request.whole, *groups], exact=False))
+    count = pluralize(len(request.cases), "case")
+    if _too_long(runner, found, room):
+        raise UsageError(
+            f"the arguments for {count} are more than a command line takes",
+            runner.long_lists or "use --format json, or divide them with --shard",
+        )
+    kind = pluralize(len(groups), runner.group_kind)
+    note = f"{count} are more than a command line takes: what is printed is their {kind}"
+    return replace(found, notes=[*found.notes, note])
+
+
+def _of_unseen(runner: Runner, request: Request, found: Arguments) -> str:
+    """Return what becomes of tests that nobody knows; empty where the user named the cases."""
+    if request.everything:
+        return "nothing is filtered, so tests that testopt has never seen run, too"
+    if found.leaves_out:
+        return "tests that testopt has never seen run, too"
+    if request.exact or request.empty:
+        return ""
+    kind = "files" if runner.group_kind == "file" else f"{runner.group_kind}s"
+    return f"tests that testopt has never seen run in changed or new {kind} only"

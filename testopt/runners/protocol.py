@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+MAX_ARGUMENT: Final = 128 << 10  # bytes of one argument that Linux takes, with the NUL behind it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Request:
         changed or new; a group of which no case is known stands here, too.
     everything : bool
         Every test runs, also those that nobody knows: the arguments filter nothing.
+    exact : bool
+        The user named the cases: nothing else should run, where the runner can tell it apart.
     root : Path or None
         Top folder of the repository, where there is one.
     folder : str
@@ -40,6 +44,7 @@ class Request:
     known: Sequence[str] = ()
     whole: Sequence[str] = ()
     everything: bool = False
+    exact: bool = False
     root: Path | None = None
     folder: str = ""
 
@@ -79,6 +84,8 @@ class Runner(ABC):
         Whether it runs what it is asked for in the order of the arguments.
     line_is_command : bool
         Whether each line holds all arguments of a call, quoted for a shell; else one argument.
+    group_kind : str
+        What a group is: a word whose plural ends in s.
     long_lists : str
         How to hand over more than a command line takes; empty: there is no way.
     """
@@ -86,6 +93,7 @@ class Runner(ABC):
     name: ClassVar[str]
     obeys_order: ClassVar[bool] = False
     line_is_command: ClassVar[bool] = False
+    group_kind: ClassVar[str] = "file"
     long_lists: ClassVar[str] = ""
 
     @abstractmethod

@@ -6,9 +6,12 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.errors import UsageError
+from testopt.pluralize import pluralize
 from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # What no pytest accepts in an argument, or not the next one:
@@ -21,18 +24,27 @@ _AT_TOP: Final = re.compile(r".+\.(?:py|rst|txt|md|ipynb|ya?ml|json|feature)", r
 _TEST_FILE: Final = re.compile(r"(?:.*/)?(?:test_[^/]*|[^/]*_test)\.py", re.DOTALL)
 
 
+# A module of tests in an id of JUnit XML of which no file was found, or several.
+_MODULE: Final = re.compile(r"(?:\w+\.)*(?:test_\w*|\w+_test)(?:\.\w+)*::.*", re.DOTALL)
+
+
 class Pytest(Runner):
-    """pytest, started in a folder of the repository."""
+    """pytest, started in a folder of the repository.
+
+    Arguments never overlap: of ``a.py a.py::t`` pytest 8 runs ``t`` alone, of ``a.py::t a.py``
+    pytest 7 and 8 run ``t`` twice, and pytest 9 loses the order of both (tried with 7.4.4, 8.1.2,
+    8.2.2, 8.4.2 and 9.0.1).
+    """
 
     name = "pytest"
     obeys_order = True
-    long_lists = "write the lines to a file and run pytest @FILE (8.2 or newer)"
+    long_lists = "write the lines to a file, and hand it over: pytest @FILE (8.2 or newer)"
 
     def fits(self, case: str) -> bool:
         """Return whether an id begins with a file that is no other language's."""
         _, slash, name = case.partition("::")[0].rpartition("/")
         if not slash:
-            return _AT_TOP.fullmatch(name) is not None
+            return _AT_TOP.fullmatch(name) is not None or _MODULE.fullmatch(case) is not None
         ending = name.rpartition(".")[2]
         return "." in name and ending.isidentifier() and _OTHERS.fullmatch(ending) is None
 
@@ -41,8 +53,11 @@ class Pytest(Runner):
         return _TEST_FILE.fullmatch(path) is not None
 
     def unit(self, case: str) -> str:
-        """Return the node id; of parameters that cannot be repeated, that of the function."""
-        return case.partition("[")[0] if _UNREPEATABLE.search(case) else case
+        """Return the node id; where it cannot be repeated, that of the function, or the file."""
+        if not _UNREPEATABLE.search(case):
+            return case
+        function, bracket, _ = case.partition("[")
+        return function if bracket and not _UNREPEATABLE.search(function) else self.group(case)
 
     def group(self, case: str) -> str:
         """Return the file."""
@@ -56,17 +71,46 @@ class Pytest(Runner):
         """Return node ids and files, relative to where pytest starts."""
         if request.everything:
             return Arguments()
-        names = (name if whole else self.unit(name) for name, whole in steps(self, request))
-        return Arguments(list(dict.fromkeys(from_folder(name, request) for name in names)))
+        if request.empty:
+            return Arguments(["--collect-only", "-qq"])
+        unnamed = [case for case in request.cases if _AT_TOP.fullmatch(self.group(case)) is None]
+        unnamed = [case for case in unnamed if "/" not in self.group(case)]
+        if unnamed:
+            return _everything(unnamed, request)
+        names = {name if whole else self.unit(name) for name, whole in steps(self, request)}
+        widest = (
+            _widest(name if whole else self.unit(name), names)
+            for name, whole in steps(self, request)
+        )
+        return Arguments([from_folder(name, request) for name in dict.fromkeys(widest)])
+
+
+def _widest(name: str, names: set[str]) -> str:
+    """Return the file, class or function around a node id that is asked for, else the id."""
+    head = name.partition("[")[0]
+    end = head.find("::")
+    while end >= 0:
+        if head[:end] in names:
+            return head[:end]
+        end = head.find("::", end + 2)
+    return head if head in names else name
+
+
+def _everything(unnamed: Sequence[str], request: Request) -> Arguments:
+    """Return arguments for everything, because of cases of which the file is not known."""
+    count, one = pluralize(len(unnamed), "case"), f"{unnamed[0][:80]!r}"
+    if request.exact:
+        raise UsageError(
+            f"no file is known of {count}, such as {one}", "name node ids: path/to/test_a.py::test"
+        )
+    note = f"no file is known of {count}, such as {one}, so nothing is filtered"
+    return Arguments(notes=[note], leaves_out=True)
 
 
 def from_folder(case: str, request: Request) -> str:
     """Return a case or a file as it is named where the runner starts."""
     file, mark, rest = case.partition("::")
-    if not request.folder or posixpath.isabs(file):
-        return case
-    if "/" not in file and not file.endswith(".py"):
-        at_top = request.root is not None and (request.root / file).is_file()
-        if not at_top:
-            return case
-    return posixpath.relpath(file, request.folder) + mark + rest
+    if request.folder and not posixpath.isabs(file):
+        file = posixpath.relpath(file, request.folder)
+    # what begins with a dash is an option, with an @ the name of a file of arguments
+    return f"{'./' if file.startswith(('-', '@')) else ''}{file}{mark}{rest}"

@@ -355,19 +355,17 @@ def test_parts_are_disjoint_and_together_the_whole(project):
     assert 0 < len(ranked) < len(CASES)
 
 
-def test_runners_are_given_their_own_words(project):
-    done = project.run("select", "--fraction", "0.1", "--format", "unittest")
-    assert done.code == 0
-    lines = done.out.splitlines()
-    assert lines
-    assert all(line.startswith("tests.test_mod") for line in lines)
-    assert "estimate: within " in done.err
+def test_a_runner_that_has_none_of_the_cases_is_refused(project):
+    done = project.run("select", "--fraction", "0.1", "--format", "surefire")
+    assert (done.code, done.out) == (2, "")
+    assert "no case is one of surefire's, such as 'tests/test_mod" in done.err
+    assert "pytest" in done.err
 
 
 def test_nothing_to_run_is_no_error_and_is_said(project, monkeypatch):
     monkeypatch.setenv("TESTOPT_EXPLORE", "0.000001")
     done = project.run("select", "--fraction", "0.000001", "--format", "pytest")
-    assert (done.code, done.out) == (0, "")
+    assert (done.code, done.out) == (0, "--collect-only\n-qq\n")
     assert "no case is selected" in done.err
 
 

@@ -1,0 +1,127 @@
+"""What a plan asks of a test runner: the cases that run, and the test files that run whole.
+
+A filter of known names leaves out what nobody knows yet. So nothing is filtered where everything
+runs, and otherwise a test file that is changed or new runs whole.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING
+
+from testopt.code.paths import path_bytes
+from testopt.errors import TestoptError
+from testopt.git.process import resolve, run_git
+from testopt.runners.protocol import Request
+from testopt.store.run_summary import read_run_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from testopt.plan.inputs import PlanInputs
+    from testopt.runners.protocol import Runner
+    from testopt.schema import Plan, PlannedCase
+
+
+def runner_request(
+    runner: Runner,
+    inputs: PlanInputs,
+    plan: Plan,
+    running: Sequence[PlannedCase],
+    *,
+    named: bool,
+    in_part: Callable[[str], bool] | None = None,
+) -> Request:
+    """Return what a plan asks of a runner that is started at the top of the repository.
+
+    Parameters
+    ----------
+    runner : Runner
+    inputs : PlanInputs
+        What the plan was made from.
+    plan : Plan
+    running : sequence of PlannedCase
+        The cases that run, in order; of a part of the plan, those of the part.
+    named : bool
+        Whether the user named the cases: these and no others run then.
+    in_part : callable, optional
+        Where other machines run other parts: whether a group is of this one.
+    """
+    ordered = plan.mode == "rank" and runner.obeys_order
+    everything = not (named or in_part or ordered) and all(case.runs for case in plan.cases)
+    known = [case.case_id for case in plan.cases]
+    whole = [] if everything or named else whole_groups(runner, inputs, known)
+    return Request(
+        cases=[case.case_id for case in running],
+        known=known,
+        whole=list(filter(in_part, whole)),
+        everything=everything,
+        exact=named,
+        root=inputs.run.repo,
+    )
+
+
+def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> list[str]:
+    """Return the groups of the test files that are changed, or that no run has seen yet.
+
+    A file that was there in the last run without a case is none that the project runs (data of
+    tests, another platform), and stays out though it is edited; so does a new one in a folder
+    whose other test files have no case.
+    """
+    repo = inputs.run.repo
+    groups = {runner.group(case) for case in known}
+    found: dict[str, None] = {}
+    edited = (_fs_path(f.path) for f in inputs.run.change.files if f.status != "D")
+    for path in sorted(edited):
+        if runner.is_test_file(path) or path in groups:
+            group = runner.group_of_file(path, repo)
+            if group in groups:
+                found[group] = None
+    for path in sorted(filter(runner.is_test_file, _new_files(inputs))):
+        group = runner.group_of_file(path, repo)
+        if group not in groups and _is_of_suite(runner, path, repo, groups):
+            found[group] = None
+    found.pop("", None)
+    return list(found)
+
+
+def _is_of_suite(runner: Runner, path: str, repo: Path | None, groups: set[str]) -> bool:
+    """Return whether other test files beside a new one have cases, or there are none."""
+    if repo is None:
+        return True
+    folder = posixpath.dirname(path)
+    try:
+        names = [entry.name for entry in (repo / folder).iterdir()]
+    except OSError:
+        return True
+    beside = [posixpath.join(folder, name) for name in names]
+    others = [p for p in beside if p != path and runner.is_test_file(p)]
+    return not others or any(runner.group_of_file(p, repo) in groups for p in others)
+
+
+def _new_files(inputs: PlanInputs) -> set[str]:
+    """Return the files that the last run did not have; where its commit is gone, the added ones."""
+    repo, change = inputs.run.repo, inputs.run.change
+    added = {_fs_path(f.path) for f in change.files if f.status in {"A", "C"}}
+    if repo is None or inputs.store is None:
+        return added
+    try:
+        last = next(
+            (run["commit"] for run in read_run_summary(inputs.store).last if run["commit"]), ""
+        )
+        before, now = (_tree(repo, resolve(repo, name)) for name in (last, change.head or "HEAD"))
+    except TestoptError:
+        return added
+    gone = {_fs_path(f.path) for f in change.files if f.status == "D"}
+    return (added | now) - before - gone
+
+
+def _tree(repo: Path, commit: str) -> set[str]:
+    out = run_git(repo, "ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    return {os.fsdecode(path) for path in out.split(b"\0") if path}
+
+
+def _fs_path(text: str) -> str:
+    return os.fsdecode(path_bytes(text))

@@ -1,0 +1,147 @@
+"""What `rank` and `select` print for a runner runs what it says, in real repositories."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
+
+SUITE = "def test_{0}1(): pass\ndef test_{0}2(): pass\n"
+
+
+class Repository:
+    """A repository of two files of tests, and a report of a run of them."""
+
+    def __init__(self, folder, call, git_here) -> None:
+        self.path, self._call, self._git = folder / "repo", call, git_here
+        (self.path / "tests").mkdir(parents=True)
+        (self.path / "pytest.ini").write_text("[pytest]\n")
+        (self.path / ".gitignore").write_text(".testopt/\n__pycache__/\n*.xml\n")
+        for name in "ab":
+            self.write(f"tests/test_{name}.py", SUITE.format(name))
+        self.commit()
+        case = '<testcase classname="tests.test_{0}" name="test_{0}{1}" time="{1}"/>'
+        cases = "".join(case.format(name, i) for name in "ab" for i in (1, 2))
+        (self.path / "j.xml").write_text(f'<testsuite name="pytest">{cases}</testsuite>')
+        assert self.run("ingest", str(self.path / "j.xml")).code == 0
+
+    def write(self, name: str, text: str) -> None:
+        (self.path / name).parent.mkdir(exist_ok=True)
+        (self.path / name).write_text(text)
+
+    def commit(self) -> None:
+        self._git(self.path, "change")
+
+    def run(self, *args, stdin: bytes | None = None):
+        return self._call("--repo", self.path, *args, stdin=stdin)
+
+    def pytest(self, lines: list[str]) -> set[str]:
+        """Return the names of the tests that pytest runs with arguments."""
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", *lines]
+        done = subprocess.run(
+            command, cwd=self.path, capture_output=True, text=True, check=True, timeout=60
+        )
+        words = (line.split() for line in done.stdout.splitlines() if " PASSED" in line)
+        return {w[0].rpartition("::")[2] for w in words}
+
+
+@pytest.fixture
+def repository(tmp_path, testopt, git_here, monkeypatch) -> Repository:
+    monkeypatch.setenv("TESTOPT_KEY", "a key for tests only")
+    monkeypatch.setenv("TESTOPT_EXPLORE", "0.000001")
+    monkeypatch.setenv("TESTOPT_REFRESH", "0")
+    made = Repository(tmp_path, testopt, git_here)
+    monkeypatch.chdir(made.path)
+    return made
+
+
+def test_everything_is_no_filter(repository, monkeypatch):
+    repository.write("tests/other_test.py", "def test_new(): pass\n")
+    for setting in ({}, {"TESTOPT_RUN_ALL": "1"}):
+        for name, value in setting.items():
+            monkeypatch.setenv(name, value)
+        done = repository.run("select", "--format", "pytest")
+        assert (done.code, done.out) == (0, "")
+        assert "nothing is filtered, so tests that testopt has never seen run, too" in done.err
+    assert repository.pytest([]) == {"test_a1", "test_a2", "test_b1", "test_b2", "test_new"}
+
+
+def test_changed_and_new_files_run_whole(repository):
+    repository.write("tests/test_a.py", SUITE.format("a") + "def test_a3(): pass\n")
+    repository.write("tests/test_c.py", "def test_c1(): pass\n")
+    done = repository.run("select", "--fraction", "0.2", "--format", "pytest")
+    lines = done.out.splitlines()
+    assert done.code == 0, done.err
+    assert {"tests/test_a.py", "tests/test_c.py"} <= set(lines)
+    assert repository.pytest(lines) >= {"test_a1", "test_a2", "test_a3", "test_c1"}
+    assert "never seen run in changed or new files only" in done.err
+
+
+def test_an_order_has_changed_and_new_files_whole(repository):
+    repository.write("tests/test_b.py", SUITE.format("b") + "def test_b3(): pass\n")
+    lines = repository.run("rank", "--format", "pytest").out.splitlines()
+    assert sorted(lines) == [
+        "tests/test_a.py::test_a1", "tests/test_a.py::test_a2", "tests/test_b.py"
+    ]  # fmt: skip
+
+
+def test_a_file_that_came_after_the_last_run_is_new(repository):
+    repository.write("tests/test_c.py", "def test_c1(): pass\n")
+    repository.commit()
+    repository.write("src.py", "x = 1\n")
+    repository.commit()
+    assert "tests/test_c.py" in repository.run("rank", "--format", "pytest").out.splitlines()
+
+
+def test_a_file_without_a_case_in_the_last_run_is_none_of_the_suite(repository):
+    repository.write("tests/test_windows.py", "import winreg\n")
+    repository.write("data/test_x.py", "syntax error\n")
+    repository.commit()
+    (repository.path / "j.xml").touch()
+    text = (repository.path / "j.xml").read_text()
+    (repository.path / "k.xml").write_text(text.replace('"1"', '"3"'))
+    assert repository.run("ingest", "k.xml").code == 0
+    repository.write("tests/test_windows.py", "import winreg, sys\n")
+    repository.write("data/test_y.py", "syntax error\n")
+    done = repository.run("rank", "--format", "pytest")
+    assert len(done.out.splitlines()) == 4, done.out
+
+
+def test_named_cases_alone_are_asked_for(repository):
+    repository.write("tests/test_a.py", SUITE.format("a") + "def test_a3(): pass\n")
+    named = b"tests/test_a.py::test_a1\n"
+    for command in ("rank", "select"):
+        done = repository.run(command, "--cases", "-", "--format", "pytest", stdin=named)
+        assert done.out.encode() == named
+        assert "never seen" not in done.err
+
+
+def test_parts_together_have_each_case_once(repository):
+    parts = [
+        repository.run("select", "--shard", f"{i}/2", "--format", "pytest").out.splitlines()
+        for i in (1, 2)
+    ]
+    ids = [line for part in parts for line in part if not line.startswith("-")]
+    assert sorted(ids) == [f"tests/test_{n}.py::test_{n}{i}" for n in "ab" for i in (1, 2)]
+
+
+def test_a_runner_that_obeys_no_order_gets_none(repository, tmp_path):
+    (repository.path / "go.xml").write_text(
+        '<testsuite name="m/net"><testcase classname="m/net" name="TestDial" time="1"/></testsuite>'
+    )
+    store = tmp_path / "go"
+    assert repository.run("--store", store, "ingest", "go.xml").code == 0
+    done = repository.run("--store", store, "rank", "--format", "go")
+    assert (done.code, done.out) == (0, "./...\n")
+    assert "go keeps its own order" in done.err
+    done = repository.run("rank", "--cases", "-", "--format", "go", stdin=b"m/net::TestDial\n")
+    assert done.out == "m/net -run '^(TestDial)$'\n"
+
+
+def test_nothing_is_left_to_guess_where_cases_are_of_another_runner(repository):
+    done = repository.run("select", "--format", "surefire")
+    assert (done.code, done.out) == (2, "")
+    assert "no case is one of surefire's, such as 'tests/test_a.py::test_a1'" in done.err
