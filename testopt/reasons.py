@@ -70,6 +70,7 @@ class ReasonKind(Enum):
     IMPORTS_CHANGED = auto()
     # its past
     FAILED_WITH_CHANGE = auto()
+    FAILED_WITH_VARIANT = auto()
     NEW_CASE = auto()
     FAILED_LAST = auto()
     NEVER_FAILED = auto()
@@ -296,6 +297,9 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     _K.FAILED_WITH_CHANGE: _Form(
         Role.PAST, _failed_with_change, "failed when the same was changed"
     ),
+    _K.FAILED_WITH_VARIANT: _Form(
+        Role.PAST, "failed in {0} of {1} variants of `{2}`", "failed in variants of the same"
+    ),  # hits, variants, name
     _K.NEW_CASE: _Form(Role.PAST, "new case"),
     _K.FAILED_LAST: _Form(Role.PAST, "failed in the previous run"),
     _K.NEVER_FAILED: _Form(Role.PAST, _never_failed, "never failed"),

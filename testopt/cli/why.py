@@ -11,7 +11,7 @@ from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.planning import case_fields, change_options, find_inputs
 from testopt.cli.select import SelectionOptions, select_options, selection_of
 from testopt.pluralize import pluralize
-from testopt.reasons import Reason, ReasonKind, sentence, words
+from testopt.reasons import ReasonKind, sentence, words
 from testopt.report.plans import note, policy_name
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from testopt.plan.case_history import CasePast
     from testopt.plan.why import Why
+    from testopt.reasons import Reason
 
 _SHA: Final = 10  # digits of a hash that are shown
 _LEAST: Final = 0.005  # log-odds; less is not worth a line
@@ -75,7 +76,7 @@ def _document(found: Why) -> dict[str, Any]:
     plan = found.plan
     return {
         **case_fields(found.planned, plan),
-        "past": asdict(found.past),
+        "past": asdict(found.past) | {"changes": [_of_change(r) for r in found.past.changes]},
         "affected": sentence([found.affected]),
         "clear": sentence([found.clear]),
         "nearest": [near._asdict() for near in found.nearest],
@@ -88,6 +89,18 @@ def _document(found: Why) -> dict[str, Any]:
         "degraded": plan.degraded,
         "promise": None if plan.promise is None else asdict(plan.promise),
         "explored": plan.explored,
+    }
+
+
+def _of_change(reason: Reason) -> dict[str, Any]:
+    failures, changes, name, *commit = reason.values
+    variants = reason.kind is ReasonKind.FAILED_WITH_VARIANT
+    return {
+        "name": name,
+        "changes": changes,
+        "failures": failures,
+        "last_commit": commit[0] or None if commit else None,
+        "variants": variants,
     }
 
 
@@ -143,8 +156,12 @@ def _impact(found: Why) -> Iterator[str]:
 
 
 def _history(past: CasePast) -> Iterator[str]:
+    if past.unread:
+        yield f"history: {pluralize(past.unread, 'run')} in the store, which the plan has not read"
     if not past.runs:
-        yield "history: it has not run before"
+        if not past.unread:
+            yield "history: it has not run before"
+        yield from (f"  {words(reason)}" for reason in past.changes)
         return
     last = past.last_failure
     when = f"last run {past.last_run:%Y-%m-%d}" if past.last_run else ""
@@ -152,9 +169,7 @@ def _history(past: CasePast) -> Iterator[str]:
     if last is not None:
         at = f" at {last.commit[:_SHA]}" if last.commit else ""
         yield f"  failed last on {last.time:%Y-%m-%d %H:%M} UTC{at} ({last.run_id})"
-    for path in past.changes:
-        values = (path.failures, path.changes, path.name, (path.last_commit or "")[:_SHA])
-        yield f"  {words(Reason(ReasonKind.FAILED_WITH_CHANGE, values))}"
+    yield from (f"  {words(reason)}" for reason in past.changes)
     if past.passed_again:
         runs = pluralize(past.passed_again, "run")
         yield f"  perhaps flaky: in {runs} it failed and passed when run again"

@@ -68,6 +68,14 @@ class CaseTable:
             self._admit(new_cases)
         return np.array([index[c] for c in cases], np.int32)
 
+    def names_of(self, case: str, change: Iterable[FileChange] = ()) -> list[str]:
+        """Return the id of a case, and those that it had before its file was renamed."""
+        paths = {**self._first_paths, **self._renamed(change)}
+        first = _at_first(case, paths)
+        names = (_with_path(case, path) for pair in paths.items() for path in pair)
+        same = (name for name in names if _at_first(name, paths) == first)
+        return list(dict.fromkeys([case, *same]))
+
     def _admit(self, new_cases: list[str]) -> None:
         first = len(self.ids)
         self._index.update(zip(new_cases, range(first, first + len(new_cases)), strict=True))
@@ -122,7 +130,17 @@ class CaseTable:
 
 def _at_first(case: str, paths: dict[str, str]) -> str:
     """Return the id of a case when its file had its first path."""
+    first = paths.get(_parts(case)[1])
+    return case if first is None else _with_path(case, first)
+
+
+def _with_path(case: str, path: str) -> str:
+    label, _, rest = _parts(case)
+    return f"{label}{path}{rest}"
+
+
+def _parts(case: str) -> tuple[str, str, str]:
+    """Return what stands before the path of a case, the path, and the rest."""
     file, mark, rest = case.partition("::")
     label, space, path = file.rpartition("] ")  # a project of Playwright
-    first = paths.get(path)
-    return case if first is None else f"{label}{space}{first}{mark}{rest}"
+    return label + space, path, mark + rest

@@ -12,10 +12,10 @@ The idea of associating changed files with failing tests is that of Machalica et
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from functools import lru_cache
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from testopt.reasons import Reason, ReasonKind
 from testopt.runners.case_ids import split_case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,7 +48,25 @@ KEEP_UNSEEN: Final = 0.98  # of a share, at each change without a run of the tar
 FORGET: Final = 0.02
 MAX_UNITS: Final = 50_000
 MAX_OF_RUN: Final = 200  # units of one change that are looked at
+MAX_TICKS: Final = 64  # last changes of a unit of which it is known when they were
 MAX_FAILED: Final = 500  # failing cases of one run that are taken in; more is no news on a file
+
+
+class Lives(NamedTuple):
+    """How long the cases of a run have lived, as of its end; arrays of shape (n_cases,).
+
+    ``first`` is the tick of their first execution, ``executions`` how many there were.
+    """
+
+    first: NDArray[np.int32]
+    executions: NDArray[np.int32]
+
+
+class _Life(NamedTuple):
+    """That of one target; by default it was there from the beginning."""
+
+    first: int = 0
+    executions: int = 1 << 30
 
 
 @dataclass(slots=True)
@@ -57,51 +75,96 @@ class _Past:
 
     ``weight`` is that of the changes it failed at, ``hits`` their number, ``hit`` the last of
     them and ``tag`` the beginning of its commit; ``ran`` counts those it ran at, of which ``seen``
-    is the last.
+    is the last. ``made_hits`` and ``made_ran`` count variants, which are in no other number.
     """
 
     weight: float
-    hits: int = 1
+    hits: int = 0
     tag: int = 0
     ran: int = 0
     seen: int = 0
     hit: int = 0
+    made_hits: int = 0
+    made_ran: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A run: the change that it is of (0: unlike any other), its commit, when it was."""
+
+    change: int
+    tag: int
+    tick: int
+    is_made: bool
 
 
 @dataclass(slots=True)
 class _Unit:
-    """A function, file or folder: weight and number of its changes, and the last of them."""
+    """A function, file or folder: weight and number of its changes, and the last of them.
+
+    ``ticks`` are those of its last changes, variants left out; ``made`` counts these.
+    """
 
     changes: float = 0.0
     count: int = 0
     last: int = 0
     failed: dict[int, _Past] = field(default_factory=dict)
+    made: int = 0
+    ticks: list[int] = field(default_factory=list)
 
-    def take(self, ran: Collection[int], failed: set[int], change: int, tag: int) -> None:
-        """Take in a run at a change; runs of one change (0: unlike any other) are one."""
+    def take(self, event: _Event, ran: Collection[int], failed: Mapping[int, _Life]) -> None:
+        """Take in a run at a change; runs of one change are one."""
+        change = event.change
         same = change != 0 and change == self.last
         before = (self.changes - 1.0) / KEEP if same else self.changes
         if not same:
-            self.changes, self.count, self.last = before * KEEP + 1.0, self.count + 1, change
+            self._count(event, before)
         unseen = KEEP_UNSEEN * (self.changes + 1.0) / (before + 1.0)
         for target, past in self.failed.items():
             if not same:
                 past.weight *= unseen
             if target in ran and not (same and past.seen == change):
                 past.weight *= KEEP / unseen
-                past.ran, past.seen = past.ran + 1, change
-        self._fail(failed, tag, same=same)
+                past.seen = change
+                past.ran, past.made_ran = (
+                    past.ran + (not event.is_made),
+                    past.made_ran + event.is_made,
+                )
+        self._fail(event, failed, same=same)
         if not same:
             self.failed = {t: past for t, past in self.failed.items() if past.weight > FORGET}
 
-    def _fail(self, failed: set[int], tag: int, *, same: bool) -> None:
-        for target in sorted(failed):
+    def _count(self, event: _Event, before: float) -> None:
+        self.changes, self.last = before * KEEP + 1.0, event.change
+        if event.is_made:
+            self.made += 1
+        else:
+            self.count += 1
+            self.ticks = [*self.ticks, event.tick][-MAX_TICKS:]
+
+    def _fail(self, event: _Event, failed: Mapping[int, _Life], *, same: bool) -> None:
+        for target, life in sorted(failed.items()):
             past = self.failed.get(target)
             if past is None:
-                self.failed[target] = _Past(1.0, 1, tag, self.count, self.last, self.last)
-            elif not (same and past.hit == self.last):
-                past.weight, past.hits = past.weight + 1.0, past.hits + 1
-                past.tag, past.hit = tag, self.last
+                ran, made = self._ran_so_far(life), self.made
+                past = _Past(0.0, ran=ran, seen=self.last, made_ran=made)
+                self.failed[target] = past
+            elif same and past.hit == self.last:
+                continue
+            past.weight, past.hit = past.weight + 1.0, self.last
+            if event.is_made:
+                past.made_hits += 1
+            else:
+                past.hits, past.tag = past.hits + 1, event.tag
+
+    def _ran_so_far(self, life: _Life) -> int:
+        """Return at how many changes a target ran that fails now for the first time."""
+        known = sum(tick >= life.first for tick in self.ticks)
+        older = self.count - len(self.ticks) if known == len(self.ticks) else 0
+        return min(known + older, life.executions)
+
+
+_COUNTS: Final = len(fields(_Past)) - 1  # all but the weight
 
 
 class CoFailure:
@@ -174,41 +237,69 @@ class CoFailure:
             Position of a case -> such as "failed in 4 of 11 changes to `billing/`, last at
             3f2a91c"; cases that failed with none of the units are left out.
         """
-        known = [
-            (kind, name, self._units[key])
-            for kind, names in _named(query).items()
-            for name, key in zip(names, _numbers(kind, names), strict=False)
-            if key in self._units and self._units[key].failed
-        ]
+        known = list(self._known_units(query))
         if not known:
             return {}
         position = {_targets_of(case)[0]: i for i, case in enumerate(query.cases)}
-        best: dict[int, tuple[float, str, str, _Past]] = {}
+        best: dict[int, tuple[tuple[bool, float], str, str, _Past]] = {}
         for kind, name, unit in known:
             for target in unit.failed.keys() & position.keys():
                 at, past = position[target], unit.failed[target]
-                share = past.hits / (past.ran + 1.0)
-                if past.hits and (at not in best or share > best[at][0]):
-                    best[at] = share, kind, name, past
+                if _says(past) and (at not in best or _share(past) > best[at][0]):
+                    best[at] = _share(past), kind, name, past
         return {at: _reason(kind, name, past) for at, (_, kind, name, past) in best.items()}
 
-    def update(self, frame: RunFrame) -> None:
-        """Take in what failed in a run."""
+    def reasons_of(self, query: Query, position: int) -> list[Reason]:
+        """Return what each changed unit has done to one case, the strongest first.
+
+        The first one is that of `reasons`.
+        """
+        target = _targets_of(query.cases[position])[0]
+        known = (
+            (kind, name, unit.failed[target])
+            for kind, name, unit in self._known_units(query)
+            if target in unit.failed
+        )
+        found = [
+            (_share(past), _reason(kind, name, past)) for kind, name, past in known if _says(past)
+        ]
+        found.sort(key=lambda one: one[0], reverse=True)
+        return [reason for _, reason in found]
+
+    def _known_units(self, query: Query) -> Iterator[tuple[str, str, _Unit]]:
+        """Yield kind, name and past of the changed units with which something failed."""
+        for kind, names in _named(query).items():
+            for name, key in zip(names, _numbers(kind, names), strict=True):
+                unit = self._units.get(key)
+                if unit is not None and unit.failed:
+                    yield kind, name, unit
+
+    def update(self, frame: RunFrame, lives: Lives | None = None, *, tick: int = 0) -> None:
+        """Take in what failed in a run.
+
+        Parameters
+        ----------
+        frame : RunFrame
+        lives : Lives, optional
+            Of its cases: what was changed before a case was there says nothing of it.
+        tick : int
+            Of the run, as `lives` counts them.
+        """
         query = frame.query
         keys = chain.from_iterable(_unit_numbers(query).values())
         units = [self._touched(key) for key in keys]
         if not units:
             return
-        bad = [case for case, bad in zip(query.cases, frame.failed.tolist(), strict=True) if bad]
-        hit = _all_targets(bad) if len(bad) <= MAX_FAILED else set()
+        hit = _lives_of(frame, lives)
         ran: set[int] = set()
         if any(unit.failed for unit in units):
             skipped = zip(query.cases, frame.skipped.tolist(), strict=True)
             ran = _all_targets(case for case, out in skipped if not out)
-        tag = _tag(query.run.commit)
         change = 0 if frame.is_variant else _change(query.run)
+        tag = _tag(query.run.commit) if change else 0
+        event = _Event(change, tag, tick, frame.is_variant)
         for unit in units:
-            unit.take(ran, hit, change, tag)
+            unit.take(event, ran, hit)
         for key in list(self._units)[: max(len(self._units) - MAX_UNITS, 0)]:
             del self._units[key]
 
@@ -222,7 +313,7 @@ class CoFailure:
         """Return the state as arrays."""
         units = list(self._units.values())
         rows = [past for unit in units for past in unit.failed.values()]
-        hits = [(past.hits, past.tag, past.ran, past.seen, past.hit) for past in rows]
+        hits = [(*astuple(past)[1:],) for past in rows]
         return {
             "things": np.array(list(self._units), np.uint32),
             "changes": np.array([unit.changes for unit in units], np.float64),
@@ -231,7 +322,10 @@ class CoFailure:
             "weights": np.array([past.weight for past in rows], np.float64),
             "counts": np.array([unit.count for unit in units], np.int32),
             "last": np.array([unit.last for unit in units], np.uint32),
-            "hits": np.array(hits, np.uint32).reshape(-1, 5),
+            "hits": np.array(hits, np.uint32).reshape(-1, _COUNTS),
+            "made": np.array([unit.made for unit in units], np.int32),
+            "ticks": np.array([tick for unit in units for tick in unit.ticks], np.int32),
+            "tick_counts": np.array([len(unit.ticks) for unit in units], np.int32),
         }
 
     @classmethod
@@ -242,17 +336,18 @@ class CoFailure:
         counts = _column(arrays, "counts", len(units))
         last = _column(arrays, "last", len(units))
         targets, weights = arrays["targets"].tolist(), arrays["weights"].tolist()
-        known = np.zeros((len(targets), 5), np.int64)
+        known = np.zeros((len(targets), _COUNTS), np.int64)
         kept = arrays.get("hits", known[:, :0])
         known[:, : kept.shape[1]] = kept
         if kept.shape[1] < 3:  # noqa: PLR2004 - hits and the last of them
             known[:, 2] = np.repeat(counts, sizes)  # it was run at every change, as far as known
         past = [_Past(w, *row) for w, row in zip(weights, known.tolist(), strict=True)]
         ends = np.cumsum([0, *sizes]).tolist()
+        made, ticks = _column(arrays, "made", len(units)), _ticks(arrays, len(units))
         for i, (key, changes) in enumerate(zip(units, arrays["changes"].tolist(), strict=True)):
             part = slice(ends[i], ends[i + 1])
             failed = dict(zip(targets[part], past[part], strict=True))
-            state._units[key] = _Unit(changes, counts[i], last[i], failed)
+            state._units[key] = _Unit(changes, counts[i], last[i], failed, made[i], ticks[i])
         return state
 
 
@@ -261,6 +356,40 @@ def _column(arrays: Mapping[str, NDArray[Any]], name: str, size: int) -> list[in
     if len(found) != size:
         raise ValueError(f"{name} has {len(found)} entries, not {size}")
     return found
+
+
+def _ticks(arrays: Mapping[str, NDArray[Any]], units: int) -> list[list[int]]:
+    """Return the ticks of each unit; an earlier version kept none."""
+    ends = np.cumsum([0, *_column(arrays, "tick_counts", units)]).tolist()
+    ticks = arrays["ticks"].tolist() if "ticks" in arrays else []
+    if len(ticks) != ends[-1]:
+        raise ValueError(f"there are {len(ticks)} ticks, not {ends[-1]}")
+    return [ticks[start:end] for start, end in pairwise(ends)]
+
+
+def _lives_of(frame: RunFrame, lives: Lives | None) -> dict[int, _Life]:
+    """Return the targets that failed in a run, each with its life; none where very many did."""
+    bad = np.flatnonzero(frame.failed).tolist()
+    if len(bad) > MAX_FAILED:
+        return {}
+    found: dict[int, _Life] = {}
+    for i in bad:
+        case, *others = _targets_of(frame.query.cases[i])
+        found |= {other: found.get(other, _Life()) for other in others}
+        life = _Life() if lives is None else _Life(int(lives.first[i]), int(lives.executions[i]))
+        found[case] = life
+    return found
+
+
+def _says(past: _Past) -> bool:
+    return bool(past.hits or past.made_hits)
+
+
+def _share(past: _Past) -> tuple[bool, float]:
+    """Return how strong the evidence is: what really happened comes before variants."""
+    if past.hits:
+        return True, past.hits / (past.ran + 1.0)
+    return False, past.made_hits / (past.made_ran + 1.0)
 
 
 def _change(run: Run) -> int:
@@ -281,6 +410,8 @@ def _reason(kind: str, name: str, past: _Past) -> Reason:
         name = name.rpartition("::")[2]
     elif kind == "folder":
         name = f"{name}/" if name else "./"
+    if not past.hits:
+        return Reason(ReasonKind.FAILED_WITH_VARIANT, (past.made_hits, past.made_ran, name))
     commit = f"{past.tag:0{_TAG_DIGITS}x}" if past.tag else ""
     return Reason(ReasonKind.FAILED_WITH_CHANGE, (past.hits, past.ran, name, commit))
 

@@ -14,6 +14,7 @@ from testopt.code.effort import relative_seconds
 from testopt.features import similar_runs
 from testopt.features.case_facts import CaseFacts
 from testopt.features.cases import LEVELS, CaseTable
+from testopt.features.cofailure import Lives
 from testopt.features.parent_run import ParentRuns
 from testopt.features.similar_runs import SimilarRuns
 
@@ -175,6 +176,11 @@ class HistoryState:
             times = relative_seconds(query.text.effort[query.text.document])
             cost[unmeasured] *= times[unmeasured]
         return cost
+
+    def lives(self, query: Query) -> Lives:
+        """Return how long the cases of a run have lived."""
+        index = self._admit(query)
+        return Lives(self._case["first_tick"][index], self._case["runs"][index])
 
     def update(self, frame: RunFrame) -> None:
         """Take in the outcome of a run, in the order in which runs ended."""

@@ -108,7 +108,8 @@ class FeatureState:
         self._running = [frame for frame in self._running if frame.known_at > now]
         for frame in sorted(over, key=lambda frame: frame.known_at):
             self.history.update(frame)
-            self.cofailure.update(frame)
+            lives = self.history.lives(frame.query)
+            self.cofailure.update(frame, lives, tick=self.history.tick - 1)
             self._applied[frame.query.run.run_id] = frame.query.run.time.timestamp()
         for run_id in list(self._applied)[:-_TAKEN]:
             del self._applied[run_id]

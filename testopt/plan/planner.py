@@ -17,6 +17,7 @@ from testopt.similarity.query import Query
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from testopt.features.pipeline import FeatureState
     from testopt.plan.inputs import PlanInputs
     from testopt.plan.predictor import Predictor
     from testopt.plan.scoring import ScoredCases
@@ -33,13 +34,14 @@ class ScoredPlan:
     """A plan with the scores of its cases.
 
     ``scored`` is None where nothing was computed, because the order is the original one;
-    ``model`` where no bundle has a say.
+    ``model`` where no bundle has a say. ``state`` is what the features were read from.
     """
 
     plan: Plan
     query: Query
     scored: ScoredCases | None = None
     model: Bundle | None = None
+    state: FeatureState | None = None
 
 
 def plan(
@@ -104,7 +106,7 @@ def scored_plan(
         draft = replace(draft, cases=_planned(scored))
     else:
         draft = _selecting(predictor, scored, draft, selection=selection, store=store, rules=rules)
-    return ScoredPlan(draft, scored.query, scored, predictor.model)
+    return ScoredPlan(draft, scored.query, scored, predictor.model, predictor.state)
 
 
 def _unordered(

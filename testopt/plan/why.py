@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from testopt.similarity.nearest_files import Nearness, nearest_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from testopt.git.pending_run import PendingRun
     from testopt.impact.coverage_index import Regions
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _BACKGROUND: Final = 32  # other cases of the run that the model's answer is compared with
 _COVERED: Final = 5  # covered files that are shown
+_CHANGES: Final = 4  # changed functions, files and folders whose past is shown
 _NEAR: Final = 3  # ids that an unknown one is compared with
 _AMBIGUOUS: Final = 5
 
@@ -127,13 +129,12 @@ def why(
     case_id = find_case(case, inputs.cases)
     scored = scored_plan(inputs, selection=selection, rules=rules)
     run, store = inputs.run, inputs.store
-    paths = [file.path for file in run.change.files]
     position = scored.query.cases.index(case_id)
     base, parts = _contributions(scored, position)
     return Why(
         next(planned for planned in scored.plan.cases if planned.case_id == case_id),
         scored.plan,
-        CasePast() if store is None else case_past(store, case_id, paths, before=run.began),
+        CasePast() if store is None else _past(scored, position, store, run.began),
         affected=None if impact is None else impact.affected.get(case_id),
         clear=None if impact is None else impact.clear.get(case_id),
         nearest=tuple(nearest_files(scored.query, position)),
@@ -170,6 +171,23 @@ def find_case(case: str, cases: Sequence[str]) -> str:
     near = difflib.get_close_matches(case, known, n=_NEAR, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see: testopt rank --all"
     raise UnknownCaseError(f"no case of {len(known):,} has {case!r} in its id", hint)
+
+
+def _past(scored: ScoredPlan, position: int, store: Store, began: datetime) -> CasePast:
+    """Return the past of a case, with the numbers that the plan's reasons rest on."""
+    query, state = scored.query, scored.state
+    if state is None or scored.scored is None:
+        return case_past(store, [query.cases[position]], before=began)
+    names = state.history.table.names_of(query.cases[position], query.files)
+    past, facts = case_past(store, names, before=began), scored.scored.features
+    runs = int(facts.executions[position])
+    return replace(
+        past,
+        runs=runs,
+        failures=int(facts.failures[position]),
+        unread=max(past.runs - runs, 0),
+        changes=tuple(state.cofailure.reasons_of(query, position)[:_CHANGES]),
+    )
 
 
 def _contributions(

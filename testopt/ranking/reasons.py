@@ -44,7 +44,10 @@ def reasons(
     past: list[tuple[Reason, ...]] = [(reason,) for reason in _past(features)]
     for i, reason in (cofailure or {}).items():
         (own,) = past[i]
-        past[i] = (reason,) if own.kind is ReasonKind.FAILED else (reason, own)
+        if reason.kind is ReasonKind.FAILED_WITH_VARIANT:  # which never really happened
+            past[i] = (own, reason)
+        else:
+            past[i] = (reason,) if own.kind is ReasonKind.FAILED else (reason, own)
     close = _closeness(features)
     for i in np.flatnonzero(features.in_change > 0).tolist():
         close[i] = (Reason(ReasonKind.TEST_CHANGED),)

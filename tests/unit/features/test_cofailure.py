@@ -7,6 +7,7 @@ import pytest
 from builders import make_frame, make_query, make_run
 
 from testopt.features.cofailure import KEEP, KEEP_UNSEEN, NAMES, CoFailure
+from testopt.features.pipeline import FeatureState
 from testopt.reasons import words
 from testopt.store.arrays import dump_arrays, load_arrays
 
@@ -132,9 +133,13 @@ def test_shards_jobs_and_repeated_runs_of_a_commit_are_one_change():
 
 def test_variants_of_a_commit_are_changes_of_their_own():
     state = after(*(of_commit(1, CASES[:1], kind="mutant") for _ in range(3)))
-    assert past_of(state, "src/x.py") == {
-        0: "failed in 3 of 3 changes to `src/x.py`, last at 0000001"
-    }
+    assert past_of(state, "src/x.py") == {0: "failed in 3 of 3 variants of `src/x.py`"}
+    state.update(of_commit(2, ()))
+    state.update(of_commit(3, CASES[:1]))
+    again = CoFailure.load(load_arrays(dump_arrays(state.dump())))
+    for one in (state, again):  # what really happened is counted by itself, and is said first
+        text = "failed in 1 of 2 changes to `src/x.py`, last at 0000003"
+        assert past_of(one, "src/x.py") == {0: text}
 
 
 def test_a_change_without_a_run_of_a_case_says_nothing_of_it():
@@ -163,9 +168,35 @@ def test_a_state_of_an_earlier_version_is_taken_as_run_at_every_change():
 def test_edits_that_are_not_committed_are_changes_of_their_own():
     same = {"commit": "a" * 40, "base": "a" * 40}
     state = after(*(of_commit(n, CASES[:1] if n % 2 else (), **same) for n in range(1, 7)))
-    assert past_of(state, "src/x.py") == {
-        0: "failed in 3 of 6 changes to `src/x.py`, last at aaaaaaa"
-    }
+    # the commit that they were made on is not to blame
+    assert past_of(state, "src/x.py") == {0: "failed in 3 of 6 changes to `src/x.py`"}
+
+
+def test_changes_before_a_case_was_there_say_nothing_of_it():
+    state = FeatureState()
+    for n in range(20):
+        ran = CASES[:3] if n < 16 else CASES
+        state.update(of_commit(n, CASES[3:] if n == 19 else CASES[:1] if n == 1 else (), ran))
+    state.finish()
+    state = FeatureState.load(load_arrays(dump_arrays(state.dump())))
+    found = past_of(state.cofailure, "src/x.py")
+    assert found[3] == "failed in 1 of 4 changes to `src/x.py`, last at 0000013"
+    assert found[0] == "failed in 1 of 20 changes to `src/x.py`, last at 0000001"
+
+
+def test_the_reasons_of_one_case_begin_with_the_one_that_a_plan_gives():
+    state = CoFailure()
+    for n in range(1, 9):
+        files = ("src/x.py",) if n % 2 else ("src/y.py", "lib/z.py")
+        run = make_run(commit=f"{n:07x}")
+        state.update(make_frame(make_query(CASES, *files, run=run), CASES[n % 4 : n % 3 + 2]))
+    asked = query("src/x.py", "src/y.py", "lib/z.py")
+    best = state.reasons(asked)
+    assert len(best) == len(CASES)
+    for position in range(len(CASES)):
+        found = state.reasons_of(asked, position)
+        assert found[0] == best[position]
+        assert len(found) > 1
 
 
 @pytest.mark.parametrize("name", ["1234567{}", "2026010{}-3", "-{}"])
