@@ -4,44 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testopt.runners import jvm
-from testopt.runners.protocol import Arguments, Request, Runner, steps
+from testopt.runners.jvm import JvmRunner
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from testopt.runners.protocol import Request
 
 
-class Gradle(Runner):
+class Gradle(JvmRunner):
     """The task ``test`` of Gradle."""
 
     name = "gradle"
+    nothing = ("-x", "test")
 
-    def fits(self, case: str) -> bool:
-        """Return whether an id begins with a class of Java."""
-        return jvm.is_class(jvm.class_and_method(case)[0])
-
-    def is_test_file(self, path: str) -> bool:
-        """Return whether a file is called like a test class."""
-        return jvm.is_test_file(path)
-
-    def unit(self, case: str) -> str:
-        """Return class and method without parameters."""
-        return "::".join(filter(None, jvm.class_and_method(case)))
-
-    def group(self, case: str) -> str:
-        """Return the class that is called like its file."""
-        return jvm.class_and_method(case)[0].partition("$")[0]
-
-    def group_of_file(self, path: str, root: Path | None) -> str:  # noqa: ARG002 - not needed
-        """Return the class that the file is called after."""
-        return jvm.class_of_file(path)
-
-    def arguments(self, request: Request) -> Arguments:
-        """Return an option and its value for each method."""
-        if request.everything:
-            return Arguments()
-        names = dict.fromkeys(
-            name if whole else ".".join(filter(None, jvm.class_and_method(name)))
-            for name, whole in steps(self, request)
-        )
-        return Arguments([part for name in names for part in ("--tests", name)])
+    def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:  # noqa: ARG002 - not needed
+        """Return an option and its value for each method or class."""
+        names = [
+            f"{owner}.{method}" if method else owner
+            for owner, methods in asked.items()
+            for method in methods or [""]
+        ]
+        return [part for name in names for part in ("--tests", name)]

@@ -11,6 +11,7 @@ from testopt.runners.nextest import Nextest
 from testopt.runners.pytest import Pytest
 from testopt.runners.surefire import Surefire
 from testopt.runners.unittest import Unittest
+from testopt.runners.vitest import Vitest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,5 +20,5 @@ if TYPE_CHECKING:
 
 RUNNERS: Final[Mapping[str, Runner]] = {
     runner.name: runner
-    for runner in (Pytest(), Unittest(), Go(), Surefire(), Gradle(), Jest(), Nextest())
+    for runner in (Pytest(), Unittest(), Go(), Surefire(), Gradle(), Jest(), Vitest(), Nextest())
 }

@@ -5,50 +5,28 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from testopt.runners import jvm
-from testopt.runners.protocol import Arguments, Request, Runner, steps
+from testopt.runners.jvm import JvmRunner
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from testopt.runners.protocol import Request
 
-_UNSAFE: Final = re.compile(r"[^\w.$*-]")
+# Others, such as FooIT, are Failsafe's; Surefire would run them, too, where they are named.
+_DEFAULTS: Final = re.compile(r"(?:.*/)?(?:Test[^/]*|[^/]*(?:Tests?|TestCase))\.\w+", re.DOTALL)
+_NEED_NOT_BE_FOUND: Final = ("-DfailIfNoTests=false", "-Dsurefire.failIfNoSpecifiedTests=false")
 
 
-class Surefire(Runner):
-    """Surefire and Failsafe of Maven."""
+class Surefire(JvmRunner):
+    """Surefire of Maven, before version 3 and since."""
 
     name = "surefire"
-
-    def fits(self, case: str) -> bool:
-        """Return whether an id begins with a class of Java."""
-        return jvm.is_class(jvm.class_and_method(case)[0])
+    nothing = ("-DskipTests",)
 
     def is_test_file(self, path: str) -> bool:
-        """Return whether a file is called like a test class."""
-        return jvm.is_test_file(path)
+        """Return whether Surefire takes a file for a test class, by its name."""
+        return _DEFAULTS.fullmatch(path) is not None and super().is_test_file(path)
 
-    def unit(self, case: str) -> str:
-        """Return class and method without parameters."""
-        return "::".join(filter(None, jvm.class_and_method(case)))
-
-    def group(self, case: str) -> str:
-        """Return the class that is called like its file."""
-        return jvm.class_and_method(case)[0].partition("$")[0]
-
-    def group_of_file(self, path: str, root: Path | None) -> str:  # noqa: ARG002 - not needed
-        """Return the class that the file is called after."""
-        return jvm.class_of_file(path)
-
-    def arguments(self, request: Request) -> Arguments:
+    def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:
         """Return one ``-Dtest``."""
-        if request.everything:
-            return Arguments()
-        classes: dict[str, dict[str, None]] = {}
-        for name, whole in steps(self, request):
-            owner, method = (name, "") if whole else jvm.class_and_method(name)
-            classes.setdefault(owner, {})[_UNSAFE.sub("*", method)] = None
-        names = [
-            f"{owner}#{'+'.join(methods)}" if "" not in methods else owner
-            for owner, methods in classes.items()
-        ]
-        return Arguments([f"-Dtest={','.join(names)}"] if names else [])
+        names = (f"{owner}#{'+'.join(m)}" if m else owner for owner, m in asked.items())
+        # a changed file alone need not hold a test
+        return [f"-Dtest={','.join(names)}", *(() if request.cases else _NEED_NOT_BE_FOUND)]

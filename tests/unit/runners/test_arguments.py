@@ -17,6 +17,7 @@ OWN = {
     "surefire": "org.x.FooTest::adds",
     "gradle": "org.x.FooTest::adds",
     "jest": "src/a.test.js::cart adds",
+    "vitest": "src/b.test.ts::cart > adds",
     "nextest": "crate::mod::adds",
 }
 

@@ -1,0 +1,196 @@
+"""Small projects with hostile names for real test runners, and test files that come later."""
+
+from __future__ import annotations
+
+HOSTILE_JS = r"""
+describe('Foo::bar', () => { test('works', () => {}); });
+test("quote ' and \" and `tick`", () => {});
+test('regex .* ( [a-z]+ ) {2} ^x| $y \\d ?', () => {});
+test('ends in dollar $', () => {});
+test('percent %s %d %%', () => {});
+test('$variable ${x}', () => {});
+test('line\nbreak', () => {});
+test('tab\there', () => {});
+test('ünïcödé 日本語 🚀', () => {});
+test('a/b/c', () => {});
+test('reads /srv/data/a.csv', () => {});
+test('back\\slash', () => {});
+test(' leading', () => {});
+test('trailing ', () => {});
+test('double  space', () => {});
+test('a > c', () => {});
+describe('a', () => { test('b', () => {}); test('> b', () => {}); });
+describe(' outer ', () => { describe('inner', () => { test('deep', () => {}); }); });
+describe.each([1, 2])('each %i', (n) => { test('case', () => {}); });
+test.each([['x', 1], ['y', 2]])('row %s %i', () => {});
+test('', () => {});
+test('x', () => {});
+test('x y', () => {});
+test('common', () => {});
+test('-dash', () => {});
+test('<xml> & "entities" ]]>', () => {});
+test('loading…', () => {});
+test('constructor', () => {});
+test('object at 0x7f1234567890', () => {});
+test('works', () => {});
+"""
+JAVASCRIPT = {
+    "package.json": '{"private": true}\n',
+    ".gitignore": "node_modules\n",
+    "src/hostile.test.js": HOSTILE_JS,
+    "src/a(b)+[c]/odd.test.js": "test('common', () => {});\ntest('odd only', () => {});\n",
+    "src/sub/other.test.js": "test('common', () => {});\ntest('other only', () => {});\n",
+}
+GO = {
+    "go.mod": "module example.org/m\n\ngo 1.21\n",
+    "net/net_test.go": """package net
+
+import "testing"
+
+func TestDial(t *testing.T) {
+    for _, name := range []string{"::1", "a b", "a/b", "(x)|[y]$", "ünï", "%s", "", "a\\nb"} {
+        t.Run(name, func(t *testing.T) {})
+    }
+}
+func TestDialMore(t *testing.T)  {}
+func TestÜnïcode(t *testing.T) {}
+func Test_under(t *testing.T)  {}
+func TestCommon(t *testing.T)  {}
+""",
+    "sub/sub_test.go": """package sub
+
+import "testing"
+
+func TestCommon(t *testing.T) {}
+func TestOther(t *testing.T)  {}
+""",
+}
+UNITTEST = {
+    "tests/__init__.py": "",
+    "tests/test_a.py": """import unittest
+
+
+class Hostile(unittest.TestCase):
+    def test_plain(self): pass
+    def test_plain_more(self): pass
+    def test_ünïcode(self): pass
+    def test_sub(self):
+        for i in ("a b", "x::y", "(z)", "[1]"):
+            with self.subTest(i=i):
+                pass
+
+
+class Other(unittest.TestCase):
+    def test_plain(self): pass
+""",
+    "tests/test_b.py": """import unittest
+
+
+class Hostile(unittest.TestCase):
+    def test_plain(self): pass
+""",
+}
+PYTEST = {
+    "tests/test_a.py": """import pytest
+
+NAMES = ["a b", "x::y", "[1]", "quote ' \\" `", "regex .* ($y) |", "%s", "a/b", "back\\\\slash",
+         " leading", "trailing ", "ünï", "-dash", "", "line\\nbreak"]
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile(name): pass
+
+def test_plain(): pass
+def test_plain_more(): pass
+
+class TestInner:
+    def test_plain(self): pass
+""",
+    "tests/odd dir/test_b.py": "def test_plain(): pass\ndef test_other(): pass\n",
+}
+MAVEN_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.x</groupId><artifactId>demo</artifactId><version>1</version>
+  <properties>
+    <maven.compiler.source>17</maven.compiler.source>
+    <maven.compiler.target>17</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>
+    <dependency><groupId>org.junit.jupiter</groupId><artifactId>junit-jupiter-params</artifactId>
+      <version>5.9.2</version><scope>test</scope></dependency>
+    <dependency><groupId>org.junit.jupiter</groupId><artifactId>junit-jupiter-engine</artifactId>
+      <version>5.9.2</version><scope>test</scope></dependency>
+  </dependencies>
+  <build><plugins>
+    <plugin><artifactId>maven-surefire-plugin</artifactId><version>2.22.3</version>
+      <configuration><reportsDirectory>${reports}</reportsDirectory></configuration></plugin>
+    <plugin><artifactId>maven-compiler-plugin</artifactId><version>3.10.1</version></plugin>
+    <plugin><artifactId>maven-resources-plugin</artifactId><version>3.3.0</version></plugin>
+  </plugins></build>
+</project>
+"""
+MAVEN = {
+    "pom.xml": MAVEN_POM,
+    ".gitignore": "target\n",
+    "src/test/java/org/x/FooTest.java": """package org.x;
+
+import java.util.List;
+import org.junit.jupiter.api.*;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class FooTest {
+  @Test void plain() {}
+  @Test void plainMore() {}
+  @Test @DisplayName("a nice name") void nice() {}
+  @ParameterizedTest @ValueSource(strings = {"a", "b"}) void params(String s) {}
+  @ParameterizedTest(name = "[{index}] {0}") @ValueSource(strings = {"plain"}) void n(String s) {}
+  @RepeatedTest(2) void repeated() {}
+  @Test void with$dollar() {}
+  @Test void ünïcode() {}
+  @TestFactory List<DynamicTest> factory() {
+    return List.of(DynamicTest.dynamicTest("plain", () -> {}));
+  }
+  @Nested class Inner {
+    @Test void plain() {}
+    @Test void deep() {}
+    @Nested class Deeper { @Test void deepest() {} }
+  }
+}
+""",
+    "src/test/java/org/y/FooTest.java": """package org.y;
+
+import org.junit.jupiter.api.*;
+
+class FooTest { @Test void plain() {} }
+""",
+}
+NEW_JS = {"src/new.test.js": "test('common', () => {});\ntest('brand new', () => {});\n"}
+NEW_GO = {
+    "fresh/new_test.go": """package fresh
+
+import "testing"
+
+func TestCommon(t *testing.T) {}
+"""
+}
+NEW_UNITTEST = {
+    "tests/test_new.py": """import unittest
+
+
+class Hostile(unittest.TestCase):
+    def test_plain(self): pass
+"""
+}
+NEW_PYTEST = {"tests/test_new.py": "def test_plain(): pass\n"}
+NEW_MAVEN = {
+    "src/test/java/org/z/NewTest.java": """package org.z;
+
+import org.junit.jupiter.api.*;
+
+class NewTest {
+  @Test void plain() {}
+  @Nested class Inner { @Test void deep() {} }
+}
+"""
+}
