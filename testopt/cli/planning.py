@@ -70,7 +70,8 @@ _FORM: Final = (
         type=click.Choice(("text", "json", *RUNNERS)),
         default="text",
         show_default=True,
-        help="Names of runners: arguments for them, one a line.",
+        help="Names of runners: arguments for them, one a line (go: one call a line), no filter "
+        "where everything runs. Write a long list to a file: pytest @FILE (8.2 or newer).",
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     click.option(

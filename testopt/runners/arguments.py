@@ -62,7 +62,7 @@ def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TO
     if broken is not None:
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
     text = "".join(f"{line}\n" for line in found.lines)
-    notes = [*notes, *found.notes, _of_unseen(runner, own, found)]
+    notes = [*notes, *found.notes, _of_unseen(own, found, runner.group_kind)]
     return Printed(text.encode("utf-8", "surrogateescape"), tuple(filter(None, notes)))
 
 
@@ -108,23 +108,25 @@ def _coarser(runner: Runner, request: Request, room: int | None) -> Arguments:
     groups = dict.fromkeys(filter(None, map(runner.group, request.cases)))
     found = runner.arguments(replace(request, whole=[*request.whole, *groups], exact=False))
     count = pluralize(len(request.cases), "case")
+    kind = pluralize(len(groups), runner.group_kind)
     if _too_long(runner, found, room):
         raise UsageError(
-            f"the arguments for {count} are more than a command line takes",
+            f"{count} are more than a command line takes, and so are their {kind}",
             runner.long_lists or "use --format json, or divide them with --shard",
         )
-    kind = pluralize(len(groups), runner.group_kind)
     note = f"{count} are more than a command line takes: what is printed is their {kind}"
     return replace(found, notes=[*found.notes, note])
 
 
-def _of_unseen(runner: Runner, request: Request, found: Arguments) -> str:
+def _of_unseen(request: Request, found: Arguments, group_kind: str) -> str:
     """Return what becomes of tests that nobody knows; empty where the user named the cases."""
-    if request.everything:
+    if request.everything or not found.lines:
         return "nothing is filtered, so tests that testopt has never seen run, too"
     if found.leaves_out:
         return "tests that testopt has never seen run, too"
     if request.exact or request.empty:
         return ""
-    kind = "files" if runner.group_kind == "file" else f"{runner.group_kind}s"
-    return f"tests that testopt has never seen run in changed or new {kind} only"
+    if not request.whole:
+        return "tests that testopt has never seen do not run"
+    files = pluralize(len(request.whole), f"changed or new {group_kind}")
+    return f"tests that testopt has never seen run in {files} only"

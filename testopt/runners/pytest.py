@@ -103,8 +103,8 @@ def _everything(unnamed: Sequence[str], request: Request) -> Arguments:
         raise UsageError(
             f"no file is known of {count}, such as {one}", "name node ids: path/to/test_a.py::test"
         )
-    note = f"no file is known of {count}, such as {one}, so nothing is filtered"
-    return Arguments(notes=[note], leaves_out=True)
+    note = f"no file is known of {count}, such as {one}"
+    return Arguments(notes=[note])
 
 
 def from_folder(case: str, request: Request) -> str:

@@ -77,7 +77,7 @@ def test_changed_and_new_files_run_whole(repository):
     assert done.code == 0, done.err
     assert {"tests/test_a.py", "tests/test_c.py"} <= set(lines)
     assert repository.pytest(lines) >= {"test_a1", "test_a2", "test_a3", "test_c1"}
-    assert "never seen run in changed or new files only" in done.err
+    assert "never seen run in 2 changed or new files only" in done.err
 
 
 def test_an_order_has_changed_and_new_files_whole(repository):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testopt.errors import UsageError
-from testopt.runners.arguments import arguments_for
+from testopt.runners.arguments import MAX_TOTAL, arguments_for
 from testopt.runners.protocol import Request
 from testopt.runners.registry import RUNNERS
 from tests.builders import printed
@@ -62,3 +62,51 @@ def test_cases_of_other_runners_are_left_to_them_and_counted():
 def test_names_that_are_no_utf8_come_out_as_they_came():
     request = Request(cases=["a.py::t[\udcff]"])
     assert arguments_for(RUNNERS["pytest"], request).text == b"a.py::t[\xff]\n"
+
+
+def asked(form, *cases, room=MAX_TOTAL, **request):
+    return arguments_for(RUNNERS[form], Request(cases=cases, **request), room=room)
+
+
+LONG = [f"tests/test_{i // 100}.py::test_{i}[{'x' * 100}]" for i in range(20_000)]
+
+
+def test_more_than_a_command_line_takes_are_the_files_of_it():
+    found = asked("pytest", *LONG)
+    assert found.text.decode().splitlines() == [f"tests/test_{i}.py" for i in range(200)]
+    assert found.notes[0] == (
+        "20,000 cases are more than a command line takes: what is printed is their 200 files"
+    )
+    in_file = asked("pytest", *LONG, room=None)
+    assert in_file.text.decode().splitlines() == LONG
+
+
+def test_arguments_that_cannot_be_fewer_are_refused_with_a_way_out():
+    cases = [f"tests/{'x' * 200}_{i}.py::test" for i in range(20_000)]
+    with pytest.raises(UsageError, match="20,000 cases are more than a command line takes") as no:
+        asked("pytest", *cases)
+    assert "pytest @FILE" in no.value.hint
+
+
+def test_a_package_with_too_many_functions_runs_whole():
+    cases = [f"m/a::TestOfALongName{i}" for i in range(10_000)]
+    assert asked("go", *cases, "m/b::TestX").text == b"m/a\nm/b -run '^(TestX)$'\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "note"),
+    [
+        (
+            {"everything": True},
+            "nothing is filtered, so tests that testopt has never seen run, too",
+        ),
+        (
+            {"whole": ["b.py"]},
+            "tests that testopt has never seen run in 1 changed or new file only",
+        ),
+        ({}, "tests that testopt has never seen do not run"),
+    ],
+)
+def test_what_becomes_of_unknown_tests_is_said(request_, note):
+    assert asked("pytest", "a.py::t", **request_).notes == (note.format("testopt has never seen"),)
+    assert asked("pytest", "a.py::t", exact=True).notes == ()
