@@ -253,7 +253,7 @@ def _append(store: Store, group: RunFiles, identity: RunIdentity) -> _Tally:
         gone = _append_uncollected(store, group, identity, tally=tally, before=before)
         numbered.merged = np.union1d(numbered.merged, gone)
     for batches in _chunks(group):
-        rows = pa.Table.from_batches([batch for _, batch in batches])
+        rows = pa.Table.from_batches([batch for _, batch in batches]).combine_chunks()
         end = at + rows.num_rows
         rows, kept = _mended(rows, numbered, at)
         tally.add(rows, numbered.last[at:end][kept])

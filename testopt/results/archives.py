@@ -11,9 +11,10 @@ import shutil
 import stat
 import sys
 import tarfile
+import uuid
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -42,12 +43,28 @@ DAMAGED: Final = (
 )
 
 
+class ZipReader:
+    """Keeps the zip archive open that was read last: reading its list takes as long as it is."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def archive(self, path: Path) -> zipfile.ZipFile:
+        """Return an open archive; the one before is closed, its open members are not."""
+        if self._archive is None or path != self._path:
+            if self._archive is not None:
+                self._archive.close()
+            self._archive, self._path = zipfile.ZipFile(path), path
+        return self._archive
+
+
 @dataclass(frozen=True, slots=True)
 class ReportFile:
     """One file to read: what to call it, where it lies, and when it was written.
 
-    ``path`` is a file on disk, ``member`` its name inside a zip archive, ``folder`` what groups it
-    with other files, ``mtime`` seconds since 1970.
+    ``path`` is a file on disk, ``member`` its name inside a zip archive, which ``zips`` opens;
+    ``folder`` is what groups it with other files, ``mtime`` seconds since 1970.
     """
 
     name: str
@@ -56,6 +73,7 @@ class ReportFile:
     folder: str = ""
     mtime: float | None = None
     size: int = 0
+    zips: ZipReader | None = field(default=None, repr=False, compare=False)
 
     def open(self) -> BinaryIO:
         """Open the file for reading, unpacked.
@@ -67,7 +85,8 @@ class ReportFile:
         """
         try:
             if self.member is not None:
-                return cast("BinaryIO", zipfile.ZipFile(self.path).open(self.member))
+                zips = self.zips or ZipReader()
+                return cast("BinaryIO", zips.archive(self.path).open(self.member))
             unpack = _COMPRESSED.get(self.path.suffix.lower())
             return cast("BinaryIO", unpack(self.path)) if unpack else self.path.open("rb")
         except DAMAGED as error:
@@ -153,6 +172,8 @@ def _from_disk(path: Path, name: str) -> ReportFile | RejectedPath:
         status = path.stat()
     except OSError as error:
         return RejectedPath(name, _reason(error))
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe waits for whoever writes to it
+        return RejectedPath(name, "is no file, but a pipe, a socket, a device or a folder")
     folder = str(path.parent)
     return ReportFile(name, path, folder=folder, mtime=status.st_mtime, size=status.st_size)
 
@@ -192,7 +213,7 @@ def _from_stdin(workdir: Path) -> Iterator[ReportFile | RejectedPath]:
 
 
 def _new_file(workdir: Path) -> Path:
-    return workdir / f"{sum(1 for _ in workdir.iterdir())}.data"
+    return workdir / f"{uuid.uuid4().hex}.data"
 
 
 def _from_zip(path: Path, name: str) -> Iterator[ReportFile | RejectedPath]:
@@ -203,11 +224,12 @@ def _from_zip(path: Path, name: str) -> Iterator[ReportFile | RejectedPath]:
             raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
     if not reports:
         yield RejectedPath(name, "holds no test reports (.xml, .trx, .jsonl)")
+    zips = ZipReader()
     for member in reports:
         label = f"{name}!{member.filename}"
         folder = f"{name}!{member.filename.rpartition('/')[0]}"
         size = member.file_size
-        yield ReportFile(label, path, member.filename, folder=folder, size=size)
+        yield ReportFile(label, path, member.filename, folder=folder, size=size, zips=zips)
 
 
 def _from_tar(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | RejectedPath]:

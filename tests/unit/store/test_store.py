@@ -18,8 +18,10 @@ from testopt.errors import EmptyStoreError, StoreError, UsageError
 from testopt.schema import SCHEMA_VERSION, TABLES, FileChange, Result, Run, RunRecord, arrow_schema
 from testopt.store import Store, compact
 from testopt.store import rebuild as rebuilding
+from testopt.store.delta import app_id
 from testopt.store.format import FORMAT, open_format
 from testopt.store.location import Location
+from testopt.store.transactions import transactions
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -259,6 +261,22 @@ class TestLocalFolder(StoreContract):
     @pytest.fixture
     def url(self, tmp_path):
         return str(tmp_path / "a store")
+
+    def test_all_transactions_read_at_once_are_those_that_delta_tells(self, store):
+        runs = [record(n, cases=1) for n in range(30)]
+        for first in range(0, 25, 5):
+            store.append_runs(runs[first : first + 5])
+        log = store._logs["runs"]
+        for checkpointed in (False, True):
+            handle = log.refresh()
+            if checkpointed:
+                handle.create_checkpoint()
+                store.append_runs(runs[25:27])
+                handle = log.refresh()
+            ids = [app_id("runs", run.run.run_id) for run in runs]
+            found = transactions(log.location, "runs", handle.version())
+            assert [found.get(i) for i in ids] == [handle.transaction_version(i) for i in ids]
+            assert sum(i in found for i in ids) == (27 if checkpointed else 25)
 
     def test_git_ignores_it(self, store, url):
         assert (Path(url) / ".gitignore").read_text() == "*\n"
