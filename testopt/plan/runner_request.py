@@ -79,26 +79,24 @@ def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> li
             group = runner.group_of_file(path, repo)
             if group in groups:
                 found[group] = None
-    for path in sorted(filter(runner.is_test_file, _new_files(inputs))):
+    new = set(filter(runner.is_test_file, _new_files(inputs)))
+    for path in sorted(new):
         group = runner.group_of_file(path, repo)
-        if group not in groups and _is_of_suite(runner, path, repo, groups):
+        beside = [runner.group_of_file(p, repo) for p in _beside(runner, path, repo) - new]
+        if group not in groups and (not beside or any(g in groups for g in beside)):
             found[group] = None
     found.pop("", None)
     return list(found)
 
 
-def _is_of_suite(runner: Runner, path: str, repo: Path | None, groups: set[str]) -> bool:
-    """Return whether other test files beside a new one have cases, or there are none."""
-    if repo is None:
-        return True
+def _beside(runner: Runner, path: str, repo: Path | None) -> set[str]:
+    """Return the test files of the folder of a file."""
     folder = posixpath.dirname(path)
     try:
-        names = [entry.name for entry in (repo / folder).iterdir()]
+        names = [entry.name for entry in (repo / folder).iterdir()] if repo is not None else []
     except OSError:
-        return True
-    beside = [posixpath.join(folder, name) for name in names]
-    others = [p for p in beside if p != path and runner.is_test_file(p)]
-    return not others or any(runner.group_of_file(p, repo) in groups for p in others)
+        names = []
+    return set(filter(runner.is_test_file, (posixpath.join(folder, name) for name in names)))
 
 
 def _new_files(inputs: PlanInputs) -> set[str]:

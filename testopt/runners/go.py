@@ -20,7 +20,7 @@ _PACKAGE: Final = re.compile(r"(?!-)[\w.~+/-]+(?<!\.py)(?<!\.[cm][jt]s)(?<!\.[jt
 # package that could not be built or started is the package.
 _FUNCTION: Final = re.compile(r"((?:Test|Fuzz|Example|Benchmark)(?![^\W\dA-Z_])\w*)(?:-\d+)?")
 _OF_PACKAGE: Final = re.compile(r"TestMain|Failure|\[(?:build|setup) failed\]|")
-_MODULE: Final = re.compile(r"^module\s+\"?([^\s\"]+)", re.MULTILINE)
+_MODULE: Final = re.compile(r"^module\s+\"?([^\s\"-][^\s\"]*)", re.MULTILINE)
 
 
 class Go(Runner):

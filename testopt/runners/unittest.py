@@ -33,13 +33,13 @@ class Unittest(Runner):
         """Return whether an id is a method of a class, in a file of Python or a dotted module."""
         file, mark, rest = self.unit(case).partition("::")
         if file.endswith(".py"):
-            return not mark or "::" in rest
+            return not file.startswith("-") and (not mark or "::" in rest)
         return _DOTTED.fullmatch(f"{file}{mark}{rest}".replace("::", ".")) is not None
 
     def is_test_file(self, path: str) -> bool:
         """Return whether a file is called ``test*.py``."""
         name = path.rpartition("/")[2]
-        return name.startswith("test") and name.endswith(".py")
+        return name.startswith("test") and name.endswith(".py") and not path.startswith("-")
 
     def unit(self, case: str) -> str:
         """Return the id without parameters and subtest."""

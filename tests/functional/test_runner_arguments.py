@@ -91,9 +91,13 @@ def test_an_order_has_changed_and_new_files_whole(repository):
 def test_a_file_that_came_after_the_last_run_is_new(repository):
     repository.write("tests/test_c.py", "def test_c1(): pass\n")
     repository.commit()
+    for name in "de":
+        repository.write(f"more/test_{name}.py", "def test_d1(): pass\n")
+    repository.commit()
     repository.write("src.py", "x = 1\n")
     repository.commit()
-    assert "tests/test_c.py" in repository.run("rank", "--format", "pytest").out.splitlines()
+    lines = repository.run("rank", "--format", "pytest").out.splitlines()
+    assert {"tests/test_c.py", "more/test_d.py", "more/test_e.py"} <= set(lines)
 
 
 def test_a_file_without_a_case_in_the_last_run_is_none_of_the_suite(repository):

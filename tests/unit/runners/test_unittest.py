@@ -71,3 +71,8 @@ def test_functions_of_pytest_are_none_of_unittest():
 def test_everything_is_no_filter_and_nothing_runs_no_test():
     assert printed("unittest", "a.test_a.T::t", everything=True) == []
     assert printed("unittest") == ["-h"]
+
+
+def test_a_name_is_no_option():
+    assert not RUNNERS["unittest"].fits("-x/test_a.py::T::t")
+    assert not RUNNERS["unittest"].is_test_file("-x/test_a.py")
