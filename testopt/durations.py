@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_NOTHING: Final = 1e-6  # seconds; JUnit XML writes 0 where nothing was measured
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(h|min|ms|m|s|)", re.ASCII)
 _WORDS: Final = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -43,3 +44,13 @@ def format_duration(seconds: float) -> str:
             units, rest = divmod(whole, size // small)
             return f"{units} {name}" + (f" {rest} {part}" if rest else "")
     return f"{round(seconds)} s"
+
+
+def is_measured(seconds: float) -> bool:
+    """Tell whether a duration is more than nothing; one that is not known is NaN."""
+    return seconds > _NOTHING
+
+
+def tells_time(measured: int, cases: int, total_s: float) -> bool:
+    """Tell whether a share of the time says anything: at least half of the cases take some."""
+    return total_s > 0 and 2 * measured >= cases

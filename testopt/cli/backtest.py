@@ -174,7 +174,7 @@ def _show(report: BacktestReport) -> None:
 def _show_selections(report: BacktestReport) -> None:
     if not report.curve:
         return
-    saved = f"{'saved: all':>11}{'failing':>9}{'passing':>9}"
+    saved = f"{'time saved':>12}{'failing':>9}{'passing':>9}{'left out':>10}"
     head = f"{'caught':>12}{'95 % interval':>18}{'cases':>7}{saved}"
     click.echo("\nwhat would have been left out, and which regressions caught:")
     click.echo(f"  {'':32}{head}")
@@ -182,7 +182,8 @@ def _show_selections(report: BacktestReport) -> None:
         what = "case recall" if promise.by_case else "recall"
         click.echo(_line(f"{what} {promise.recall:g}", promise.every))
         if promise.runs_without:
-            click.echo(_line("  in runs with a promise", promise.promised))
+            if promise.promised.runs:
+                click.echo(_line("  in runs with a promise", promise.promised))
             click.echo(
                 f"    {pluralize(promise.runs_without, 'run')} had no promise yet "
                 "and ran everything"
@@ -197,5 +198,6 @@ def _show_selections(report: BacktestReport) -> None:
 
 def _line(name: str, q: SelectionQuality) -> str:
     caught, interval = f"{q.caught} of {q.regressions}", f"{q.low:.3f} to {q.high:.3f}"
-    saved = f"{q.saved_all:11.1%}{q.saved_failing:9.1%}{q.saved_passing:9.1%}"
-    return f"  {name:32}{caught:>12}{interval:>18}{q.case_recall:7.3f}{saved}"
+    saved = f"{q.saved_all:12.1%}{q.saved_failing:9.1%}{q.saved_passing:9.1%}{q.left_out:10.1%}"
+    cases = f"{q.case_recall:.3f}" if q.regressions else "-"
+    return f"  {name:32}{caught:>12}{interval:>18}{cases:>7}{saved}"

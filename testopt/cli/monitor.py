@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable, time_option, with_options
+from testopt.durations import tells_time
 from testopt.errors import GateError
 from testopt.pluralize import pluralize
 
@@ -63,6 +64,8 @@ def command(ctx: Context, options: MonitorOptions) -> None:
       fallback      plans fell back to the original order
       missing       cases that a kept plan was to run have no result
       jobs          a job whose past another job has, so that misses stay unknown
+
+    What there is too little to judge by is "not judged yet"; --fail-on does not fail on it.
 
     \b
     Example:
@@ -119,10 +122,10 @@ def _show(report: Monitor) -> None:
 def _show_gates(report: Monitor) -> None:
     click.echo()
     for gate in _GATES:
-        trouble = report.troubles.get(gate)
-        click.secho(f"{gate:12}", fg="yellow" if trouble else "green", nl=False)
-        fine = "not known: see jobs" if gate == "misses" and report.strange_jobs else "fine"
-        click.echo(printable(trouble) if trouble else fine)
+        trouble, unjudged = report.troubles.get(gate), report.unjudged.get(gate)
+        color = "yellow" if trouble else "blue" if unjudged else "green"
+        click.secho(f"{gate:12}", fg=color, nl=False)
+        click.echo(printable(trouble or (f"not judged yet: {unjudged}" if unjudged else "fine")))
     _show_unanswered(report.kept)
     for why, count in report.fallbacks:
         click.echo(f"  {count} of {report.last_plans} plans fell back: {printable(why)}")
@@ -152,11 +155,21 @@ def _show_group(group: PlanGroup, name: str) -> None:
     click.echo(f"    regressions caught  {_share(group.caught)}")
     click.echo(f"    regressing cases    {_share(group.cases)}")
     click.echo(f"    false greens        {_share(group.false_greens, 'green-looking runs')}")
-    saved = group.saved_s / group.seconds if group.seconds else 0.0
     click.echo(
-        f"    would have saved    {group.saved_s:.1f} of {group.seconds:.1f} s ({saved:.0%}), "
-        f"keeping {group.kept.count} of {group.kept.of} cases"
+        f"    would have saved    {_saved(group.saved_s, group.seconds, group.timed)}, "
+        f"keeping {_of(group.kept.count, group.kept.of)}"
     )
+
+
+def _saved(saved_s: float, total_s: float, timed: Share) -> str:
+    """Return how much time was saved; where few cases have a duration, it tells nothing."""
+    if not tells_time(timed.count, timed.of, total_s):
+        return f"a time that is not known ({timed.count} of {timed.of} cases have a duration)"
+    return f"{saved_s:.1f} of {total_s:.1f} s ({saved_s / total_s:.0%})"
+
+
+def _of(count: int, of: int) -> str:
+    return f"{count} of {pluralize(of, 'case')}{f' ({count / of:.0%})' if of else ''}"
 
 
 def _share(share: Share, of: str = "") -> str:
@@ -171,13 +184,13 @@ def _show_select(select: SelectReport) -> None:
         f"\nwhere cases were left out: {pluralize(select.runs, 'run')}, "
         f"{select.explored} drawn to run all"
     )
-    total_s = select.seconds + select.saved_s
-    saved = select.saved_s / total_s if total_s else 0.0
+    cases = select.executed + select.left_out
     click.echo(
-        f"    cases               {select.executed} ran, {select.left_out} were left out, "
-        f"{select.refreshed} ran by the draw alone"
+        f"    cases               {select.executed} ran, {_of(select.left_out, cases)} were "
+        f"left out, {select.refreshed} ran by the draw alone"
     )
-    click.echo(f"    saved               {select.saved_s:.1f} of {total_s:.1f} s ({saved:.0%})")
+    saved = _saved(select.saved_s, select.seconds + select.saved_s, select.timed)
+    click.echo(f"    saved               {saved}")
     click.echo(f"    caught, known yet   {_share(select.realised)}")
     click.echo(f"    unbiased, all ran   {_share(select.explored_recall)}")
     if select.weighted is not None:

@@ -19,6 +19,13 @@ from testopt.monitor.missed_and_saved import (
     select_of,
 )
 from testopt.monitor.rows import plan_rows
+from testopt.monitor.unjudged import (
+    unjudged_calibration,
+    unjudged_drift,
+    unjudged_fallback,
+    unjudged_misses,
+    unjudged_missing,
+)
 from testopt.selection import plan_log
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.job_history import StrangeJob, strange_jobs
@@ -72,6 +79,9 @@ class Monitor:
         Jobs of plans whose past another job has, so that nothing shows what these miss.
     troubles : mapping of str to str
         What is wrong, in words, by the gate that it fails.
+    unjudged : mapping of str to str
+        What is needed, in words, by the gate of which nothing can be said yet: it neither fails
+        nor is it fine.
     """
 
     trust: Trust
@@ -88,6 +98,7 @@ class Monitor:
     kept: PastPlans
     strange_jobs: tuple[StrangeJob, ...]
     troubles: Mapping[str, str]
+    unjudged: Mapping[str, str]
 
 
 def monitor(
@@ -189,6 +200,14 @@ def _report(
         "missing": kept.trouble,
         "jobs": "; ".join(job.words for job in strange),
     }
+    regressions = sum(one.known >= window.start for one in log.outcomes)
+    unjudged = {
+        "misses": "see jobs" if strange else unjudged_misses(regressions, rules),
+        "calibration": unjudged_calibration(calibration),
+        "drift": unjudged_drift(log),
+        "fallback": unjudged_fallback(last_plans, _SHARE),
+        "missing": unjudged_missing(kept.plans + len(kept.waiting)),
+    }
     return Monitor(
         trust=promotion(record, rules, stale=plan_log.stale_of(log, _trained(store))),
         runs=window.runs,
@@ -204,6 +223,7 @@ def _report(
         kept=kept,
         strange_jobs=strange,
         troubles={gate: text for gate, text in troubles.items() if text},
+        unjudged={gate: why for gate, why in unjudged.items() if why and not troubles[gate]},
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DRAWS: Final = 1000
 LEAST_RUNS: Final = 10  # fewer say nothing of the level
+LEAST_FAILURES: Final = 5.0  # as a chi-square test asks for (Cochran 1954); fewer may be chance
 _FACTOR: Final = 2.0  # by which observed failures may differ from predicted ones
 
 
@@ -53,10 +54,15 @@ class Calibration:
     table: tuple[tuple[int, float, float, float], ...]
 
     @property
+    def is_judged(self) -> bool:
+        """Whether there is enough to judge by: resampling a few runs gives no interval."""
+        return self.runs >= LEAST_RUNS and max(self.expected, self.failed) >= LEAST_FAILURES
+
+    @property
     def trouble(self) -> str:
         """Say that too many or too few cases failed; empty where it may be chance."""
-        if self.runs < LEAST_RUNS:
-            return ""  # resampling a few runs gives no interval
+        if not self.is_judged:
+            return ""
         if self.low <= _FACTOR and self.high >= 1.0 / _FACTOR:
             return ""
         return (

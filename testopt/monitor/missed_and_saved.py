@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from testopt.durations import is_measured
 from testopt.learning.metrics import wilson
 from testopt.selection.propensity import WeightedRecall, weighted_recall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
 
     from testopt.monitor.rows import PlanRows
     from testopt.selection.misses import PastRun, RegressedCase
@@ -57,6 +60,8 @@ class PlanGroup:
         green: no selected case failed.
     kept : Share
         Cases selected.
+    timed : Share
+        Cases of which a duration is known that is not 0.
     seconds, saved_s : float
         Time of the runs, and of the cases that would have been left out.
     """
@@ -70,6 +75,7 @@ class PlanGroup:
     cases: Share
     false_greens: Share
     kept: Share
+    timed: Share
     seconds: float
     saved_s: float
 
@@ -84,6 +90,8 @@ class SelectReport:
         Runs in mode select; those of them in which everything ran.
     executed, left_out, refreshed : int
         Cases that ran, that did not, and that ran by the draw alone.
+    timed : Share
+        Cases of which a duration is known that is not 0.
     seconds, saved_s : float
         Time of the cases that ran; estimated time of those left out.
     realised : Share
@@ -101,6 +109,7 @@ class SelectReport:
     executed: int
     left_out: int
     refreshed: int
+    timed: Share
     seconds: float
     saved_s: float
     realised: Share
@@ -234,9 +243,14 @@ class _PlanCounter:
             Share.make(sum(cases), len(cases)),
             Share.make(len(hidden), len(green)),
             Share.make(int(selected.sum()), len(selected)),
+            _timed(took),
             float(took.sum()),
             float(took[~selected].sum()),
         )
+
+
+def _timed(seconds: NDArray[np.float64]) -> Share:
+    return Share.make(sum(map(is_measured, seconds.tolist())), len(seconds))
 
 
 def select_of(
@@ -266,6 +280,7 @@ def select_of(
         executed=int(executed.sum()),
         left_out=int((~executed).sum()),
         refreshed=int(by_draw.sum()),
+        timed=_timed(took),
         seconds=float(took[executed].sum()),
         saved_s=float(took[~executed].sum()),
         realised=counter.caught(runs),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testopt.durations import format_duration
+from testopt.durations import format_duration, is_measured, tells_time
 from testopt.reasons import Reason, ReasonKind, Role, sentence, summary, summed_up, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from testopt.schema import Plan, PlannedCase
 
@@ -53,16 +53,23 @@ def plan_lines(plan: Plan) -> list[str]:
     """
     runs = [case for case in plan.cases if case.runs]
     left = [case for case in plan.cases if not case.runs]
-    seconds, total = (sum(case.cost_s for case in part) for part in (runs, plan.cases))
-    share = f" ({seconds / total:.1%})" if total > 0 else ""
-    size = f"{len(runs):,} of {len(plan.cases):,} cases run"
     lines = [
-        f"{size}: {format_duration(seconds)} of {format_duration(total)}{share}",
+        _size(runs, plan.cases),
         promise_line(plan),
         *_titled("run", _counts(_why_run(plan, case) for case in runs)),
         *_titled("left out", _left_out(left)),
     ]
     return [line for line in lines if line]
+
+
+def _size(runs: Sequence[PlannedCase], cases: Sequence[PlannedCase]) -> str:
+    """Say how many cases run, and for how long where durations tell."""
+    size = f"{len(runs):,} of {len(cases):,} cases run"
+    seconds, total = (sum(case.cost_s for case in part) for part in (runs, cases))
+    if not tells_time(sum(is_measured(case.cost_s) for case in cases), len(cases), total):
+        share = f" ({len(runs) / len(cases):.1%})" if cases else ""
+        return f"{size}{share}; how long they take is not known"
+    return f"{size}: {format_duration(seconds)} of {format_duration(total)} ({seconds / total:.1%})"
 
 
 def promise_line(plan: Plan) -> str:

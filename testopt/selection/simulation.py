@@ -82,6 +82,8 @@ class SelectionQuality:
         Share of the regressing cases selected.
     saved_all, saved_failing, saved_passing : float
         Share of the time left out: of all runs, of those with a regression, of the others.
+    left_out : float
+        Share of the cases left out, of all runs.
     """
 
     runs: int
@@ -94,6 +96,7 @@ class SelectionQuality:
     saved_all: float
     saved_failing: float
     saved_passing: float
+    left_out: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +228,18 @@ def selection_quality(
     selected : sequence of ndarray of bool, each of shape (n,)
         The selection of each.
     """
-    rows = np.array([_row(r, s) for r, s in zip(runs, selected, strict=True)]).reshape(-1, 5)
+    rows = np.array([_row(r, s) for r, s in zip(runs, selected, strict=True)]).reshape(-1, 7)
     fails = rows[:, 1] > 0
     regressions, caught = int(fails.sum()), int((rows[fails, 2] > 0).sum())
     low, high = wilson(caught, regressions)
+    saved_all, saved_failing, saved_passing = (
+        1.0 - _share(rows[part, 4].sum(), rows[part, 3].sum())
+        for part in (slice(None), fails, ~fails)
+    )
     return SelectionQuality(
         len(rows), regressions, caught, _share(caught, regressions), low, high,
-        _share(rows[:, 2].sum(), rows[:, 1].sum()),
-        *(1.0 - _share(rows[part, 4].sum(), rows[part, 3].sum())
-          for part in (slice(None), fails, ~fails)),
+        _share(rows[:, 2].sum(), rows[:, 1].sum()), saved_all, saved_failing, saved_passing,
+        1.0 - _share(rows[:, 6].sum(), rows[:, 5].sum()),
     )  # fmt: skip
 
 
@@ -288,9 +294,13 @@ def _budget_quality(runs: Sequence[FinishedRun], budgets: Sequence[float]) -> Se
 
 
 def _row(run: FinishedRun, keep: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return constants of a run: 1, regressing cases, those kept, seconds, seconds kept."""
+    """Return of a run: 1, regressing cases, seconds and cases that ran, each also of those kept."""
     fails, seconds = run.regressing, run.seconds
-    return (1.0, fails.sum(), (fails & keep).sum(), seconds.sum(), seconds[keep].sum())
+    ran = seconds > 0  # not skipped: starting one costs something
+    return (
+        1.0, fails.sum(), (fails & keep).sum(), seconds.sum(), seconds[keep].sum(),
+        ran.sum(), (ran & keep).sum(),
+    )  # fmt: skip
 
 
 def _share(part: float, total: float) -> float:

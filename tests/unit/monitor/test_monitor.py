@@ -1,5 +1,6 @@
 """Plans beside what came of them, on hand-made tables with known answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -266,6 +267,39 @@ def test_far_too_few_failures_are_said_when_there_are_enough_runs(story):
     assert "0 cases failed where 10.0 were expected" in story.report().troubles["calibration"]
 
 
+def test_what_there_is_too_little_to_judge_by_is_not_fine(story):
+    ranked = Policy(mode="rank", bundle="b1")
+    for _ in range(3):
+        story.run("pppp", ranked)
+    report = story.report()
+    assert not report.troubles
+    assert report.unjudged == {
+        "misses": "needs 2 regressions (0 so far)",
+        "calibration": "needs 10 runs of everything with a plan by a bundle (3 so far)",
+        "drift": "needs 20 plans by one bundle that could leave cases out (0 so far)",
+        "fallback": "needs 10 plans (3 so far)",
+        "missing": "needs 1 plan kept for a run (select --run-id) (0 so far)",
+    }
+    for _ in range(7):
+        story.run("pppp", ranked)
+    assert {"calibration", "fallback"}.isdisjoint(story.report().unjudged)
+    for marks in ("fppp", "pppp", "fppp", *["pppp"] * 17):
+        story.run(marks, SHADOW)
+    assert list(story.report().unjudged) == ["missing"]
+    # what is wrong is said, however little there is
+    story.run("pppp", Policy(fell_back="no git"))
+    assert "misses" in story.report(since=START + timedelta(days=100)).unjudged
+
+
+def test_a_few_expected_failures_that_did_not_come_may_be_chance(story):
+    for _ in range(LEAST_RUNS):
+        story.run("PPPP", Policy(mode="rank", bundle="b1"))  # 0.01 each
+    report = story.report()
+    assert "calibration" not in report.troubles
+    needs = "needs 5 failures, expected or seen (0.4 and 0 so far)"
+    assert report.unjudged["calibration"] == needs
+
+
 def test_since_limits_the_report_but_not_the_trust(story):
     for marks in ("ppPP", "ppPF", "ppPP", "fpPP"):
         story.run(marks)
@@ -408,12 +442,13 @@ def test_the_command_shows_it_all_and_gates(story, testopt):
     for text in (
         "in shadow: ",
         "regressions caught  0 of 2",
-        "would have saved    28.0 of 40.0 s",
+        "would have saved    28.0 of 40.0 s (70%), keeping 8 of 16 cases (50%)",
         "where cases were left out: 1 run,",
         "missed",
         CASES[3],
     ):
         assert text in shown.out
+    assert "drift       not judged yet: needs 20 plans by one bundle" in shown.out
     gate = testopt(*at, "--fail-on", "misses", "--fail-on", "drift")
     assert gate.code == 1
     assert "2 of 2 regressions missed where 0.1 are allowed" in gate.err
@@ -421,5 +456,21 @@ def test_the_command_shows_it_all_and_gates(story, testopt):
     assert testopt(*at, "--fail-on", "luck").code == 2
     document = testopt(*at, "--json").document
     assert document["version"] == 1
+    assert "drift" in document["unjudged"]
+    assert "misses" not in document["unjudged"]  # too many are missed already
     assert [miss["run_id"] for miss in document["misses"]] == ["run 1", "run 3"]
     assert document["trust"]["state"] == "shadow"
+
+
+@pytest.mark.integration
+def test_where_no_durations_are_known_the_cases_are_counted(story, testopt):
+    story.run("ppPP")
+    story.run("pp--", SELECT)
+    for record in story.waiting:
+        record.results[:] = [replace(one, duration_s=0.0) for one in record.results]
+    story.settle()
+    shown = testopt("--store", story.store.url, "monitor").out
+    unknown = "a time that is not known (0 of 4 cases have a duration)"
+    assert f"would have saved    {unknown}, keeping 2 of 4 cases (50%)" in shown
+    assert f"saved               {unknown}" in shown
+    assert "2 ran, 2 of 4 cases (50%) were left out" in shown

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from testopt.reasons import Reason, ReasonKind
 from testopt.report.plans import note, plan_lines, policy_name, promise_line
 from testopt.schema import Change, Origin, Plan, PlannedCase, Promise
@@ -53,6 +55,19 @@ def test_what_is_left_out_is_summed_up_by_what_decided_with_the_past_beside_it()
         "        3  a score below 0.5, of which 2 never failed, 1 failed before",
         "        1  longer than the budget, of which 1 failed before",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size"),
+    [
+        ([0.0] * 7, "3 of 7 cases run (42.9%); how long they take is not known"),
+        ([9.0] + [0.0] * 6, "3 of 7 cases run (42.9%); how long they take is not known"),
+        ([1.0] * 4 + [0.0] * 3, "3 of 7 cases run: 2.0 s of 4.0 s (50.0%)"),
+    ],
+)
+def test_a_share_of_the_time_is_told_where_most_cases_have_a_duration(seconds, size):
+    cases = tuple(replace(case, cost_s=s) for case, s in zip(CASES, seconds, strict=True))
+    assert plan_lines(Plan(cases, KNOWN, promise=PROMISE, mode="select"))[0] == size
 
 
 def test_why_a_case_runs_that_the_plan_leaves_out():
