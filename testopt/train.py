@@ -24,7 +24,7 @@ from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.selection.bundle import EVIDENCE
-from testopt.selection.bundle_registry import register
+from testopt.selection.bundle_registry import current_window, register
 from testopt.selection.evidence import KEPT, Evidence, Regression
 from testopt.selection.plan_log import late_misses
 from testopt.selection.plan_log_file import load
@@ -53,7 +53,8 @@ class TrainReport:
     """What was trained, and how it did on the youngest runs, which it had not seen.
 
     ``validation`` is None where there was too little to validate on; ``disturbed_runs`` failed
-    because of their environment and were not learnt from.
+    because of their environment and were not learnt from. ``promoted`` says whether it is the
+    current bundle now, ``before`` which one was, and ``before_runs`` how many runs that one knows.
     """
 
     bundle_id: str
@@ -65,12 +66,16 @@ class TrainReport:
     last: datetime
     validation: Validation | None
     disturbed_runs: int = 0
+    promoted: bool = True
+    before: str = ""
+    before_runs: int = 0
 
 
 def train(
     *,
     store: Store,
     as_of: datetime | None = None,
+    promote: bool = False,
     repo: Path | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -81,7 +86,10 @@ def train(
     ----------
     store : Store
     as_of : datetime, optional
-        Use only runs up to this time.
+        Use only runs up to this time. The bundle is kept beside the current one then, which may
+        know more.
+    promote : bool
+        Make it the current one all the same.
     repo : Path, optional
         Repository that holds the commits of the runs: its sources are read.
     seed : int
@@ -119,12 +127,14 @@ def train(
         "experts": _weights(rows, seen, validation).as_dict(),
         "closeness": "" if sources is None else sources.pretrained.name,  # what weighed it
     }
-    bundle_id = register(store, pack(manifest, files))
+    promoted, (before, before_runs) = promote or as_of is None, current_window(store)
+    bundle_id = register(store, pack(manifest, files), promote=promoted)
     if as_of is None:
         save_state(store, state, version=version_read)
     return TrainReport(
         bundle_id, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
+        promoted or bundle_id == before, before, before_runs,
     )  # fmt: skip
 
 

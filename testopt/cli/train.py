@@ -21,11 +21,20 @@ class TrainOptions:
     """Options of ``testopt train``."""
 
     as_of: datetime | None
+    promote: bool
     as_json: bool
 
 
 @click.command("train")
-@click.option("--as-of", metavar="TIME", callback=time_option, help="Use only runs up to TIME.")
+@click.option(
+    "--as-of",
+    metavar="TIME",
+    callback=time_option,
+    help="Use only runs up to TIME; the bundle is kept, and plans go on using the current one.",
+)
+@click.option(
+    "--promote", is_flag=True, help="With --as-of: make the bundle the current one all the same."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(TrainOptions)
 def command(ctx: Context, options: TrainOptions) -> None:
@@ -35,12 +44,14 @@ def command(ctx: Context, options: TrainOptions) -> None:
     Example:
       testopt train
       testopt train --as-of 2025-06-01
+      testopt train --as-of 2025-06-01 --promote
     """
     from testopt.train import train
 
     report = train(
         store=ctx.open_store(),
         as_of=options.as_of,
+        promote=options.promote,
         repo=ctx.root_or_none,
         seed=ctx.settings.seed,
         progress=ctx.progress("reading runs"),
@@ -55,6 +66,7 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
     checked = report.validation
     return {
         "bundle": report.bundle_id,
+        "promoted": report.promoted,
         "runs": report.runs,
         "failing_runs": report.failing_runs,
         "cases": report.cases,
@@ -66,6 +78,16 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
     }
 
 
+def _show_place(report: TrainReport) -> None:
+    """Say which bundle plans use, where that is not plain."""
+    knows = f"{report.before} ({pluralize(report.before_runs, 'run')})"
+    if not report.promoted:
+        uses = f"plans use {knows}" if report.before else "plans use no bundle"
+        click.echo(f"it is kept beside the current one, and {uses}; to use it: --promote")
+    elif report.before_runs > report.runs:
+        click.echo(f"it is the current one in place of {knows}, which knows more runs")
+
+
 def _show(report: TrainReport) -> None:
     from testopt.ranking.orderings import too_young
     from testopt.reasons import words
@@ -75,6 +97,7 @@ def _show(report: TrainReport) -> None:
         f"({report.failing_runs} failing), {pluralize(report.cases, 'case')}, "
         f"{report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
+    _show_place(report)
     if report.disturbed_runs:
         click.echo(
             f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "

@@ -18,13 +18,26 @@ if TYPE_CHECKING:
 _CURRENT: Final = "models/current.json"
 
 
-def register(store: Store, files: Mapping[str, bytes]) -> str:
-    """Write a bundle into the store and make it the current one; return its id."""
+def register(store: Store, files: Mapping[str, bytes], *, promote: bool = True) -> str:
+    """Write a bundle into the store, make it the current one where asked, and return its id."""
     name = bundle_id(json.loads(files[MANIFEST]))
     for file in [*(f for f in files if f != MANIFEST), MANIFEST]:
         store.write_blob(f"models/{name}/{file}", files[file])
-    store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
+    if promote:
+        store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
     return name
+
+
+def current_window(store: Store) -> tuple[str, int]:
+    """Return the id of the current bundle and how many runs it knows; an empty one where none is.
+
+    A damaged one knows nothing.
+    """
+    try:
+        bundle = current_bundle(store)
+    except BundleError:
+        return "", 0
+    return ("", 0) if bundle is None else (bundle.bundle_id, int(bundle.manifest["window"]["runs"]))
 
 
 def current_bundle(store: Store) -> Bundle | None:

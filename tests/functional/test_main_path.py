@@ -235,7 +235,21 @@ def test_training_as_of_a_time_uses_nothing_later(place, testopt):
     done = testopt(*place, "train", "--as-of", "2026-01-02", "--json")
     assert done.code == 0
     assert done.document["runs"] == 25
+    assert not done.document["promoted"]
     assert done.document["last"].startswith("2026-01-02T00:00")
+
+
+def test_a_bundle_as_of_a_time_is_kept_and_replaces_none_unasked(place, testopt, empty_diff):
+    policy = testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"]
+    done = testopt(*place, "train", "--as-of", "2026-01-02")
+    kept = done.out.split()[1].rstrip(":")
+    line = f"it is kept beside the current one, and plans use {policy.split()[1]} (60 runs)"
+    assert line in done.out
+    assert testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"] == policy
+    done = testopt(*place, "train", "--as-of", "2026-01-02", "--promote")
+    assert f"it is the current one in place of {policy.split()[1]} (60 runs)" in done.out
+    now = testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"]
+    assert now == f"bundle {kept}"
 
 
 def test_without_git_on_the_path(place, tmp_path, testopt, empty_diff, monkeypatch):
