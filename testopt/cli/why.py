@@ -42,8 +42,8 @@ class WhyOptions(SelectionOptions):
 def command(ctx: Context, options: WhyOptions) -> None:
     """Tell why a case is, or is not, in the plan for a change.
 
-    CASE is its id, or a part of it that no other case has. With --safe what coverage and imports
-    say of the change is told too.
+    CASE is its id, its name (test_expired), or a part of its id that no other case has. With
+    --safe what coverage and imports say of the change is told too.
 
     \b
     Example:

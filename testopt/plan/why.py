@@ -18,6 +18,7 @@ from testopt.plan.case_history import CasePast, case_past
 from testopt.plan.planner import scored_plan
 from testopt.ranking.families import families
 from testopt.results.coverage import lines_of
+from testopt.runners.case_ids import split_case
 from testopt.runners.locate import Locator
 from testopt.similarity.nearest_files import Nearness, nearest_files
 
@@ -39,7 +40,7 @@ _BACKGROUND: Final = 32  # other cases of the run that the model's answer is com
 _COVERED: Final = 5  # covered files that are shown
 _CHANGES: Final = 4  # changed functions, files and folders whose past is shown
 _NEAR: Final = 3  # ids that an unknown one is compared with
-_AMBIGUOUS: Final = 5
+_AMBIGUOUS: Final = 20  # ids that are listed where a name may mean several
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def why(
     Parameters
     ----------
     case : str
-        Its id, or a part that one id alone has.
+        Its id, its name, or a part that one id alone has.
     inputs, selection, rules
         As for `testopt.plan.plan`.
     impact : Impact, optional
@@ -150,7 +151,8 @@ def find_case(case: str, cases: Sequence[str]) -> str:
     Parameters
     ----------
     case : str
-        An id, or a part that one id alone has.
+        An id; the name of a function, class or file at the end of one; or a part of one. The
+        first of these that any id has decides.
     cases : sequence of str
         All ids.
 
@@ -160,17 +162,32 @@ def find_case(case: str, cases: Sequence[str]) -> str:
         When no case, or more than one, is meant.
     """
     known = list(dict.fromkeys(cases))
-    if case in known:
-        return case
-    parts = [name for name in known if case and case in name]
+    parts = _meant(case, known) if case else []
     if len(parts) == 1:
         return parts[0]
     if parts:
-        shown = ", ".join(parts[:_AMBIGUOUS]) + (", …" if len(parts) > _AMBIGUOUS else "")
-        raise UnknownCaseError(f"{len(parts)} cases have {case!r} in their ids", f"such as {shown}")
+        shown = ", ".join(parts[:_AMBIGUOUS])
+        more = f" and {len(parts) - _AMBIGUOUS} more" if len(parts) > _AMBIGUOUS else ""
+        raise UnknownCaseError(f"{len(parts)} cases have {case!r} in their ids", f"{shown}{more}")
     near = difflib.get_close_matches(case, known, n=_NEAR, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see: testopt rank --all"
     raise UnknownCaseError(f"no case of {len(known):,} has {case!r} in its id", hint)
+
+
+def _meant(case: str, known: Sequence[str]) -> list[str]:
+    """Return the ids that a name may mean: the whole, its end, its function, else any part."""
+    if case in known:
+        return [case]
+    inside = [name for name in known if case in name]
+    ends = [name for name in inside if _ends(name, case)]
+    functions = [name for name in inside if _ends(split_case(name)[0], case)]
+    return ends or functions or inside
+
+
+def _ends(name: str, end: str) -> bool:
+    """Tell whether a name ends with whole words."""
+    before = name[: len(name) - len(end)]
+    return name.endswith(end) and not (before[-1:].isalnum() or before[-1:] == "_")
 
 
 def _past(scored: ScoredPlan, position: int, store: Store, began: datetime) -> CasePast:

@@ -106,8 +106,35 @@ def test_an_id_may_be_a_part_that_one_case_alone_has(place, testopt):
     assert error.value.hint == "see: testopt rank --all"
 
 
-def test_an_exact_id_wins_over_longer_ones():
-    assert find_case("a", ["ab", "a", "ac"]) == "a"
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("t.py::test_a", "t.py::test_a"),
+        ("test_a", "t.py::test_a"),
+        ("a", None),
+        ("test_ab", "t.py::test_ab[1-test_a]"),
+        ("test_c", "u.py::test_c"),
+        ("t.py::test_c", ["t.py::test_c[1]", "t.py::test_c[2]"]),
+        ("test_c[2]", "t.py::test_c[2]"),
+        ("K::test_d", "t.py::K::test_d"),
+        ("test_d", ["t.py::K::test_d", "t.py::L::test_d"]),
+        ("pkg.Case.test_j", "pkg.Case.test_j"),
+        ("test_j", "pkg.Case.test_j"),
+        ("st_j", "pkg.Case.test_j"),
+    ],
+)
+def test_an_exact_name_wins_over_longer_ones(name, found):
+    known = [
+        "t.py::test_ab[1-test_a]", "t.py::test_a", "t.py::my_test_a", "t.py::test_c[1]",
+        "t.py::test_c[2]", "u.py::test_c", "t.py::K::test_d", "t.py::L::test_d", "pkg.Case.test_j",
+    ]  # fmt: skip
+    if isinstance(found, str):
+        assert find_case(name, known) == found
+        return
+    with pytest.raises(UnknownCaseError) as error:
+        find_case(name, known)
+    if found:
+        assert error.value.hint == ", ".join(found)
 
 
 def add(store: Store, day: int, outcomes: list[str], commit: str, *paths: str, **run):
