@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from testopt.cli.common import Context
     from testopt.plan.inputs import PlanInputs
+    from testopt.plan.shards import Parts
     from testopt.schema import Change, Plan, PlannedCase
     from testopt.store import Store
 
@@ -62,7 +64,9 @@ _FORM: Final = (
         "--shard",
         metavar="I/N",
         type=PART,
-        help="Print part I of N of about equal duration; every part needs the same store.",
+        help="Print part I of N. Files (classes, packages) are divided by their names alone: all "
+        "parts are the whole, whatever store each has. All need the same --format; a budget is "
+        "that of all parts together.",
     ),
     click.option(
         "--format",
@@ -202,12 +206,15 @@ def show(
         What it was made from.
     options : ShownOptions
     """
-    from testopt.plan.shards import shard
-
+    ctx: Context = click.get_current_context().obj
     part = options.shard
-    running = [case for case in plan.cases if case.runs]
+    running, in_part = [case for case in plan.cases if case.runs], None
     if part is not None:
-        running = list(shard(running, *part))
+        all_parts, parts = running, parts_of(form, part[1])
+        running = [case for case in all_parts if parts.of(case.case_id) == part[0]]
+        in_part = partial(parts.has, part[0])
+        if all_parts and not running:
+            ctx.warn(f"part {part[0]} of {part[1]} has no case that runs")
     if form == "json":
         print_json(_document(plan, plan.cases if part is None else running, part))
     elif form == "text":
@@ -215,10 +222,15 @@ def show(
     else:
         from testopt.cli.runner_arguments import print_arguments
 
-        ctx: Context = click.get_current_context().obj
         named = options.cases is not None
-        in_part = None if part is None else lambda _: False
         print_arguments(ctx, form, inputs, plan, running, named=named, in_part=in_part)
+
+
+def parts_of(form: str, count: int) -> Parts:
+    """Return how the cases are divided that are printed in a format."""
+    from testopt.plan.shards import Parts
+
+    return Parts(count, RUNNERS[form].undivided) if form in RUNNERS else Parts(count)
 
 
 def _document(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import printable
-from testopt.plan.runner_request import runner_request
+from testopt.plan.runner_request import runner_request, unseen_files
+from testopt.pluralize import pluralize
 from testopt.runners.arguments import MAX_TOTAL, arguments_for
 from testopt.runners.registry import RUNNERS
 
@@ -57,8 +58,19 @@ def print_arguments(
     printed = arguments_for(runner, request, room=None if _to_file() else MAX_TOTAL)
     keeps = plan.mode == "rank" and not runner.obeys_order
     own_order = f"{form} keeps its own order" if keeps else ""
-    ctx.note(printable("; ".join(filter(None, [*printed.notes, own_order]))))
+    unseen = ""
+    if in_part is not None and not named and all(case.runs for case in plan.cases):
+        unseen = _of_unseen(unseen_files(runner, inputs, request, in_part))
+    ctx.note(printable("; ".join(filter(None, [*printed.notes, own_order, unseen]))))
     click.echo(printed.text, nl=False)
+
+
+def _of_unseen(files: Sequence[str]) -> str:
+    """Return what is to say of test files of a part that nothing is known of."""
+    if not files:
+        return ""
+    count = pluralize(len(files), "test file")
+    return f"{count} of this part, such as {files[0]}, without a known case: not asked for"
 
 
 def _folder(root: Path | None) -> str:

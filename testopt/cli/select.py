@@ -13,6 +13,7 @@ from testopt.cli.planning import (
     find_inputs,
     finish,
     form_of,
+    parts_of,
     plan_options,
     show,
 )
@@ -115,21 +116,25 @@ def command(ctx: Context, options: SelectOptions) -> None:
     from testopt.selection.request import complete_selection
     from testopt.store.legs import leg_of
 
+    form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
     planned = plan(
         inputs,
         selection=complete_selection(
-            selection, settings=ctx.settings, run=inputs.run, run_id=run_id
+            selection,
+            settings=ctx.settings,
+            run=inputs.run,
+            run_id=run_id,
+            in_parts=options.shard is not None,
         ),
         rules=rules_of(ctx.settings),
     )
     notes = [note(planned)]
     if run_id:
-        _, parts = options.shard or (1, 1)
+        parts = parts_of(form, options.shard[1]) if options.shard else None
         leg = leg_of(run_id, inputs.run.job)
         notes.append(keep_plan(planned, inputs.store, leg, parts=parts))
-    form = form_of(options.form, as_json=options.as_json)
     finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
     if not any(case.runs for case in planned.cases):
         ctx.warn("no case is selected: nothing needs to run")

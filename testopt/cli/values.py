@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from testopt.durations import parse_duration
+from testopt.parts import parse_part
 from testopt.shares import parse_share
 
 if TYPE_CHECKING:
@@ -33,14 +34,8 @@ class _Parsed(click.ParamType[_Value], Generic[_Value]):
             self.fail(str(error), param, ctx)
 
 
-def _part(text: str) -> tuple[int, int]:
-    from testopt.plan.shards import parse_part
-
-    return parse_part(text)
-
-
 DURATION = _Parsed("duration", parse_duration)  # 10m, in seconds
-PART = _Parsed("part", _part)  # 2/5
+PART = _Parsed("part", parse_part)  # 2/5
 SHARE = _Parsed("share", parse_share)  # 0.95 or 95%
 
 

@@ -42,13 +42,14 @@ if TYPE_CHECKING:
 
     from testopt.doctor import Health
     from testopt.git.tested_tree import TestedTree
+    from testopt.plan.shards import Parts
     from testopt.schema import Plan, RunRecord
     from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 __all__ = ["PROTOCOL", "Engine"]
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 _MOST_ROWS: Final = 200_000  # results that the doctor reads in 0.2 s, while pytest collects
 
 
@@ -214,13 +215,8 @@ class Engine:
             return {}
         from testopt.report.plans import plan_lines
 
-        runs, part = self._request.running(plan), self._request.part
-        lines = plan_lines(plan) if plan.promise is not None else []
-        if part is not None:
-            lines.append(f"part {part[0]} of {part[1]}: {len(runs):,} of {len(plan.cases):,} cases")
-        answer: dict[str, Any] = {"lines": lines} if lines else {}
-        if part is not None:
-            answer["part"] = list(part)
+        runs = {case.case_id for case in plan.cases if case.runs}
+        answer: dict[str, Any] = {"lines": plan_lines(plan)} if plan.promise is not None else {}
         if len(runs) < len(plan.cases):
             answer["run"] = [int(i in runs) for i in ids]
         return answer
@@ -335,7 +331,19 @@ class Engine:
             why = Reason(ReasonKind.TROUBLE, (fell_back,))
             plan = original_order(ran, self._current_session().run.change, why)
         mode = "shadow" if plan.mode == "shadow" else str(request.get("mode") or self._mode)
-        return prediction_rows(plan, mode=mode, executed=ran, fell_back=fell_back)
+        return prediction_rows(
+            plan, mode=mode, executed=ran, fell_back=fell_back, parts=self._parts()
+        )
+
+    def _parts(self) -> Parts | None:
+        """Return how the plugin divides the cases, where this run is a part of several."""
+        if self._request.part is None:
+            return None
+        from testopt.parts import node_unit
+        from testopt.plan.shards import Parts
+
+        node_id = self._current_session().node_ids.node_id
+        return Parts(self._request.part[1], lambda case: node_unit(node_id(case)))
 
     @staticmethod
     def _short(session: PytestSession) -> str:

@@ -1,4 +1,4 @@
-"""The selection options of a run of pytest, parsed, and the part of the plan that it executes."""
+"""The selection options of a run of pytest, parsed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.durations import parse_duration
 from testopt.errors import UsageError
+from testopt.parts import parse_part
 from testopt.reasons import Reason, ReasonKind
 from testopt.shares import parse_share
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from testopt.engine.session import PytestSession
-    from testopt.schema import Plan, Selection
+    from testopt.schema import Selection
 
 _ASKED_SHADOW: Final = Reason(ReasonKind.ASKED_SHADOW)
 
@@ -58,7 +59,7 @@ class SelectionRequest:
             case_recall=_share(words, "case_recall"),
             budget_s=_seconds(words.get("budget")),
             fraction=_share(words, "fraction"),
-            part=_part(words.get("shard")) if mode != "shadow" else None,
+            part=_part(words.get("shard")),
         )
 
     def selection(
@@ -70,7 +71,7 @@ class SelectionRequest:
         ----------
         session : PytestSession
         run_id : str
-            What the draws follow from, but for parts, which must all draw the same.
+            What the draws follow from; not those of parts, which all draw the same.
         required : iterable of str
             Cases that are marked as never left out.
         """
@@ -87,15 +88,14 @@ class SelectionRequest:
             required=dict.fromkeys(required, Reason(ReasonKind.MARKED)),
             shadow=(_ASKED_SHADOW,) if self.shadow else (),
         )
-        key = "" if self.part else run_id
-        return complete_selection(selection, settings=session.settings, run=session.run, run_id=key)
-
-    def running(self, plan: Plan) -> set[str]:
-        """Return the cases of a plan that this run executes."""
-        from testopt.plan.shards import shard
-
-        cases = [case for case in plan.cases if case.runs]
-        return {case.case_id for case in (shard(cases, *self.part) if self.part else cases)}
+        in_parts = self.part is not None
+        return complete_selection(
+            selection,
+            settings=session.settings,
+            run=session.run,
+            run_id="" if in_parts else run_id,
+            in_parts=in_parts,
+        )
 
 
 def _share(words: Mapping[str, Any], name: str) -> float | None:
@@ -114,9 +114,7 @@ def _seconds(text: Any) -> float | None:
 
 
 def _part(text: Any) -> tuple[int, int] | None:
-    from testopt.plan.shards import parse_part
-
     try:
         return parse_part(str(text)) if text else None
     except ValueError as error:
-        raise UsageError(f"cannot use the shard: {error}") from None
+        raise UsageError(f"testopt_shard: {error}") from None

@@ -42,6 +42,8 @@ class CiJob:
         The job's name without shard or attempt.
     run : str or None
         Identifier of the pipeline with its attempt.
+    pipeline : str or None
+        Identifier that all attempts of the pipeline, and of single jobs of it, have in common.
     is_fork : bool
         Whether the change comes from a fork.
     is_elsewhere : bool
@@ -58,13 +60,18 @@ class CiJob:
     own_branch: str | None = None
     job: str = ""
     run: str | None = None
+    pipeline: str | None = None
     is_fork: bool = False
     is_elsewhere: bool = False
 
     def without_event(self) -> CiJob:
         """Return what holds of the job whatever it has checked out."""
         return CiJob(
-            default_branch=self.default_branch, job=self.job, run=self.run, is_fork=self.is_fork
+            default_branch=self.default_branch,
+            job=self.job,
+            run=self.run,
+            pipeline=self.pipeline,
+            is_fork=self.is_fork,
         )
 
 
@@ -129,6 +136,7 @@ def _github(env: _Env) -> CiJob:
         default_branch=_text(repository.get("default_branch")),
         job=env.get("GITHUB_JOB") or "",
         run=_joined(env.get("GITHUB_RUN_ID"), env.get("GITHUB_RUN_ATTEMPT")),
+        pipeline=env.get("GITHUB_RUN_ID"),
     )
     name = env.get("GITHUB_EVENT_NAME")
     if name == "workflow_run":
@@ -227,6 +235,7 @@ def _gitlab(env: _Env) -> CiJob:
         default_branch=env.get("CI_DEFAULT_BRANCH"),
         job=job,
         run=env.get("CI_PIPELINE_ID"),
+        pipeline=env.get("CI_PIPELINE_ID"),
         is_fork=None not in projects and projects[0] != projects[1],
     )
 
@@ -248,6 +257,7 @@ def _jenkins(env: _Env) -> CiJob:
         default_branch=name if env.get("BRANCH_IS_PRIMARY") == "true" else None,
         job=job,
         run=env.get("BUILD_TAG", "BUILD_NUMBER"),
+        pipeline=env.get("BUILD_TAG", "BUILD_NUMBER"),
         is_fork=env.get("CHANGE_FORK") is not None,
     )
 
@@ -257,7 +267,7 @@ def _circleci(env: _Env) -> CiJob:
         commit=env.sha("CIRCLE_SHA1"),
         branch=env.get("CIRCLE_BRANCH"),
         job=env.get("CIRCLE_JOB") or "",
-        run=env.get("CIRCLE_WORKFLOW_ID", "CIRCLE_BUILD_NUM"),
+        run=env.get("CIRCLE_WORKFLOW_ID", "CIRCLE_BUILD_NUM"),  # another one in each attempt
         is_fork=env.get("CIRCLE_PR_NUMBER") is not None,  # set for forked pull requests only
     )
 
@@ -275,6 +285,7 @@ def _buildkite(env: _Env) -> CiJob:
         default_branch=env.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"),
         job=env.get("BUILDKITE_STEP_KEY", "BUILDKITE_LABEL", "BUILDKITE_PIPELINE_SLUG") or "",
         run=env.get("BUILDKITE_BUILD_ID"),
+        pipeline=env.get("BUILDKITE_BUILD_ID"),
         is_fork=is_pull and None not in repos and _bare_url(repos[0]) != _bare_url(repos[1]),
     )
 
@@ -295,6 +306,7 @@ def _azure(env: _Env) -> CiJob:
         head=env.sha("SYSTEM_PULLREQUEST_SOURCECOMMITID"),
         job=env.get("SYSTEM_JOBNAME", "AGENT_JOBNAME") or "",
         run=_joined(env.get("BUILD_BUILDID"), env.get("SYSTEM_JOBATTEMPT")),
+        pipeline=env.get("BUILD_BUILDID"),
         is_fork=(env.get("SYSTEM_PULLREQUEST_ISFORK") or "").lower() == "true",
     )
 

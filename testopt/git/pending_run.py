@@ -32,6 +32,8 @@ class PendingRun:
         What is checked out, or named by the user or the CI system.
     ci_run : str or None
         The CI system's name of the pipeline with its attempt.
+    pipeline : str or None
+        The same without the attempt; None where the CI system has no such name.
     is_fork : bool
         Whether a fork asks to be merged: its runs are not recorded.
     began : datetime
@@ -43,6 +45,7 @@ class PendingRun:
     commit: str | None = None
     branch: str | None = None
     ci_run: str | None = None
+    pipeline: str | None = None
     is_fork: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -91,6 +94,7 @@ def find_pending_run(
         commit=commit,
         branch=branch,
         ci_run=identity.ci.run if identity.ci else None,
+        pipeline=identity.ci.pipeline if identity.ci else None,
         is_fork=bool(identity.ci and identity.ci.is_fork),
         began=began,
     )

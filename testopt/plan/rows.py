@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testopt.plan.shards import shard
+from testopt.plan.shards import Parts
 from testopt.reasons import sentence, words
 from testopt.selection.policy import Policy
 from testopt.store.records import predictions_table
@@ -22,6 +22,7 @@ def prediction_rows(
     mode: str = "",
     executed: Collection[str] | None = None,
     fell_back: str = "",
+    parts: Parts | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row for each case of a plan, without the run that it was made for.
 
@@ -34,6 +35,8 @@ def prediction_rows(
         Cases that were executed; None: not known yet.
     fell_back : str
         Why the plan was not followed; empty where it was.
+    parts : Parts, optional
+        How the cases that run are divided; each of their rows then names its part.
 
     Returns
     -------
@@ -56,6 +59,7 @@ def prediction_rows(
             "propensity": case.propensity if acts else 1.0,
             "score": case.score if scored else None,
             "policy": policy,
+            "shard": parts.name(case.case_id) if parts is not None and case.runs else None,
         }
         for case in plan.cases
     ]
@@ -81,7 +85,7 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
     )
 
 
-def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -> str:
+def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: Parts | None = None) -> str:
     """Keep a plan until the results of its run are ingested under the same id.
 
     Rows of a run that never comes are invisible, and are dropped by a compaction after a day.
@@ -92,9 +96,9 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -
     store : Store or None
     run_id : str
         Of the leg: that of the pipeline with its job, where it has one.
-    parts : int
-        Into how many the cases that run are cut. Each row names the part that has it; one that
-        is not to run names none.
+    parts : Parts, optional
+        How the cases that run are divided; default: into one part. Each row names the part that
+        has its case; one that is not to run names none.
 
     Returns
     -------
@@ -108,18 +112,7 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: int = 1) -
     """
     if store is None:
         return "the plan is not kept: there is no store yet"
-    place = _shards(plan, parts)
-    rows = [row | {"shard": place.get(row["case_id"])} for row in prediction_rows(plan)]
+    rows = prediction_rows(plan, parts=parts or Parts(1))
     if store.append("predictions", {run_id: predictions_table(run_id, rows)}):
         return f"the plan is kept for the run {run_id}"
     return f"a plan is kept already for the run {run_id}; this one is not"
-
-
-def _shards(plan: Plan, parts: int) -> dict[str, str]:
-    """Return the part of each case that runs."""
-    running = [case for case in plan.cases if case.runs]
-    return {
-        case.case_id: f"{part}/{parts}"
-        for part in range(1, parts + 1)
-        for case in shard(running, part, parts)
-    }

@@ -50,9 +50,15 @@ def runner_request(
         Where other machines run other parts: whether a group is of this one.
     """
     ordered = plan.mode == "rank" and runner.obeys_order
-    everything = not (named or in_part or ordered) and all(case.runs for case in plan.cases)
+    all_run = all(case.runs for case in plan.cases)
+    everything = not (named or in_part or ordered) and all_run
     known = [case.case_id for case in plan.cases]
-    whole = [] if everything or named else whole_groups(runner, inputs, known)
+    if everything or named:
+        whole = []
+    else:
+        # of a part, a file that stands for all its cases; other machines may know more of them
+        kept = _undivided_groups(runner, known) if in_part and all_run else []
+        whole = list(dict.fromkeys([*kept, *whole_groups(runner, inputs, known)]))
     return Request(
         cases=[case.case_id for case in running],
         known=known,
@@ -61,6 +67,12 @@ def runner_request(
         exact=named,
         root=inputs.run.repo,
     )
+
+
+def _undivided_groups(runner: Runner, known: Iterable[str]) -> list[str]:
+    """Return the groups that are never divided between machines."""
+    groups = ((runner.group(case), runner.undivided(case)) for case in known)
+    return [group for group, undivided in groups if group and group == undivided]
 
 
 def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> list[str]:
@@ -87,6 +99,31 @@ def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> li
             found[group] = None
     found.pop("", None)
     return list(found)
+
+
+def unseen_files(
+    runner: Runner, inputs: PlanInputs, request: Request, in_part: Callable[[str], bool]
+) -> list[str]:
+    """Return the test files of a part that no known case is of, and that do not run whole.
+
+    They stand beside files with cases. Where the store has the results of some parts only, others
+    have run them.
+    """
+    repo = inputs.run.repo
+    held = {*map(runner.group, request.known), *request.whole}
+    try:
+        files = _tree(repo, resolve(repo, inputs.run.change.head or "HEAD")) if repo else set()
+    except TestoptError:
+        return []
+    gone = {_fs_path(f.path) for f in inputs.run.change.files if f.status == "D"}
+    tests = set(filter(runner.is_test_file, files - gone))
+    groups = {path: runner.group_of_file(path, repo) for path in tests}
+    folders = {posixpath.dirname(path) for path, group in groups.items() if group in held}
+    return sorted(
+        path
+        for path, group in groups.items()
+        if group and group not in held and in_part(group) and posixpath.dirname(path) in folders
+    )
 
 
 def _beside(runner: Runner, path: str, repo: Path | None) -> set[str]:

@@ -1,61 +1,50 @@
-"""Parts of a plan for machines that work side by side, of about equal duration."""
+"""How all cases are divided into parts for machines that work side by side; see `testopt.parts`."""
 
 from __future__ import annotations
 
-import heapq
-import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from testopt.ranking.cost_order import COST_FLOOR_S
+from testopt.parts import part_of
+from testopt.runners.case_ids import split_case
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from testopt.schema import PlannedCase
+    from collections.abc import Callable
 
 
-_PART: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})", re.ASCII)
+def file_unit(case_id: str) -> str:
+    """Return the file of a case, or what stands in its place: a class, a package, the id.
 
-
-def parse_part(text: str) -> tuple[int, int]:
-    """Return which part of how many a text such as ``2/5`` names.
-
-    Raises
-    ------
-    ValueError
-        When it names none.
+    Arguments for a runner hold files whole, because of tests in them that nobody knows yet; what
+    is printed for no runner is divided alike.
     """
-    found = _PART.fullmatch(text)
-    if found is None or int(found[1]) > int(found[2]):
-        raise ValueError(f"{text!r} is no part such as 2/5")
-    return int(found[1]), int(found[2])
+    file, colons, _ = case_id.partition("::")
+    return file if colons else split_case(case_id)[2]
 
 
-def shard(cases: Sequence[PlannedCase], index: int, count: int) -> tuple[PlannedCase, ...]:
-    """Return one of the parts of some cases.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A division of all cases there are.
 
-    Longest processing time first (Graham 1969): each case goes to the part that has least to do,
-    the longest case first. The same cases and durations give the same parts everywhere: together
-    they are all cases, and no case is in two.
-
-    Parameters
+    Attributes
     ----------
-    cases : sequence of PlannedCase
-    index : int
-        Which part, from 1.
     count : int
         How many parts there are.
-
-    Returns
-    -------
-    tuple of PlannedCase
-        In the order of the plan.
+    unit : callable
+        Returns the name of what holds a case and is never divided.
     """
-    loads = [(0.0, part) for part in range(1, count + 1)]
-    chosen = set()
-    for case in sorted(cases, key=lambda c: (-c.cost_s, c.case_id)):
-        load, part = loads[0]
-        heapq.heapreplace(loads, (load + case.cost_s + COST_FLOOR_S, part))
-        if part == index:
-            chosen.add(case.case_id)
-    return tuple(case for case in cases if case.case_id in chosen)
+
+    count: int
+    unit: Callable[[str], str] = file_unit
+
+    def of(self, case_id: str) -> int:
+        """Return which part has a case, from 1."""
+        return part_of(self.unit(case_id), self.count)
+
+    def has(self, part: int, unit: str) -> bool:
+        """Return whether a part has a unit."""
+        return part_of(unit, self.count) == part
+
+    def name(self, case_id: str) -> str:
+        """Return which part has a case, such as ``2/5``."""
+        return f"{self.of(case_id)}/{self.count}"

@@ -32,6 +32,7 @@ _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
 _MORE: pytest.StashKey[list[str]] = pytest.StashKey()
 _LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
 NOT_ORDERED = "original order"  # what becomes of a run whose plan is not followed
+_UNDIVIDED = "no parts, everything runs"
 ALWAYS = "testopt_always"  # mark of a case that is never left out
 
 # Options of pytest that end before any test runs.
@@ -82,8 +83,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("testopt-fraction", "the same, as a share of the time of all cases", type=share)
     add(
         "testopt-shard",
-        "part I of N of about equal duration; every part needs the same store and cases.",
+        "run part I of N, in all modes. Classes and functions are divided by their names alone: "
+        "all parts are the whole, whatever store each has. A budget is that of all parts together.",
         metavar="I/N",
+        type=partial(_typed, "part"),
     )
     add(
         "testopt-engine-timeout-s",
@@ -120,6 +123,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start what was asked for; in a worker of xdist, what the controller sent."""
     config.addinivalue_line("markers", f"{ALWAYS}: testopt never leaves this case out")
+    fail_open(config, _UNDIVIDED, _divide, config)
     fail_open(config, "inactive", _configure, config)
 
 
@@ -150,8 +154,8 @@ def _joined(found: Iterable[Note]) -> list[str]:
 
 
 def note_more(config: pytest.Config, lines: list[str]) -> None:
-    """Keep lines that stand below the one line; a quiet run leaves them out."""
-    config.stash[_MORE] = lines
+    """Add lines that stand below the one line; a quiet run leaves them out."""
+    config.stash.setdefault(_MORE, []).extend(lines)
 
 
 def note_left_out(config: pytest.Config, count: int) -> None:
@@ -182,6 +186,24 @@ def fail_open(config: pytest.Config, what: str, step: Callable[..., Any], *args:
         text = " ".join(str(error).split()) or type(error).__name__
         add_note(config, text, trouble=True, what=what)
         return None
+
+
+def _divide(config: pytest.Config) -> None:
+    """Leave other parts out where one is asked for, before anything else can go wrong."""
+    typed, worker = config.getoption("testopt_shard", None), getattr(config, "workerinput", None)
+    asked = config.getini("testopt_shard") if typed is None else typed
+    if worker is not None:
+        asked = worker.get("testopt_part")
+    if not asked:
+        return
+    from testopt.parts import parse_part
+    from testopt.pytest_plugin.mode import asked_mode
+    from testopt.pytest_plugin.parts import Part
+
+    if worker is None and asked_mode(config, os.environ) == "off":
+        add_note(config, "the mode is off", trouble=True, what=_UNDIVIDED)
+    else:
+        config.pluginmanager.register(Part(config, parse_part(str(asked))), "testopt-part")
 
 
 def _configure(config: pytest.Config) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +118,6 @@ def replace_items(
 def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> dict[str, Any]:
     """Return what workers need to order what they collect, as plain types with a digest.
 
-    Where the run is one part of several, ``part`` says which and of how many.
-
     Raises
     ------
     EngineError
@@ -137,7 +134,6 @@ def payload(answer: dict[str, Any], granularity: str, marks: Sequence[str]) -> d
         "digest": digest(known),
         "granularity": granularity,
         "marks": list(marks),
-        "part": [int(number) for number in answer.get("part") or ()],
     }
 
 
@@ -151,8 +147,8 @@ def order_known(
 ) -> tuple[list[pytest.Item], list[pytest.Item], int]:
     """Return the items that run as the controller sent, those left out, and how many are new.
 
-    Items that it does not know run, and come first; of several parts each runs in one. `node_ids`
-    are those that the plan knows, where xdist has altered them.
+    Items that it does not know run, and come first. `node_ids` are those that the plan knows, where
+    xdist has altered them.
 
     Raises
     ------
@@ -174,19 +170,11 @@ def order_known(
         most, least = max(probability), min(cost)
         probability = [most if p < 0 else probability[p] for p in places]
         cost = [least if p < 0 else cost[p] for p in places]
-    mine = [_is_in_part(name, sent["part"]) for name in names]
-    runs = [new if p < 0 else run[p] for p, new in zip(places, mine, strict=True)] if run else []
+    runs = [1 if p < 0 else run[p] for p in places] if run else []
     levels = [-1 if p < 0 else level[p] for p in places] if level else []
     order = PlannedOrder(rank, probability, cost, runs, levels)
     staying, left = order_items(items, order, sent["granularity"], sent["marks"])
     return staying, left, sum(p < 0 for p in places)
-
-
-def _is_in_part(case: str, part: Sequence[int]) -> int:
-    """Return 1 where a case that no plan knows belongs to the part: its id says to which."""
-    if not part:
-        return 1
-    return int(zlib.crc32(case.encode("utf-8", "surrogatepass")) % part[1] == part[0] - 1)
 
 
 def _numbers(values: Any, count: int) -> bool:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-PROTOCOL = 3
+PROTOCOL = 4
 _ANSWER_LIMIT = 256 << 20  # bytes; an answer for a million cases has less
 _CHUNK = 1 << 16
 _DETACH_S = 2.0

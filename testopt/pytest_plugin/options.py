@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testopt.durations import parse_duration
+from testopt.parts import parse_part
 from testopt.pytest_plugin.mode import MODES, project_table
 from testopt.shares import parse_share
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 GRANULARITIES = ("auto", "case", "module")
@@ -117,16 +120,21 @@ def parse_seconds(text: str) -> float:
 
 
 def check_typed(kind: str, text: str) -> str:
-    """Return the text of an option of the command line, if it can be used: a share, a time.
+    """Return the text of an option of the command line, if it can be used: a share, time, part.
 
     Raises
     ------
     argparse.ArgumentTypeError
         When it cannot; pytest prints it as an error of usage.
     """
-    parse = {"share": parse_share, "duration": parse_duration, "seconds": parse_seconds}[kind]
+    parsers: dict[str, Callable[[str], object]] = {
+        "share": parse_share,
+        "duration": parse_duration,
+        "seconds": parse_seconds,
+        "part": parse_part,
+    }
     try:
-        parse(text)
+        parsers[kind](text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

@@ -124,6 +124,14 @@ class Runner(ABC):
             The top, where there is one.
         """
 
+    def undivided(self, case: str) -> str:
+        """Return what holds a case and is one machine's alone, where several share the cases.
+
+        Two cases of which an argument for the one may run the other have the same; so have all of
+        a group that may run whole, because of tests in it that nobody knows.
+        """
+        return self.group(case) or self.unit(case)
+
     @abstractmethod
     def arguments(self, request: Request) -> Arguments:
         """Return the arguments that run at least what is asked for.

@@ -18,7 +18,12 @@ RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything 
 
 
 def complete_selection(
-    selection: Selection, *, settings: Settings, run: PendingRun, run_id: str = ""
+    selection: Selection,
+    *,
+    settings: Settings,
+    run: PendingRun,
+    run_id: str = "",
+    in_parts: bool = False,
 ) -> Selection:
     """Return a selection with all that the settings and the change say of it.
 
@@ -33,6 +38,9 @@ def complete_selection(
         The change, whose messages may ask that everything runs.
     run_id : str
         Identity of the run, which the draws follow from; empty: commit and job.
+    in_parts : bool
+        Whether several machines share the cases: the draws are then those of the pipeline, the
+        same on all of them and when one of them begins again.
 
     Raises
     ------
@@ -49,7 +57,7 @@ def complete_selection(
         run_all=selection.run_all or _run_all(settings, run),
         explore=settings.explore,
         refresh=settings.refresh,
-        key=run_id or _key(run),
+        key=_key(run, run_id, in_parts=in_parts),
     )
     _check(complete)
     return complete
@@ -86,7 +94,9 @@ def _run_all(settings: Settings, run: PendingRun) -> Reason | None:
     return Reason(ReasonKind.ASKED_BY_COMMIT, (commit,)) if commit else None
 
 
-def _key(run: PendingRun) -> str:
-    """Return what the draws follow from where no run has a name yet."""
+def _key(run: PendingRun, run_id: str, *, in_parts: bool) -> str:
+    """Return what the draws follow from. Parts may be jobs of different names."""
     where = run.commit or f"{run.began:%Y-%m-%d}"
-    return f"{where}\0{run.job}"
+    if in_parts:
+        return run.pipeline or run_id or where
+    return run_id or f"{where}\0{run.job}"

@@ -286,28 +286,36 @@ def test_shadow_logs_the_plan_that_selects(project):
     assert not all(row["selected"] for row in rows)
 
 
-def test_parts_are_together_the_whole(project):
+def test_parts_that_record_into_one_store_one_after_another_are_the_whole(project):
+    """Each part knows what those before it have recorded: other durations, another last run."""
     found: list[str] = []
-    store = project.path / ".testopt"
     for part in (1, 2, 3):
-        copy = shutil.copytree(store, project.path.parent / f"part-{part}")
-        done = project.run("--testopt=rank", f"--testopt-shard={part}/3", f"--testopt-store={copy}")
+        done = project.run("--testopt=rank", f"--testopt-shard={part}/3")
         assert f"testopt: part {part} of 3: " in done.stdout, done.stdout + done.stderr
         found += [x.split(" ")[0] for x in done.stdout.splitlines() if "%]" in x]
     assert sorted(found) == sorted(CASES)
+    rows = Store.open(str(project.path / ".testopt")).read("predictions").to_pylist()
+    part_of = {row["case_id"]: row["shard"] for row in rows}
+    assert all(part_of[row["case_id"]] == row["shard"] for row in rows)
+    assert [sum(r["executed"] for r in rows if r["shard"] == f"{i}/3") for i in (1, 2, 3)] == [
+        list(part_of.values()).count(f"{i}/3") for i in (1, 2, 3)
+    ]
 
 
-def test_parts_share_the_new_cases_also_with_workers(project):
+def test_parts_with_workers_and_stores_of_their_own_are_the_whole(project):
+    """One machine knows some of the cases, the other has no store at all."""
     pytest.importorskip("xdist")
     more = "".join(f"def test_new_{n}(): pass\n" for n in range(12))
     (project.path / "test_more.py").write_text(more)
     found: list[str] = []
-    store = project.path / ".testopt"
+    said = {1: "12 new cases, run first", 2: "original order"}
     for part in (1, 2):
-        copy = shutil.copytree(store, project.path.parent / f"part-{part}")
+        copy = project.path.parent / f"part-{part}"
+        if part == 1:
+            shutil.copytree(project.path / ".testopt", copy)
         args = ("--testopt=rank", f"--testopt-shard={part}/2", f"--testopt-store={copy}")
         done = project.run(*args, "-n", "2")
-        assert "12 new cases, run first" in done.stdout, done.stdout + done.stderr
+        assert said[part] in done.stdout, done.stdout + done.stderr
         rows = Store.open(str(copy)).read("results", where=[("run_id", "not in", OLD_RUNS)])
         assert 0 < rows.num_rows < 32
         found += rows["case_id"].to_pylist()
@@ -329,6 +337,7 @@ def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
         ("--testopt-budget=10", "Invalid duration '10': add a unit"),
         ("--testopt-engine-timeout-s=-1", "Invalid time '-1': write it in seconds, like 10."),
         ("--testopt-engine-timeout-s=nan", "Invalid time 'nan'"),
+        ("--testopt-shard=3/2", "'3/2' is no part such as 2/5"),
     ],
 )
 @pytest.mark.parametrize("mode", ["select", "off"])

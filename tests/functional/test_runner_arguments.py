@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from testopt.parts import part_of
+
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 SUITE = "def test_{0}1(): pass\ndef test_{0}2(): pass\n"
@@ -128,8 +130,36 @@ def test_parts_together_have_each_case_once(repository):
         repository.run("select", "--shard", f"{i}/2", "--format", "pytest").out.splitlines()
         for i in (1, 2)
     ]
-    ids = [line for part in parts for line in part if not line.startswith("-")]
-    assert sorted(ids) == [f"tests/test_{n}.py::test_{n}{i}" for n in "ab" for i in (1, 2)]
+    names = [line for part in parts for line in part if not line.startswith("-")]
+    # everything runs: files stand for their cases, as other machines may know more of them
+    assert sorted(names) == ["tests/test_a.py", "tests/test_b.py"]
+
+
+def test_a_new_file_and_a_test_that_nobody_knows_are_of_one_part(repository):
+    repository.write("tests/test_a.py", SUITE.format("a") + "def test_a3(): pass\n")
+    repository.write("tests/test_new.py", SUITE.format("n"))
+    for some in ((), ("--fraction", "0.5")):
+        printed = [
+            repository.run("select", *some, "--shard", f"{i}/3", "--format", "pytest").out
+            for i in (1, 2, 3)
+        ]
+        names = "".join(printed).splitlines()
+        assert {"tests/test_a.py", "tests/test_new.py"} <= set(names)
+        assert not any(name.startswith("tests/test_a.py::") for name in names)
+        assert len(names) == len(set(names))
+
+
+def test_a_file_of_the_part_that_other_parts_may_know_is_named(repository):
+    repository.write("tests/test_old.py", SUITE.format("o"))
+    repository.commit()
+    index = part_of("tests/test_old.py", 2)
+    text = (repository.path / "j.xml").read_text()
+    (repository.path / "again.xml").write_text(text.replace('"1"', '"4"'))
+    assert repository.run("ingest", "again.xml").code == 0
+    said = "1 test file of this part, such as tests/test_old.py, without a known case"
+    for i in (1, 2):
+        done = repository.run("select", "--shard", f"{i}/2", "--format", "pytest")
+        assert (said in done.err) == (i == index)
 
 
 def test_a_runner_that_obeys_no_order_gets_none(repository, tmp_path):

@@ -350,6 +350,9 @@ def test_parts_are_disjoint_and_together_the_whole(project):
     ]
     ids = [line for part in parts for line in part.splitlines()]
     assert sorted(ids) == names(whole, "runs")
+    for i, part in enumerate(parts, 1):
+        printed = project.select("--fraction", "0.5", "--shard", f"{i}/3")
+        assert [case["case_id"] for case in printed["cases"]] == part.splitlines()
     assert project.run("select", "--shard", "4/3").code == 2
     ranked = project.run("rank", "--shard", "1/2", "--format", "pytest").out.splitlines()
     assert 0 < len(ranked) < len(CASES)
@@ -360,6 +363,31 @@ def test_a_runner_that_has_none_of_the_cases_is_refused(project):
     assert (done.code, done.out) == (2, "")
     assert "no case is one of surefire's, such as 'tests/test_mod" in done.err
     assert "pytest" in done.err
+
+
+def test_parts_are_the_whole_whatever_each_machine_knows(project):
+    """Each part is planned with another store, and two are kept."""
+    from testopt.store import Store
+
+    (project.path / "cases.txt").write_text("\n".join(CASES))
+    stores = [project.path / ".testopt", project.path.parent / "new", project.path.parent / "none"]
+    Store.open(str(stores[1]), create=True)
+    ran: list[str] = []
+    for i, at in enumerate(stores, 1):
+        named = ("--fraction", "1", "--cases", project.path / "cases.txt", "--run-id", "r")
+        args = ("select", *named, "--shard", f"{i}/3", "--format", "pytest")
+        printed = project.run("--store", at, *args).out.splitlines()
+        ran += printed
+        if i < 3:
+            rows = Store.open(str(at)).read("predictions", unfinished=True).to_pylist()
+            kept = [r["case_id"] for r in rows if r["run_id"] == "r" and r["shard"] == f"{i}/3"]
+            assert sorted(kept) == sorted(printed)
+    assert sorted(ran) == sorted(CASES)
+    empty = [i for i in range(1, 10) if not project.select("--shard", f"{i}/9")["cases"]]
+    assert empty
+    done = project.run("select", "--shard", f"{empty[0]}/9", "--format", "pytest")
+    assert done.code == 0
+    assert f"part {empty[0]} of 9 has no case that runs" in done.err
 
 
 def test_nothing_to_run_is_no_error_and_is_said(project, monkeypatch):

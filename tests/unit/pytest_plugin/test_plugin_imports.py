@@ -11,7 +11,7 @@ import pytest
 
 PLUGIN = Path(__file__).resolve().parents[3] / "testopt" / "pytest_plugin"
 # What reads the text of options, for the command line too, and imports the standard library only.
-SHARED = ("durations", "shares")
+SHARED = ("durations", "parts", "shares")
 FILES = [*sorted(PLUGIN.glob("*.py")), *(PLUGIN.parent / f"{name}.py" for name in SHARED)]
 
 

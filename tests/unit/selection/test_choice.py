@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testopt.plan.shards import shard
 from testopt.reasons import Reason, ReasonKind
-from testopt.schema import PlannedCase, Selection
+from testopt.schema import Selection
 from testopt.selection.choice import Candidates, choose, draw
 from testopt.selection.evidence import Evidence, Regression
 
@@ -164,22 +163,3 @@ def test_in_shadow_everything_runs_and_the_choice_stays():
     assert choice.runs.all()
     assert choice.selected.sum() == 2
     assert (choice.propensity == 1.0).all()
-
-
-@given(
-    st.lists(st.floats(0.0, 50.0), min_size=0, max_size=30, unique=True),
-    st.integers(1, 6),
-)
-def test_parts_are_the_whole_without_overlap_and_about_equal(costs, count):
-    cases = [PlannedCase(f"t{i}", i + 1, 0.1, cost, selected=True) for i, cost in enumerate(costs)]
-    parts = [shard(cases, i, count) for i in range(1, count + 1)]
-    assert sorted(c.rank for part in parts for c in part) == [c.rank for c in cases]
-    for part in parts:
-        assert [c.rank for c in part] == sorted(c.rank for c in part)
-    loads = [sum(c.cost_s for c in part) for part in parts]
-    assert max(loads) - min(loads) <= max(costs, default=0.0) + 1.0
-
-
-def test_parts_of_cases_of_unknown_duration_have_equal_numbers():
-    cases = [PlannedCase(f"t{i}", i, 0.0, 0.0, selected=True) for i in range(9)]
-    assert [len(shard(cases, i, 3)) for i in (1, 2, 3)] == [3, 3, 3]
