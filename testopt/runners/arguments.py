@@ -17,6 +17,8 @@ from testopt.runners.protocol import MAX_ARGUMENT
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testopt.runners.protocol import Arguments, Request, Runner
 
 # What Linux takes as arguments and environment together (a quarter of the usual stack of 8 MiB),
@@ -66,23 +68,37 @@ def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TO
     return Printed(text.encode("utf-8", "surrogateescape"), tuple(filter(None, notes)))
 
 
+def check_fits(runner: Runner, cases: Iterable[str]) -> list[str]:
+    """Return the cases that are not the runner's but of others.
+
+    Raises
+    ------
+    UsageError
+        When no case is one of the runner's.
+    """
+    known = dict.fromkeys(cases)
+    others = [case for case in known if not runner.fits(case)]
+    if others and len(others) == len(known):
+        one = others[0]
+        fitting = [name for name, other in RUNNERS.items() if other.fits(one)]
+        raise UsageError(
+            f"no case is one of {runner.name}'s, such as {one[:80]!r}",
+            f"it could be one of {', '.join(fitting)}" if fitting else "use --format json",
+        )
+    return others
+
+
 def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
     """Return a request without the cases of other runners, and what to say of them."""
     known = dict.fromkeys([*request.known, *request.cases])
-    others = {case for case in known if not runner.fits(case)}
+    others = check_fits(runner, known)
     if not others:
         return request, []
-    stranger = next(case for case in known if case in others)
-    if len(others) == len(known):
-        fitting = [name for name, other in RUNNERS.items() if other.fits(stranger)]
-        raise UsageError(
-            f"no case is one of {runner.name}'s, such as {stranger[:80]!r}",
-            f"it could be one of {', '.join(fitting)}" if fitting else "use --format json",
-        )
-    cases = [case for case in request.cases if case not in others]
-    own = replace(request, cases=cases, known=[case for case in known if case not in others])
+    strangers = frozenset(others)
+    cases = [case for case in request.cases if case not in strangers]
+    own = replace(request, cases=cases, known=[case for case in known if case not in strangers])
     left = pluralize(len(others), "case")
-    return own, [f"{left} of other runners, such as {stranger[:80]!r}, left to them"]
+    return own, [f"{left} of other runners, such as {others[0][:80]!r}, left to them"]
 
 
 def _too_long(runner: Runner, found: Arguments, room: int | None) -> bool:

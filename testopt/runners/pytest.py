@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
@@ -11,7 +12,7 @@ from testopt.pluralize import pluralize
 from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # What no pytest accepts in an argument, or not the next one:
@@ -73,8 +74,8 @@ class Pytest(Runner):
             return Arguments()
         if request.empty:
             return Arguments(["--collect-only", "-qq"])
-        unnamed = [case for case in request.cases if _AT_TOP.fullmatch(self.group(case)) is None]
-        unnamed = [case for case in unnamed if "/" not in self.group(case)]
+        request = self._located(request)
+        unnamed = [case for case in request.cases if not _has_file(case)]
         if unnamed:
             return _everything(unnamed, request)
         names = {name if whole else self.unit(name) for name, whole in steps(self, request)}
@@ -83,6 +84,37 @@ class Pytest(Runner):
             for name, whole in steps(self, request)
         )
         return Arguments([from_folder(name, request) for name in dict.fromkeys(widest)])
+
+    def _located(self, request: Request) -> Request:
+        """Return a request with the files of dotted modules that are those of other cases."""
+        if all(map(_has_file, request.cases)):
+            return request
+        files = {self.group(case) for case in request.known if _has_file(case)}
+        by_module = {file.removesuffix(".py").replace("/", "."): file for file in files}
+        cases = [
+            case if _has_file(case) else _node_id(case, by_module, request.root)
+            for case in request.cases
+        ]
+        return replace(request, cases=cases)
+
+
+def _has_file(case: str) -> bool:
+    file = case.partition("::")[0]
+    return "/" in file or _AT_TOP.fullmatch(file) is not None
+
+
+def _node_id(case: str, by_module: Mapping[str, str], root: Path | None) -> str:
+    """Return the node id of a case whose file is a known one, or stands in the repository."""
+    head, mark, name = case.partition("::")
+    parts = head.split(".")
+    for end in range(len(parts), 0, -1):
+        file = by_module.get(".".join(parts[:end]))
+        path = "/".join(parts[:end]) + ".py"
+        if file is None and root is not None and (root / path).is_file():
+            file = path
+        if file is not None:
+            return "::".join([file, *parts[end:]]) + mark + name
+    return case
 
 
 def _widest(name: str, names: set[str]) -> str:

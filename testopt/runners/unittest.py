@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Parameters, and subtests as unittest-xml-reporting writes them: test_sub [message] (i=1).
-_METHOD: Final = re.compile(r"[^\[( ]*")
-_DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+_VARIANT: Final = re.compile(r"\s*[\[(].*", re.DOTALL)
+# unittest's own classes stand for what failed outside of a test.
+_DOTTED: Final = re.compile(r"(?!unittest\.)[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
 class Unittest(Runner):
@@ -78,7 +79,7 @@ class Unittest(Runner):
 
 
 def _head(method: str) -> str:
-    return method[: _METHOD.match(method).end()]  # type: ignore[union-attr]  # matches anything
+    return _VARIANT.sub("", method, count=1)
 
 
 def _is_below(name: str, folder: str) -> bool:

@@ -75,3 +75,14 @@ def test_a_case_without_a_file_lets_everything_run():
 @pytest.mark.parametrize("name", ["-x.py::t", "@x.py"])
 def test_a_name_is_no_option(name):
     assert printed("pytest", name) == [f"./{name}"]
+
+
+def test_a_module_is_the_file_that_other_cases_have(tmp_path):
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "test_b.py").touch()
+    cases = ["tests/test_a.py::C::t", "tests.test_a.C::u[1]", "pkg.test_b::v"]
+    assert printed("pytest", *cases, known=cases, root=tmp_path) == [
+        "tests/test_a.py::C::t",
+        "tests/test_a.py::C::u[1]",
+        "pkg/test_b.py::v",
+    ]

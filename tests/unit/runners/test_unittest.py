@@ -64,6 +64,12 @@ def test_what_unittest_cannot_reach_is_said(tmp_path):
         printed("unittest", cases[1], root=tmp_path, folder="one")
 
 
+def test_titles_are_none_of_unittest():
+    assert not RUNNERS["unittest"].fits("widget.test.js::Load widget via link")
+    assert not RUNNERS["unittest"].fits("unittest.suite._ErrorHolder::setUpClass (test_a.T)")
+    assert RUNNERS["unittest"].fits("tests.test_a.T::test_sub [a message] (i=1)")
+
+
 def test_functions_of_pytest_are_none_of_unittest():
     assert not RUNNERS["unittest"].fits("tests/test_a.py::test_x")
 
