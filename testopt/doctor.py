@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
 from testopt.selection.policy import Policy
 from testopt.selection.threshold import recall_threshold
-from testopt.store.run_summary import read_run_summary, real_runs
+from testopt.store.run_summary import RunCounts, count_runs, read_run_summary, real_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +61,8 @@ class Health:
         The most fundamental first.
     runs : int
         Runs that really happened.
+    counts : RunCounts
+        These and the others, where all of the store was read.
     plans : int
         Plans looked at, at most the last ``PLANS``.
     fallbacks : tuple of (str, int)
@@ -71,6 +73,7 @@ class Health:
     runs: int = 0
     plans: int = 0
     fallbacks: tuple[tuple[str, int], ...] = ()
+    counts: RunCounts = field(default_factory=RunCounts)
 
     @property
     def degraded(self) -> bool:
@@ -169,7 +172,7 @@ class _HealthCheck:
         if not self._runs:
             fix = "record a run (pytest --testopt=record), or read results: testopt ingest PATH"
             self._add("no-results", "the store holds no runs", fix)
-            return Health(tuple(self._findings))
+            return Health(tuple(self._findings), counts=count_runs(self._store))
         self._clock()
         self._locks()
         self._commits()
@@ -182,7 +185,8 @@ class _HealthCheck:
         self._promise(bundle, recall)
         plans, fallbacks = self._plans()
         self._unanswered()
-        return Health(tuple(self._findings), len(self._runs), plans, fallbacks)
+        counts = count_runs(self._store)
+        return Health(tuple(self._findings), counts.runs, plans, fallbacks, counts)
 
     def _add(self, slug: str, message: str, fix: str, *, warns: bool = True) -> None:
         self._findings.append(Finding(slug, message, fix, warns))

@@ -33,7 +33,8 @@ class DoctorOptions:
 def command(ctx: Context, options: DoctorOptions) -> None:
     """Say what is missing for a good prediction, and how to get it.
 
-    A warning makes predictions worse; a note is of what comes and goes in a healthy project.
+    A warning makes predictions worse; a note is of what comes and goes in a healthy project. A run
+    is one execution in one job; variants, which a backfill made, are counted beside them.
 
     \b
     Example:
@@ -81,7 +82,7 @@ def _print(health: Health) -> None:
         click.secho(f"{word}: ", fg=color, nl=False)
         click.echo(f"{finding.slug}: {printable(finding.message)}")
         click.echo(f"  fix: {printable(finding.fix)}")
-    click.echo(f"{pluralize(health.runs, 'run')}; {pluralize(health.plans, 'plan')} looked at")
+    click.echo(f"{health.counts.words}; {pluralize(health.plans, 'plan')} looked at")
     for why, count in health.fallbacks:
         click.echo(f"  {count} fell back: {printable(why)}")
     if not health.degraded:

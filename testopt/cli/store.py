@@ -70,13 +70,18 @@ def command() -> None:
 def info(context: Context, options: JsonOptions) -> None:
     """Show what the store holds.
 
+    A run is one execution in one job. Variants, which a backfill made, are counted beside them.
+
     \b
     Example:
       testopt --store s3://bucket/testopt store info
     """
-    store_info = context.open_store().info()
+    from testopt.store.run_summary import count_runs
+
+    store = context.open_store()
+    store_info, counts = store.info(), count_runs(store)
     if options.as_json:
-        print_json(asdict(store_info))
+        print_json({**asdict(store_info), **asdict(counts)})
         return
     click.echo(f"{printable(store_info.url)}  format {store_info.schema_version}")
     when = (
@@ -84,7 +89,7 @@ def info(context: Context, options: JsonOptions) -> None:
         if store_info.last_run
         else ""
     )
-    click.echo(f"{pluralize(store_info.runs, 'run')}{when}")
+    click.echo(f"{counts.words}{when}")
     if store_info.disk_bytes is not None:
         click.echo(f"{_size(store_info.disk_bytes)} on disk")
     if not store_info.has_locks:

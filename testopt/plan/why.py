@@ -40,7 +40,7 @@ _BACKGROUND: Final = 32  # other cases of the run that the model's answer is com
 _COVERED: Final = 5  # covered files that are shown
 _CHANGES: Final = 4  # changed functions, files and folders whose past is shown
 _NEAR: Final = 3  # ids that an unknown one is compared with
-_AMBIGUOUS: Final = 20  # ids that are listed where a name may mean several
+_AMBIGUOUS: Final = 10  # ids that are listed where a name may mean several
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError
+from testopt.pluralize import pluralize
 from testopt.schema import VARIANT_KINDS
 
 if TYPE_CHECKING:
@@ -34,6 +35,56 @@ class RunSummary:
     runs: int
     results: int
     last: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """How many runs a store holds, by one definition for all commands.
+
+    Attributes
+    ----------
+    runs : int
+        Executions in one job that really happened; each job of a pipeline is a run.
+    unfinished, disturbed : int
+        Those of them that were cut short, and that their environment failed.
+    variants : int
+        Runs of variants, which a backfill made from commits; they are in no other number.
+    """
+
+    runs: int = 0
+    unfinished: int = 0
+    disturbed: int = 0
+    variants: int = 0
+
+    @property
+    def words(self) -> str:
+        """The numbers in words; what is 0 is left out."""
+        parts = [
+            (self.unfinished, f"{self.unfinished:,} unfinished"),
+            (self.disturbed, f"{self.disturbed:,} failed by the environment"),
+        ]
+        of_these = ", ".join(text for count, text in parts if count)
+        runs = pluralize(self.runs, "run") + (f" ({of_these})" if of_these else "")
+        made = pluralize(self.variants, "variant")
+        return f"{runs}, and {made} of a backfill" if self.variants else runs
+
+
+def count_runs(store: Store) -> RunCounts:
+    """Count the runs of a store.
+
+    Raises
+    ------
+    StoreError
+        When the table is damaged.
+    """
+    rows = store.read("runs", columns=["kind", "complete", "environment_failure"]).to_pylist()
+    real = [row for row in rows if row["kind"] not in VARIANT_KINDS]
+    return RunCounts(
+        len(real),
+        sum(row["complete"] is False for row in real),
+        sum(row["environment_failure"] is True for row in real),
+        len(rows) - len(real),
+    )
 
 
 def real_runs(store: Store) -> list[dict[str, Any]]:

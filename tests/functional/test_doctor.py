@@ -233,3 +233,21 @@ def test_plans_that_were_to_leave_cases_out_and_did_not(project):
     found = project.findings()["nothing-left-out"]
     assert found["message"] == "2 of the last 3 plans were to leave cases out and ran all"
     assert not found["warns"]
+
+
+def test_runs_are_counted_in_one_way(project, testopt):
+    outcomes = {"t.py::a": "passed"}
+    for job in ("linux", "mac"):
+        project.record(outcomes, job=job, pipeline_run="7")
+    project.record(outcomes, complete=False)
+    project.record(outcomes, environment_failure=True)
+    for _ in range(3):
+        project.record(outcomes, kind="mutant")
+    words = "4 runs (1 unfinished, 1 failed by the environment), and 3 variants of a backfill"
+    assert f"{words}; 0 plans looked at" in project.doctor().out
+    at = ("--repo", project.repo.path, "store", "info")
+    assert f"{words}, 2026-01-01" in testopt(*at).out
+    numbers = {"runs": 4, "unfinished": 1, "disturbed": 1, "variants": 3}
+    assert project.doctor("--json").document["counts"] == numbers
+    document = testopt(*at, "--json").document
+    assert {name: document[name] for name in numbers} == numbers
