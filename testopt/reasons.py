@@ -86,6 +86,7 @@ class ReasonKind(Enum):
     ASKED_BY_SETTING = auto()
     ASKED_BY_ENVIRONMENT = auto()
     ASKED_BY_COMMIT = auto()
+    RUN_AGAIN = auto()
     MESSAGES_UNREADABLE = auto()
     ASKED_SHADOW = auto()
     COULD_SELECT = auto()
@@ -314,6 +315,9 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     _K.ASKED_BY_SETTING: _Form(Role.PLAN, "the setting {0} asks for it"),
     _K.ASKED_BY_ENVIRONMENT: _Form(Role.PLAN, "{0} asks for it"),  # variable
     _K.ASKED_BY_COMMIT: _Form(Role.PLAN, "commit {0} asks for it"),
+    _K.RUN_AGAIN: _Form(
+        Role.PLAN, "this is attempt {0} of the job, and the store does not know what failed before"
+    ),
     _K.MESSAGES_UNREADABLE: _Form(
         Role.PLAN, "the messages of the change cannot be read: {0}"
     ),  # message of an error

@@ -126,7 +126,8 @@ def command(ctx: Context, options: SelectOptions) -> None:
             settings=ctx.settings,
             run=inputs.run,
             run_id=run_id,
-            in_parts=options.shard is not None,
+            part=options.shard,
+            store=inputs.store,
         ),
         rules=rules_of(ctx.settings),
     )

@@ -59,7 +59,9 @@ def command(ctx: Context, options: WhyOptions) -> None:
     found = why(
         options.case,
         inputs,
-        selection=complete_selection(selection, settings=ctx.settings, run=inputs.run),
+        selection=complete_selection(
+            selection, settings=ctx.settings, run=inputs.run, store=inputs.store
+        ),
         rules=rules_of(ctx.settings),
         impact=impact,
     )

@@ -88,13 +88,13 @@ class SelectionRequest:
             required=dict.fromkeys(required, Reason(ReasonKind.MARKED)),
             shadow=(_ASKED_SHADOW,) if self.shadow else (),
         )
-        in_parts = self.part is not None
         return complete_selection(
             selection,
             settings=session.settings,
             run=session.run,
-            run_id="" if in_parts else run_id,
-            in_parts=in_parts,
+            run_id="" if self.part else run_id,
+            part=self.part,
+            store=session.store,
         )
 
 

@@ -44,6 +44,8 @@ class CiJob:
         Identifier of the pipeline with its attempt.
     pipeline : str or None
         Identifier that all attempts of the pipeline, and of single jobs of it, have in common.
+    attempt : int
+        Which attempt this is, from 1; 1 too where the provider does not say.
     is_fork : bool
         Whether the change comes from a fork.
     is_elsewhere : bool
@@ -61,6 +63,7 @@ class CiJob:
     job: str = ""
     run: str | None = None
     pipeline: str | None = None
+    attempt: int = 1
     is_fork: bool = False
     is_elsewhere: bool = False
 
@@ -71,6 +74,7 @@ class CiJob:
             job=self.job,
             run=self.run,
             pipeline=self.pipeline,
+            attempt=self.attempt,
             is_fork=self.is_fork,
         )
 
@@ -106,6 +110,11 @@ class _Env:
         """Return the first variable that is set to something."""
         return next((v for n in names if (v := self._env.get(n, "").strip())), None)
 
+    def number(self, name: str) -> int:
+        """Return a small number; 0 where there is none."""
+        text = self._env.get(name, "").strip()
+        return int(text) if re.fullmatch(r"\d{1,3}", text, re.ASCII) else 0
+
     def sha(self, *names: str) -> str | None:
         """Return the first variable that holds a commit hash."""
         return next((v for n in names if (v := _sha(self._env.get(n)))), None)
@@ -137,6 +146,7 @@ def _github(env: _Env) -> CiJob:
         job=env.get("GITHUB_JOB") or "",
         run=_joined(env.get("GITHUB_RUN_ID"), env.get("GITHUB_RUN_ATTEMPT")),
         pipeline=env.get("GITHUB_RUN_ID"),
+        attempt=max(env.number("GITHUB_RUN_ATTEMPT"), 1),
     )
     name = env.get("GITHUB_EVENT_NAME")
     if name == "workflow_run":
@@ -286,6 +296,7 @@ def _buildkite(env: _Env) -> CiJob:
         job=env.get("BUILDKITE_STEP_KEY", "BUILDKITE_LABEL", "BUILDKITE_PIPELINE_SLUG") or "",
         run=env.get("BUILDKITE_BUILD_ID"),
         pipeline=env.get("BUILDKITE_BUILD_ID"),
+        attempt=env.number("BUILDKITE_RETRY_COUNT") + 1,
         is_fork=is_pull and None not in repos and _bare_url(repos[0]) != _bare_url(repos[1]),
     )
 
@@ -307,6 +318,7 @@ def _azure(env: _Env) -> CiJob:
         job=env.get("SYSTEM_JOBNAME", "AGENT_JOBNAME") or "",
         run=_joined(env.get("BUILD_BUILDID"), env.get("SYSTEM_JOBATTEMPT")),
         pipeline=env.get("BUILD_BUILDID"),
+        attempt=max(env.number("SYSTEM_JOBATTEMPT"), 1),
         is_fork=(env.get("SYSTEM_PULLREQUEST_ISFORK") or "").lower() == "true",
     )
 

@@ -34,6 +34,8 @@ class PendingRun:
         The CI system's name of the pipeline with its attempt.
     pipeline : str or None
         The same without the attempt; None where the CI system has no such name.
+    attempt : int
+        Which attempt of the job this is, from 1.
     is_fork : bool
         Whether a fork asks to be merged: its runs are not recorded.
     began : datetime
@@ -46,6 +48,7 @@ class PendingRun:
     branch: str | None = None
     ci_run: str | None = None
     pipeline: str | None = None
+    attempt: int = 1
     is_fork: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -95,6 +98,7 @@ def find_pending_run(
         branch=branch,
         ci_run=identity.ci.run if identity.ci else None,
         pipeline=identity.ci.pipeline if identity.ci else None,
+        attempt=identity.ci.attempt if identity.ci else 1,
         is_fork=bool(identity.ci and identity.ci.is_fork),
         began=began,
     )

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import RepositoryError, UsageError
 from testopt.git.messages import find_commit_by_message
 from testopt.reasons import Reason, ReasonKind
+from testopt.selection.repeated import why_again
 
 if TYPE_CHECKING:
     from testopt.git.pending_run import PendingRun
     from testopt.schema import Selection
     from testopt.settings import Settings
+    from testopt.store import Store
 
 RUN_ALL: Final = "[testopt: run all]"  # in the message of a commit: everything runs
 
@@ -23,7 +25,8 @@ def complete_selection(
     settings: Settings,
     run: PendingRun,
     run_id: str = "",
-    in_parts: bool = False,
+    part: tuple[int, int] | None = None,
+    store: Store | None = None,
 ) -> Selection:
     """Return a selection with all that the settings and the change say of it.
 
@@ -38,9 +41,11 @@ def complete_selection(
         The change, whose messages may ask that everything runs.
     run_id : str
         Identity of the run, which the draws follow from; empty: commit and job.
-    in_parts : bool
-        Whether several machines share the cases: the draws are then those of the pipeline, the
-        same on all of them and when one of them begins again.
+    part : tuple of int, optional
+        Which part of how many this is, where several machines share the cases: the draws are then
+        those of the pipeline, the same on all of them and when one of them begins again.
+    store : Store, optional
+        Tells what failed before, where a job is run again.
 
     Raises
     ------
@@ -54,10 +59,10 @@ def complete_selection(
         recall=settings.recall if bare else selection.recall,
         must_run=(*settings.must_run, *selection.must_run),
         run_all_on=(*settings.run_all_on, *selection.run_all_on),
-        run_all=selection.run_all or _run_all(settings, run),
+        run_all=selection.run_all or _run_all(settings, run) or why_again(run, store, part),
         explore=settings.explore,
         refresh=settings.refresh,
-        key=_key(run, run_id, in_parts=in_parts),
+        key=_key(run, run_id, in_parts=part is not None),
     )
     _check(complete)
     return complete
