@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Row = list[Any]  # node id, outcome, seconds, message or None, worker or ""
 
 _MESSAGE_LIMIT = 100_000  # characters; longer ones are cut before they are digested
-_LAST = frozenset({"teardown", "???"})  # with the latter xdist reports a worker that crashed
+_CRASH = "???"  # phase of the report that xdist makes of a worker that crashed: without keywords
+_LAST = frozenset({"teardown", _CRASH})
 _PHASES = frozenset({"setup", "call", "teardown"})
 _NODE, _OUTCOME, _SECONDS, _MESSAGE = range(4)
 
@@ -33,8 +34,9 @@ class Recorder:
     def __init__(self, *, groups: bool = False) -> None:
         self._groups = groups
         self.rows: list[Row] = []  # finished; whoever takes them empties the list
-        self.seen = 0
+        self.done: set[str] = set()  # node ids
         self._open: dict[tuple[str, str], Row] = {}
+        self._set_up: set[tuple[str, str]] = set()  # that passed their set-up, and no more yet
         self._retried: set[tuple[str, str]] = set()  # whose call is made again without a set-up
 
     def add(self, report: pytest.TestReport) -> None:
@@ -42,7 +44,7 @@ class Recorder:
         node = report.__dict__.get("node")  # set by xdist: the worker
         worker = "" if node is None else node.gateway.id
         node_id = report.nodeid
-        if self._groups and MARK in report.keywords:
+        if self._groups and (MARK in report.keywords or str(report.when) == _CRASH):
             node_id = without_group(node_id)
         key = (worker, node_id)
         row = self._open.get(key)
@@ -52,7 +54,11 @@ class Recorder:
             if row is not None:
                 self.rows.append(row)
             row = self._open[key] = [node_id, "passed", 0.0, None, worker]
-            self.seen += 1
+        if when == "setup" and report.outcome == "passed":
+            self._set_up.add(key)
+        else:
+            self._set_up.discard(key)
+            self.done.add(node_id)
         row[_SECONDS] += report.duration
         if report.outcome != "passed":
             _merge(row, report)
@@ -67,9 +73,13 @@ class Recorder:
             self.rows.append([report.nodeid, "error", 0.0, _message(report), "collection"])
 
     def finish(self) -> None:
-        """Close what has no tear-down: the last rerun of a case, or the victim of a crash."""
-        self.rows += self._open.values()
+        """Close what has no tear-down: the last rerun of a case, or the victim of a crash.
+
+        A case that was interrupted after its set-up has no result.
+        """
+        self.rows += [row for key, row in self._open.items() if key not in self._set_up]
         self._open.clear()
+        self._set_up.clear()
 
 
 def _merge(row: Row, report: pytest.TestReport) -> None:
@@ -79,7 +89,7 @@ def _merge(row: Row, report: pytest.TestReport) -> None:
             row[_OUTCOME] = "skipped"
         return
     # "failed", or "rerun": the failure of an attempt that is not the last.
-    call = report.when == "call" or report.when not in _PHASES | {"???"}
+    call = report.when == "call" or report.when not in _PHASES | {_CRASH}
     if row[_OUTCOME] != "failed":
         row[_OUTCOME] = "failed" if call else "error"
         row[_MESSAGE] = _message(report)

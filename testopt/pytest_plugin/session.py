@@ -26,6 +26,7 @@ from testopt.pytest_plugin.apply import (
 from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
 from testopt.pytest_plugin.groups import has_groups
 from testopt.pytest_plugin.options import PluginOptions, read_options
+from testopt.pytest_plugin.outstanding import Outstanding
 from testopt.pytest_plugin.record import Recorder
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def start(config: pytest.Config, mode: str) -> None:
     if options.wrong:
         add_note(config, options.wrong, trouble=True, what=NOT_ORDERED)
     run = PytestRun(config, options)
+    config.pluginmanager.register(run.outstanding, "testopt-outstanding")
     config.pluginmanager.register(run, "testopt-run")
     planner = _planner(config, run) if options.plans else None
     if planner is not None:
@@ -70,7 +72,7 @@ class PytestRun:
     def __init__(self, config: pytest.Config, options: PluginOptions) -> None:
         self.config, self.options = config, options
         self._recorder = Recorder(groups=has_groups(config))
-        self._items: int | None = None
+        self.outstanding = Outstanding(config)
         self.left_out = 0  # cases
         self._late = ""  # what an engine was waited for in vain
         self.client = self._engine("record" if options.wrong else options.mode)
@@ -113,9 +115,8 @@ class PytestRun:
             raise
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note how many cases there are, and let the engine detach itself before they run."""
-        self._items = len(session.items)
+    def pytest_collection_finish(self) -> None:
+        """Let the engine detach itself before cases run."""
         fail_open(self.config, "", self.client.settle)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -130,9 +131,11 @@ class PytestRun:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Send what is left, and wait for the engine to write it."""
-        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.left_out:
+        nothing = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        if nothing and self.left_out and not self.outstanding.planned:
             session.exitstatus = pytest.ExitCode.OK  # there were cases; none had to run
-        fail_open(self.config, _NOT_RECORDED, self._finish, session, int(exitstatus))
+        without = fail_open(self.config, "", self._check_results, session, int(exitstatus)) or 0
+        fail_open(self.config, _NOT_RECORDED, self._finish, session, int(exitstatus), without)
 
     def pytest_unconfigure(self) -> None:
         """End the engine in every case."""
@@ -148,21 +151,37 @@ class PytestRun:
         if rows and self.client.usable:
             self.client.post({"op": "results", "rows": rows})
 
-    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+    def _check_results(self, session: pytest.Session, exitstatus: int) -> int:
+        """Say how many cases that were to run have no result, and return it."""
+        if getattr(self.config.option, "collectonly", False):
+            return 0
+        done, count = self._recorder.done, self.outstanding.without(self._recorder.done)
+        nothing = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.outstanding.planned
+        if count:
+            why, is_trouble = self.outstanding.why(session, exitstatus)
+            missing = f"{count} of {len(self.outstanding.expected)} cases without a result"
+            text = f"{missing if done else 'no case has a result'}: {why}"
+            green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            add_note(self.config, text, trouble=is_trouble or green)
+        elif nothing:
+            text = "nothing ran: what the plan kept was deselected after it"
+            add_note(self.config, text, trouble=True)
+        return count
+
+    def _finish(self, session: pytest.Session, exitstatus: int, without: int) -> None:
         self._recorder.finish()
         if not self.client.usable:
             raise EngineError(self._late or "the engine has ended")
-        nothing = not self._recorder.seen and not self._recorder.rows
+        nothing = not self._recorder.done and not self._recorder.rows
         if nothing or getattr(self.config.option, "collectonly", False):
             return
         self._send()
         stopped = bool(session.shouldstop or session.shouldfail)
-        missing = self._items is not None and self._recorder.seen < self._items
         finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         answer = self._ask(
             {
                 "op": "end",
-                "complete": finished and not stopped and not missing,
+                "complete": finished and not stopped and not without,
                 "mode": self.options.mode,
                 "fell_back": _fell_back(self.config),
             }
@@ -198,6 +217,7 @@ class Planner:
         order = PlannedOrder.of(rank, answer)
         planned = order_items(items, order, options.granularity, options.order_marks)
         self._run.left_out = replace_items(items, planned)
+        self._run.outstanding.plan(items)
         note_left_out(self._config, self._run.left_out)
 
 

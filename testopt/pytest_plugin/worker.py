@@ -36,6 +36,7 @@ class WorkerPlanner:
             output["testopt"] = "a worker could not apply the order"
         else:
             output["testopt_left_out"], output["testopt_new"] = done
+            output["testopt_kept"] = len(items)
         return result
 
     def _order(self, items: list[pytest.Item]) -> tuple[int, int]:
