@@ -188,6 +188,14 @@ def form_of(form: str, *, as_json: bool) -> str:
     return "json" if as_json else form
 
 
+def check_form(form: str, inputs: PlanInputs) -> None:
+    """Refuse the format of a runner that has none of the cases, before anything is kept."""
+    if form in RUNNERS:
+        from testopt.runners.arguments import check_fits
+
+        check_fits(RUNNERS[form], inputs.cases)
+
+
 def show(
     plan: Plan,
     form: str,

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import click
 
 from testopt.cli.common import Context, with_options
-from testopt.cli.planning import ChangeOptions, find_inputs, finish, form_of, plan_options, show
+from testopt.cli.planning import (
+    ChangeOptions,
+    check_form,
+    find_inputs,
+    finish,
+    form_of,
+    plan_options,
+    show,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,7 @@ def command(ctx: Context, options: RankOptions) -> None:
 
     form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
+    check_form(form, inputs)
     planned = plan(inputs)
     finish(ctx, inputs, note(planned))
     show(planned, form, inputs=inputs, options=options)

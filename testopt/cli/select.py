@@ -10,6 +10,7 @@ import click
 from testopt.cli.common import Context, with_options
 from testopt.cli.planning import (
     ChangeOptions,
+    check_form,
     find_inputs,
     finish,
     form_of,
@@ -118,6 +119,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
 
     form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
+    check_form(form, inputs)
     run_id, selection = options.run_id or "", selection_of(inputs, options)[0]
     planned = plan(
         inputs,

@@ -144,5 +144,5 @@ def _of_unseen(request: Request, found: Arguments, group_kind: str) -> str:
         return ""
     if not request.whole:
         return "tests that testopt has never seen do not run"
-    files = pluralize(len(request.whole), f"changed or new {group_kind}")
-    return f"tests that testopt has never seen run in {files} only"
+    files = pluralize(len(request.whole), f"whole {group_kind}")
+    return f"tests that testopt has never seen run only in {files}"

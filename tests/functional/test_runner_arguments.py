@@ -79,7 +79,7 @@ def test_changed_and_new_files_run_whole(repository):
     assert done.code == 0, done.err
     assert {"tests/test_a.py", "tests/test_c.py"} <= set(lines)
     assert repository.pytest(lines) >= {"test_a1", "test_a2", "test_a3", "test_c1"}
-    assert "never seen run in 2 changed or new files only" in done.err
+    assert "never seen run only in 2 whole files" in done.err
 
 
 def test_an_order_has_changed_and_new_files_whole(repository):
@@ -175,7 +175,8 @@ def test_a_runner_that_obeys_no_order_gets_none(repository, tmp_path):
     assert done.out == "m/net -run '^(TestDial)$'\n"
 
 
-def test_nothing_is_left_to_guess_where_cases_are_of_another_runner(repository):
-    done = repository.run("select", "--format", "surefire")
+def test_a_format_that_fits_no_case_is_refused_before_a_plan_is_kept(repository):
+    done = repository.run("select", "--run-id", "7", "--format", "surefire")
     assert (done.code, done.out) == (2, "")
+    assert "the plan is kept" in repository.run("select", "--run-id", "7", "--format", "pytest").err
     assert "no case is one of surefire's, such as 'tests/test_a.py::test_a1'" in done.err

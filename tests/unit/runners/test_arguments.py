@@ -102,7 +102,7 @@ def test_a_package_with_too_many_functions_runs_whole():
         ),
         (
             {"whole": ["b.py"]},
-            "tests that testopt has never seen run in 1 changed or new file only",
+            "tests that testopt has never seen run only in 1 whole file",
         ),
         ({}, "tests that testopt has never seen do not run"),
     ],
