@@ -82,6 +82,12 @@ class InputFileError(DataError):
     slug = "input-file"
 
 
+class WorkspaceError(DataError):
+    """Temporary files cannot be written."""
+
+    slug = "workspace"
+
+
 class StoreError(DataError):
     """The store is missing, damaged, or of another version."""
 

@@ -5,10 +5,12 @@ Each value knows where it came from.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,6 @@ from testopt.shares import parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 DEFAULT_STORE = ".testopt"
 PYPROJECT = "pyproject.toml"  # with [tool.testopt]
@@ -35,7 +36,11 @@ class Settings:
     Use `Settings.load`; constructing one directly is for tests and embedding.
     """
 
-    store: str = _setting("", "store URL or folder; empty: .testopt in the repository")
+    store: str = _setting(
+        "",
+        "store: a folder in the repository (empty: .testopt); any other folder or URL is named by "
+        "TESTOPT_STORE or --store",
+    )
     command: str = _setting("", "command that starts the engine for the pytest plugin")
     mode: str = _setting("off", "what pytest does by default: off, record, rank, select or shadow")
     granularity: str = _setting("auto", "what stays together in pytest: case, module or auto")
@@ -121,10 +126,31 @@ class Settings:
         return replace(cls(**values), origin=MappingProxyType(origin))
 
     def store_url(self, repo: Path) -> str:
-        """Return the URL of the store: the configured one, else ``.testopt`` below `repo`."""
-        if not self.store:
-            return str(repo / DEFAULT_STORE)
-        return self.store if "://" in self.store else str((repo / self.store).absolute())
+        """Return the URL of the store: the configured one, else ``.testopt`` below `repo`.
+
+        Raises
+        ------
+        SettingsError
+            When a file of the repository, or a link in it, names a store outside of it: whoever
+            writes a repository must not choose where testopt writes.
+        """
+        place = self.store or DEFAULT_STORE
+        own = self.origin.get("store") not in {"environment", "command line"}
+        url = place if "://" in place else str((repo / place).absolute())
+        if own and ("://" in place or not _is_inside(repo, url)):
+            source = self.origin.get("store", "the link .testopt")
+            raise SettingsError(
+                f"the store {place!r}, which {source} names, lies outside of the repository",
+                f"name it yourself where you trust it: TESTOPT_STORE={place!r}",
+            )
+        return url
+
+
+def _is_inside(repo: Path, path: str) -> bool:
+    try:
+        return Path(path).resolve().is_relative_to(repo.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return False
 
 
 _DEFAULTS = Settings()
@@ -177,6 +203,13 @@ def _share(name: str, value: Any, source: str) -> float:
         raise SettingsError(f"setting {name!r} in {source}: {error}") from None
 
 
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
 def _convert(name: str, value: Any, default: Any, source: str) -> Any:
     expected = type(default)
     if name in _SHARES:
@@ -191,8 +224,8 @@ def _convert(name: str, value: Any, default: Any, source: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
         if expected is str and not isinstance(value, str):
             raise TypeError
-        return expected(value)
-    except (TypeError, ValueError, KeyError):
+        return _finite(value) if expected is float else expected(value)
+    except (TypeError, ValueError, KeyError, OverflowError):
         raise SettingsError(
             f"setting {name!r} in {source} is {value!r}", f"it takes a {expected.__name__}"
         ) from None

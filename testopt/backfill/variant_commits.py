@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import path_bytes
 from testopt.errors import RepositoryError
 from testopt.git.process import run_git
+from testopt.workspace import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
 REFS: Final = "refs/testopt/backfill/"
 _HUNK: Final = re.compile(rb"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
@@ -111,8 +111,8 @@ def commit_variant(repo: Path, base: str, entries: bytes, *, when: datetime) -> 
     when : datetime
         Time of the commit, to the second.
     """
-    with tempfile.TemporaryDirectory(prefix="testopt-index-") as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with workspace() as folder:
+        index = {"GIT_INDEX_FILE": str(folder / "index")}
         run_git(repo, "read-tree", base, env=index)
         run_git(repo, "update-index", "-z", "--index-info", stdin=entries, env=index)
         tree = run_git(repo, "write-tree", env=index).decode().strip()

@@ -8,12 +8,12 @@ so it is asked again from a repository of its own, which borrows the objects.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from testopt.errors import GitFailedError
 from testopt.git.process import run_git
+from testopt.workspace import workspace
 
 _NO_LIST: Final = "could not open object name list"
 
@@ -45,8 +45,7 @@ def run_blame(repo: Path, *options: str, commit: str, path: str, timeout: float)
     except GitFailedError as error:
         if _NO_LIST not in error.message:
             raise
-    with tempfile.TemporaryDirectory(prefix="testopt-blame-") as folder:
-        bare = Path(folder)
+    with workspace() as bare:
         return run_git(bare, *command, timeout=timeout, env=_borrowing(repo, bare))
 
 

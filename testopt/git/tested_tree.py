@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from testopt.git.changed_lines import OPTIONS
 from testopt.git.diff import read_patch
 from testopt.git.process import resolve, run_git
 from testopt.git.untracked import untracked_paths
+from testopt.workspace import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +96,8 @@ def read_tested_tree(repo: Path, *, base: str | None = None) -> TestedTree:
             return TestedTree()
         if not edits:
             return TestedTree(tree_of(repo, "HEAD"))
-        with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
-            return _written(repo, Path(folder), edits, base=base, settings=settings)
+        with workspace() as folder:
+            return _written(repo, folder, edits, base=base, settings=settings)
     except (TestoptError, OSError):
         return TestedTree()
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from testopt.errors import RepositoryError
 from testopt.git.changed_lines import OPTIONS
 from testopt.git.process import run_git
 from testopt.git.tested_tree import MAX_FILES, MAX_PATCH, is_tested
+from testopt.workspace import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +46,8 @@ def working_diff(repo: Path, base: str, *, untracked: Iterable[str], timeout: fl
     command = ("diff", *OPTIONS, base, "--")
     if not new:
         return run_git(repo, *command, timeout=timeout)
-    with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
-        index = Path(folder) / "index"
+    with workspace() as folder:
+        index = folder / "index"
         try:
             _write_index(repo, index, new, digits=len(base))
         except (RepositoryError, OSError):  # the files that git knows tell most

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from testopt.results.archives import RejectedPath, ReportFile, find_report_files
 from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import ParsedReport, read_report_file
 from testopt.schema import FAILING, Run, RunRecord, arrow_schema
+from testopt.workspace import remove_left_workspaces, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -121,8 +121,8 @@ def ingest_junit(
         When the store cannot be written.
     """
     resolver = case_resolver(identity)
-    with tempfile.TemporaryDirectory(prefix="testopt-") as folder:
-        workdir = Path(folder)
+    remove_left_workspaces()
+    with workspace() as workdir:
         found = list(find_report_files(paths, workdir=workdir))
         files: list[ParsedReport] = []
         near = ""

@@ -19,6 +19,7 @@ from testopt.results.formats import read_results_stream
 from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
 from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_seconds
 from testopt.results.suites import PYTEST
+from testopt.workspace import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -278,17 +279,23 @@ class _Rows:
         if self._writer is None and last and batch.num_rows <= _IN_MEMORY:
             self._found.kept = [batch]
             return
-        if self._writer is None:
-            self._found.spilled = self._spill
-            self._writer = pa.ipc.new_stream(str(self._spill), ROWS)
-        self._writer.write_batch(batch)
+        try:
+            if self._writer is None:
+                self._found.spilled = self._spill
+                self._writer = pa.ipc.new_stream(str(self._spill), ROWS)
+            self._writer.write_batch(batch)
+        except OSError as error:
+            raise no_room(self._spill.parent, error) from error
 
     def close(self) -> None:
         """Write what is left."""
         if self._columns[0]:
             self._flush(last=True)
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OSError as error:
+                raise no_room(self._spill.parent, error) from error
 
 
 def _uncollected(

@@ -1,9 +1,17 @@
 """Which files are read of what the user names, and how often archives are opened."""
 
 import os
+import time
 import zipfile
+from pathlib import Path
 
-from testopt.results.archives import RejectedPath, find_report_files
+import pytest
+
+from testopt.errors import WorkspaceError
+from testopt.results import junit_rows
+from testopt.results.archives import RejectedPath, ReportFile, find_report_files
+from testopt.results.case_resolver import CaseResolver
+from testopt.workspace import remove_left_workspaces, workspace
 
 REPORT = b'<testsuite name="a"><testcase name="t"/></testsuite>'
 
@@ -45,3 +53,30 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
     assert pipe == RejectedPath(
         str(tmp_path / "pipe.xml"), "is no file, but a pipe, a socket, a device or a folder"
     )
+
+
+def test_no_room_for_temporary_files_is_no_fault_of_the_report(tmp_path, monkeypatch):
+    path = tmp_path / "TEST-a.xml"
+    path.write_bytes(REPORT)
+    monkeypatch.setattr(junit_rows, "_IN_MEMORY", 0)
+    source = ReportFile(str(path), path)
+    with pytest.raises(WorkspaceError, match="temporary files cannot be written to"):
+        junit_rows.read_report_file(source, CaseResolver(), spill=tmp_path / "gone" / "x")
+
+
+def test_old_temporary_folders_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, young, other = (tmp_path / n for n in ("testopt-tmp-a", "testopt-tmp-b", "other"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "x.arrow").touch()
+    for folder in (old, other):
+        os.utime(folder, (time.time() - 90_000,) * 2)
+    (tmp_path / "testopt-tmp-link").symlink_to(other)
+    remove_left_workspaces()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "other", "testopt-tmp-b", "testopt-tmp-link",
+    ]  # fmt: skip
+    with workspace() as folder:
+        assert Path(folder).parent == tmp_path
+    assert not folder.exists()
