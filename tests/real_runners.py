@@ -51,6 +51,8 @@ class RealRunner:
         Folder of its packages of npm, to which the project links.
     environment : mapping
         More variables.
+    new_cases : int
+        How many ids of ``new`` are those of no other test.
     """
 
     title: str
@@ -61,6 +63,7 @@ class RealRunner:
     command: Command
     modules: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    new_cases: int = 1
 
     @property
     def is_there(self) -> bool:
@@ -172,6 +175,7 @@ def _javascript(title: str, modules: str, package: str, command: Command) -> Rea
     return RealRunner(
         title, title.partition(" ")[0].strip(","), INSTALLED / modules / "node_modules" / package,
         projects.JAVASCRIPT, projects.NEW_JS, command, modules=modules,
+        new_cases=1 if title == "jest" else 2,
     )  # fmt: skip
 
 
@@ -195,6 +199,6 @@ REAL = (
     ),
     RealRunner(
         "surefire", "surefire", DEBIAN / "org/apache/maven/surefire/surefire-junit-platform",
-        projects.MAVEN, projects.NEW_MAVEN, _maven,
+        projects.MAVEN, projects.NEW_MAVEN, _maven, new_cases=2,
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ _ALL: Final = "./..."
 _PACKAGE: Final = re.compile(r"(?!-)[\w.~+/-]+(?<!\.py)(?<!\.[cm][jt]s)(?<!\.[jt]s)(?<!\.[jt]sx)")
 # A benchmark may end in the number of its processors. What go-junit-report and gotestsum call a
 # package that could not be built or started is the package.
-_FUNCTION: Final = re.compile(r"((?:Test|Fuzz|Example|Benchmark)(?![^\W\dA-Z_])\w*)(?:-\d+)?")
+_FUNCTION: Final = re.compile(r"((?:Test|Fuzz|Example|Benchmark)(\w?)\w*?)(?:-\d+)?")
 _OF_PACKAGE: Final = re.compile(r"TestMain|Failure|\[(?:build|setup) failed\]|")
 _MODULE: Final = re.compile(r"^module\s+\"?([^\s\"-][^\s\"]*)", re.MULTILINE)
 
@@ -39,7 +39,8 @@ class Go(Runner):
         if package and _PACKAGE.fullmatch(package) is None:
             return False
         if function:
-            return _FUNCTION.fullmatch(function) is not None
+            found = _FUNCTION.fullmatch(function)
+            return found is not None and not found[2].islower()  # Testify tests nothing
         return "/" in package and "." not in posixpath.basename(package)
 
     def is_test_file(self, path: str) -> bool:

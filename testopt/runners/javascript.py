@@ -1,9 +1,10 @@
 """What Jest and Vitest share: files, and patterns of the full names of tests.
 
-One pattern of names holds for all files, and is one argument. Where cases are left out it names
-those: a test that nobody knows, and one whose name was not understood, runs then. Where none are,
-it names the cases that run. In reports a line break or a tab is a blank, and the titles of the
-suites around a test are joined by a blank or by ``>``: a pattern takes any of them.
+One pattern of names holds for all files, and is one argument. It names the cases that are left out:
+a test that nobody knows, and one whose name was not understood, runs then. Only where the user
+named the cases, or what is left out is too much, it names those that run. In reports a line break
+or a tab is a blank, and the titles of the suites around a test are joined by a blank or by ``>``: a
+pattern takes any of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from testopt.runners.protocol import Arguments, Request, Runner
+from testopt.runners.protocol import MAX_ARGUMENT, Arguments, Request, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
 _BLANKS: Final = " \t\n\r\f\v"
 _ARROWS: Final = ">\u203a"  # as Vitest joins titles, and as some set up jest-junit
-_JOINT: Final = rf"[{_BLANKS}]+(?:[{_ARROWS}][{_BLANKS}]+)?"
 _LOOSE: Final = re.compile(
     rf"(?P<joint>[{_BLANKS}]+[{_ARROWS}][{_BLANKS}]+)|(?P<blank>[{_BLANKS}]+)|(?P<colons>::)"
     # what was another text before it was a case id, see `testopt.results.case_id_normalisation`
@@ -29,10 +29,9 @@ _LOOSE: Final = re.compile(
     r"|(?P<path>(?<![\w.:/\\])(?=[\w.-]+/))"
 )
 _UNCLEAR: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
-_FOLDED: Final = re.compile(rf"{_JOINT}|::")
+_FOLDED: Final = re.compile(rf"(?:[{_BLANKS}]+[{_ARROWS}](?=[{_BLANKS}])|[{_BLANKS}]|::)+")
 _MAX_NAME: Final = 1000  # of longer names the beginning counts
-# One argument of a process is at most 128 KiB on Linux (MAX_ARG_STRLEN), all of them 2 MiB.
-_MAX_ARGUMENT: Final = 120_000
+# Bytes of all files: Linux takes 2 MiB of arguments and environment.
 _MAX_FILES: Final = 1_000_000
 # Titles whose last word does not stand in the file: parameters, variables, sums of texts.
 _OPEN_TITLE: Final = re.compile(
@@ -73,12 +72,13 @@ class ScriptRunner(Runner):
         whole = dict.fromkeys([*request.whole, *filter(None, map(_bare, request.cases))])
         files = self._files(request, whole)
         out = self._left_out(request, whole, files)
-        pattern = self._without(out, request, whole) if out else self._only(request, whole)
-        if out and not files and not _is_short(pattern):
+        pattern = None if request.exact else self._without(out, request, whole)
+        by_name = request.exact or not (files or _is_short(pattern))
+        if by_name:
             pattern = self._only(request, whole)
         if not _is_short(pattern):
             if not files:
-                return Arguments(notes=[_ALL_RUN])
+                return Arguments(notes=[_ALL_RUN], leaves_out=True)
             pattern = ""
         lines = [self.file_argument(file, request) for file in files]
         if lines or pattern:
@@ -86,7 +86,7 @@ class ScriptRunner(Runner):
             lines.insert(0, f"--testNamePattern={pattern or '^'}")
         # whole files alone need not hold a test
         lines += [] if request.cases else ["--passWithNoTests"]
-        return Arguments(lines, leaves_out=bool(out) and bool(pattern))
+        return Arguments(lines, leaves_out=not (by_name or files))
 
     @abstractmethod
     def file_argument(self, file: str, request: Request) -> str:
@@ -191,7 +191,8 @@ def _loosely(name: str, kinds: dict[str, str] | None = None) -> str:
 
 
 def _is_short(pattern: str | None) -> bool:
-    return pattern is not None and len(pattern.encode(errors="replace")) < _MAX_ARGUMENT
+    option = f"--testNamePattern={pattern}"
+    return pattern is not None and len(option.encode(errors="replace")) < MAX_ARGUMENT
 
 
 def _unseen(files: Iterable[str], root: Path | None) -> Callable[[str], bool] | None:

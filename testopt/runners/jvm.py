@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from testopt.runners.protocol import Arguments, Request, Runner, steps
+from testopt.runners.protocol import MAX_ARGUMENT, Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,6 @@ _FILE: Final = re.compile(
 _SOURCES: Final = re.compile(r"(?:.*/)?src/\w+/(?:java|kotlin|groovy|scala)/", re.DOTALL)
 _PROGRAM: Final = re.compile(r"(?:.*/)?src/main/", re.DOTALL)
 _PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
-# One argument of a process is at most 128 KiB on Linux (MAX_ARG_STRLEN), all of them 2 MiB.
-_MAX_BYTES: Final = 120_000
 
 
 class JvmRunner(Runner):
@@ -79,11 +77,10 @@ class JvmRunner(Runner):
             return Arguments(self.nothing)
         asked = self._asked(request)
         lines = self.lines(asked, request)
-        if _size(lines) > _MAX_BYTES:
-            lines = self.lines({owner: {} for owner in asked}, request)
-            if _size(lines) > _MAX_BYTES:
-                return Arguments(notes=["the classes are too many for arguments, so all run"])
-        return Arguments(lines)
+        if sum(len(line.encode(errors="replace")) + 1 for line in lines) <= MAX_ARGUMENT:
+            return Arguments(lines)
+        note = "the methods are too many for one argument: what is printed are their classes"
+        return Arguments(self.lines({owner: {} for owner in asked}, request), [note])
 
     @abstractmethod
     def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:
@@ -138,7 +135,3 @@ def _patterns(method: re.Match[str]) -> list[str]:
     """Return what matches a method: by JUnit 5 without its parameters, by JUnit 4 with them."""
     name, row = method["name"], method["row"] and not method["types"]
     return [name, f"{name}[*"] if row else [name]
-
-
-def _size(lines: Sequence[str]) -> int:
-    return sum(len(line.encode(errors="replace")) + 1 for line in lines)

@@ -27,7 +27,7 @@ def test_each_runner_takes_its_own_ids(form):
     runner = RUNNERS[form]
     assert runner.name == form
     assert runner.fits(OWN[form])
-    assert printed(form, OWN[form])
+    assert printed(form, OWN[form], exact=True)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from testopt.errors import UsageError
 from tests.builders import printed
 
 MODULE = "module example.org/m\n\ngo 1.21\n"
@@ -101,3 +102,10 @@ def test_go_runs_what_is_printed(tmp_path):
     assert ran(f"{package}FuzzC/seed#0") == {"FuzzC", "FuzzC/seed#0"}
     assert ran() == set()
     assert ran("a::TestAb", everything=True) >= {"TestA", "TestAb", "FuzzC"}
+
+
+def test_a_name_goes_on_with_any_letter_but_a_small_one():
+    cases = [f"m/a::{name}" for name in ("TestÜx", "Test_x", "Test")]
+    assert printed("go", *cases) == ["m/a -run '^(TestÜx|Test_x|Test)$'"]
+    with pytest.raises(UsageError, match="no case is one of go's"):
+        printed("go", "m/a::Testüx")

@@ -29,14 +29,16 @@ def root(tmp_path):
 
 def test_a_list_of_jest_is_a_pattern_of_its_names():
     names = ["adds (1+1)", "C# | C++", "a/b", "Foo::bar works"]
-    found = printed("jest", *(f"{A}::{name}" for name in names))
+    found = printed("jest", *(f"{A}::{name}" for name in names), exact=True)
     assert all(pattern(found).search(name) for name in names)
     assert not any(pattern(found).search(name) for name in ("adds (1+1) more", "C", "b", "aab"))
-    assert printed("jest", f"{A}::Foo::bar works") == [r"--testNamePattern=^(Foo::bar\ works)$"]
+    assert printed("jest", f"{A}::Foo::bar works", exact=True) == [
+        r"--testNamePattern=^(Foo::bar\ works)$"
+    ]
 
 
 def test_a_pattern_of_vitest_is_one_of_every_version():
-    found = pattern(printed("vitest", f"{A}::cart > adds"))
+    found = pattern(printed("vitest", f"{A}::cart > adds", exact=True))
     assert all(found.search(name) for name in ("cart adds", " cart adds", "cart > adds"))
     assert not found.search("cart")
 
@@ -136,7 +138,7 @@ def test_a_title_that_looks_like_a_file_is_none_for_jest():
     jest = RUNNERS["jest"]
     assert jest.group(f"{A}::adds") == A
     assert not jest.group("lib/foo.js::adds")
-    found = pattern(printed("jest", "lib/foo.js::adds"))
+    found = pattern(printed("jest", "lib/foo.js::adds", exact=True))
     assert all(found.search(name) for name in ("adds", "lib/foo.js adds"))
 
 
@@ -147,5 +149,6 @@ def test_vitest_starts_in_a_folder(root):
 
 
 def test_placeholders_and_characters_of_no_text_match_anything():
-    found = pattern(printed("vitest", f"{A}::at 0x…#2", f"{A}::red \x1b[1m", f"{A}::reads b/c"))
+    cases = [f"{A}::{name}" for name in ("at 0x…#2", "red \x1b[1m", "reads b/c")]
+    found = pattern(printed("vitest", *cases, exact=True))
     assert all(found.search(n) for n in ("at 0x7f12", "red \x1b[1m", "reads /srv/b/c"))
