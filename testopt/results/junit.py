@@ -339,6 +339,9 @@ def _positive(text: str | None) -> bool:
 _CLASSES: Final = frozenset({"", "initializationError", "classMethod", "executionError"})
 # unittest reports a module that cannot be imported as a case of this class.
 UNITTEST: Final = "unittest.loader._FailedTest"
+# A package of Go that failed without a test that did, as gotestsum writes it: in no class.
+GO_MAIN: Final = "TestMain"
+_GO_FAILED: Final = frozenset({"[build failed]", "[setup failed]"})  # by go-junit-report
 
 
 def _mark(attributes: dict[str, str], last: Attempt, results: list[Element]) -> None:
@@ -349,8 +352,19 @@ def _mark(attributes: dict[str, str], last: Attempt, results: list[Element]) -> 
         last.torn = words.startswith("failed on teardown with ")
         if words == "collection failure" or owner == UNITTEST:
             last.whole = "file"
-        elif owner and (name in _CLASSES or (name == owner and "/" in name)):  # Vitest
+        elif _is_class(owner, name) or _is_go_package(owner, name, words):
             last.whole = "class"
+
+
+def _is_class(owner: str, name: str) -> bool:
+    return owner != "" and (name in _CLASSES or (name == owner and "/" in name))  # Vitest
+
+
+def _is_go_package(owner: str, name: str, words: str) -> bool:
+    """Tell whether a case stands for a package of Go that did not build, or broke as a whole."""
+    if not owner:
+        return name == GO_MAIN
+    return name in _GO_FAILED or (name == "Failure" and words == "Runtime error")
 
 
 def _attempts(attributes: dict[str, str], results: list[Element]) -> list[Attempt]:

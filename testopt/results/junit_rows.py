@@ -16,7 +16,7 @@ from testopt.results.archives import DAMAGED
 from testopt.results.case_id_normalisation import MAYBE_UNSTABLE, CaseIdNormaliser
 from testopt.results.case_resolver import PYTEST as PYTEST_SUITE
 from testopt.results.formats import read_results_stream
-from testopt.results.junit import UNITTEST, JUnitSummary, NotJUnitError
+from testopt.results.junit import GO_MAIN, UNITTEST, JUnitSummary, NotJUnitError
 from testopt.results.junit_values import MAX_SECONDS, far_from_now, parse_seconds
 from testopt.results.suites import PYTEST
 from testopt.workspace import no_room
@@ -66,7 +66,9 @@ class Uncollected(NamedTuple):
         if not self.prefix:
             return False
         rest = case_id[len(self.prefix) :] if case_id.startswith(self.prefix) else ""
-        return rest.startswith(("::", ".", "/")) or (rest != "" and file == self.prefix)
+        # what is below a folder is part of it; what is below a package of Go is another one
+        below = ("::", ".") if self.is_case else ("::", ".", "/")
+        return rest.startswith(below) or (rest != "" and file == self.prefix)
 
 
 @dataclass(slots=True)
@@ -304,6 +306,9 @@ def _uncollected(
     """Return how ids of the cases begin that could not run, and whether that is a case itself."""
     owner, name = attributes.get("classname", ""), attributes.get("name", "")
     if whole == "class":
+        if name == GO_MAIN:
+            owner = owner or suite.name
+            attributes = {**attributes, "classname": owner}
         named = {**attributes, "name": "" if owner else name}
         return resolver.resolve(named, suite)[0].rstrip(":"), True
     owner = "" if owner == UNITTEST else owner

@@ -170,10 +170,13 @@ class _GoLog:
         self._open: dict[tuple[str, str], _GoTest] = {}
         self._failed: set[str] = set()
         self._packages: dict[str, Suite] = {}
+        self._builds: dict[str, str] = {}  # what the compiler says, by package
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
         action, key = event.get("Action"), (_text(event.get("Package")), _text(event.get("Test")))
+        if action == "build-output":
+            self._take_build(_text(event.get("ImportPath")), _text(event.get("Output")))
         if not key[0]:
             return
         if len(self._open) >= _MAX_OPEN and key not in self._open:
@@ -185,7 +188,18 @@ class _GoLog:
         elif action == "output":
             self._open.setdefault(key, _GoTest()).add_output(_text(event.get("Output")))
         elif action in _GO_OUTCOMES:
-            self._end(key, _GO_OUTCOMES[action], _seconds(event.get("Elapsed")))
+            self._end(
+                key,
+                _GO_OUTCOMES[action],
+                _seconds(event.get("Elapsed")),
+                self._builds.get(_text(event.get("FailedBuild")), ""),
+            )
+
+    def _take_build(self, path: str, words: str) -> None:
+        """Keep what the compiler says of a package; all that need it fail for that."""
+        said = self._builds.get(path, "")
+        if len(said) < _MAX_TEXT and (said or len(self._builds) < _MAX_OPEN):
+            self._builds[path] = said + words
 
     def end_tests(self, package: str | None = None) -> int:
         """End the tests that began and never ended, of one package or of all; return how many."""
@@ -194,14 +208,14 @@ class _GoLog:
             self._add(key, "error", None)
         return len(unended)
 
-    def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: str | None) -> None:
+    def _end(self, key: tuple[str, str], outcome: Outcome, elapsed: str | None, build: str) -> None:
         if key[1]:
             self._add(key, outcome, elapsed)
             return
         self.end_tests(key[0])
         test = self._open.pop(key, None)
         if outcome == "failed" and key[0] not in self._failed:
-            attempt = self._sink.attempt("error", None, test.said if test else "")
+            attempt = self._sink.attempt("error", None, build or (test.said if test else ""))
             attempt.whole = "class"
             self._sink.add({"classname": "", "name": key[0]}, [attempt], self._packages[key[0]])
         self._failed.discard(key[0])
