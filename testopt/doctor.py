@@ -82,9 +82,15 @@ class Health:
 
     @property
     def line(self) -> str:
-        """The state in a few words, for the end of a plan's own line; empty when all is well."""
+        """The first warning in a few words, for the end of a plan's own line; empty without one."""
         slugs = [f.slug.replace("-", " ") for f in self.findings if f.warns]
-        return f"testopt doctor: {', '.join(slugs)}" if slugs else ""
+        more = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
+        return f"testopt doctor: {slugs[0]}{more}" if slugs else ""
+
+    @property
+    def messages(self) -> list[str]:
+        """The warnings, a line each, with what to do about them."""
+        return [f"{f.slug}: {f.message} ({f.fix})" for f in self.findings if f.warns]
 
 
 def check_health(

@@ -138,16 +138,23 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
     return inputs if cases else replace(inputs, note=f"{options.cases} names no case")
 
 
-def finish(ctx: Context, inputs: PlanInputs, *notes: str) -> None:
-    """Keep what was read of the sources; say what there is to say of the plan."""
+def finish(ctx: Context, inputs: PlanInputs, plan: Plan, *notes: str) -> None:
+    """Keep what was read of the sources; say in a line what there is to say of the plan.
+
+    `notes` are lines of their own; details follow where they are asked for.
+    """
     from testopt.doctor import check_health
+    from testopt.report.plans import details, headline
 
     if inputs.sources is not None:
         inputs.sources.keep()
-    health = ""
-    if not ctx.quiet:
-        health = check_health(repo=inputs.run.repo, store=inputs.store, most_rows=0).line
-    ctx.note(printable("; ".join(filter(None, [*notes, inputs.note, health]))))
+    if ctx.quiet:
+        return
+    health = check_health(repo=inputs.run.repo, store=inputs.store, most_rows=0)
+    line = "; ".join(filter(None, [headline(plan), inputs.note, health.line]))
+    more = [*details(plan), *health.messages] if ctx.verbose else []
+    for text in filter(None, [line, *notes, *more]):
+        ctx.note(printable(text))
 
 
 def _store(ctx: Context) -> Store | None:

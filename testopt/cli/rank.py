@@ -41,11 +41,10 @@ def command(ctx: Context, options: RankOptions) -> None:
       pytest --collect-only -q | testopt rank --cases -
     """
     from testopt.plan import plan
-    from testopt.report.plans import note
 
     form = form_of(options.form, as_json=options.as_json)
     inputs = find_inputs(ctx, options)
     check_form(form, inputs)
     planned = plan(inputs)
-    finish(ctx, inputs, note(planned))
+    finish(ctx, inputs, planned)
     show(planned, form, inputs=inputs, options=options)

@@ -112,7 +112,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     """
     from testopt.plan import plan
     from testopt.plan.rows import keep_plan
-    from testopt.report.plans import note, promise_line
+    from testopt.report.plans import promise_line
     from testopt.selection.plan_log import rules_of
     from testopt.selection.request import complete_selection
     from testopt.store.legs import leg_of
@@ -133,12 +133,12 @@ def command(ctx: Context, options: SelectOptions) -> None:
         ),
         rules=rules_of(ctx.settings),
     )
-    notes = [note(planned)]
+    notes = []
     if run_id:
         parts = parts_of(form, options.shard[1]) if options.shard else None
         leg = leg_of(run_id, inputs.run.job)
         notes.append(keep_plan(planned, inputs.store, leg, parts=parts))
-    finish(ctx, inputs, *notes, "" if form == "text" else promise_line(planned))
+    finish(ctx, inputs, planned, *notes, "" if form == "text" else promise_line(planned))
     if not any(case.runs for case in planned.cases):
         ctx.warn("no case is selected: nothing needs to run")
     show(planned, form, inputs=inputs, options=options)

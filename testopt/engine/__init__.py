@@ -250,13 +250,13 @@ class Engine:
     def _origin(self, plan: Plan) -> dict[str, Any]:
         """Return how the plan came about, and what makes it worse, for the user's eyes."""
         from testopt.reasons import words
-        from testopt.report.plans import note
+        from testopt.report.plans import details, headline
 
         if plan.origin.fallback is not None:
             return {"fell_back": words(plan.origin.fallback), "degraded": True}
         health = self._health.line if self._health else ""
-        line = "; ".join(filter(None, [note(plan), health]))
-        return {"note": line, "doubtful": not plan.change.known}
+        line = "; ".join(filter(None, [headline(plan), health]))
+        return {"note": line, "details": details(plan), "doubtful": not plan.change.known}
 
     def _results(self, request: Mapping[str, Any]) -> None:
         self._rows += request["rows"]

@@ -287,7 +287,8 @@ def _note_answer(config: pytest.Config, options: PluginOptions, answer: dict[str
     if options.mode == "shadow":
         text = f"{NOT_ORDERED} (shadow); rank would have used: {text}"
     add_note(config, text, trouble=bool(answer.get("doubtful")))
-    note_more(config, [str(line) for line in answer.get("lines") or ()])
+    details = answer.get("details") if getattr(config.option, "verbose", 0) > 0 else None
+    note_more(config, [str(line) for line in (*(details or ()), *(answer.get("lines") or ()))])
 
 
 def _chose_scope_order(config: pytest.Config) -> bool:

@@ -13,16 +13,28 @@ if TYPE_CHECKING:
     from testopt.schema import Plan, PlannedCase
 
 
-def note(plan: Plan) -> str:
-    """Return in one line where the order of a plan comes from, and whether it is trusted."""
+def headline(plan: Plan) -> str:
+    """Return in one short sentence where the order of a plan comes from, and what spoils it."""
     origin = plan.origin
     if origin.fallback is not None:
         return f"original order: {words(origin.fallback)}"
     unknown = None
     if not plan.change.known:
         unknown = Reason(ReasonKind.CHANGE_UNKNOWN, (plan.change.why,))
-    facts = sentence([origin.weights, origin.closeness, *origin.stale, unknown, plan.trust])
-    return "; ".join(filter(None, [_ordered_by(plan), facts]))
+    return "; ".join(filter(None, [_ordered_by(plan), sentence([*origin.stale, unknown])]))
+
+
+def details(plan: Plan) -> list[str]:
+    """Return what else there is to say of the order of a plan, a fact a line."""
+    origin = plan.origin
+    if origin.fallback is not None:
+        return []
+    return [words(fact) for fact in (origin.weights, origin.closeness, plan.trust) if fact]
+
+
+def note(plan: Plan) -> str:
+    """Return all that is known of the order of a plan, in one line."""
+    return "; ".join([headline(plan), *details(plan)])
 
 
 def _ordered_by(plan: Plan) -> str:

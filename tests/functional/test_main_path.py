@@ -137,7 +137,12 @@ def test_a_plan_as_text_json_and_ids(place, testopt, empty_diff):
     assert testopt(*rank, "--format", "pytest").out.splitlines() == ids
     text = testopt(*rank)
     assert [line.split()[-1] for line in text.out.splitlines()[1::2]] == ids
-    assert "ordered by bundle" in text.err
+    (line,) = text.err.splitlines()
+    assert "ordered by bundle" in line
+    assert len(line) < 120
+    more = testopt(*place, "-v", "rank", "--diff", empty_diff).err.splitlines()
+    assert more[0] == line
+    assert any("failing runs" in one for one in more[1:])  # what the weights rest on
     assert testopt("-q", *rank).err == ""
 
 

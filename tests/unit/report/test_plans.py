@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from testopt.reasons import Reason, ReasonKind
-from testopt.report.plans import note, plan_lines, policy_name, promise_line
+from testopt.report.plans import details, headline, note, plan_lines, policy_name, promise_line
 from testopt.schema import Change, Origin, Plan, PlannedCase, Promise
 
 PROMISE = Promise(0.95, "promise", 0.5, why="as promised")
@@ -100,3 +100,26 @@ def test_where_the_order_comes_from():
     assert note(original) == "original order: there is no store yet"
     assert policy_name(original) == "none"
     assert original.degraded
+
+
+def test_the_line_of_a_plan_is_short_and_the_rest_are_details():
+    origin = Origin(
+        bundle="a35e5d2575ee",
+        weights=Reason(ReasonKind.LEARNT_WEIGHTS, (1.0, "model and recent failures", 18, 0.07, 20)),
+        closeness=Reason(ReasonKind.CLOSENESS_BY_MODEL, ("eb153aba374c", 10)),
+    )
+    trust = Reason(ReasonKind.SELECTS_AT_ONCE, ("in shadow: 0 of 30 regressions, 0 of 14 days",))
+    plan = Plan((), KNOWN, origin, trust=trust)
+    assert headline(plan) == "ordered by bundle a35e5d2575ee"
+    assert len(details(plan)) == 3
+    assert note(plan) == "; ".join([headline(plan), *details(plan)])
+    # what makes the order worse is no detail
+    stale = replace(origin, stale=(Reason(ReasonKind.OLDER_RUNS_ARRIVED),))
+    worse = replace(plan, origin=stale, change=Change(known=False, why="no git"))
+    assert headline(worse) == (
+        "ordered by bundle a35e5d2575ee; older runs have arrived since the last training; "
+        "the change is unknown: no git"
+    )
+    original = replace(plan, origin=Origin(fallback=Reason(ReasonKind.NO_STORE)))
+    assert note(original) == headline(original) == "original order: there is no store yet"
+    assert details(original) == []
