@@ -14,7 +14,7 @@ import click
 from testopt.cli.common import printable
 from testopt.plan.runner_request import runner_request, unseen_files
 from testopt.pluralize import pluralize
-from testopt.runners.arguments import MAX_TOTAL, arguments_for
+from testopt.runners.arguments import arguments_for
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def print_arguments(
     runner = RUNNERS[form]
     request = runner_request(runner, inputs, plan, running, named=named, in_part=in_part)
     request = replace(request, folder=_folder(request.root))
-    printed = arguments_for(runner, request, room=None if _to_file() else MAX_TOTAL)
+    printed = arguments_for(runner, request, to_file=_to_file())
     keeps = plan.mode == "rank" and not runner.obeys_order
     own_order = f"{form} keeps its own order" if keeps else ""
     unseen = ""

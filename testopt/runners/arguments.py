@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
-from testopt.runners.protocol import MAX_ARGUMENT
+from testopt.runners.protocol import MAX_ARGUMENT, MAX_TOTAL
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from testopt.runners.protocol import Arguments, Request, Runner
 
-# What Linux takes as arguments and environment together (a quarter of the usual stack of 8 MiB),
-# less 256 KiB for an environment and for what else stands on the command line.
-MAX_TOTAL: Final = (2 << 20) - (256 << 10)
 _POINTER: Final = 8
 _BREAK: Final = re.compile(r"[\r\n]")
 
@@ -39,7 +36,7 @@ class Printed:
     notes: tuple[str, ...] = ()
 
 
-def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TOTAL) -> Printed:
+def arguments_for(runner: Runner, request: Request, *, to_file: bool = False) -> Printed:
     """Return a plan in the syntax of a runner.
 
     Parameters
@@ -47,8 +44,8 @@ def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TO
     runner : Runner
     request : Request
         Its cases may be of several runners; those of others are passed over and counted.
-    room : int or None
-        Bytes that all arguments may take; None: they are handed over in a file.
+    to_file : bool
+        Whether the arguments are handed over in a file, and not on a command line.
 
     Raises
     ------
@@ -58,8 +55,8 @@ def arguments_for(runner: Runner, request: Request, *, room: int | None = MAX_TO
     """
     own, notes = _own(runner, request)
     found = runner.arguments(own)
-    if _too_long(runner, found, room):
-        found = _coarser(runner, own, room)
+    if _too_long(runner, found, to_file=to_file):
+        own, found = _coarser(runner, own, to_file=to_file)
     broken = next((line for line in found.lines if _BREAK.search(line)), None)
     if broken is not None:
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
@@ -101,37 +98,37 @@ def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
     return own, [f"{left} of other runners, such as {others[0][:80]!r}, left to them"]
 
 
-def _too_long(runner: Runner, found: Arguments, room: int | None) -> bool:
+def _too_long(runner: Runner, found: Arguments, *, to_file: bool) -> bool:
     """Return whether a command line cannot hold the arguments."""
     sizes = [len(os.fsencode(line)) + 1 for line in found.lines]
     if any(size > MAX_ARGUMENT for size in sizes):
         return True
-    return (
-        room is not None
-        and not runner.line_is_command
-        and sum(sizes) + _POINTER * len(sizes) > room
-    )
+    total = sum(sizes) + _POINTER * len(sizes)
+    return total > MAX_TOTAL and not (to_file or runner.line_is_command)
 
 
-def _coarser(runner: Runner, request: Request, room: int | None) -> Arguments:
-    """Return arguments for whole groups, which are fewer than the cases in them.
+def _coarser(runner: Runner, request: Request, *, to_file: bool) -> tuple[Request, Arguments]:
+    """Return a request for whole groups, and its arguments, which are fewer than for cases.
 
     Raises
     ------
     UsageError
         When these are too many, too.
     """
-    groups = dict.fromkeys(filter(None, map(runner.group, request.cases)))
-    found = runner.arguments(replace(request, whole=[*request.whole, *groups], exact=False))
+    groups = dict.fromkeys([*request.whole, *filter(None, map(runner.group, request.cases))])
+    coarse = replace(request, whole=list(groups), exact=False)
+    found = runner.arguments(coarse)
     count = pluralize(len(request.cases), "case")
     kind = pluralize(len(groups), runner.group_kind)
-    if _too_long(runner, found, room):
+    if _too_long(runner, found, to_file=to_file):
         raise UsageError(
             f"{count} are more than a command line takes, and so are their {kind}",
             runner.long_lists or "use --format json, or divide them with --shard",
         )
+    if not found.lines:
+        return coarse, found
     note = f"{count} are more than a command line takes: what is printed is their {kind}"
-    return replace(found, notes=[*found.notes, note])
+    return coarse, replace(found, notes=[*found.notes, note])
 
 
 def _of_unseen(request: Request, found: Arguments, group_kind: str) -> str:

@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from testopt.runners.protocol import MAX_ARGUMENT, Arguments, Request, Runner, steps
+from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,17 +70,12 @@ class JvmRunner(Runner):
         return f"{found[1]}.{name.rpartition('/')[2]}" if found else name.replace("/", ".")
 
     def arguments(self, request: Request) -> Arguments:
-        """Return methods; classes, where those are too many or have names for people."""
+        """Return methods; the class of those that have names for people."""
         if request.everything:
             return Arguments()
         if request.empty:
             return Arguments(self.nothing)
-        asked = self._asked(request)
-        lines = self.lines(asked, request)
-        if sum(len(line.encode(errors="replace")) + 1 for line in lines) <= MAX_ARGUMENT:
-            return Arguments(lines)
-        note = "the methods are too many for one argument: what is printed are their classes"
-        return Arguments(self.lines({owner: {} for owner in asked}, request), [note])
+        return Arguments(self.lines(self._asked(request), request))
 
     @abstractmethod
     def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_ARGUMENT: Final = 128 << 10  # bytes of one argument that Linux takes, with the NUL behind it
+# What Linux takes as arguments and environment together (a quarter of the usual stack of 8 MiB),
+# less 256 KiB for an environment and for what else stands on the command line.
+MAX_TOTAL: Final = (2 << 20) - (256 << 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

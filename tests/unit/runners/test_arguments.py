@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testopt.errors import UsageError
-from testopt.runners.arguments import MAX_TOTAL, arguments_for
+from testopt.runners.arguments import arguments_for
 from testopt.runners.protocol import Request
 from testopt.runners.registry import RUNNERS
 from tests.builders import printed
@@ -64,8 +64,8 @@ def test_names_that_are_no_utf8_come_out_as_they_came():
     assert arguments_for(RUNNERS["pytest"], request).text == b"a.py::t[\xff]\n"
 
 
-def asked(form, *cases, room=MAX_TOTAL, **request):
-    return arguments_for(RUNNERS[form], Request(cases=cases, **request), room=room)
+def asked(form, *cases, to_file=False, **request):
+    return arguments_for(RUNNERS[form], Request(cases=cases, **request), to_file=to_file)
 
 
 LONG = [f"tests/test_{i // 100}.py::test_{i}[{'x' * 100}]" for i in range(20_000)]
@@ -77,7 +77,8 @@ def test_more_than_a_command_line_takes_are_the_files_of_it():
     assert found.notes[0] == (
         "20,000 cases are more than a command line takes: what is printed is their 200 files"
     )
-    in_file = asked("pytest", *LONG, room=None)
+    assert found.notes[1] == "tests that testopt has never seen run only in 200 whole files"
+    in_file = asked("pytest", *LONG, to_file=True)
     assert in_file.text.decode().splitlines() == LONG
 
 
@@ -110,3 +111,10 @@ def test_a_package_with_too_many_functions_runs_whole():
 def test_what_becomes_of_unknown_tests_is_said(request_, note):
     assert asked("pytest", "a.py::t", **request_).notes == (note.format("testopt has never seen"),)
     assert asked("pytest", "a.py::t", exact=True).notes == ()
+
+
+def test_too_many_methods_of_java_are_their_classes():
+    cases = [f"org.x.Foo{i // 10}Test::behavesWell{i}" for i in range(9_000)]
+    found = asked("surefire", *cases)
+    assert b"behavesWell" not in found.text
+    assert "what is printed is their 900 files" in found.notes[0]

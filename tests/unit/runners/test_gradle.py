@@ -37,5 +37,5 @@ def test_nothing_and_everything():
 
 
 def test_too_many_methods_become_classes():
-    found = names(*(f"org.x.C{n // 10}Test::a_test_{n}" for n in range(20_000)))
-    assert found[:2] == ["org.x.C0Test", "org.x.C1Test"]
+    found = names(*(f"org.x.C{n // 10}Test::a_test_of_something_long_{n}" for n in range(30_000)))
+    assert found[:2] == ["org.x.C0Test", "org.x.C0Test$*"]
