@@ -68,6 +68,9 @@ class Settings:
         (), "globs of changed files for which every case runs, beside the usual ones; !GLOB: not"
     )
     run_all: bool = _setting(False, "whether every case runs, whatever would be left out")
+    shard_durations: str = _setting(
+        "", "file of the repository by which parts are divided (rank --format durations writes it)"
+    )
     compact_files: int = _setting(64, "small files in a table that start a compaction")
     retention_days: float = _setting(7.0, "days before replaced files of the store are removed")
     origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)

@@ -13,6 +13,7 @@ from testopt.cli.case_list import read_cases
 from testopt.cli.common import print_json, printable
 from testopt.cli.values import PART
 from testopt.errors import EmptyStoreError
+from testopt.parts import durations_text
 from testopt.pluralize import pluralize
 from testopt.runners.registry import RUNNERS
 
@@ -71,11 +72,12 @@ _FORM: Final = (
     click.option(
         "--format",
         "form",
-        type=click.Choice(("text", "json", *RUNNERS)),
+        type=click.Choice(("text", "json", *RUNNERS, "durations")),
         default="text",
         show_default=True,
         help="Names of runners: arguments for them, one a line (go: one call a line), no filter "
-        "where everything runs. Write a long list to a file: pytest @FILE (8.2 or newer).",
+        "where everything runs. Write a long list to a file: pytest @FILE (8.2 or newer). "
+        "durations: the file for the setting shard_durations, by which parts take equal times.",
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     click.option(
@@ -216,7 +218,7 @@ def show(
     ----------
     plan : Plan
     form : str
-        ``text``, ``json`` or one of ``RUNNERS``.
+        ``text``, ``json``, ``durations`` or one of ``RUNNERS``.
     inputs : PlanInputs
         What it was made from.
     options : ShownOptions
@@ -225,13 +227,15 @@ def show(
     part = options.shard
     running, in_part = [case for case in plan.cases if case.runs], None
     if part is not None:
-        all_parts, parts = running, parts_of(form, part[1])
+        all_parts, parts = running, parts_of(ctx, form, part[1])
         running = [case for case in all_parts if parts.of(case.case_id) == part[0]]
         in_part = partial(parts.has, part[0])
         if all_parts and not running:
             ctx.warn(f"part {part[0]} of {part[1]} has no case that runs")
     if form == "json":
         print_json(_document(plan, plan.cases if part is None else running, part))
+    elif form == "durations":
+        click.echo(durations_text((c.case_id, c.cost_s) for c in plan.cases), nl=False)
     elif form == "text":
         _show_text(plan, running, part, show_all=options.show_all)
     else:
@@ -241,11 +245,21 @@ def show(
         print_arguments(ctx, form, inputs, plan, running, named=named, in_part=in_part)
 
 
-def parts_of(form: str, count: int) -> Parts:
-    """Return how the cases are divided that are printed in a format."""
-    from testopt.plan.shards import Parts
+def parts_of(ctx: Context, form: str, count: int) -> Parts:
+    """Return how the cases are divided that are printed in a format.
 
-    return Parts(count, RUNNERS[form].undivided) if form in RUNNERS else Parts(count)
+    Raises
+    ------
+    UsageError
+        When there are durations to divide them by that cannot be read.
+    """
+    from testopt.plan.shards import Parts, file_unit
+
+    unit, name = (
+        RUNNERS[form].undivided if form in RUNNERS else file_unit,
+        ctx.settings.shard_durations,
+    )
+    return Parts.agreed(count, unit, (ctx.root_or_none or Path()) / name if name else None)
 
 
 def _document(

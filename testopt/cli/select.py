@@ -135,7 +135,7 @@ def command(ctx: Context, options: SelectOptions) -> None:
     )
     notes = []
     if run_id:
-        parts = parts_of(form, options.shard[1]) if options.shard else None
+        parts = parts_of(ctx, form, options.shard[1]) if options.shard else None
         leg = leg_of(run_id, inputs.run.job)
         notes.append(keep_plan(planned, inputs.store, leg, parts=parts))
     finish(ctx, inputs, planned, *notes, "" if form == "text" else promise_line(planned))

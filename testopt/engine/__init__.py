@@ -4,7 +4,8 @@ Requests, in this order; those marked with an arrow are answered by an object wh
 name of the request, with ``error`` (one line) where it could not be met:
 
 ``start``    protocol, mode, root (pytest's root folder), folders (given outside it), base, store,
-             each, selection (recall, case_recall, budget, fraction, shard, as the user wrote them)
+             each, selection (recall, case_recall, budget, fraction, shard, as the user wrote them),
+             placed (parts of classes and functions that do not follow from their names)
 ``plan``     -> ids (node ids, duplicates allowed), required (positions of those that are never
              left out): rank, level (cases of one are worth about the same), probability, cost,
              run (1 or 0; absent: all run) of each; note, lines (what may be left out and why);
@@ -65,6 +66,7 @@ class Engine:
     _sources: Sources | None = None
     _health: Health | None = None
     _mode: str = ""
+    _placed: dict[str, int] = field(default_factory=dict)
     _request: SelectionRequest = field(default_factory=SelectionRequest)
     _run_key: str = field(default_factory=lambda: uuid4().hex)
     _dist_each: bool = False
@@ -103,6 +105,7 @@ class Engine:
 
         tune_garbage_collector()
         skip_pandas()
+        self._placed = dict(request.get("placed") or {})
         self._mode, self._dist_each = str(request["mode"]), bool(request.get("each"))
         self._session = find_session(
             Path(request["root"]),
@@ -339,11 +342,12 @@ class Engine:
         """Return how the plugin divides the cases, where this run is a part of several."""
         if self._request.part is None:
             return None
-        from testopt.parts import node_unit
+        from testopt.parts import Division, node_unit
         from testopt.plan.shards import Parts
 
         node_id = self._current_session().node_ids.node_id
-        return Parts(self._request.part[1], lambda case: node_unit(node_id(case)))
+        division = Division(self._request.part[1], self._placed)
+        return Parts(division, lambda case: node_unit(node_id(case)))
 
     @staticmethod
     def _short(session: PytestSession) -> str:

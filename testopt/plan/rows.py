@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testopt.parts import Division
 from testopt.plan.shards import Parts
 from testopt.reasons import sentence, words
 from testopt.selection.policy import Policy
@@ -112,7 +113,7 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: Parts | No
     """
     if store is None:
         return "the plan is not kept: there is no store yet"
-    rows = prediction_rows(plan, parts=parts or Parts(1))
+    rows = prediction_rows(plan, parts=parts or Parts(Division(1)))
     if store.append("predictions", {run_id: predictions_table(run_id, rows)}):
         return f"the plan is kept for the run {run_id}"
     return f"a plan is kept already for the run {run_id}; this one is not"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testopt.parts import part_of
+from testopt.errors import UsageError
+from testopt.parts import Division, read_durations
 from testopt.runners.case_ids import split_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def file_unit(case_id: str) -> str:
@@ -28,23 +30,41 @@ class Parts:
 
     Attributes
     ----------
-    count : int
-        How many parts there are.
+    division : Division
+        How many parts there are, and which has a unit.
     unit : callable
         Returns the name of what holds a case and is never divided.
     """
 
-    count: int
+    division: Division
     unit: Callable[[str], str] = file_unit
+
+    @classmethod
+    def agreed(cls, count: int, unit: Callable[[str], str], durations: Path | None) -> Parts:
+        """Return the division by the durations of a file, if there is one.
+
+        Raises
+        ------
+        UsageError
+            When the file cannot be read.
+        """
+        if durations is None:
+            return cls(Division(count), unit)
+        try:
+            found = read_durations(durations)
+        except ValueError as error:
+            raise UsageError(str(error), "see the setting shard_durations") from None
+        times = ((unit(name), seconds) for name, seconds in found.items())
+        return cls(Division.by_durations(count, times), unit)
 
     def of(self, case_id: str) -> int:
         """Return which part has a case, from 1."""
-        return part_of(self.unit(case_id), self.count)
+        return self.division.of(self.unit(case_id))
 
     def has(self, part: int, unit: str) -> bool:
         """Return whether a part has a unit."""
-        return part_of(unit, self.count) == part
+        return self.division.of(unit) == part
 
     def name(self, case_id: str) -> str:
         """Return which part has a case, such as ``2/5``."""
-        return f"{self.of(case_id)}/{self.count}"
+        return f"{self.of(case_id)}/{self.division.count}"

@@ -93,6 +93,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "seconds to wait for the engine (default: 10)",
         type=partial(_typed, "seconds"),
     )
+    parser.addini(
+        "testopt_shard_durations", "file of the project by which parts are divided", default=""
+    )
     parser.addini("testopt_command", "command that starts the engine", default="")
     parser.addini(
         "testopt_order_marks",
@@ -196,14 +199,14 @@ def _divide(config: pytest.Config) -> None:
         asked = worker.get("testopt_part")
     if not asked:
         return
-    from testopt.parts import parse_part
     from testopt.pytest_plugin.mode import asked_mode
     from testopt.pytest_plugin.parts import Part
 
     if worker is None and asked_mode(config, os.environ) == "off":
         add_note(config, "the mode is off", trouble=True, what=_UNDIVIDED)
-    else:
-        config.pluginmanager.register(Part(config, parse_part(str(asked))), "testopt-part")
+        return
+    part = Part.asked(config, str(asked)) if worker is None else Part.sent(config, asked)
+    config.pluginmanager.register(part, "testopt-part")
 
 
 def _configure(config: pytest.Config) -> None:

@@ -19,6 +19,7 @@ from testopt.shares import parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pytest
 
@@ -138,6 +139,12 @@ def check_typed(kind: str, text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def shard_durations(config: pytest.Config) -> Path | None:
+    """Return the file of durations by which parts are divided; None: by names alone."""
+    name = _Values(config).get("shard_durations")
+    return config.rootpath / name if name else None
 
 
 class _Values:

@@ -90,6 +90,9 @@ class PytestRun:
                 "store": self.options.store,
                 "each": self.config.getoption("dist", "no") == "each",
                 "selection": dict(self.options.selection),
+                "placed": getattr(
+                    self.config.pluginmanager.get_plugin("testopt-part"), "placed", {}
+                ),
             }
         )
         return client

@@ -358,6 +358,23 @@ def test_parts_are_disjoint_and_together_the_whole(project):
     assert 0 < len(ranked) < len(CASES)
 
 
+def test_durations_that_are_in_the_repository_divide_the_parts(project, monkeypatch):
+    written = project.run("rank", "--format", "durations")
+    assert written.code == 0
+    (project.path / "durations.json").write_text(written.out)
+    monkeypatch.setenv("TESTOPT_SHARD_DURATIONS", "durations.json")
+    parts = [
+        project.run("rank", "--json", "--shard", f"{i}/4").document["cases"] for i in (1, 2, 3, 4)
+    ]
+    assert sorted(case["case_id"] for part in parts for case in part) == sorted(CASES)
+    loads = [sum(case["cost_s"] for case in part) for part in parts]
+    assert max(loads) < 1.2 * sum(loads) / 4
+    monkeypatch.setenv("TESTOPT_SHARD_DURATIONS", "gone.json")
+    done = project.run("select", "--shard", "1/4")
+    assert done.code == 2
+    assert "cannot read the durations" in done.err
+
+
 def test_a_runner_that_has_none_of_the_cases_is_refused(project):
     done = project.run("select", "--fraction", "0.1", "--format", "surefire")
     assert (done.code, done.out) == (2, "")

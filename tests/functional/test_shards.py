@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from testopt.parts import node_unit, part_of
@@ -38,7 +40,7 @@ def parts(pytester, with_plugin, fake_engine):
             lines = [line for line in done.outlines if "::" in line and "%]" in line]
             found.append([next(w for w in line.split() if "::" in w) for line in lines])
             assert done.ret == 0
-            said = f"testopt: part {index} of {COUNT}: {len(lines)} of * cases"
+            said = f"testopt: part {index} of {COUNT}: {len(lines)} of * cases*"
             done.stdout.fnmatch_lines([said])
         return found
 
@@ -89,6 +91,19 @@ def test_workers_divide_what_they_collect(parts):
     assert all(own(ids, index) == ids for index, ids in enumerate(found, 1))
 
 
+def test_durations_of_the_project_divide_what_they_name(parts, pytester):
+    """In workers, too, which are told the parts."""
+    pytest.importorskip("xdist")
+    heavy = ["test_a.py::TestStack", "test_a.py::test_numbers", "test_b.py::test_0"]
+    text = json.dumps(dict.fromkeys(heavy, 60) | {"test_gone.py::test_x": 1})
+    (pytester.path / "durations.json").write_text(text)
+    pytester.makeini("[pytest]\ntestopt_shard_durations = durations.json\n")
+    for found in (parts("--testopt=rank"), parts("--testopt=record", "-n", "1")):
+        assert len(whole(found)) == 42
+        held = [{node_unit(i) for i in ids} & set(heavy) for ids in found]
+        assert [len(units) for units in held] == [1, 1, 1]
+
+
 def test_a_part_without_a_case_ends_well_and_says_so(pytester, with_plugin, fake_engine):
     pytester.makepyfile(test_a="def test_one(): pass\n")
     index = part_of("test_a.py::test_one", 2)
@@ -111,6 +126,11 @@ def test_a_part_without_a_case_ends_well_and_says_so(pytester, with_plugin, fake
     [
         ("testopt_shard = 3/2", ("--testopt=rank",), "'3/2' is no part such as 2/5"),
         ("", ("--testopt-shard=1/2",), "the mode is off"),
+        (
+            "testopt_shard_durations = gone.json",
+            ("--testopt=rank", "--testopt-shard=1/2"),
+            "cannot read the durations *gone.json: *",
+        ),
     ],
 )
 def test_where_no_part_can_be_told_everything_runs_and_it_is_said(

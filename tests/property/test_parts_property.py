@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testopt.cli.planning import parts_of
-from testopt.parts import node_unit, part_of
-from testopt.plan.shards import Parts
+from testopt.parts import Division, durations_text, node_unit, part_of, read_durations
+from testopt.plan.shards import Parts, file_unit
 from testopt.runners.arguments import arguments_for
 from testopt.runners.protocol import Request
 from testopt.runners.registry import RUNNERS
@@ -45,10 +44,12 @@ def test_any_name_is_in_one_part(text, count):
 @given(
     st.lists(st.lists(ids, max_size=20), min_size=1, max_size=9),
     st.sampled_from(["text", *RUNNERS]),
+    st.dictionaries(ids, st.floats(0.0, 1e6), max_size=9),
 )
-def test_machines_that_know_different_cases_leave_no_gap_and_no_overlap(known, form):
+def test_machines_that_know_different_cases_leave_no_gap_and_no_overlap(known, form, durations):
     """Part i of as many as there are machines runs on machine i, which knows what it knows."""
-    parts = parts_of(form, len(known))
+    unit = RUNNERS[form].undivided if form in RUNNERS else file_unit
+    parts = Parts(Division.by_durations(len(known), durations.items()), unit)
     ran = [[case for case in own if parts.of(case) == i] for i, own in enumerate(known, 1)]
     again = [
         [case for case in reversed(own) if parts.of(case) == i] for i, own in enumerate(known, 1)
@@ -61,21 +62,46 @@ def test_machines_that_know_different_cases_leave_no_gap_and_no_overlap(known, f
     assert everywhere <= {case for mine in ran for case in mine}
 
 
-@given(st.lists(node_ids, unique=True), counts)
-def test_what_pytest_collects_is_in_one_part(collected, count):
-    parts = [
-        [n for n in collected if part_of(node_unit(n), count) == i] for i in range(1, count + 1)
+@given(st.dictionaries(ids, st.floats(0.0, 1e6), max_size=30), counts)
+def test_durations_that_all_agree_on_balance(durations, count):
+    """Whatever the order of the file; no part is longer than its share by more than one unit."""
+    division = Division.by_durations(count, durations.items())
+    assert division == Division.by_durations(count, reversed(durations.items()))
+    assert set(division.placed) == set(durations)
+    loads = [
+        sum(s for u, s in durations.items() if division.of(u) == i) for i in range(1, count + 1)
     ]
-    assert sorted(n for part in parts for n in part) == sorted(collected)
+    longest = max(durations.values(), default=0.0)
+    assert max(loads) <= sum(loads) / count + longest + 0.1
+
+
+def test_a_file_of_durations_is_read_as_it_was_written(tmp_path):
+    cases = [
+        ("a.py::A::t", 3.0),
+        ("a.py::A::u", 1.234),
+        ("b.py::\udcff[1]", 5.0),
+        ("c.py::t", 0.001),
+    ]
+    path = tmp_path / "durations.json"
+    path.write_text(durations_text(cases))
+    assert read_durations(path) == {"a.py::A": 4.2, "b.py::\udcff": 5.0}
+    for text in ("", "[]", '{"a": -1}', '{"a": "1"}', '{"a": Infinity}', '{"a": true}', "[" * 9999):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="durations"):
+            read_durations(path)
+    with pytest.raises(ValueError, match=r"cannot read the durations .*none"):
+        read_durations(tmp_path / "none")
 
 
 @given(node_ids, any_text, counts)
 def test_parameters_and_methods_stay_together(node_id, other, count):
-    parts = Parts(count, node_unit)
+    parts = Parts(Division(count), node_unit)
     if node_id.endswith("]"):
         changed = f"{node_id[: node_id.index('[', node_id.index('::'))]}[{other}]"
         assert parts.of(changed) == parts.of(node_id)
-    assert Parts(count).of(node_id) == Parts(count, RUNNERS["pytest"].undivided).of(node_id)
+    assert Parts(Division(count)).of(node_id) == Parts(
+        Division(count), RUNNERS["pytest"].undivided
+    ).of(node_id)
 
 
 @pytest.mark.parametrize("form", RUNNERS)
