@@ -23,6 +23,13 @@ _TALLY: Final = re.compile(
     r"(?:no tests|\d+(?:/\d+)? (?:tests?|errors?|deselected))\b.* in [\d.]+s.*"
 )
 _TREE: Final = re.compile(r"\s*<[A-Za-z]\w* .*>|=+ test session starts =+")
+# What `go test -list` prints behind the names of a package, and `cargo nextest list` before those
+# of a binary (or on each line).
+_GO_PACKAGE: Final = re.compile(r"(?:ok  |\?   |FAIL)\t(\S+)(?:\t.*)?|FAIL|PASS|no test files")
+_GO_NAME: Final = re.compile(r"(?:Test|Fuzz|Example|Benchmark)\w*")
+_NEXTEST_BINARY: Final = re.compile(r"([\w-]+(?:::[\w/-]+)?):")
+_NEXTEST_LINE: Final = re.compile(r"([\w-]+(?:::[\w/-]+)?) (\w+(?:::\w+)*)")
+_VITEST_LINE: Final = re.compile(r"(?:\[[^\]]+\] )?([^\s>][^>]*\.[cm]?[jt]sx?) > (.+)")
 _COUNT: Final = re.compile(r"[^\s:].*\.\w+: \d+")
 
 
@@ -54,12 +61,59 @@ def read_cases(name: str, *, root: Path | None = None) -> list[str]:
 
 
 def _lines(text: str, place: str) -> list[str]:
+    for listing in (_of_go, _of_nextest, _of_vitest):
+        ids = listing(text)
+        if ids is not None:
+            return ids
     lines = text.lstrip("\r\n").split("\n")  # other line breaks may stand in an id
     if all(line.endswith("\r") for line in lines[:-1]):
         lines = [line.removesuffix("\r") for line in lines]
     _check(lines, place)
     ends = (n for n, line in enumerate(lines) if not line or _behind_ids(line))
     return [line for line in lines[: next(ends, len(lines))] if line.strip()]
+
+
+def _of_go(text: str) -> list[str] | None:
+    """Return the ids in the output of ``go test -list``; None where it is something else."""
+    names: list[str] = []
+    ids: list[str] = []
+    lines = [line for line in text.splitlines() if line]
+    if not any(line.startswith(("ok  \t", "?   \t")) for line in lines):
+        return None
+    for line in lines:
+        package = _GO_PACKAGE.fullmatch(line)
+        if package is not None:
+            ids += [f"{package[1]}::{name}" for name in names if package[1]]
+            names = []
+        elif _GO_NAME.fullmatch(line) and not line.startswith("Benchmark"):  # not run unless asked
+            names.append(line)
+    return ids
+
+
+def _of_nextest(text: str) -> list[str] | None:
+    """Return the ids in the output of ``cargo nextest list``; None where it is something else."""
+    if "::" not in text:  # two words may be anything
+        return None
+    binary, ids = "", list[str]()
+    for line in filter(None, text.splitlines()):
+        head, pair = _NEXTEST_BINARY.fullmatch(line), _NEXTEST_LINE.fullmatch(line)
+        if head is not None:
+            binary = head[1]
+        elif binary and line.startswith("    "):
+            ids.append(f"{binary}::{line.strip().removesuffix(' (skipped)')}")
+        elif pair is not None:
+            ids.append(f"{pair[1]}::{pair[2]}")
+        else:
+            return None
+    return ids or None
+
+
+def _of_vitest(text: str) -> list[str] | None:
+    """Return the ids in the output of ``vitest list``; None where it is something else."""
+    found = [_VITEST_LINE.fullmatch(line) for line in text.splitlines() if line]
+    if not found or not all(found):
+        return None
+    return [f"{match[1]}::{match[2]}" for match in found if match is not None]
 
 
 def _behind_ids(line: str) -> bool:

@@ -134,7 +134,9 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
     identity = RunIdentity(repo=repo, base=base, commit=head, job=options.job, ci=ci_job())
     run = find_pending_run(identity, store=store, change=_change(ctx, repo, diff))
     if not options.cases:
-        return find_plan_inputs(run, store=_present(store, ctx))
+        if repo is None and store is None:
+            raise _no_cases(ctx)
+        return find_plan_inputs(run, store=store)
     cases = read_cases(options.cases, root=ctx.root_or_none)
     inputs = find_plan_inputs(run, store=store, cases=cases)
     return inputs if cases else replace(inputs, note=f"{options.cases} names no case")
@@ -169,13 +171,11 @@ def _store(ctx: Context) -> Store | None:
         return None
 
 
-def _present(store: Store | None, ctx: Context) -> Store:
-    if store is None:
-        raise EmptyStoreError(
-            f"there is no store at {ctx.store_url}, so no run to take the cases from",
-            "name them with --cases, or read results first: testopt ingest PATH",
-        )
-    return store
+def _no_cases(ctx: Context) -> EmptyStoreError:
+    return EmptyStoreError(
+        f"there is no store at {ctx.store_url}, so no run to take the cases from",
+        "name them with --cases, or read results first: testopt ingest PATH",
+    )
 
 
 def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:

@@ -9,18 +9,18 @@ from testopt.git.default_branch import default_branch
 from testopt.git.file_tree import read_file_tree
 from testopt.init.ci_systems import find_ci
 from testopt.init.next_commands import next_commands
-from testopt.init.runners_found import find_runners
 from testopt.init.settings_file import find_settings_file
 from testopt.init.settings_table import settings_lines
+from testopt.runners.detect.everything import find_runners
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from testopt.init.ci_systems import CiSystem
-    from testopt.init.found_runner import FoundRunner
     from testopt.init.next_commands import NextCommands
     from testopt.init.settings_file import SettingsFile
+    from testopt.runners.detect.found_runner import FoundRunner
 
 __all__ = ["Project", "look_at"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testopt.init.found_runner import FoundRunner
+    from testopt.runners.detect.found_runner import FoundRunner
 
 _SELECTED: Final = "testopt select --format {form} | xargs -d '\\n' {run}"
 _NEXTEST: Final = (

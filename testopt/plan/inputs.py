@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testopt.errors import EmptyStoreError
 from testopt.plan.known_cases import known_cases
 from testopt.similarity.case_sources import Sources
 
@@ -30,6 +31,8 @@ class PlanInputs:
         None where git does not know the change.
     note : str
         Where the cases come from, where that is not plain.
+    files : sequence of str
+        The test files that the cases were found in, where no run has told any.
     """
 
     run: PendingRun
@@ -37,6 +40,7 @@ class PlanInputs:
     store: Store | None = None
     sources: Sources | None = None
     note: str = ""
+    files: Sequence[str] = ()
 
 
 def find_plan_inputs(
@@ -62,11 +66,25 @@ def find_plan_inputs(
     EmptyStoreError
         Where no cases are given, and none are known.
     """
-    note = ""
-    if cases is None:
-        known = known_cases(store, run.repo, run.change)
-        cases, note = known.ids, known.note
+    found = _found_cases(run, store) if cases is None else (cases, "", ())
     # a change that a diff file tells has no base, and git does not know it
     if sources is None and run.repo is not None and run.change.known and run.change.base:
         sources = Sources(run.repo, store)
-    return PlanInputs(run, cases, store, sources, note)
+    cases, note, files = found
+    return PlanInputs(run, cases, store, sources, note, files)
+
+
+def _found_cases(run: PendingRun, store: Store | None) -> tuple[Sequence[str], str, Sequence[str]]:
+    """Return the cases of the last runs, else those in the sources; a note; the latter's files."""
+    try:
+        known = known_cases(store, run.repo, run.change)
+    except EmptyStoreError as error:
+        if run.repo is None:
+            raise
+        from testopt.plan.cases_in_tree import cases_in_tree, no_cases
+
+        found = cases_in_tree(run.repo)
+        if not found.ids:
+            raise no_cases(found, error.message) from None
+        return found.ids, found.note, found.files
+    return known.ids, known.note, ()

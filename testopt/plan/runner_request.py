@@ -80,9 +80,13 @@ def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> li
 
     A file that was there in the last run without a case is none that the project runs (data of
     tests, another platform), and stays out though it is edited; so does a new one in a folder
-    whose other test files have no case.
+    whose other test files have no case. Where no run has told any cases, it is every test file.
     """
     repo = inputs.run.repo
+    if inputs.files:  # a file may hold more tests than its source shows
+        files = filter(runner.is_test_file, inputs.files)
+        names = dict.fromkeys(runner.group_of_file(path, repo) for path in files)
+        return list(filter(None, names))
     groups = {runner.group(case) for case in known}
     found: dict[str, None] = {}
     edited = (_fs_path(f.path) for f in inputs.run.change.files if f.status != "D")

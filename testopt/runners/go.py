@@ -8,11 +8,14 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from testopt.pluralize import pluralize
+from testopt.runners.cases_in_go import go_cases, is_go_test
 from testopt.runners.protocol import MAX_ARGUMENT, Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from testopt.runners.place import Place
 
 _ALL: Final = "./..."
 _PACKAGE: Final = re.compile(r"(?!-)[\w.~+/-]+(?<!\.py)(?<!\.[cm][jt]s)(?<!\.[jt]s)(?<!\.[jt]sx)")
@@ -30,6 +33,7 @@ class Go(Runner):
     """
 
     name = "go"
+    collect = "go test -list . ./..."
     line_is_command = True
     group_kind = "package"
 
@@ -46,6 +50,14 @@ class Go(Runner):
     def is_test_file(self, path: str) -> bool:
         """Return whether a file is called ``*_test.go``."""
         return path.endswith("_test.go")
+
+    def holds_cases(self, path: str, place: Place) -> bool:
+        """Return whether ``go test ./...`` compiles a file here."""
+        return is_go_test(path, place)
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:
+        """Return package and function of each test."""
+        return go_cases(path, text, place)
 
     def unit(self, case: str) -> str:
         """Return package and test function."""

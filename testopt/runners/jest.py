@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.runners.cases_in_javascript import jest_cases
 from testopt.runners.javascript import ScriptRunner, full_name, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from testopt.runners.place import Place
     from testopt.runners.protocol import Request
 
 _TEST_FILE: Final = re.compile(
@@ -31,6 +33,10 @@ class Jest(ScriptRunner):
     def is_test_file(self, path: str) -> bool:
         """Return whether a file is called ``*.test.js``, ``*.spec.ts`` or stands in __tests__."""
         return _TEST_FILE.fullmatch(path) is not None
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:  # noqa: ARG002 - text tells
+        """Return the full names of tests, as jest-junit reports them."""
+        return jest_cases(text)
 
     def group(self, case: str) -> str:
         """Return the file, where the id names a test file: other files may be titles."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.runners.cases_in_rust import is_root, rust_cases
 from testopt.runners.protocol import MAX_ARGUMENT, Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from testopt.runners.place import Place
 
 _ID: Final = re.compile(r"[A-Za-z][\w-]*::.", re.DOTALL)
 _META: Final = re.compile(r"([\\.+*?()|\[\]{}^$/])")
@@ -26,6 +29,7 @@ class Nextest(Runner):
     """
 
     name = "nextest"
+    collect = "cargo nextest list"
     group_kind = "module"
 
     def fits(self, case: str) -> bool:
@@ -35,6 +39,14 @@ class Nextest(Runner):
     def is_test_file(self, path: str) -> bool:  # noqa: ARG002 - unknown tests run anyway
         """Return no: any file of Rust may hold tests."""
         return False
+
+    def holds_cases(self, path: str, place: Place) -> bool:
+        """Return whether a file is the root of a binary, which may hold tests."""
+        return is_root(path, place)
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:
+        """Return binary, modules and function of each test of a binary."""
+        return rust_cases(path, text, place)
 
     def unit(self, case: str) -> str:
         """Return the id."""

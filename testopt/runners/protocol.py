@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from testopt.runners.place import Place
+
 MAX_ARGUMENT: Final = 128 << 10  # bytes of one argument that Linux takes, with the NUL behind it
 # What Linux takes as arguments and environment together (a quarter of the usual stack of 8 MiB),
 # less 256 KiB for an environment and for what else stands on the command line.
@@ -81,6 +83,8 @@ class Runner(ABC):
 
     Attributes
     ----------
+    collect : str
+        The command whose output ``--cases -`` takes for a list of cases; empty: there is none.
     name : str
         As ``--format`` takes it.
     obeys_order : bool
@@ -94,6 +98,7 @@ class Runner(ABC):
     """
 
     name: ClassVar[str]
+    collect: ClassVar[str] = ""
     obeys_order: ClassVar[bool] = False
     line_is_command: ClassVar[bool] = False
     group_kind: ClassVar[str] = "file"
@@ -106,6 +111,26 @@ class Runner(ABC):
     @abstractmethod
     def is_test_file(self, path: str) -> bool:
         """Return whether the runner, by its defaults, looks for tests in a file."""
+
+    def holds_cases(self, path: str, place: Place) -> bool:
+        """Return whether the runner, started at a place, looks for cases in a file."""
+        below = not place.folder or path.startswith(f"{place.folder}/")
+        return below and self.is_test_file(path)
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:  # noqa: ARG002 - by default
+        """Return the cases that a file holds, as the runner's reports name them.
+
+        What is computed at run time (parameters, generated tests) is not seen.
+
+        Parameters
+        ----------
+        path : str
+            Relative to the top of the project.
+        text : str
+        place : Place
+            Where the runner starts.
+        """
+        return []
 
     @abstractmethod
     def unit(self, case: str) -> str:

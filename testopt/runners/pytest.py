@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
+from testopt.runners.cases_in_python import Names, is_collected, python_cases
 from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from testopt.runners.place import Place
 
 # What no pytest accepts in an argument, or not the next one:
 # see `testopt.results.case_id_normalisation`.
@@ -38,6 +41,7 @@ class Pytest(Runner):
     """
 
     name = "pytest"
+    collect = "pytest --collect-only -q -o addopts="
     obeys_order = True
     long_lists = "write the lines to a file, and hand it over: pytest @FILE (8.2 or newer)"
 
@@ -52,6 +56,19 @@ class Pytest(Runner):
     def is_test_file(self, path: str) -> bool:
         """Return whether a file is called ``test_*.py`` or ``*_test.py``."""
         return _TEST_FILE.fullmatch(path) is not None
+
+    def holds_cases(self, path: str, place: Place) -> bool:
+        """Return whether pytest collects a file, by its settings where the project has some."""
+        return is_collected(path, place)
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:
+        """Return node ids without parameters."""
+        options = place.options
+        names = Names(
+            options.get("python_functions", Names().functions),
+            options.get("python_classes", Names().classes),
+        )
+        return python_cases(path, text, place, names=names)
 
     def unit(self, case: str) -> str:
         """Return the node id; where it cannot be repeated, that of the function, or the file."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.runners.cases_in_jvm import jvm_cases
 from testopt.runners.jvm import JvmRunner
 
 if TYPE_CHECKING:
+    from testopt.runners.place import Place
     from testopt.runners.protocol import Request
 
 # Others, such as FooIT, are Failsafe's; Surefire would run them, too, where they are named.
@@ -24,6 +26,10 @@ class Surefire(JvmRunner):
     def is_test_file(self, path: str) -> bool:
         """Return whether Surefire takes a file for a test class, by its name."""
         return _DEFAULTS.fullmatch(path) is not None and super().is_test_file(path)
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:  # noqa: ARG002 - text tells
+        """Return class and method of each test."""
+        return jvm_cases(text)
 
     def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:
         """Return one ``-Dtest``."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
+from testopt.runners.cases_in_python import python_cases
 from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from testopt.runners.place import Place
 
 # Parameters, and subtests as unittest-xml-reporting writes them: test_sub [message] (i=1).
 _VARIANT: Final = re.compile(r"\s*[\[(].*", re.DOTALL)
@@ -41,6 +44,10 @@ class Unittest(Runner):
         """Return whether a file is called ``test*.py``."""
         name = path.rpartition("/")[2]
         return name.startswith("test") and name.endswith(".py") and not path.startswith("-")
+
+    def cases_in(self, path: str, text: str, place: Place) -> list[str]:
+        """Return file, class and method of each test."""
+        return python_cases(path, text, place, only_unittest=True)
 
     def unit(self, case: str) -> str:
         """Return the id without parameters and subtest."""

@@ -12,6 +12,15 @@ from testopt.errors import InputFileError
 
 IDS = ["tests/test_a.py::TestC::test_x", "tests/test_a.py::test_a"]
 
+GO_LISTING = """TestA
+BenchmarkB
+ExampleC
+ok  \tx.org/m/p\t0.004s
+?   \tx.org/m\t[no test files]
+TestA
+ok  \tx.org/m/q\t0.1s
+"""
+
 
 @pytest.fixture
 def given(tmp_path):
@@ -33,6 +42,14 @@ def given(tmp_path):
         ("\nno tests collected (2 deselected) in 0.00s\n", []),
         ("\n==== ERRORS ====\n___ ERROR collecting tests/a.py ___\nwords\n", []),
         ("!!!!!!! Interrupted: 1 error during collection !!!!!!!\n", []),
+        (GO_LISTING, ["x.org/m/p::TestA", "x.org/m/p::ExampleC", "x.org/m/q::TestA"]),
+        ("a-b::basic it\na-b tests::x\n", ["a-b::basic::it", "a-b::tests::x"]),
+        (
+            "a-b::bin/c:\n    it\na-b:\n    tests::x (skipped)\n",
+            ["a-b::bin/c::it", "a-b::tests::x"],
+        ),
+        ("src/a.test.ts > b > c d\n", ["src/a.test.ts::b > c d"]),
+        ("adds numbers\ntakes away\n", ["adds numbers", "takes away"]),
         ("t.py::t[a: 1]\nt.py::t[== b ==]\n", ["t.py::t[a: 1]", "t.py::t[== b ==]"]),
     ],
 )

@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from testopt.init.found_runner import FoundRunner
 from testopt.init.next_commands import _RUNNERS, next_commands
+from testopt.runners.detect.found_runner import FoundRunner
 from testopt.runners.registry import RUNNERS
 
 
@@ -17,7 +17,7 @@ def runner(name, form=None, folder="", **more):
 
 @pytest.mark.parametrize("name", _RUNNERS)
 def test_every_runner_has_three_commands_of_formats_that_exist(name):
-    form = {"django": "unittest", "vitest": "jest"}.get(name, name)
+    form = {"django": "unittest"}.get(name, name)
     steps = next_commands(runner(name, form, launcher="start"))
     assert len(steps.commands) == 3
     for line in (*steps.once, *steps.commands):

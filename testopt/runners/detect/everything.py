@@ -7,21 +7,21 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Final
 
-from testopt.init.found_runner import FoundRunner, count_tests, tops
-from testopt.init.javascript_found import find_javascript
-from testopt.init.python_found import find_python
+from testopt.runners.detect.found_runner import FoundRunner, count_tests, tops
+from testopt.runners.detect.javascript import find_javascript
+from testopt.runners.detect.python import find_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from testopt.git.file_tree import FileTree
+    from testopt.runners.place import Sources
 
 _MOST: Final = 12  # runners that are told of
 _MOST_READ: Final = 1_000  # sources of Rust, to see which hold tests
 _RUST_TEST: Final = re.compile(r"^\s*#\[(?:[\w:]*::)?test\b|^\s*#\[rstest\b", re.MULTILINE)
 
 
-def find_runners(tree: FileTree) -> list[FoundRunner]:
+def find_runners(tree: Sources) -> list[FoundRunner]:
     """Return the runners of a project, the one with the most test files first.
 
     A file that sets up a runner counts where files below its folder look like tests. One that
@@ -33,12 +33,12 @@ def find_runners(tree: FileTree) -> list[FoundRunner]:
     found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
     for file in ("build.gradle.kts", "build.gradle"):
         found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
-    found.sort(key=lambda runner: (-runner.test_files, runner.folder, runner.name))
+    found.sort(key=lambda runner: -runner.test_files)
     return found[:_MOST]
 
 
 def _found(
-    tree: FileTree, form: str, file: str, launcher: Callable[[str], str]
+    tree: Sources, form: str, file: str, launcher: Callable[[str], str]
 ) -> Iterator[FoundRunner]:
     """Yield a runner for each top folder that has a file."""
     places = [posixpath.dirname(path) for path in tree.paths if posixpath.basename(path) == file]
@@ -57,14 +57,14 @@ def _found(
             )
 
 
-def _wrapped(tree: FileTree, wrapper: str, program: str) -> Callable[[str], str]:
+def _wrapped(tree: Sources, wrapper: str, program: str) -> Callable[[str], str]:
     def launcher(folder: str) -> str:
         return f"./{wrapper}" if posixpath.join(folder, wrapper) in tree.names else program
 
     return launcher
 
 
-def _rust(tree: FileTree) -> Iterator[FoundRunner]:
+def _rust(tree: Sources) -> Iterator[FoundRunner]:
     """Yield nextest for each top crate or workspace: its tests stand among the sources, too."""
     places = [posixpath.dirname(p) for p in tree.paths if posixpath.basename(p) == "Cargo.toml"]
     for folder in tops(places):

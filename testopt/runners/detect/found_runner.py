@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from testopt.runners.place import Place
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from testopt.git.file_tree import FileTree
+    from testopt.runners.place import Sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class FoundRunner:
         Where its settings say that it writes a JUnit report.
     has_modules : bool
         Whether it runs tests of several folders below its own.
+    options : mapping of str to tuple of str
+        Its settings that say what is a test.
     """
 
     name: str
@@ -48,6 +51,11 @@ class FoundRunner:
     missing: str = ""
     report: str = ""
     has_modules: bool = False
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def place(self, sources: Sources) -> Place:
+        """Return where it starts."""
+        return Place(sources, self.folder, self.options)
 
 
 def tops(folders: Iterable[str]) -> list[str]:
@@ -59,6 +67,9 @@ def tops(folders: Iterable[str]) -> list[str]:
     return kept
 
 
-def count_tests(tree: FileTree, form: str, folder: str) -> int:
-    """Return how many files below a folder look like tests of a runner."""
-    return sum(map(RUNNERS[form].is_test_file, tree.below(folder)))
+def count_tests(
+    tree: Sources, form: str, folder: str, options: Mapping[str, tuple[str, ...]] | None = None
+) -> int:
+    """Return how many files below a folder a runner that starts there looks for tests in."""
+    place = Place(tree, folder, options or {})
+    return sum(RUNNERS[form].holds_cases(path, place) for path in tree.below(folder))

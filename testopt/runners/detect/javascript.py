@@ -7,12 +7,12 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.init.found_runner import FoundRunner, count_tests, tops
+from testopt.runners.detect.found_runner import FoundRunner, count_tests, tops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testopt.git.file_tree import FileTree
+    from testopt.runners.place import Sources
 
 _CONFIGS: Final = re.compile(
     r"(jest|vitest)\.config\.(?:[cm]?[jt]s|json)|(vitest)\.workspace\.[\w.]+"
@@ -25,7 +25,7 @@ _LAUNCHERS: Final = (
 _REPORTER: Final = "jest-junit"
 
 
-def find_javascript(tree: FileTree) -> Iterator[FoundRunner]:
+def find_javascript(tree: Sources) -> Iterator[FoundRunner]:
     """Yield Jest and Vitest for each top folder whose ``package.json`` or settings name them."""
     places: dict[str, dict[str, str]] = {"jest": {}, "vitest": {}}
     for path in tree.paths:
@@ -38,12 +38,12 @@ def find_javascript(tree: FileTree) -> Iterator[FoundRunner]:
                 places[runner].setdefault(folder, path)
     for runner, found in places.items():
         for folder in tops(found):
-            count = count_tests(tree, "jest", folder)
+            count = count_tests(tree, runner, folder)
             if count:
                 yield _runner(tree, runner, folder, found[folder], count)
 
 
-def _runner(tree: FileTree, name: str, folder: str, evidence: str, count: int) -> FoundRunner:
+def _runner(tree: Sources, name: str, folder: str, evidence: str, count: int) -> FoundRunner:
     above = [folder, *_upwards(folder)]
     _, launcher, install = next(
         row for row in _LAUNCHERS
@@ -53,7 +53,7 @@ def _runner(tree: FileTree, name: str, folder: str, evidence: str, count: int) -
     has_reporter = any(_REPORTER in _dependencies(package) for package in packages)
     return FoundRunner(
         name=name,
-        form="jest",
+        form=name,
         folder=folder,
         evidence=evidence,
         test_files=count,
@@ -68,7 +68,7 @@ def _upwards(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _package(tree: FileTree, path: str) -> dict[str, Any]:
+def _package(tree: Sources, path: str) -> dict[str, Any]:
     try:
         document = json.loads(tree.read(path) or "{}")
     except (ValueError, RecursionError):
