@@ -43,6 +43,17 @@ class CompactOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergeOptions:
+    """Options of ``testopt store merge``."""
+
+    sources: tuple[str, ...]
+    commit: str | None
+    branch: str | None
+    job: str | None
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
     """Options of ``testopt store export``."""
 
@@ -60,6 +71,7 @@ def command() -> None:
       testopt store info
       testopt store check --json
       testopt store compact
+      testopt store merge other/.testopt
       testopt store export results results.parquet
     """
 
@@ -185,6 +197,45 @@ def compact(context: Context, options: CompactOptions) -> None:
 
 
 @command.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--commit", metavar="SHA", help="Take only runs of this commit (full hash).")
+@click.option("--branch", metavar="NAME", help="Take only runs of this branch.")
+@click.option("--job", metavar="NAME", help="Take only runs of this job.")
+@_as_json
+@with_options(MergeOptions)
+def merge(context: Context, options: MergeOptions) -> None:
+    """Take what other stores hold: runs, kept plans, mined commits, labels and coverage links.
+
+    The same store twice adds nothing. Of a store that somebody else wrote, say with --commit,
+    --branch and --job what you know of it: runs that say otherwise are refused (exit code 3), and
+    nothing but runs and their plans is taken. Models are not merged: train anew.
+
+    \b
+    Examples:
+      testopt store merge shard-1/.testopt shard-2/.testopt
+      testopt store merge fragment --commit "$GITHUB_SHA" --branch main --job tests
+    """
+    from testopt.ingest.merged_stores import merge_store
+    from testopt.store import Store
+
+    asked = {"commit": options.commit, "branch": options.branch, "job": options.job}
+    expected = {name: value for name, value in asked.items() if value is not None}
+    sources = [Store.open(source) for source in options.sources]
+    store = context.open_store(create=True)
+    reports = [merge_store(store, source, expected=expected) for source in sources]
+    if options.as_json:
+        print_json({"stores": [asdict(report) for report in reports]})
+    for report in () if options.as_json else reports:
+        known = f", {report.known:,} known already" if report.known else ""
+        click.echo(f"{printable(report.source)}: {pluralize(report.runs, 'new run')}{known}")
+    refused = {run: why for report in reports for run, why in report.refused.items()}
+    for run, why in refused.items():
+        context.warn(printable(f"run {run} is refused: {why}"))
+    if refused:
+        click.get_current_context().exit(3)
+
+
+@command.command()
 @click.argument("table")
 @click.argument("out", metavar="OUT.parquet|OUT.csv", type=click.Path(dir_okay=False))
 @_as_json
@@ -192,9 +243,14 @@ def compact(context: Context, options: CompactOptions) -> None:
 def export(context: Context, options: ExportOptions) -> None:
     """Write a table to a Parquet or CSV file.
 
+    The table history is what `testopt ingest --format table` takes: results with the facts of
+    their runs. In CSV a text that a spreadsheet would take for a formula gets an apostrophe in
+    front; Parquet holds each text as it is.
+
     \b
-    Example:
+    Examples:
       testopt store export results results.csv
+      testopt store export history history.parquet
     """
     table, out = options.table, options.out
     if not out.endswith((".parquet", ".csv")):

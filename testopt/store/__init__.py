@@ -23,7 +23,7 @@ from testopt.store.compact import (
     small_files,
 )
 from testopt.store.delta import TableLog
-from testopt.store.export import export_table
+from testopt.store.export import HISTORY, export_table, history_chunks, history_schema
 from testopt.store.format import has_locks, is_unreadable, lock, open_format, write_format
 from testopt.store.location import Location, blob_name, explain
 from testopt.store.parquet import (
@@ -323,7 +323,8 @@ class Store:
         Parameters
         ----------
         table : str
-            Name of the table.
+            Name of the table; ``history``: results with the facts of their runs, in the columns
+            that `testopt ingest --format table` takes.
         path : str
             Local file; replaced when there is one.
 
@@ -337,9 +338,12 @@ class Store:
         StoreError
             When the store cannot be read or the file cannot be written.
         """
-        self._log(table)
-        columns = list(arrow_schema(table).names)
-        chunks = self._chunks(table, columns, where=(), dictionary=())
+        source = "results" if table == HISTORY else table
+        self._log(source)
+        columns = list(arrow_schema(source).names)
+        chunks = self._chunks(source, columns, where=(), dictionary=())
+        if table == HISTORY:
+            return export_table(path, history_schema(), history_chunks(self.read("runs"), chunks))
         return export_table(path, arrow_schema(table), chunks)
 
     def run_ids(self) -> set[str]:
