@@ -35,6 +35,7 @@ SHARE: Final = 0.1  # of plans or commits: what is rarer is worth a note, not a 
 STRANGE: Final = 0.2  # of case ids: as many are new or gone where they are named in another way
 AHEAD: Final = timedelta(days=1)  # results without a time zone may be hours in the future
 _PLANNED_RUNS: Final = 4 * PLANS
+_EARLY: Final = frozenset({"no-results", "no-bundle", "no-regressions"})
 _FETCH: Final = "fetch the whole history: git fetch --unshallow (in CI: fetch-depth: 0)"
 
 
@@ -82,8 +83,13 @@ class Health:
 
     @property
     def line(self) -> str:
-        """The first warning in a few words, for the end of a plan's own line; empty without one."""
-        slugs = [f.slug.replace("-", " ") for f in self.findings if f.warns]
+        """The first warning in a few words, for the end of a plan's own line; empty without one.
+
+        What every project lacks at first is none there: the plan says what it is made of.
+        """
+        slugs = [
+            f.slug.replace("-", " ") for f in self.findings if f.warns and f.slug not in _EARLY
+        ]
         more = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
         return f"testopt doctor: {slugs[0]}{more}" if slugs else ""
 

@@ -92,7 +92,8 @@ for line in sys.stdin:
         more = {"run": chosen(known), "lines": ["promise: as asked"]} if how == "select" else {}
         print(json.dumps({"re": op, "ids": known, "note": "fake order", **more}), flush=True)
     if op == "end":
-        print(json.dumps({"re": op, "note": "fake record"}), flush=True)
+        first = [["because of " + i[-6:], "and more"] for i in request.get("first", ())]
+        print(json.dumps({"re": op, "note": "fake record", "first": first}), flush=True)
         sys.exit()
 """
 
@@ -263,6 +264,7 @@ class Real:
     def __init__(self, path: Path, with_plugin: tuple[str, ...], git_here) -> None:
         self.path, self.args = path, with_plugin
         self.prefix: tuple[str, ...] = ()  # a command that runs the command behind it
+        self.said: list[str] = []  # the lines of testopt in the last run
         path.mkdir()
         (path / "test_it.py").write_text(THREE_CASES)
         (self.path / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n.testopt/\n")
@@ -285,13 +287,14 @@ class Real:
         done = self.run(*args, **env)
         names = [x.split("::")[1][:6] for x in done.stdout.splitlines() if "%]" in x]
         assert done.returncode == 1, done.stdout + done.stderr
-        (line,) = [x for x in done.stdout.splitlines() if x.startswith("testopt: ")]
-        return names, line
+        self.said = [x for x in done.stdout.splitlines() if x.startswith("testopt: ")]
+        return names, self.said[0]
 
     def line(self, *args: str, **env: str) -> str:
         """Return the line of a run in the original order."""
         names, line = self.order_and_line(*args, **env)
         assert names == ["test_1", "test_2", "test_3"], line
+        assert self.said == [line]
         return line
 
     def learn(self) -> Path:

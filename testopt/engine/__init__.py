@@ -8,12 +8,14 @@ name of the request, with ``error`` (one line) where it could not be met:
              placed (parts of classes and functions that do not follow from their names)
 ``plan``     -> ids (node ids, duplicates allowed), required (positions of those that are never
              left out): rank, level (cases of one are worth about the same), probability, cost,
-             run (1 or 0; absent: all run) of each; note, lines (what may be left out and why);
-             or degraded, and fell_back (why the original order stays)
+             run (1 or 0; absent: all run) of each; note, details (lines for who wants to know
+             more), lines (what may be left out and why); or degraded, and fell_back (why the
+             original order stays)
 ``known``    -> ids of the known cases in the order in which they should run, and the same
 ``results``  rows of node id, outcome, seconds, message or None, worker
-``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""): writes
-             the run to the store; note
+``end``      -> complete, mode, fell_back (why the order asked for was not used, or ""), first (ids
+             of the cases that came first): writes the run to the store; note, first (why each of
+             them did: reasons in words)
 
 An end of the input without ``end`` leaves nothing behind: a crash of pytest records no half run.
 While pytest collects, the engine reads git, opens the store and plans for the cases of the last
@@ -216,10 +218,10 @@ class Engine:
         """Return which cases run, where some do not, and what there is to say of that."""
         if plan.degraded:
             return {}
-        from testopt.report.plans import plan_lines
+        from testopt.report.plans import summary_lines
 
         runs = {case.case_id for case in plan.cases if case.runs}
-        answer: dict[str, Any] = {"lines": plan_lines(plan)} if plan.promise is not None else {}
+        answer: dict[str, Any] = {"lines": summary_lines(plan)} if plan.promise is not None else {}
         if len(runs) < len(plan.cases):
             answer["run"] = [int(i in runs) for i in ids]
         return answer
@@ -257,9 +259,21 @@ class Engine:
 
         if plan.origin.fallback is not None:
             return {"fell_back": words(plan.origin.fallback), "degraded": True}
-        health = self._health.line if self._health else ""
-        line = "; ".join(filter(None, [headline(plan), health]))
-        return {"note": line, "details": details(plan), "doubtful": not plan.change.known}
+        health = self._health
+        return {
+            "note": "; ".join(filter(None, [headline(plan), health.line if health else ""])),
+            "details": [*details(plan), *(health.messages if health else ())],
+            "doubtful": not plan.change.known,
+        }
+
+    def _reasons_of(self, node_ids: Sequence[str]) -> list[list[str]]:
+        """Return why each of some cases stands where it does, in words."""
+        from testopt.reasons import words
+
+        session = self._current_session()
+        planned = {} if self._plan is None else {c.case_id: c for c in self._plan.cases}
+        cases = [planned.get(session.node_ids.case_id(node_id)) for node_id in node_ids]
+        return [[words(r) for r in case.reasons] if case else [] for case in cases]
 
     def _results(self, request: Mapping[str, Any]) -> None:
         self._rows += request["rows"]
@@ -267,15 +281,16 @@ class Engine:
     def _end(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.done = True
         session = self._current_session()
+        first = self._reasons_of(request.get("first") or ())
         if session.run.is_fork:
-            return {"note": "runs of forks are not recorded"}
+            return {"note": "runs of forks are not recorded", "first": first}
         store = session.open_store()
         record = self._record(session, store, request)
         self._recorded = store, store.append_runs([record]), len(record.results)
         note = f"{pluralize(len(record.results), 'result')} recorded in {self._short(session)}"
         if record.run.environment_failure:
             note += "; they look like a failure of the environment: nothing is learnt from them"
-        return {"note": note}
+        return {"note": note, "first": first}
 
     def _record(
         self, session: PytestSession, store: Store, request: Mapping[str, Any]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 
 class Note(NamedTuple):
@@ -29,8 +29,10 @@ class Note(NamedTuple):
 
 
 _NOTES: pytest.StashKey[list[Note]] = pytest.StashKey()
-_MORE: pytest.StashKey[list[str]] = pytest.StashKey()
-_LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
+MORE: pytest.StashKey[list[str]] = pytest.StashKey()  # lines below; a quiet run leaves them out
+DETAILS: pytest.StashKey[list[str]] = pytest.StashKey()  # lines of a verbose run
+FIRST: pytest.StashKey[list[tuple[str, list[str]]]] = pytest.StashKey()  # cases, and why
+LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()  # how many cases
 NOT_ORDERED = "original order"  # what becomes of a run whose plan is not followed
 _UNDIVIDED = "no parts, everything runs"
 ALWAYS = "testopt_always"  # mark of a case that is never left out
@@ -131,39 +133,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what was done, and below why.
+    """Say what was done, and why."""
+    if _NOTES in terminalreporter.config.stash:
+        from testopt.pytest_plugin.summary import write_summary
 
-    In a quiet run only what could not be done; but what is left out is never left out silently.
-    """
-    config = terminalreporter.config
-    quiet = terminalreporter.verbosity < 0
-    silent = quiet and not config.stash.get(_LEFT_OUT, 0)
-    lines = _joined(note for note in notes(config) if note.trouble or not silent)
-    if lines:
-        terminalreporter.write_line("testopt: " + "; ".join(lines))
-    for line in () if quiet else config.stash.get(_MORE, []):
-        terminalreporter.write_line(f"testopt: {line}")
-
-
-def _joined(found: Iterable[Note]) -> list[str]:
-    """Return the texts of notes; of what has one cause, the cause is said once."""
-    by_text: dict[str, list[str]] = {}
-    for note in found:
-        kinds = by_text.setdefault(note.text, [])
-        if note.what not in kinds:
-            kinds.append(note.what)
-    lines = (": ".join(filter(None, [", ".join(filter(None, w)), t])) for t, w in by_text.items())
-    return [line.removesuffix(".") for line in lines if line]
+        write_summary(terminalreporter)
 
 
 def note_more(config: pytest.Config, lines: list[str]) -> None:
     """Add lines that stand below the one line; a quiet run leaves them out."""
-    config.stash.setdefault(_MORE, []).extend(lines)
+    config.stash.setdefault(MORE, []).extend(lines)
 
 
 def note_left_out(config: pytest.Config, count: int) -> None:
     """Keep how many cases a selection or a part leaves out."""
-    config.stash[_LEFT_OUT] = count
+    config.stash[LEFT_OUT] = count
 
 
 def add_note(config: pytest.Config, text: str, *, trouble: bool = False, what: str = "") -> None:

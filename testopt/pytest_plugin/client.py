@@ -140,7 +140,7 @@ class Client:
         if not isinstance(answer, dict) or answer.get("re") != message["op"]:
             raise self._broken("the engine answers something else")
         if "error" in answer:
-            raise EngineError(_one_line(str(answer["error"])))
+            raise EngineError(one_line(str(answer["error"])))
         self._last = message["op"] == "end"
         return answer
 
@@ -249,7 +249,7 @@ class Client:
             lines = self._stderr.read().decode("utf-8", "replace").split("\n")
         except (OSError, ValueError):
             return ""
-        return _one_line(next((line for line in reversed(lines) if line.strip()), ""))
+        return one_line(next((line for line in reversed(lines) if line.strip()), ""))
 
     def _forget_stderr(self) -> None:
         if self._stderr is not None:
@@ -271,7 +271,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return text that is safe to print on a terminal, in one line of limited length."""
     words = " ".join(text.split())
     safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testopt.pytest_plugin import (
+    DETAILS,
+    FIRST,
     NOT_ORDERED,
     add_note,
     fail_open,
@@ -23,7 +26,7 @@ from testopt.pytest_plugin.apply import (
     payload,
     replace_items,
 )
-from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError
+from testopt.pytest_plugin.client import PROTOCOL, Client, EngineError, one_line
 from testopt.pytest_plugin.groups import has_groups
 from testopt.pytest_plugin.options import PluginOptions, read_options
 from testopt.pytest_plugin.outstanding import Outstanding
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _BATCH = 2000  # rows that are sent together
 _NOT_RECORDED = "not recorded"
+_FIRST = 3  # cases of which it is said why they came first
 _LATE_S = 2.0  # for the record, once an engine has timed out: 10,000 results took 0.4 to 1.0 s
 
 
@@ -74,6 +78,8 @@ class PytestRun:
         self._recorder = Recorder(groups=has_groups(config))
         self.outstanding = Outstanding(config)
         self.left_out = 0  # cases
+        self.follows = False  # the order that was planned, here and not in workers
+        self.order: list[str] = []  # of the cases, as planned
         self._late = ""  # what an engine was waited for in vain
         self.client = self._engine("record" if options.wrong else options.mode)
 
@@ -118,8 +124,10 @@ class PytestRun:
             raise
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self) -> None:
-        """Let the engine detach itself before cases run."""
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the order, and let the engine detach itself before cases run."""
+        if self.follows:
+            self.order = [item.nodeid for item in session.items]
         fail_open(self.config, "", self.client.settle)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -181,14 +189,17 @@ class PytestRun:
         self._send()
         stopped = bool(session.shouldstop or session.shouldfail)
         finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        first = list(islice(filter(self._recorder.done.__contains__, self.order), _FIRST))
         answer = self._ask(
             {
                 "op": "end",
                 "complete": finished and not stopped and not without,
                 "mode": self.options.mode,
                 "fell_back": _fell_back(self.config),
+                "first": first,
             }
         )
+        self.config.stash[FIRST] = _with_reasons(first, answer.get("first"))
         add_note(self.config, str(answer.get("note", "")))
 
 
@@ -221,6 +232,7 @@ class Planner:
         planned = order_items(items, order, options.granularity, options.order_marks)
         self._run.left_out = replace_items(items, planned)
         self._run.outstanding.plan(items)
+        self._run.follows = True
         note_left_out(self._config, self._run.left_out)
 
 
@@ -265,6 +277,7 @@ class Distributor:
         if answer.get("degraded") or not options.applies:
             return None
         found = payload(answer, options.granularity, options.order_marks)
+        self._run.order = answer["ids"]
         if not _chose_scope_order(self._config):
             self._config.option.loadscopereorder = False
         return found
@@ -288,10 +301,21 @@ def _note_answer(config: pytest.Config, options: PluginOptions, answer: dict[str
         return
     text = str(answer.get("note", ""))
     if options.mode == "shadow":
-        text = f"{NOT_ORDERED} (shadow); rank would have used: {text}"
+        config.stash[DETAILS] = [f"the plan that was not followed: {text}"]
+        text = f"{NOT_ORDERED}, in shadow"
     add_note(config, text, trouble=bool(answer.get("doubtful")))
-    details = answer.get("details") if getattr(config.option, "verbose", 0) > 0 else None
-    note_more(config, [str(line) for line in (*(details or ()), *(answer.get("lines") or ()))])
+    note_more(config, [str(line) for line in answer.get("lines") or ()])
+    config.stash.setdefault(DETAILS, []).extend(str(d) for d in answer.get("details") or ())
+
+
+def _with_reasons(first: list[str], reasons: Any) -> list[tuple[str, list[str]]]:
+    """Join cases with what the engine says of each."""
+    if not isinstance(reasons, list) or len(reasons) != len(first):
+        return []
+    return [
+        (one_line(case), [one_line(str(word)) for word in why])
+        for case, why in zip(first, reasons, strict=True)
+    ]
 
 
 def _chose_scope_order(config: pytest.Config) -> bool:

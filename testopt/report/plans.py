@@ -84,6 +84,19 @@ def _size(runs: Sequence[PlannedCase], cases: Sequence[PlannedCase]) -> str:
     return f"{size}: {format_duration(seconds)} of {format_duration(total)} ({seconds / total:.1%})"
 
 
+def summary_lines(plan: Plan) -> list[str]:
+    """Return what is said below a run of a plan with a promise: shorter where it leaves out none.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a promise.
+    """
+    if all(case.selected and case.runs for case in plan.cases):
+        return [line for line in [promise_line(plan)] if line]
+    return plan_lines(plan)
+
+
 def promise_line(plan: Plan) -> str:
     """Return in one line what may be expected of a plan; empty where nothing is left to chance."""
     promise = plan.promise
@@ -91,7 +104,8 @@ def promise_line(plan: Plan) -> str:
         return ""
     kind = "" if promise.kind == "none" else f"{promise.kind}: "
     drawn = "; this change was drawn: all cases run, to measure the recall" if plan.explored else ""
-    shadow = f"; all cases run: {sentence(plan.shadow)}" if plan.shadow else ""
+    runs = "all cases run: " if kind else ""  # without a promise that is said already
+    shadow = f"; {runs}{sentence(plan.shadow)}" if plan.shadow else ""
     return f"{kind}{promise.why}{drawn}{shadow}"
 
 

@@ -124,6 +124,43 @@ def test_the_short_variable_asks_for_a_mode_and_may_hold_a_path(pytester, run, m
     result.stdout.no_fnmatch_line("testopt:*")
 
 
+def test_the_first_cases_and_why_stand_in_the_summary(pytester, run):
+    pytester.makepyfile(test_it="".join(f"def test_{n}(): pass\n" for n in range(1, 6)))
+
+    def said(*args, **options):
+        result = run("-p", "no:cacheprovider", *args, **options)
+        return [line for line in result.outlines if line.startswith("testopt: ")]
+
+    whole = [
+        "testopt: fake order; fake record",
+        "testopt: first: test_it.py::test_5 - because of test_5; and more",
+        "testopt:        test_it.py::test_4 - because of test_4; and more",
+        "testopt:        test_it.py::test_3 - because of test_3; and more",
+    ]
+    assert said("--testopt=rank") == said("--testopt=rank", "-q") == whole  # beside -v
+    assert said("--testopt=rank", "-qq") == []
+    assert said("--testopt=rank", "-x", "-k", "test_1 or test_2") == [
+        whole[0],
+        *(line.replace("5", "2").replace("4", "1") for line in whole[1:3]),
+    ]
+    # where the order is not the plan's there is nothing to say
+    assert said("--testopt=shadow", "-q")[1:] == []
+    assert said("--testopt=record")[1:] == []
+    assert said("--testopt=rank", engine="null")[1:] == []
+
+
+def test_with_workers_the_controller_says_why(pytester, run, monkeypatch):
+    pytest.importorskip("xdist")
+    pytester.makepyfile(test_it="def test_1(): pass\ndef test_2(): pass\n")
+    monkeypatch.setenv("FAKE_KNOWN", json.dumps(["test_it.py::test_2", "test_it.py::test_1"]))
+    result = run("--testopt=rank", "-n", "2")
+    assert [line for line in result.outlines if line.startswith("testopt: ")] == [
+        "testopt: fake order; fake record",
+        "testopt: first: test_it.py::test_2 - because of test_2; and more",
+        "testopt:        test_it.py::test_1 - because of test_1; and more",
+    ]
+
+
 def test_quiet_runs_say_only_what_went_wrong(pytester, run):
     pytester.makepyfile("def test_1(): pass")
     assert "testopt:" not in run("-qq", "--testopt=rank").stdout.str()

@@ -62,7 +62,7 @@ def test_cases_of_any_place_are_recorded_and_ranked(places, args, ids):
     ranked = places.run("--testopt=rank", *args)
     assert ranked.returncode == 1
     assert sorted(order_of(ranked)) == sorted(order_of(plain))
-    (line,) = [x for x in ranked.stdout.splitlines() if x.startswith("testopt: ")]
+    line, *_ = [x for x in ranked.stdout.splitlines() if x.startswith("testopt: ")]
     assert "original order" not in line
     assert "4 results recorded" in line
     assert ids_in_store(places) == expected

@@ -176,7 +176,7 @@ def test_a_guess_that_is_not_asked_for_is_no_plan(started):
     started.plan_ahead()
     started.handle({"op": "results", "rows": [["test_it.py::test_1", "passed", 0.1, None, ""]]})
     answer = started.handle({"op": "end", "complete": True, "mode": "rank", "fell_back": ""})
-    assert answer == {"re": "end", "note": "1 result recorded in .testopt"}
+    assert answer == {"re": "end", "note": "1 result recorded in .testopt", "first": []}
     store = started._recorded[0]
     assert store.read("predictions").num_rows == 0
     # what the next plan reads is made when nobody waits
