@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.durations import is_measured
 from testopt.errors import EmptyStoreError
 from testopt.features.pipeline import FeatureState
 from testopt.features.run_history import history
@@ -76,6 +77,11 @@ class BacktestReport:
         How each promise that was asked for was kept, after the warm-up.
     curve : tuple of CurvePoint
         What each share of the time would have caught, after the warm-up.
+    cases_to_first : dict of str to float
+        Mean share of the cases until the first failing one, that one included.
+    timed : float
+        Share of the executions in the judged runs whose duration is known and not 0; of few, a
+        share of the time tells nothing.
     """
 
     runs: int
@@ -92,6 +98,8 @@ class BacktestReport:
     judged_runs: int = 0
     promises: tuple[PromiseReport, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    cases_to_first: dict[str, float] = field(default_factory=dict)
+    timed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,13 +306,14 @@ def _report(
     unread: Collection[int] = (),
 ) -> BacktestReport:
     found: dict[str, list[tuple[NDArray[np.bool_], NDArray[Any]]]] = {k: [] for k in METHODS}
-    fresh = 0
+    fresh, timed = 0, list[bool]()
     for i, (run, prediction) in enumerate(zip(past.runs, predictions, strict=True)):
         if i < first or i in unread or not _is_judged(run.frame):
             continue
         ran = ~run.frame.skipped
         failed, took = run.frame.failed[ran], run.took[ran]
         fresh += bool((failed & ~run.features.failing_last[ran]).any())
+        timed += map(is_measured, run.frame.seconds[ran].tolist())
         for name, order in _orders(run, prediction.rank, seed=seed + i).items():
             found[name].append((failed[order], took[order]))
     methods = {name: runs for name, runs in found.items() if runs}
@@ -323,6 +332,11 @@ def _report(
         courses={k: detection_curve(v) for k, v in methods.items()},
         fresh_runs=fresh,
         judged_runs=len(found["testopt"]),
+        cases_to_first={
+            k: float(np.mean([(failed.argmax() + 1) / len(failed) for failed, _ in v]))
+            for k, v in methods.items()
+        },
+        timed=sum(timed) / max(len(timed), 1),
     )
 
 

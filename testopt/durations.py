@@ -51,6 +51,6 @@ def is_measured(seconds: float) -> bool:
     return seconds > _NOTHING
 
 
-def tells_time(measured: int, cases: int, total_s: float) -> bool:
+def tells_time(measured: float, cases: float, total_s: float) -> bool:
     """Tell whether a share of the time says anything: at least half of the cases take some."""
     return total_s > 0 and 2 * measured >= cases

@@ -9,7 +9,7 @@ import click
 
 from testopt.cli.common import Context, print_json, with_options, write_table
 from testopt.cli.values import DURATION, share_type
-from testopt.durations import format_duration
+from testopt.durations import format_duration, tells_time
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -156,6 +156,19 @@ def _show(report: BacktestReport) -> None:
             f"in {report.fresh_runs} of these {report.judged_runs} failing runs a case fails that "
             "passed when it last ran, or is new; an order by recent failures finds the others"
         )
+    _show_time(report)
+
+
+def _show_time(report: BacktestReport) -> None:
+    """Say when the first failure would have come, in time where durations tell it."""
+    if not tells_time(report.timed, 1.0, report.suite_seconds):
+        part = report.cases_to_first
+        click.echo(
+            f"the first failure would have come after {part['testopt']:.1%} of the cases, in the "
+            f"order of the case ids after {part['by case id']:.1%}; it is known of "
+            f"{report.timed:.0%} of them how long they take, so that time tells nothing"
+        )
+        return
     ours, plain = report.seconds_to_first["testopt"], report.seconds_to_first["by case id"]
     click.echo(
         f"the first failure would have come after {ours:.2f} s, in the order of the case ids "

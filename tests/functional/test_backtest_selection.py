@@ -103,3 +103,21 @@ def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt
     assert len(after) == len(before)
     changed = [b.scores for a, b in zip(before, after, strict=True) if a != b]
     assert changed == [(0.123,)]
+
+
+def test_without_durations_the_cases_are_counted(tmp_path, testopt):
+    """A share of the time tells nothing where the reports hold none."""
+    rows = ["run_id,time,case_id,outcome,duration_s"]
+    for run in range(20):
+        for case in range(10):
+            outcome = "failed" if case == 7 and run % 2 else "passed"
+            rows.append(f"r{run},2026-01-{run + 1:02d},t.py::test_{case},{outcome},0.0")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    at = ("--repo", tmp_path, "--store", tmp_path / "store")
+    assert testopt(*at, "ingest", "--format", "table", tmp_path / "table.csv").code == 0
+    done = testopt(*at, "backtest", "--fraction", "0.5")
+    assert "in the order of the case ids after 80.0%; it is known of 0% of them" in done.out
+    assert "of the time (by case id" not in done.out
+    report = testopt(*at, "backtest", "--fraction", "0.5", "--json").document
+    assert (report["timed"], report["cases_to_first"]["by case id"]) == (0.0, pytest.approx(0.8))
+    assert report["curve"][0]["quality"]["left_out"] == pytest.approx(0.5, abs=0.11)
