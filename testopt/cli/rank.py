@@ -37,7 +37,7 @@ def command(ctx: Context, options: RankOptions) -> None:
     \b
     Example:
       testopt rank
-      testopt rank --base origin/main --format pytest > order.txt
+      testopt rank --base origin/main --format pytest > ids.txt && pytest @ids.txt
       pytest --collect-only -q | testopt rank --cases -
     """
     from testopt.plan import plan

@@ -107,8 +107,8 @@ def command(ctx: Context, options: SelectOptions) -> None:
     \b
     Example:
       testopt select --recall 0.95
-      testopt select --budget 10m --format pytest > selected.txt
-      testopt select --shard 1/4 --format go
+      testopt select --budget 10m --format pytest > ids.txt && pytest @ids.txt
+      testopt select --shard 1/4 --format go | xargs -L 1 go test
     """
     from testopt.plan import plan
     from testopt.plan.rows import keep_plan

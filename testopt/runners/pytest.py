@@ -72,10 +72,10 @@ class Pytest(Runner):
 
     def unit(self, case: str) -> str:
         """Return the node id; where it cannot be repeated, that of the function, or the file."""
-        if not _UNREPEATABLE.search(case):
+        if not _is_vague(case):
             return case
         function, bracket, _ = case.partition("[")
-        return function if bracket and not _UNREPEATABLE.search(function) else self.group(case)
+        return function if bracket and not _is_vague(function) else self.group(case)
 
     def group(self, case: str) -> str:
         """Return the file."""
@@ -95,12 +95,12 @@ class Pytest(Runner):
         unnamed = [case for case in request.cases if not _has_file(case)]
         if unnamed:
             return _everything(unnamed, request)
-        names = {name if whole else self.unit(name) for name, whole in steps(self, request)}
-        widest = (
-            _widest(name if whole else self.unit(name), names)
-            for name, whole in steps(self, request)
-        )
-        return Arguments([from_folder(name, request) for name in dict.fromkeys(widest)])
+        named = [name if whole else self.unit(name) for name, whole in steps(self, request)]
+        names = set(named)
+        widest = dict.fromkeys(_widest(name, names) for name in named)
+        vague = sum(map(_is_vague, request.cases))
+        note = f"the whole functions of {pluralize(vague, 'case')} that no other process can name"
+        return Arguments([from_folder(name, request) for name in widest], [note] if vague else [])
 
     def _located(self, request: Request) -> Request:
         """Return a request with the files of dotted modules that are those of other cases."""
@@ -113,6 +113,10 @@ class Pytest(Runner):
             for case in request.cases
         ]
         return replace(request, cases=cases)
+
+
+def _is_vague(case: str) -> bool:
+    return _UNREPEATABLE.search(case) is not None
 
 
 def _has_file(case: str) -> bool:

@@ -19,6 +19,8 @@ def test_ids_stay_as_they_are():
 def test_parameters_with_a_line_break_stand_for_their_function():
     cases = ["a.py::t[1]", "a.py::u[x\ny]", "a.py::u[x\rz]"]
     assert printed("pytest", *cases) == ["a.py::t[1]", "a.py::u"]
+    (note, _) = arguments_for(RUNNERS["pytest"], Request(cases=cases)).notes
+    assert note == "the whole functions of 2 cases that no other process can name"
 
 
 def test_the_function_stands_where_no_other_process_has_the_parameters():
