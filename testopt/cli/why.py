@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testopt.plan.case_history import CasePast
+    from testopt.plan.last_plan import LastPlace
     from testopt.plan.why import Why
     from testopt.reasons import Reason
 
@@ -83,6 +84,7 @@ def _document(found: Why) -> dict[str, Any]:
         "clear": sentence([found.clear]),
         "nearest": [near._asdict() for near in found.nearest],
         "covers": [asdict(one) for one in found.covers],
+        "last_plan": None if found.last is None else asdict(found.last),
         "base": found.base,
         "contributions": [asdict(part) for part in found.contributions],
         "of": len(plan.cases),
@@ -117,6 +119,7 @@ def _lines(found: Why) -> Iterator[str]:
     yield f"  {p}expected {case.cost_s:.3f} s"
     yield from _impact(found)
     yield from _history(found.past)
+    yield from _then(found.last)
     if found.nearest:
         yield "closest changed files, by the words they share with it:"
         for near in found.nearest:
@@ -155,6 +158,18 @@ def _impact(found: Why) -> Iterator[str]:
         yield f"could be affected: {words(found.affected)}"
     elif found.clear:
         yield f"cannot be affected: {words(found.clear)}"
+
+
+def _then(last: LastPlace | None) -> Iterator[str]:
+    """Say where the case stood in the last plan that was recorded, in the words of the time."""
+    if last is None:
+        return
+    run = f"in the last plan of a run, on {last.time:%Y-%m-%d %H:%M} UTC ({last.run_id})"
+    if last.fell_back:
+        yield f"{run}, the original order stayed: {last.fell_back}"
+        return
+    ran = ", and did not run" if last.executed is False else ""
+    yield f"{run}, it stood at {last.rank:,} of {last.of:,}{ran}: {last.reason}"
 
 
 def _history(past: CasePast) -> Iterator[str]:

@@ -15,6 +15,7 @@ from testopt.git.changed_lines import diff_of_files, read_changed_lines
 from testopt.impact.coverage_index import match_measured, regions_then
 from testopt.learning.contributions import contributions
 from testopt.plan.case_history import CasePast, case_past
+from testopt.plan.last_plan import LastPlace, last_place
 from testopt.plan.planner import scored_plan
 from testopt.ranking.families import families
 from testopt.results.coverage import lines_of
@@ -86,6 +87,8 @@ class Why:
         Log-odds of a failure of the other cases of the run, on average; None without a model.
     contributions : tuple of Contribution
         By family, the largest first; with `base` they add up to the log-odds of this case.
+    last : LastPlace, optional
+        Where it stood in the last plan that was recorded, as it was at the time.
     """
 
     planned: PlannedCase
@@ -97,6 +100,7 @@ class Why:
     covers: tuple[Covered, ...] = ()
     base: float | None = None
     contributions: tuple[Contribution, ...] = ()
+    last: LastPlace | None = None
 
 
 def why(
@@ -142,6 +146,7 @@ def why(
         covers=() if store is None else _covers(store, case_id, run),
         base=base,
         contributions=parts,
+        last=None if store is None else last_place(store, case_id),
     )
 
 
