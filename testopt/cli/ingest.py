@@ -238,6 +238,7 @@ def _document(report: IngestReport) -> dict[str, Any]:
         "files": files,
         "runs": list(report.run_ids),
         "new_runs": report.new_runs,
+        "added": dict(report.added),
         "unresolved": report.unresolved,
         "warnings": list(report.warnings),
         "plans": [check_document(check) for check in report.checks],
@@ -254,11 +255,9 @@ def _print(obj: Context, report: IngestReport) -> None:
         obj.warn(printable(warning))
     read = [file for file in report.files if file.cases or not file.rejected]
     cases = sum(file.cases for file in read)
-    n_known = len(report.run_ids) - report.new_runs
-    there = f", {n_known} known already" if n_known else ""
     click.echo(
         f"{pluralize(len(read), 'file')}, {pluralize(cases, 'case')}, "
-        f"{pluralize(len(report.run_ids), 'run')}: {report.new_runs} new{there}"
+        f"{pluralize(len(report.run_ids), 'run')}: {printable(_what_is_new(report))}"
     )
     _print_checks(obj, report)
     if report.unresolved:
@@ -266,6 +265,15 @@ def _print(obj: Context, report: IngestReport) -> None:
             f"{report.unresolved} class names mean no single file near the report, and were kept "
             "as they are"
         )
+
+
+def _what_is_new(report: IngestReport) -> str:
+    """Return which runs are new, which have more results now, and how many were known."""
+    more = {run_id: count for run_id, count in report.added.items() if count}
+    known = len(report.run_ids) - report.new_runs - len(more)
+    parts = [f"{report.new_runs} new"] if report.new_runs or not more else []
+    parts += [f"{pluralize(count, 'result')} added to {run_id}" for run_id, count in more.items()]
+    return ", ".join([*parts, *([f"{known} known already"] if known else [])])
 
 
 def _print_checks(obj: Context, report: IngestReport) -> None:

@@ -34,7 +34,7 @@ from testopt.schema import FAILING, Run, RunRecord, arrow_schema
 from testopt.workspace import remove_left_workspaces, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -68,8 +68,9 @@ class FileReport:
 class IngestReport:
     """What an ingestion did: a report per file, the runs met, and how many of them were new.
 
-    ``checks`` compare the plans that were kept for the runs with what came; ``waiting`` are those
-    of other jobs of which nothing has come yet.
+    ``added`` counts the results that came to runs which were there. ``checks`` compare the plans
+    that were kept for the runs with what came; ``waiting`` are those of other jobs of which
+    nothing has come yet.
     """
 
     files: tuple[FileReport, ...]
@@ -77,6 +78,7 @@ class IngestReport:
     new_runs: int
     unresolved: int = 0
     warnings: tuple[str, ...] = ()
+    added: Mapping[str, int] = field(default_factory=dict)
     checks: tuple[PlanCheck, ...] = ()
     waiting: tuple[WaitingPlan, ...] = ()
 
@@ -137,15 +139,17 @@ def ingest_junit(
         # A file that could not be read at all still makes its run an incomplete one.
         reports = [file for file in files if not file.ignored]
         legs = split_legs(store, reports, identity, below=paths if job_from else None)
-        groups, new = [], 0
+        groups, new, added = [], 0, dict[str, int]()
         for leg in legs:
             runs = _runs_of(leg, run_per)
-            new += _append_groups(store, runs, leg.identity)
+            new += _append_groups(store, runs, leg.identity, added)
             groups += runs
         update_caches(store, runs=new, results=sum(file.rows for file in files))
         checks, waiting = check_plans(store, legs)
     report = _report(found, files, groups, new=new, identity=identity)
-    return replace(report, unresolved=resolver.ambiguous, checks=checks, waiting=waiting)
+    return replace(
+        report, unresolved=resolver.ambiguous, added=added, checks=checks, waiting=waiting
+    )
 
 
 def _runs_of(leg: Leg, per: str) -> list[RunFiles]:
@@ -195,7 +199,10 @@ def _below(repo: Path, folder: Path) -> str:
     return path.relative_to(top).as_posix() if top in path.parents else ""
 
 
-def _append_groups(store: Store, groups: Sequence[RunFiles], identity: RunIdentity) -> int:
+def _append_groups(
+    store: Store, groups: Sequence[RunFiles], identity: RunIdentity, added: dict[str, int]
+) -> int:
+    """Append runs; return how many are new. `added` takes the results added to the others."""
     known = store.run_ids()
     new = 0
     # Which cases a file has that could not be collected, the runs before tell.
@@ -205,8 +212,12 @@ def _append_groups(store: Store, groups: Sequence[RunFiles], identity: RunIdenti
         if group.is_named or group.run_id not in known:
             with store.writing():
                 tally = _append(store, group, identity)
-                if group.run_id not in known:
-                    new += _append_run(store, group, identity, tally=tally)
+                if group.run_id not in known and _append_run(store, group, identity, tally=tally):
+                    new += 1
+                else:  # another part of a run that is there
+                    is_whole = all(file.complete for file in group.files) and not tally.unknown
+                    store.recount(group.run_id, **({} if is_whole else {"complete": False}))
+                    added[group.run_id] = tally.added
     return new
 
 
@@ -217,6 +228,7 @@ class _Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     failing: Counter[str | None] = field(default_factory=Counter)
     seconds: float = 0.0
+    added: int = 0  # rows that were not there yet
     uncollected: int = 0  # cases of files that could not be collected: they have one cause
     unknown: int = 0  # files that could not be collected and have no known case
 
@@ -258,7 +270,9 @@ def _append(store: Store, group: RunFiles, identity: RunIdentity) -> _Tally:
         rows, kept = _mended(rows, numbered, at)
         tally.add(rows, numbered.last[at:end][kept])
         results = _results(group.run_id, rows, numbered.attempt[at:end][kept])
-        store.append("results", _parts(group.run_id, batches, results, kept))
+        parts = _parts(group.run_id, batches, results, kept)
+        written = store.append("results", parts)
+        tally.added += sum(parts[key].num_rows for key in written)
         at = end
         pa.default_memory_pool().release_unused()
     return tally
@@ -320,7 +334,8 @@ def _append_uncollected(
         digest = "".join(sorted(file.digest[:8] for file in group.files if file.uncollected))
         columns = [{**asdict(one), "run_id": group.run_id} for one in failures]
         rows = pa.Table.from_pylist(columns, schema=arrow_schema("results"))
-        store.append("results", {f"{group.run_id}#uncollected-{digest}": rows})
+        if store.append("results", {f"{group.run_id}#uncollected-{digest}": rows}):
+            tally.added += len(failures)
         tally.outcomes["error"] += len(failures)
         tally.uncollected = len(failures)
     lost = sorted({one.prefix for one in wholes if one.prefix in unknown and not one.is_case})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
@@ -36,6 +36,7 @@ from testopt.store.parquet import (
 )
 from testopt.store.process_tuning import skip_pandas
 from testopt.store.records import record_tables
+from testopt.store.run_counts import counts_of, update_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -345,6 +346,22 @@ class Store:
         if table == HISTORY:
             return export_table(path, history_schema(), history_chunks(self.read("runs"), chunks))
         return export_table(path, arrow_schema(table), chunks)
+
+    def recount(self, run_id: str, **values: Any) -> bool:
+        """Count the results of a run that is there already anew, and set further columns of it.
+
+        Returns
+        -------
+        bool
+            Whether its row is another one now.
+        """
+        columns, where = ["case_id", "outcome", "duration_s", "attempt"], [("run_id", "=", run_id)]
+
+        def count() -> dict[str, Any]:
+            return counts_of(self.read("results", columns=columns, where=where)) | values
+
+        # a log of its own: to read results moves the version that this store looks at
+        return update_run(TableLog(self._location, "runs"), run_id, count)
 
     def run_ids(self) -> set[str]:
         """Return the ids of all runs."""

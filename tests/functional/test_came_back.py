@@ -290,3 +290,23 @@ def test_a_job_of_another_name_is_said(project, testopt):
     assert (done.code, [plan["run_id"] for plan in done.document["kept"]["open"]]) == (
         1, ["901/unit"],
     )  # fmt: skip
+
+
+def test_a_run_in_parts_is_counted_as_a_whole(project):
+    def row():
+        (run,) = project.store().read("runs").to_pylist()
+        return run["cases"], run["failed"], run["complete"]
+
+    assert project.ingest(report(*CASES[:2])).out == "1 file, 2 cases, 1 run: 1 new\n"
+    more = report(*CASES[2:], test_3="boom")
+    assert (
+        project.ingest(more, name="2.xml").out == "1 file, 4 cases, 1 run: 4 results added to 900\n"
+    )
+    assert row() == (6, 2, True)
+    assert project.ingest(more).out == "1 file, 4 cases, 1 run: 0 new, 1 known already\n"
+    assert row() == (6, 2, True)
+    again = project.ingest(report(CASES[2], CASES[5]), "--json", name="retry-1.xml")
+    assert again.document["added"] == {"900": 2}
+    assert row() == (6, 0, True)
+    project.ingest(report("tests/test_b.py::test_4", tail="<testc"), name="cut.xml")
+    assert row() == (7, 0, False)
