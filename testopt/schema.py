@@ -342,7 +342,8 @@ class PlannedCase:
     plan. ``propensity`` is the probability of that before the draws.
 
     ``reasons`` are those for running it, or for leaving it out, what decides first;
-    ``decision`` says why it is selected or not, None where nothing was to be left out.
+    ``decision`` says why it is selected or not, None where nothing was to be left out;
+    ``lead`` is what it has for standing at the front beside its probability.
     """
 
     case_id: str
@@ -356,6 +357,7 @@ class PlannedCase:
     must_run: bool = False
     runs: bool = True
     decision: Reason | None = None
+    lead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,7 +187,7 @@ class Engine:
         return {
             "rank": rank,
             "level": [bisect_right(plan.steps, planned[i].rank) for i in ids],
-            "probability": [planned[i].probability for i in ids],
+            "probability": [planned[i].probability + planned[i].lead for i in ids],
             "cost": [planned[i].cost_s for i in ids],
             **self._running(plan, ids),
             **self._origin(plan),
@@ -208,7 +208,7 @@ class Engine:
         return {
             "ids": [session.node_ids.node_id(case.case_id) for case in cases],
             "level": [bisect_right(plan.steps, case.rank) for case in cases],
-            "probability": [case.probability for case in cases],
+            "probability": [case.probability + case.lead for case in cases],
             "cost": [case.cost_s for case in cases],
             **self._running(plan, [case.case_id for case in cases]),
             **self._origin(plan),

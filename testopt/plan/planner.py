@@ -149,9 +149,11 @@ def _selecting(
         selection, trust = apply_trust(selection, store, rules, predictor.bundle)
     choice = _chosen(predictor, scored, draft.change, selection, store)
     check_learning(choice, selection, store)
+    scored = scored.led_by(choice.forced)
     return replace(
         draft,
         cases=_planned(scored, choice),
+        steps=scored.steps,
         promise=choice.promise,
         mode="shadow" if selection.shadow else "select",
         trust=trust,
@@ -184,12 +186,12 @@ def _chosen(
 def _planned(scored: ScoredCases, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
     """Return the cases in their order, with what became of each where some may be left out."""
     cases, why = scored.query.cases, scored.reasons
-    p, seconds = scored.p.tolist(), scored.seconds.tolist()
+    p, seconds, lead = scored.p.tolist(), scored.seconds.tolist(), scored.lead.tolist()
     places = enumerate(scored.order.tolist(), 1)
     if choice is not None:
         return tuple(_decided(scored, choice, i, rank) for rank, i in places)
     return tuple(
-        PlannedCase(cases[i], rank, p[i], seconds[i], selected=True, reasons=why[i])
+        PlannedCase(cases[i], rank, p[i], seconds[i], selected=True, reasons=why[i], lead=lead[i])
         for rank, i in places
     )
 
@@ -216,6 +218,7 @@ def _decided(scored: ScoredCases, choice: Choice, i: int, rank: int) -> PlannedC
         must_run=forced is not None,
         runs=bool(choice.runs[i]),
         decision=decision or reasons[0],
+        lead=float(scored.lead[i]),
     )
 
 

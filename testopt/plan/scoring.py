@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from testopt.ranking.baselines import untrained_score
 from testopt.ranking.cost_order import run_order, steps, value_per_cost
-from testopt.ranking.orderings import OrderingWeights, priority, signals_of
+from testopt.ranking.front import leading
+from testopt.ranking.orderings import LEAD, OrderingWeights, priority, signals_of
 from testopt.ranking.reasons import reasons
 from testopt.selection.score import selection_score
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from testopt.features.run_features import RunFeatures
@@ -32,6 +36,11 @@ class ScoredCases:
     features : RunFeatures
     p, score, seconds : ndarray
         P(case fails), what selects it, expected duration.
+    priority, lead : ndarray of float64
+        What speaks for running it before its cost is counted, and what of that is a lead
+        (`testopt.ranking.front`).
+    exponent : float
+        How much the cost counts.
     order : ndarray of int64
         Positions, what runs first first.
     steps : tuple of int
@@ -46,10 +55,23 @@ class ScoredCases:
     p: NDArray[np.float64]
     seconds: NDArray[Any]
     score: NDArray[np.float64]
+    priority: NDArray[np.float64]
+    lead: NDArray[np.float64]
+    exponent: float
     order: NDArray[np.int64]
     steps: tuple[int, ...]
     reasons: list[tuple[Reason, ...]]
     weights: Reason | None
+
+    def led_by(self, forced: Collection[str]) -> Self:
+        """Return the order in which the cases that must run lead, as far as they may."""
+        if not forced:
+            return self
+        must = np.fromiter((case in forced for case in self.query.cases), bool, len(self.p))
+        first = leading(must, self.order, self.seconds)[self.order]
+        parts = [self.order[first], self.order[~first]]
+        value = value_per_cost(self.priority, self.seconds, self.exponent)
+        return replace(self, order=np.concatenate(parts), steps=_steps(value, parts))
 
 
 def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
@@ -62,17 +84,29 @@ def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     weights = OrderingWeights() if bundle is None else bundle.ordering_weights
     sources = features.sources_read
     ordering = weights.mixed_ordering(sources=sources)
-    value = priority(ordering, signals_of(features, p))
+    signals = signals_of(features, p)
+    value = priority(ordering, signals)
     order = run_order(value, seconds, query.cases, exponent=ordering.cost)
-    falling = value_per_cost(value, seconds, ordering.cost)[order]
     return ScoredCases(
         query,
         features,
         p,
         seconds,
         score=selection_score(features, p, seconds, ordering=ordering),
+        priority=value,
+        lead=signals[LEAD],
+        exponent=ordering.cost,
         order=order,
-        steps=tuple(at + 1 for at in steps(falling)),
+        steps=_steps(value_per_cost(value, seconds, ordering.cost), [order]),
         reasons=reasons(features, cofailure=state.cofailure.reasons(query)),
         weights=None if model is None else weights.reason(sources=sources),
     )
+
+
+def _steps(value: NDArray[np.float64], parts: list[NDArray[np.int64]]) -> tuple[int, ...]:
+    """Return the ranks between which cases are worth about the same, part by part."""
+    found, before = [], 0
+    for part in parts:
+        found += [before + at + 1 for at in steps(value[part])]
+        before += len(part)
+    return tuple(found)

@@ -20,6 +20,7 @@ from testopt.ranking.baselines import (
     untrained_score,
 )
 from testopt.ranking.cost_order import COST_FLOOR_S, value_per_cost
+from testopt.ranking.front import lead
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ HEAD_START: Final = 1.0
 HEAD_START_SOURCES: Final = 3.0
 EAGERNESS: Final = 3.0  # how fast weight moves to those that gain
 FLOOR: Final = 1e-3  # of a case of which nothing is known
+LEAD: Final = "lead"  # the signal that no way of ordering weighs
 
 
 class OrderingWeights:
@@ -201,7 +203,7 @@ class OrderingWeights:
 def signals_of(
     features: RunFeatures, p: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what the orderings weigh of a run's cases, positive, each of shape (n,).
+    """Return what the orderings weigh of a run's cases, and their lead, each of shape (n,).
 
     Parameters
     ----------
@@ -216,13 +218,17 @@ def signals_of(
         "untrained": untrained,
         "rate": pooled_rate(features) + FLOOR,
         "recent": recency(features),
+        LEAD: lead(features),
     }
 
 
 def priority(ordering: Ordering, signals: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return how much an ordering has for running each case, before its cost, shape (n,)."""
+    """Return how much an ordering has for running each case, before its cost, shape (n,).
+
+    What belongs to the front, by `testopt.ranking.front.lead`, does so in every ordering.
+    """
     logs = [share * np.log(signals[part]) for part, share in ordering.weights.items()]
-    return np.asarray(np.exp(np.sum(logs, axis=0)))
+    return np.asarray(np.exp(np.sum(logs, axis=0)) + signals[LEAD])
 
 
 def rolling_orderings(

@@ -76,6 +76,24 @@ def test_the_same_holds_for_a_committed_change(fresh, testopt):
     assert done.out.splitlines()[0] == "tests/test_weather.py::test_weather_total_of_items"
 
 
+@pytest.mark.parametrize("how", ["edited", "added"])
+def test_a_case_that_the_change_edits_or_adds_comes_before_those_close_to_it(fresh, testopt, how):
+    fresh.write("shop/weather.py", source("weather", factor=3))
+    old, cases = cases_of("violin"), ids()
+    if how == "edited":
+        wanted = "tests/test_violin.py::test_violin_label_has_capitals"
+        fresh.write("tests/test_violin.py", old.replace("'A B'", "'A  B'"))
+    else:
+        wanted = "tests/test_violin.py::test_later"
+        text = "def test_later():\n    subprocess.run(['sleep', '9'], check=True)\n"
+        fresh.write("tests/test_violin.py", f"import subprocess\n{old}\n\n{text}")
+        cases += f"{wanted}\n".encode()
+    done = testopt("--repo", fresh.path, "rank", "--cases", "-", "--json", stdin=cases)
+    first = [case["case_id"] for case in done.document["cases"][:2]]
+    # what is added right behind a case stands in its lines too
+    assert wanted in (first if how == "added" else first[:1])
+
+
 @pytest.mark.parametrize("damage", ["altered", "missing"])
 def test_without_a_sound_model_hand_set_weights_serve(
     fresh, testopt, tmp_path, monkeypatch, damage

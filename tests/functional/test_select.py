@@ -224,6 +224,8 @@ def test_what_failed_before_and_what_the_project_names_must_run(project, monkeyp
     )
     assert project.run("ingest", "--format", "table", project.path.parent / "more.csv").code == 0
     plan = project.select("--fraction", "0.01")
+    led = [c["must_run"] for c in plan["cases"]]
+    assert led[:2] == [True, True]  # and more of them as far as they fit into a tenth of the time
     must = {c["case_id"]: c["reason"].partition("; ")[0] for c in plan["cases"] if c["must_run"]}
     assert must.pop(case_of(7, 0)) == "failed in the previous run"
     assert set(must) == {c for c in CASES if "mod5" in c or c.endswith("test_3")}

@@ -19,6 +19,7 @@ from testopt.ranking.orderings import (
     DEFAULT,
     HEAD_START,
     HEAD_START_SOURCES,
+    LEAD,
     ORDERINGS,
     OrderingWeights,
     priority,
@@ -87,7 +88,7 @@ def test_the_ordering_of_a_run_does_not_depend_on_its_outcome():
 
 def test_priority_is_a_geometric_mean():
     ordering = next(e for e in ORDERINGS if e.parts == ("model", "rate"))
-    evidence = {"model": np.array([0.04, 0.5]), "rate": np.array([0.25, 0.5])}
+    evidence = {"model": np.array([0.04, 0.5]), "rate": np.array([0.25, 0.5]), LEAD: np.zeros(2)}
     assert priority(ordering, evidence) == pytest.approx([0.1, 0.5])
     assert value_per_cost(np.array([1.0]), np.array([3.999]), 0.5) == pytest.approx([0.5])
     assert run_order(
@@ -115,6 +116,7 @@ def test_a_blend_is_the_weighted_mean_of_the_logarithms():
     gains = np.linspace(-1, 1, len(ORDERINGS))
     ordering_weights = OrderingWeights(gains, 5)
     evidence = {part: np.array([0.2, 0.5]) ** (i + 1) for i, part in enumerate(PARTS)}
+    evidence[LEAD] = np.zeros(2)
     seconds = np.array([0.3, 7.0])
     ordering = ordering_weights.mixed_ordering(sources=False)
     made = np.log(value_per_cost(priority(ordering, evidence), seconds, ordering.cost))
