@@ -98,7 +98,7 @@ def _vitest(runner: FoundRunner) -> NextCommands:
 
 def _go(runner: FoundRunner) -> NextCommands:
     ingest = _here(runner, "go test -json ./... | testopt ingest --format auto -")
-    run = _here(runner, "testopt select --format go | sed 's/^/go test /' | sh")
+    run = _here(runner, "testopt select --format go | xargs -L 1 go test")
     return NextCommands(runner.name, (), (ingest, "testopt mine", run))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from testopt.runners.detect.everything import find_runners
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from testopt.runners.detect.found_runner import FoundRunner
@@ -52,7 +54,7 @@ class CasesInTree:
         return f"{pluralize(len(self.ids), 'case')} found in the sources{part}, not told by {names}"
 
 
-def cases_in_tree(root: Path) -> CasesInTree:
+def cases_in_tree(root: Path, near: Iterable[str] = ()) -> CasesInTree:
     """Return the cases that the sources hold, as the runners of the project name them.
 
     Nothing of the project is run; parameters and generated tests are not seen.
@@ -61,6 +63,8 @@ def cases_in_tree(root: Path) -> CasesInTree:
     ----------
     root : Path
         Top folder of a repository, or a bare one.
+    near : iterable of str
+        Paths; what stands near to one is read first, for where not all is waited for.
 
     Raises
     ------
@@ -72,6 +76,7 @@ def cases_in_tree(root: Path) -> CasesInTree:
     found: dict[str, None] = {}
     files: dict[str, None] = {}
     names: dict[str, None] = {}
+    nearness = _nearness_to(near)
     end, whole = time.monotonic() + _PATIENCE_S, tree.whole
     for runner in runners:
         kind, place = RUNNERS[runner.form], runner.place(tree)
@@ -80,6 +85,7 @@ def cases_in_tree(root: Path) -> CasesInTree:
             for path in tree.below(runner.folder)
             if path not in files and kind.holds_cases(path, place)
         ]
+        own.sort(key=nearness)
         files |= dict.fromkeys(own)
         names |= {runner.name: None} if own else {}
         for path, text in tree.read_all(own):
@@ -91,13 +97,29 @@ def cases_in_tree(root: Path) -> CasesInTree:
     return CasesInTree(sorted(found), list(names), sorted(files), line, whole=whole)
 
 
+def _nearness_to(paths: Iterable[str]) -> Callable[[str], int]:
+    """Return a key that sorts those paths first that share the most folders with one of these."""
+    depths = {"": 0}
+    for path in paths:
+        parts = path.split("/")
+        depths |= {"/".join(parts[:end]): end for end in range(1, len(parts) + 1)}
+
+    def key(path: str) -> int:
+        while path not in depths:
+            path = path.rpartition("/")[0]
+        return -depths[path]
+
+    return key
+
+
 def collecting_line(runner: FoundRunner) -> str:
     """Return the line by which a runner tells its cases to `testopt rank`; empty: none does."""
     collect = RUNNERS[runner.form].collect
     if not collect:
         return ""
     line = f"{collect} | testopt rank --cases -"
-    return f"(cd {runner.folder} && {line})" if runner.folder else line
+    folder = f"./{runner.folder}" if runner.folder.startswith("-") else runner.folder
+    return f"(cd {shlex.quote(folder)} && {line})" if folder else line
 
 
 def no_cases(found: CasesInTree, why: str) -> EmptyStoreError:

@@ -83,7 +83,7 @@ def _found_cases(run: PendingRun, store: Store | None) -> tuple[Sequence[str], s
             raise
         from testopt.plan.cases_in_tree import cases_in_tree, no_cases
 
-        found = cases_in_tree(run.repo)
+        found = cases_in_tree(run.repo, (file.path for file in run.change.files))
         if not found.ids:
             raise no_cases(found, error.message) from None
         return found.ids, found.note, found.files

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from testopt.plan.cases_in_tree import cases_in_tree
+
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
 FILES = {
@@ -88,3 +90,15 @@ def test_a_bare_repository_has_the_cases_of_its_last_commit(repo, testopt, tmp_p
     assert {case["case_id"] for case in done.document["cases"]} == {
         "tests/test_text.py::test_shout", "tests/test_calc.py::test_add",
     }  # fmt: skip
+
+
+def test_what_is_near_to_the_change_is_read_first(make_repo, monkeypatch):
+    made = make_repo()
+    text = "def test_x(): pass\n"
+    made.commit(files={f"{name}/tests/test_x.py": text for name in "abc"})
+    monkeypatch.setattr("testopt.plan.cases_in_tree._MOST_CASES", 0)
+    found = cases_in_tree(made.path, ["b/lib.py"])
+    assert found.ids == ["b/tests/test_x.py::test_x"]
+    assert not found.whole
+    assert len(found.files) == 3
+    assert "in a part of the files" in found.note
