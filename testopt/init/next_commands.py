@@ -76,7 +76,8 @@ def _django(runner: FoundRunner) -> NextCommands:
 
 
 def _jest(runner: FoundRunner) -> NextCommands:
-    test = f"{runner.launcher} jest --reporters=default --reporters=jest-junit"
+    files = "JEST_JUNIT_CLASSNAME='{filepath}'"  # else tests of one name in two files are one
+    test = f"{files} {runner.launcher} jest --reporters=default --reporters=jest-junit"
     once = (_here(runner, runner.missing),) if runner.missing else ()
     return NextCommands(
         runner.name,

@@ -2,9 +2,8 @@
 
 One pattern of names holds for all files, and is one argument. It names the cases that are left out:
 a test that nobody knows, and one whose name was not understood, runs then. Only where the user
-named the cases, or what is left out is too much, it names those that run. In reports a line break
-or a tab is a blank, and the titles of the suites around a test are joined by a blank or by ``>``: a
-pattern takes any of them.
+named the cases it names those that run. In reports a line break or a tab is a blank, and the titles
+of the suites around a test are joined by a blank or by ``>``: a pattern takes any of them.
 """
 
 from __future__ import annotations
@@ -72,10 +71,8 @@ class ScriptRunner(Runner):
         whole = dict.fromkeys([*request.whole, *filter(None, map(_bare, request.cases))])
         files = self._files(request, whole)
         out = self._left_out(request, whole, files)
-        pattern = None if request.exact else self._without(out, request, whole)
-        by_name = request.exact or not (files or _is_short(pattern))
-        if by_name:
-            pattern = self._only(request, whole)
+        named = request.exact
+        pattern = self._only(request, whole) if named else self._without(out, request, whole)
         if not _is_short(pattern):
             if not files:
                 return Arguments(notes=[_ALL_RUN], leaves_out=True)
@@ -86,7 +83,7 @@ class ScriptRunner(Runner):
             lines.insert(0, f"--testNamePattern={pattern or '^'}")
         # whole files alone need not hold a test
         lines += [] if request.cases else ["--passWithNoTests"]
-        return Arguments(lines, leaves_out=not (by_name or files))
+        return Arguments(lines, leaves_out=not (named or files))
 
     @abstractmethod
     def file_argument(self, file: str, request: Request) -> str:
@@ -139,7 +136,10 @@ class ScriptRunner(Runner):
         return folded.casefold() if self.ignores_case else folded
 
 
-_ALL_RUN: Final = "the ids name no files and one pattern cannot tell what runs, so all tests run"
+_ALL_RUN: Final = (
+    "the ids name no files and one pattern cannot tell what runs, so all tests run (ids name files "
+    "with JEST_JUNIT_CLASSNAME={filepath})"
+)
 
 
 def split(case: str) -> tuple[str, str]:
