@@ -110,8 +110,8 @@ def unseen_files(
 ) -> list[str]:
     """Return the test files of a part that no known case is of, and that do not run whole.
 
-    They stand beside files with cases. Where the store has the results of some parts only, others
-    have run them.
+    They stand beside files with cases, or are a package. Where the store has the results of some
+    parts only, others have run them.
     """
     repo = inputs.run.repo
     held = {*map(runner.group, request.known), *request.whole}
@@ -123,10 +123,12 @@ def unseen_files(
     tests = set(filter(runner.is_test_file, files - gone))
     groups = {path: runner.group_of_file(path, repo) for path in tests}
     folders = {posixpath.dirname(path) for path, group in groups.items() if group in held}
+    is_near = runner.group_kind == "package"
     return sorted(
         path
         for path, group in groups.items()
-        if group and group not in held and in_part(group) and posixpath.dirname(path) in folders
+        if group and group not in held and in_part(group)
+        if (is_near and "testdata" not in path.split("/")) or posixpath.dirname(path) in folders
     )
 
 

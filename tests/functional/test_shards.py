@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import subprocess
 
 import pytest
 
@@ -142,3 +145,53 @@ def test_where_no_part_can_be_told_everything_runs_and_it_is_said(
     done = pytester.runpytest_inprocess(*with_plugin, *args)
     done.assert_outcomes(passed=2)
     done.stdout.fnmatch_lines([f"testopt: no parts, everything runs: {why}*"])
+
+
+@pytest.mark.slow
+def test_parts_of_go_run_each_test_once(tmp_path, testopt, git_here, monkeypatch):
+    """Real packages, with subtests; each part is planned with a store that knows other cases."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is not installed")
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    monkeypatch.setenv("GOCACHE", str(tmp_path / "cache"))
+    top = tmp_path / "repo"
+    top.mkdir()
+    (top / "go.mod").write_text("module example.org/m\n\ngo 1.21\n")
+    for name in "abcde":
+        (top / name).mkdir()
+        body = 't.Run("one", func(t *testing.T) {}); t.Run("two", func(t *testing.T) {})'
+        (top / name / "x_test.go").write_text(
+            f'package {name}\n\nimport "testing"\n\n'
+            f"func TestX(t *testing.T) {{ {body} }}\n\nfunc TestY(t *testing.T) {{}}\n"
+        )
+    git_here(top)
+
+    def run(*args: str) -> list[str]:
+        command = [go, "test", "-json", *args]
+        done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=True)
+        (top / "report.json").write_text(done.stdout)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        return [
+            f"{e['Package']}::{e['Test']}" for e in events if e["Action"] == "pass" and "Test" in e
+        ]
+
+    everything = run("./...")
+    assert len(everything) == 5 * 4
+    for count in (2, 4):
+        found = []
+        for index in range(1, count + 1):
+            store = tmp_path / f"store-{count}-{index}"
+            run(*(f"./{name}" for name in "abcde"[index % 2 :]))
+            at = ("--repo", top, "--store", store)
+            assert testopt(*at, "ingest", "--format", "auto", top / "report.json").code == 0
+            monkeypatch.chdir(top)
+            done = testopt(*at, "rank", "--shard", f"{index}/{count}", "--format", "go")
+            assert done.code == 0, done.err
+            found.append([t for line in done.out.splitlines() for t in run(*shlex.split(line))])
+            # one store in two has not seen the first package, which is said by the part that has it
+            is_own = part_of("example.org/m/a", count) == index
+            assert ("such as a/x_test.go" in done.err) == (is_own and index % 2 == 1)
+        ids = whole(found)
+        own = part_of("example.org/m/a", count) % 2 == 0
+        assert set(ids) == {i for i in everything if own or "/m/a::" not in i}
