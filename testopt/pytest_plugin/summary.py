@@ -77,12 +77,13 @@ def _fitted(case: str, reasons: list[str], width: int) -> str:
 
 
 def _shortened(case: str, length: int) -> str:
-    """Return the end of a case id: its folders, and then its parameters, say the least."""
-    head, bracket, values = case.partition("[")
-    if bracket and len(case) > length > len(head) + 3:
-        return head + bracket + _CUT + values[len(case) - length + 1 :]
-    shown = head + (bracket and f"[{_CUT}]") if len(case) > length else case
-    return shown if len(shown) <= length else _CUT + shown[len(shown) - length + 1 :]
+    """Return the end of a case id: its folders say the least, then what ends its parameters."""
+    if len(case) <= length:
+        return case
+    name = case[case.partition("[")[0].rfind("::") + 2 :] if "::" in case else case
+    if len(name) < length:
+        return _CUT + case[len(case) - length + 1 :]
+    return _cut(name, length)
 
 
 def _cut(text: str, length: int) -> str:

@@ -104,8 +104,8 @@ def promise_line(plan: Plan) -> str:
         return ""
     kind = "" if promise.kind == "none" else f"{promise.kind}: "
     drawn = "; this change was drawn: all cases run, to measure the recall" if plan.explored else ""
-    runs = "all cases run: " if kind else ""  # without a promise that is said already
-    shadow = f"; {runs}{sentence(plan.shadow)}" if plan.shadow else ""
+    # without a promise everything runs anyhow
+    shadow = f"; all cases run: {sentence(plan.shadow)}" if plan.shadow and kind else ""
     return f"{kind}{promise.why}{drawn}{shadow}"
 
 

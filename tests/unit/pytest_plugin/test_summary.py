@@ -18,11 +18,11 @@ def test_reasons_are_given_as_far_as_there_is_room():
     assert _fitted(CASE, why, 0) == f"{CASE} - calls what was changed; never failed in 3 runs"
 
 
-def test_a_long_id_loses_parameters_and_folders_and_keeps_its_name():
+def test_a_long_id_loses_folders_and_then_the_end_of_its_parameters():
     assert _shortened(CASE, len(CASE)) == CASE
     assert _shortened(CASE, 30) == "…py::TestX::test_chunked_bytes"
-    assert _shortened(f"{CASE}[abc-def]", 60) == f"{CASE}[…ef]"
-    assert _shortened(f"{CASE}[{'x' * 99}]", 40).endswith("::test_chunked_bytes[…]")
+    assert _shortened(f"{CASE}[abc-def]", 40) == "….py::TestX::test_chunked_bytes[abc-def]"
+    assert _shortened(f"{CASE}[a::b{'x' * 99}]", 30) == "test_chunked_bytes[a::bxxxxxx…"
 
 
 def test_cases_without_a_reason_have_no_line():
