@@ -45,6 +45,7 @@ def test_it_writes_the_table_and_says_what_comes_next(repo, testopt):
     assert (repo.path / "pyproject.toml").read_text() == text
 
 
+@pytest.mark.slow
 def test_the_commands_work_when_pasted(repo, testopt):
     lines = testopt("--repo", repo.path, "init", "--json").document["next"][0]["commands"]
     folder = os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: a link of a venv
