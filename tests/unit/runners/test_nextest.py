@@ -48,7 +48,7 @@ def test_a_long_list_is_several_expressions():
     lines = printed("nextest", *cases, exact=True)
     assert len(lines) > 2
     assert max(map(len, lines)) < MAX_ARGUMENT
-    names = [case.partition("::")[2] for case in cases]
+    names = [case.partition("::")[2] for case in cases[::100]]
     assert runs(lines, *names, "other") == set(names)
 
 
