@@ -67,7 +67,6 @@ def whole(found: list[list[str]]) -> list[str]:
         ("rank", "reverse", ""),
         ("record", "reverse", ""),
         ("shadow", "reverse", ""),
-        ("rank", "fault", "plan"),
         ("rank", "die", "plan"),
     ],
 )
@@ -87,15 +86,8 @@ def test_what_is_selected_and_what_is_marked_is_run_by_the_part_that_has_it(part
     assert len(named) == 2 * (6 + 3)
 
 
-def test_workers_divide_what_they_collect(parts):
-    pytest.importorskip("xdist")
-    found = parts("--testopt=record", "-n", "1")
-    assert len(whole(found)) == 42
-    assert all(own(ids, index) == ids for index, ids in enumerate(found, 1))
-
-
 def test_durations_of_the_project_divide_what_they_name(parts, pytester):
-    """In workers, too, which are told the parts."""
+    """In workers, too, which are told the parts; all else is divided by name."""
     pytest.importorskip("xdist")
     heavy = ["test_a.py::TestStack", "test_a.py::test_numbers", "test_b.py::test_0"]
     text = json.dumps(dict.fromkeys(heavy, 60) | {"test_gone.py::test_x": 1})
@@ -105,6 +97,9 @@ def test_durations_of_the_project_divide_what_they_name(parts, pytester):
         assert len(whole(found)) == 42
         held = [{node_unit(i) for i in ids} & set(heavy) for ids in found]
         assert [len(units) for units in held] == [1, 1, 1]
+        for index, ids in enumerate(found, 1):
+            others = [i for i in ids if node_unit(i) not in heavy]
+            assert own(others, index) == others
 
 
 def test_a_part_without_a_case_ends_well_and_says_so(pytester, with_plugin, fake_engine):
