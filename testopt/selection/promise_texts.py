@@ -15,7 +15,7 @@ def too_few(recall: float, have: int, needed: int, *, window: int) -> str:
         return f"everything runs: a recall above {most:.3f} is never promised"
     return (
         f"everything runs: a recall of {recall:g} needs {needed} past regressions, and there are "
-        f"{have}: {needed - have} more"
+        f"{have} ({needed - have} missing)"
     )
 
 

@@ -180,7 +180,7 @@ def test_without_a_bundle_everything_runs_and_it_is_said(project):
     assert "       32  everything runs" in project.run("select").out
     plan = project.select()
     assert len(names(plan)) == len(CASES)
-    assert "needs 19 past regressions, and there are 0: 19 more" in plan["promise"]["why"]
+    assert "needs 19 past regressions, and there are 0 (19 missing)" in plan["promise"]["why"]
 
 
 def test_a_budget_is_kept_and_estimated(project):

@@ -75,7 +75,7 @@ def test_without_evidence_everything_runs_and_the_plan_says_what_is_missing():
     choice = choose(some(), Selection(recall=0.95, **QUIET), evidence(0.9, 0.8))
     assert choice.selected.all()
     assert (choice.promise.kind, choice.promise.missing) == ("none", 17)
-    assert "17 more" in choice.promise.why
+    assert "(17 missing)" in choice.promise.why
 
 
 def test_with_evidence_the_lowest_scores_are_left_out():

@@ -36,7 +36,7 @@ def features(n, **columns):
 def test_a_promise_needs_as_many_regressions_as_the_bound_says(recall, needed):
     few = recall_threshold(evidence(*[0.5] * (needed - 1)), recall)
     assert (few.kind, few.threshold, few.missing) == ("none", None, 1)
-    assert f"{1} more" in few.why
+    assert f"({1} missing)" in few.why
     enough = recall_threshold(evidence(*[0.5] * needed), recall)
     assert (enough.kind, enough.threshold, enough.missing) == ("promise", 0.5, 0)
 
