@@ -122,6 +122,12 @@ class Context:
             retention_days=self.settings.retention_days,
         )
 
+    def open_other_store(self, url: str) -> Store:
+        """Open a store that the user names beside their own."""
+        from testopt.store import Store
+
+        return Store.open(url)
+
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""
         if not self.quiet:

@@ -216,11 +216,10 @@ def merge(context: Context, options: MergeOptions) -> None:
       testopt store merge fragment --commit "$GITHUB_SHA" --branch main --job tests
     """
     from testopt.ingest.merged_stores import merge_store
-    from testopt.store import Store
 
     asked = {"commit": options.commit, "branch": options.branch, "job": options.job}
     expected = {name: value for name, value in asked.items() if value is not None}
-    sources = [Store.open(source) for source in options.sources]
+    sources = [context.open_other_store(url) for url in options.sources]
     store = context.open_store(create=True)
     reports = [merge_store(store, source, expected=expected) for source in sources]
     if options.as_json:
