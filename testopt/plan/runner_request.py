@@ -88,18 +88,20 @@ def whole_groups(runner: Runner, inputs: PlanInputs, known: Iterable[str]) -> li
         names = dict.fromkeys(runner.group_of_file(path, repo) for path in files)
         return list(filter(None, names))
     groups = {runner.group(case) for case in known}
+    nameless = groups == {""}  # no id tells its file, so each file may be one of theirs
     found: dict[str, None] = {}
     edited = (_fs_path(f.path) for f in inputs.run.change.files if f.status != "D")
     for path in sorted(edited):
         if runner.is_test_file(path) or path in groups:
             group = runner.group_of_file(path, repo)
-            if group in groups:
+            if group in groups or nameless:
                 found[group] = None
     new = set(filter(runner.is_test_file, _new_files(inputs)))
     for path in sorted(new):
         group = runner.group_of_file(path, repo)
         beside = [runner.group_of_file(p, repo) for p in _beside(runner, path, repo) - new]
-        if group not in groups and (not beside or any(g in groups for g in beside)):
+        near = nameless or not beside or any(g in groups for g in beside)
+        if group not in groups and near:
             found[group] = None
     found.pop("", None)
     return list(found)

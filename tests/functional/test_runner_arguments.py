@@ -182,3 +182,25 @@ def test_a_format_that_fits_no_case_is_refused_before_a_plan_is_kept(repository)
     assert (done.code, done.out) == (2, "")
     assert "the plan is kept" in repository.run("select", "--run-id", "7", "--format", "pytest").err
     assert "no case is one of surefire's, such as 'tests/test_a.py::test_a1'" in done.err
+
+
+def test_a_new_file_counts_where_no_id_names_its_file(tmp_path, testopt, git_here, monkeypatch):
+    monkeypatch.setenv("TESTOPT_KEY", "a key for tests only")
+    monkeypatch.setenv("TESTOPT_EXPLORE", "0.000001")
+    monkeypatch.setenv("TESTOPT_REFRESH", "0")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".gitignore").write_text(".testopt/\n*.xml\n")
+    (tmp_path / "a.test.js").write_text("test('one', () => {});\n")
+    git_here(tmp_path)
+    (tmp_path / "a.js").touch()
+    git_here(tmp_path)
+    words = ("one", "two", "three", "four")
+    case = '<testcase classname="case {0}" name="case {0}" time="1"/>'
+    cases = "".join(case.format(word) for word in words)
+    (tmp_path / "j.xml").write_text(f'<testsuite name="undefined">{cases}</testsuite>')
+    assert testopt("ingest", "j.xml").code == 0
+    select = ("select", "--fraction", "0.5", "--format", "jest")
+    assert sum(word in testopt(*select).out for word in words) == 2
+    (tmp_path / "b.test.js").write_text("test('case one', () => {});\n// two three four\n")
+    done = testopt(*select)
+    assert not any(word in done.out for word in words), done.out
