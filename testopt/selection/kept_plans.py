@@ -33,8 +33,10 @@ PLANS: Final = 50  # the last ones are looked at where nothing has come just now
 LATE: Final = timedelta(hours=6)
 _JOB_RUNS: Final = 5  # of a job, which tell the cases that it has; as many as a plan looks at
 _TWINS: Final = 0.5  # share of the missing cases that came under another name: most of them
-# What xdist and Go say of a process that ended while a case ran.
-_CRASH: Final = re.compile(r"worker '[^']*' crashed while running [^\n]{1,200}")
+# What xdist says of a worker that ended while a case ran.
+_CRASH: Final = re.compile(
+    r"worker '[^'\n]*' crashed while running (?:'[^'\n]{1,200}'|\"[^\"\n]{1,200}\")"
+)
 
 
 @dataclass(frozen=True, slots=True)
