@@ -117,11 +117,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--many", action="store_true", help="also projects of 20,000 cases")
-    parser.add_argument("runners", nargs="*", help="such as jest (default: all)")
+    parser.add_argument(
+        "runners", nargs="*", help="forms or names, such as jest or 'vitest 5' (default: all)"
+    )
     options = parser.parse_args()
     table = Table()
     for real in REAL:
-        if options.runners and real.form not in options.runners:
+        if options.runners and not {real.form, real.title} & {*options.runners}:
             continue
         if not real.is_there:
             print(f"{real.title}: not installed, see scripts/install_runners")
