@@ -365,8 +365,8 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     ),
     _K.FILE_NOT_RUN: _Form(
         Role.PLAN,
-        "no case of {0} came: the runner was not given it, or its arguments and settings leave it out "
-        "(-k, -m, --ignore, tags)",
+        "no case of {0} came: the runner was not given it, or its arguments and settings leave it "
+        "out (-k, -m, --ignore, tags)",
     ),
     _K.LEFT_OUT_BY_RUNNER: _Form(
         Role.PLAN,
