@@ -15,14 +15,17 @@ if TYPE_CHECKING:
 
 _MODULE: Final = re.compile(r"^module\s+(?:\"([^\"\s]+)\"|(\S+))", re.MULTILINE)
 _TEXTS: Final = re.compile(
-    r"""(?P<kept>//[^\n]*)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+'|`[^`]*`|/\*.*?\*/""", re.DOTALL
+    r"""(?P<kept>//[^\n]*)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+'|`[^`]*`|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
 )
 _FUNCTION: Final = re.compile(
     r"^func (?:(?P<name>(?:Test|Fuzz)(?![a-z])\w*)\s*\(\s*\w+\s+\*\w+\.[TF]\s*\)"
     r"|(?P<example>Example(?![a-z])\w*)\s*\(\s*\)\s*\{)",
     re.MULTILINE,
 )
-_OUTPUT: Final = re.compile(r"^\s*//\s*(?:unordered\s+)?output:", re.IGNORECASE | re.MULTILINE)
+_OUTPUT: Final = re.compile(
+    r"^[ \t]*//[ \t]*(?:unordered[ \t]+)?output:", re.IGNORECASE | re.MULTILINE
+)
 _CONSTRAINT: Final = re.compile(r"^//go:build (.+)$", re.MULTILINE)
 _TOKEN: Final = re.compile(r"&&|\|\||[!()]|[\w.]+")
 _SYSTEM: Final = {"win32": "windows"}.get(sys.platform, sys.platform)

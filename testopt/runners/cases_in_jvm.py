@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""(?P<skip>//[^\n]*|/\*.*?\*/|\"\"\".*?\"\"\"|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+')
+    r"""(?P<skip>//[^\n]*|/\*.*?(?:\*/|\Z)|\"\"\".*?(?:\"\"\"|\Z)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)+')
     |(?P<annotation>@(?:\w+\.)*\w+)
     |(?P<open>[({])|(?P<close>[)}])
     |(?P<end>;)
@@ -19,7 +19,7 @@ _TOKEN: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 JUNIT_5: Final = "org.junit.jupiter"
-_PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"^[ \t]*package\s+([\w.]+)", re.MULTILINE)
 _TESTS: Final = frozenset(
     {"Test", "ParameterizedTest", "RepeatedTest", "TestFactory", "TestTemplate", "Property"}
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_MODULES: Final = 3_000  # of one binary
 _TOKEN: Final = re.compile(
-    r"""(?P<skip>//[^\n]*|/\*.*?\*/|b?r(?P<hash>\#*)".*?"(?P=hash)|b?"(?:[^"\\]|\\.)*"
+    r"""(?P<skip>//[^\n]*|/\*.*?(?:\*/|\Z)|b?r(?P<hash>\#*)".*?(?:"(?P=hash)|\Z)|b?"(?:[^"\\]|\\.)*"
     |b?'(?:[^'\\\n]|\\x[0-9a-fA-F]{2}|\\u\{[0-9a-fA-F_]+\}|\\[^\n])'|'\w+)
     |(?P<attribute>\#!?\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*"|\[[^\[\]]*\])*\])
     |\bmod\s+(?P<module>\w+)\s*(?P<end>[;{])

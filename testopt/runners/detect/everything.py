@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 12  # runners that are told of
 _MOST_READ: Final = 1_000  # sources of Rust, to see which hold tests
-_RUST_TEST: Final = re.compile(r"^\s*#\[(?:[\w:]*::)?test\b|^\s*#\[rstest\b", re.MULTILINE)
+_RUST_TEST: Final = re.compile(r"^[ \t]*#\[(?:\w+::)*(?:test|rstest)\b", re.MULTILINE)
 
 
 def find_runners(tree: Sources) -> list[FoundRunner]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from testopt.runners.place import Sources
 
 _MOST_READ: Final = 200  # test files, to see what they import
-_IMPORTS: Final = re.compile(r"^\s*(?:import|from) +(pytest|unittest|django\.test)\b", re.MULTILINE)
+_IMPORTS: Final = re.compile(
+    r"^[ \t]*(?:import|from) +(pytest|unittest|django\.test)\b", re.MULTILINE
+)
 _ORDER: Final = {name: n for n, name in enumerate(FILES)}
 
 
