@@ -185,41 +185,47 @@ def _chosen(
 
 def _planned(scored: ScoredCases, choice: Choice | None = None) -> tuple[PlannedCase, ...]:
     """Return the cases in their order, with what became of each where some may be left out."""
+    if choice is not None:
+        return _decided(scored, choice)
     cases, why = scored.query.cases, scored.reasons
     p, seconds, lead = scored.p.tolist(), scored.seconds.tolist(), scored.lead.tolist()
     places = enumerate(scored.order.tolist(), 1)
-    if choice is not None:
-        return tuple(_decided(scored, choice, i, rank) for rank, i in places)
     return tuple(
         PlannedCase(cases[i], rank, p[i], seconds[i], selected=True, reasons=why[i], lead=lead[i])
         for rank, i in places
     )
 
 
-def _decided(scored: ScoredCases, choice: Choice, i: int, rank: int) -> PlannedCase:
-    case, reasons = scored.query.cases[i], scored.reasons[i]
-    forced, decision = choice.forced.get(case), choice.decisions[i]
-    if choice.runs[i]:
-        first = forced or choice.affected.get(case)
-        if first is not None:
-            reasons = (first, *(reason for reason in reasons if reason != first))
-    else:
+def _decided(scored: ScoredCases, choice: Choice) -> tuple[PlannedCase, ...]:
+    # lists: to read one value of an array takes ten times as long
+    cases, order = scored.query.cases, scored.order
+    columns = (
+        scored.p, scored.seconds, choice.selected, scored.score, choice.propensity, choice.runs,
+        scored.lead,
+    )  # fmt: skip
+    rows = zip(order.tolist(), *(column[order].tolist() for column in columns), strict=True)
+    planned = []
+    for rank, (i, p, seconds, selected, score, propensity, runs, lead) in enumerate(rows, 1):
+        forced, decision = choice.forced.get(cases[i]), choice.decisions[i]
+        reasons = _reasons(cases[i], scored.reasons[i], choice, decision, runs=runs)
+        planned.append(
+            PlannedCase(
+                cases[i], rank, p, seconds, selected, reasons, score, propensity,
+                must_run=forced is not None, runs=runs, decision=decision or reasons[0], lead=lead,
+            )
+        )  # fmt: skip
+    return tuple(planned)
+
+
+def _reasons(
+    case: str, own: tuple[Reason, ...], choice: Choice, decision: Reason | None, *, runs: bool
+) -> tuple[Reason, ...]:
+    """Return the reasons of a case for running it, or for leaving it out."""
+    if not runs:
         clear = choice.clear.get(case)
-        reasons = left_out((decision, clear if clear != decision else None), reasons)
-    return PlannedCase(
-        case,
-        rank,
-        float(scored.p[i]),
-        float(scored.seconds[i]),
-        selected=bool(choice.selected[i]),
-        reasons=reasons,
-        score=float(scored.score[i]),
-        propensity=float(choice.propensity[i]),
-        must_run=forced is not None,
-        runs=bool(choice.runs[i]),
-        decision=decision or reasons[0],
-        lead=float(scored.lead[i]),
-    )
+        return left_out((decision, clear if clear != decision else None), own)
+    first = choice.forced.get(case) or choice.affected.get(case)
+    return own if first is None else (first, *(reason for reason in own if reason != first))
 
 
 def _origin(predictor: Predictor, scored: ScoredCases, sources: Sources | None) -> Origin:

@@ -70,6 +70,7 @@ def _past(features: RunFeatures) -> list[Reason]:
     since = features.runs_since_failure.tolist()
     stranger, fresh = features.is_new.tolist(), features.failing_in_parent.tolist()
     new, failed_last = Reason(ReasonKind.NEW_CASE), Reason(ReasonKind.FAILED_LAST)
+    never: dict[int, Reason] = {}  # most cases never failed: those of as many runs share a reason
     found = []
     for i, runs in enumerate(executions):
         if stranger[i]:
@@ -77,7 +78,9 @@ def _past(features: RunFeatures) -> list[Reason]:
         elif fresh[i]:
             found.append(failed_last)
         elif since[i] != since[i]:  # NaN: it never did
-            found.append(Reason(ReasonKind.NEVER_FAILED, (runs,)))
+            if runs not in never:
+                never[runs] = Reason(ReasonKind.NEVER_FAILED, (runs,))
+            found.append(never[runs])
         else:
             found.append(Reason(ReasonKind.FAILED, (fails[i], runs, int(since[i]))))
     return found

@@ -76,4 +76,13 @@ def _in_changed_files(cases: Sequence[str], files: Sequence[FileChange]) -> dict
         return {}
     changed = Locator(file.path for file in files)
     reason = Reason(ReasonKind.FILE_CHANGED)
-    return {case: reason for case in cases if changed.find(case)[0]}
+    inside: dict[str, bool] = {}  # by what stands before "::", which names the file
+    found = {}
+    for case in cases:
+        file = case.partition("[")[0].partition("::")[0] or case
+        known = inside.get(file)
+        if known is None:
+            known = inside[file] = bool(changed.find(case)[0])
+        if known:
+            found[case] = reason
+    return found
