@@ -12,7 +12,8 @@ from testopt.errors import UsageError
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
-    from testopt.store import Problem, Store
+    from testopt.store import Store
+    from testopt.store.inspection import Problem
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -155,7 +156,7 @@ def check(context: Context, options: CheckOptions) -> None:
 def _damaged_model(store: Store) -> list[Problem]:
     from testopt.errors import BundleError
     from testopt.selection.bundle_registry import current_bundle
-    from testopt.store import Problem
+    from testopt.store.inspection import Problem
 
     try:
         current_bundle(store)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from testopt.errors import EmptyStoreError
 from testopt.plan.known_cases import known_cases
-from testopt.similarity.case_sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testopt.git.pending_run import PendingRun
+    from testopt.similarity.case_sources import Sources
     from testopt.store import Store
 
 
@@ -69,6 +69,8 @@ def find_plan_inputs(
     found = _found_cases(run, store) if cases is None else (cases, "", ())
     # a change that a diff file tells has no base, and git does not know it
     if sources is None and run.repo is not None and run.change.known and run.change.base:
+        from testopt.similarity.case_sources import Sources
+
         sources = Sources(run.repo, store)
     cases, note, files = found
     return PlanInputs(run, cases, store, sources, note, files)

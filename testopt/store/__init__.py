@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
-from testopt.store.check import Problem, StoreInfo, find_problems, store_info
 from testopt.store.compact import (
     RUN_TABLES,
     CompactReport,
@@ -44,8 +43,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from testopt.schema import RunRecord
+    from testopt.store.check import StoreInfo
+    from testopt.store.inspection import Problem
 
-__all__ = ["CompactReport", "Filter", "Problem", "Store", "StoreInfo"]
+__all__ = ["CompactReport", "Filter", "Store"]
 
 _RESULTS_PER_COMMIT: Final = 500_000
 
@@ -124,6 +125,8 @@ class Store:
                     columns[table] = {f.name for f in handle.schema().fields}
         if not write_format(location, columns):
             return []
+        from testopt.store.inspection import Problem
+
         message = "the file was damaged or gone; the columns of the tables tell their format"
         return [Problem("format", "", message, "format.json", mended=True)]
 
@@ -377,6 +380,8 @@ class Store:
 
     def info(self) -> StoreInfo:
         """Return what the store holds."""
+        from testopt.store.check import store_info
+
         return store_info(self._location, self._logs)
 
     def check(self, *, repair: bool = False) -> list[Problem]:
@@ -394,6 +399,8 @@ class Store:
         StoreError
             When the store is on a file system without locks and a repair is asked for.
         """
+        from testopt.store.check import find_problems
+
         if not repair:
             return find_problems(self._location, self._logs)
         if not has_locks(self._location):
