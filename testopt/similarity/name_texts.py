@@ -51,7 +51,9 @@ def name_texts(query: Query) -> Texts | None:
         effort=unknown(size),
         group=np.array([owners[owner_of[function]] for function in functions], np.int32),
         whole_file=np.zeros(len(split), bool),
-        parameters=Bags.counted(token_numbers(case.partition("[")[2]) for case in query.cases),
+        parameters=Bags.counted(
+            token_numbers(case.partition("[")[2]) if "[" in case else () for case in query.cases
+        ),
         files=Bags.counted(token_numbers(path) for path in paths),
         paths=tuple(paths),
         change=_change(query.files),
