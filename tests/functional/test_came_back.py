@@ -234,6 +234,10 @@ class TestGone:
         assert project.check(report(CASES[3]))["missing"] == old
         assert project.check(report(old[0]), name="more.xml")["gone"] == old[1:]
 
+    def test_what_stood_for_a_package_that_did_not_build(self, project):
+        project.plan(["m/lib", CASES[0]])
+        assert project.check(report(CASES[0]))["gone"] == ["m/lib"]
+
     def test_subtests_of_go_end_with_their_test(self, project):
         project.plan(["m/x::TestA", "m/x::TestA/one", "m/x::TestB"])
         go = '<testsuite name="m/x"><testcase classname="m/x" name="{}"/></testsuite>'
