@@ -364,7 +364,8 @@ class Store:
             return counts_of(self.read("results", columns=columns, where=where)) | values
 
         # a log of its own: to read results moves the version that this store looks at
-        return update_run(TableLog(self._location, "runs"), run_id, count)
+        with self.writing():
+            return update_run(TableLog(self._location, "runs"), run_id, count)
 
     def run_ids(self) -> set[str]:
         """Return the ids of all runs."""
