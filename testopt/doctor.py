@@ -13,8 +13,6 @@ from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.process import is_shallow, missing_commits
 from testopt.schema import FAILING, VARIANT_KINDS
 from testopt.selection.bundle_registry import current_bundle
-from testopt.selection.job_history import strange_jobs
-from testopt.selection.kept_plans import past_plans, waiting_line
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
 from testopt.selection.policy import Policy
@@ -344,6 +342,9 @@ class _HealthCheck:
 
     def _unanswered(self) -> None:
         """Look for planned cases that have no result, and for jobs that are named in two ways."""
+        from testopt.selection.job_history import strange_jobs
+        from testopt.selection.kept_plans import past_plans, waiting_line
+
         kept = past_plans(self._store, now=self._now, repo=self._repo)
         fix = "run them and read their results under the same --run-id: testopt ingest PATH"
         if kept.trouble:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +26,8 @@ def workspace() -> Iterator[Path]:
     WorkspaceError
         When there is no folder for temporary files that can be written to.
     """
+    import tempfile  # plans that need no such folder are spared it
+
     try:
         folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
     except OSError as error:
@@ -46,6 +46,9 @@ def no_room(place: object, error: OSError) -> WorkspaceError:
 
 def remove_left_workspaces() -> None:
     """Remove what our own processes left that were killed more than a day ago."""
+    import shutil
+    import tempfile
+
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
             if not entry.name.startswith(_PREFIX) or not entry.is_dir(follow_symlinks=False):

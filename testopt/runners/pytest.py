@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
@@ -32,6 +33,13 @@ _TEST_FILE: Final = re.compile(r"(?:.*/)?(?:test_[^/]*|[^/]*_test)\.py", re.DOTA
 _MODULE: Final = re.compile(r"(?:\w+\.)*(?:test_\w*|\w+_test)(?:\.\w+)*::.*", re.DOTALL)
 
 
+@lru_cache(1 << 14)
+def _is_its_file(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    ending = name.rpartition(".")[2]
+    return "." in name and ending.isidentifier() and _OTHERS.fullmatch(ending) is None
+
+
 class Pytest(Runner):
     """pytest, started in a folder of the repository.
 
@@ -47,11 +55,10 @@ class Pytest(Runner):
 
     def fits(self, case: str) -> bool:
         """Return whether an id begins with a file that is no other language's."""
-        _, slash, name = case.partition("::")[0].rpartition("/")
-        if not slash:
-            return _AT_TOP.fullmatch(name) is not None or _MODULE.fullmatch(case) is not None
-        ending = name.rpartition(".")[2]
-        return "." in name and ending.isidentifier() and _OTHERS.fullmatch(ending) is None
+        file = case.partition("::")[0]
+        if "/" not in file:
+            return _AT_TOP.fullmatch(file) is not None or _MODULE.fullmatch(case) is not None
+        return _is_its_file(file)
 
     def is_test_file(self, path: str) -> bool:
         """Return whether a file is called ``test_*.py`` or ``*_test.py``."""

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from testopt.runners.go import Go
-from testopt.runners.gradle import Gradle
-from testopt.runners.jest import Jest
-from testopt.runners.nextest import Nextest
-from testopt.runners.pytest import Pytest
-from testopt.runners.surefire import Surefire
-from testopt.runners.unittest import Unittest
-from testopt.runners.vitest import Vitest
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from testopt.runners.protocol import Runner
 
-RUNNERS: Final[Mapping[str, Runner]] = {
-    runner.name: runner
-    for runner in (Pytest(), Unittest(), Go(), Surefire(), Gradle(), Jest(), Vitest(), Nextest())
+_CLASSES: Final = {
+    "pytest": "Pytest",
+    "unittest": "Unittest",
+    "go": "Go",
+    "surefire": "Surefire",
+    "gradle": "Gradle",
+    "jest": "Jest",
+    "vitest": "Vitest",
+    "nextest": "Nextest",
 }
+
+
+@cache
+def _load(name: str) -> Runner:
+    runner: Runner = getattr(import_module(f"testopt.runners.{name}"), _CLASSES[name])()
+    return runner
+
+
+class _Runners(Mapping[str, "Runner"]):
+    """Imports the module of a runner when it is asked for: a plan needs one of them."""
+
+    def __getitem__(self, name: str) -> Runner:
+        if name not in _CLASSES:
+            raise KeyError(name)
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+RUNNERS: Final[Mapping[str, Runner]] = _Runners()

@@ -247,9 +247,9 @@ def has_locks(location: Location) -> bool:
     if location.local is None:
         return True
     try:
-        handle = os.open(location.local / ".lock-probe", os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(location.local / FORMAT, os.O_RDONLY)
     except OSError:
-        return True  # whoever may not write needs no lock
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:

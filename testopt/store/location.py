@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -163,6 +161,8 @@ class Location:
         StoreError
             When it cannot.
         """
+        import tempfile
+
         if self.local is None:
             return
         try:
@@ -230,7 +230,7 @@ def _sync(path: Path) -> None:
 
 def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = str(path.parent / f".tmp-{uuid.uuid4().hex}")
+    temporary = str(path.parent / f".tmp-{os.urandom(16).hex()}")
     # the mode that the user's umask asks for, so that a team may share a folder
     handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:

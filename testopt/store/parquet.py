@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,9 +113,15 @@ def _write_file(
         dictionary_pagesize_limit=8 << 20,
     )
     content = sink.getvalue()
-    name = f"part-{uuid.uuid4()}-{_checksum(content)}.parquet"
+    name = f"part-{_uuid()}-{_checksum(content)}.parquet"
     size = location.write(f"{table}/{name}", lambda stream: stream.write(content))
     return DataFile(name, size, modified, data.num_rows, bounds_of(table, data))
+
+
+def _uuid() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
 
 
 def _footer(table: str, data: pa.Table, keys: Mapping[str, str] | None) -> dict[bytes, str]:
