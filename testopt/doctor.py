@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.process import is_shallow, missing_commits
-from testopt.schema import FAILING, VARIANT_KINDS
+from testopt.schema import VARIANT_KINDS
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
@@ -310,7 +310,9 @@ class _HealthCheck:
         made = [("kind", "in", sorted(VARIANT_KINDS))]
         if self._store.read("runs", columns=["run_id"], where=made).num_rows:
             return  # there is something to learn from
-        if not regressions(self._store, self._runs):
+        from testopt.selection.regressed_runs import count_regressed_runs
+
+        if not count_regressed_runs(self._store, self._runs):
             self._add(
                 "no-regressions",
                 "no case has failed yet that had passed before, so there is little to learn from",
@@ -401,41 +403,6 @@ def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
         if resolver.ambiguous > known:
             found.add(name)
     return {i for i in ids if i.partition("::")[0] in found}
-
-
-def regressions(store: Store, runs: Sequence[dict[str, Any]]) -> int:
-    """Count the runs in which a case failed that had passed in the last run of the same job.
-
-    Parameters
-    ----------
-    store : Store
-    runs : sequence of dict
-        ``run_id``, ``job`` and ``time`` of the runs that count.
-    """
-    place = {
-        run["run_id"]: (run["job"], n)
-        for n, run in enumerate(sorted(runs, key=lambda r: (r["time"], r["run_id"])))
-    }
-    columns = ["run_id", "case_id", "outcome", "attempt"]
-    failing = store.read(
-        "results",
-        columns=["case_id"],
-        where=[("outcome", "in", sorted(FAILING))],
-        dictionary=["case_id"],
-    )
-    where = [("case_id", "in", failing["case_id"].unique().to_pylist())]
-    last: dict[tuple[str, str, int], tuple[int, str]] = {}
-    for row in store.read("results", columns=columns, where=where).to_pylist():
-        if row["run_id"] in place:
-            key = (row["case_id"], *place[row["run_id"]])
-            last[key] = max(last.get(key, (0, "")), (row["attempt"], row["outcome"]))
-    found: set[int] = set()
-    before: tuple[Any, ...] = ("", "", "")
-    for (case, job, run), (_, outcome) in sorted(last.items()):
-        if outcome in FAILING and before == (case, job, "passed"):
-            found.add(run)
-        before = (case, job, outcome)
-    return len(found)
 
 
 def _last_policies(store: Store, runs: Sequence[dict[str, Any]]) -> list[str]:

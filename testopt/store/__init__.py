@@ -268,6 +268,33 @@ class Store:
             chunks = [_typed_empty(table, wanted, dictionary)]
         return pa.concat_tables(chunks).unify_dictionaries()
 
+    def scan(
+        self, table: str, *, columns: Sequence[str], where: Sequence[Filter] = ()
+    ) -> Iterator[pa.Table]:
+        """Yield rows of a table in blocks, so that memory does not grow with it.
+
+        Parameters
+        ----------
+        table : str
+        columns : sequence of str
+            Texts among them are dictionary-encoded, with a dictionary for each block.
+        where : sequence of (column, operator, value)
+            As in `read`.
+
+        Raises
+        ------
+        StoreError
+            When a file is missing or damaged.
+        """
+        self._log(table)
+        texts = [c for c in columns if TABLES[table][c][0] == "string"]
+        try:
+            yield from self._chunks(table, list(columns), where=where, dictionary=texts)
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"table {table} of {self.url} was compacted while it was read", "read it again"
+            ) from error
+
     def _chunks(
         self,
         table: str,
