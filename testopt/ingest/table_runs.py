@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +17,13 @@ from testopt.ingest import update_caches
 from testopt.ingest.attempts import number_attempts
 from testopt.ingest.junit_runs import FileReport, IngestReport
 from testopt.pluralize import pluralize
-from testopt.results.tables import read_changes, read_results
+from testopt.results.tables import BadRow, read_changes, read_result_blocks
 from testopt.schema import FAILING, Change, FileChange, Run, RunRecord, arrow_schema
 from testopt.store.records import record_tables
+from testopt.workspace import no_room, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 
 _ROWS_PER_COMMIT: Final = 500_000
 _SHOWN_COMMITS: Final = 3
+_MAX_SHOWN: Final = 20
+# Rows that are worked on at a time, some 500 bytes each; 64 files of them are 16 million rows.
+_ROWS_IN_MEMORY: Final = 250_000
+_FILES: Final = 64
 
 
 def ingest_table(
@@ -65,52 +72,150 @@ def ingest_table(
     StoreError
         When the store cannot be written.
     """
-    reports, tables = [], []
-    for path in paths:
-        report, rows = _read(path)
-        reports.append(report)
-        if rows is not None and rows.num_rows:
-            tables.append(rows)
-    if not tables:
-        return IngestReport(tuple(reports), (), 0)
-    known = store.run_ids()
-    rows = pa.concat_tables(tables)
-    names = pc.unique(rows["run_id"]).to_pylist()
-    fresh = rows.filter(pc.invert(pc.is_in(rows["run_id"], value_set=pa.array(known, pa.string()))))
-    new = _append(store, fresh, identity, progress) if fresh.num_rows else 0
-    update_caches(store, runs=new, results=fresh.num_rows)
+    known = pa.array(store.run_ids(), pa.string())
+    new, fresh = 0, 0
+    with workspace() as folder:
+        reader = _Reader(folder, known)
+        reports = [reader.read(path) for path in paths]
+        runs = _Progress(progress, len(reader.names))
+        for rows in reader.tables():
+            if rows.num_rows:
+                new += _append(store, rows, identity, runs)
+                fresh += rows.num_rows
+    _warn_of_unknown(identity, runs.unknown)
+    if new:
+        update_caches(store, runs=new, results=fresh)
     return IngestReport(
-        tuple(reports), tuple(names), new, warnings=tuple(dict.fromkeys(identity.warnings))
+        tuple(reports), tuple(reader.names), new, warnings=tuple(dict.fromkeys(identity.warnings))
     )
 
 
-def _read(path: str) -> tuple[FileReport, pa.Table | None]:
-    try:
-        table = read_results(Path(path))
-    except InputFileError as error:
-        return FileReport(path, rejected=error.message), None
-    counts = {c["values"]: c["counts"] for c in pc.value_counts(table.rows["outcome"]).to_pylist()}
-    why = None
-    if table.bad_rows:
-        first = "; ".join(f"row {bad.row}: {bad.why}" for bad in table.bad)
-        why = f"{table.bad_rows} of {table.bad_rows + table.rows.num_rows} rows left out: {first}"
-    report = FileReport(
+class _Parts:
+    """Rows of a file, cut by run where they are many: each run is in one of ``_FILES`` parts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        self.held: list[pa.Table] = []
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Take some more rows."""
+        self.held.append(rows)
+        self.rows += rows.num_rows
+        if self._writers or self.rows > _ROWS_IN_MEMORY:
+            self.spill()
+
+    def spill(self) -> None:
+        """Write the rows in memory to files."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            for rows in self.held:
+                self._write(rows)
+        except OSError as error:
+            raise no_room(self._folder, error) from error
+        self.held = []
+
+    def _write(self, rows: pa.Table) -> None:
+        encoded = rows["run_id"].combine_chunks().dictionary_encode()
+        place = [crc32(name.encode()) % _FILES for name in encoded.dictionary.to_pylist()]
+        part = np.array([*place, 0], np.int64)[np.asarray(encoded.indices)]
+        for number in np.unique(part).tolist():
+            if number not in self._writers:
+                name = str(self._folder / f"{number}.arrow")
+                self._writers[number] = pa.ipc.new_stream(name, rows.schema)
+            self._writers[number].write_table(rows.filter(pa.array(part == number)))
+
+    def read(self, number: int) -> list[pa.Table]:
+        """Return the rows of a part: one table, or none."""
+        writer = self._writers.get(number)
+        if writer is None:
+            return []
+        writer.close()
+        with pa.OSFile(str(self._folder / f"{number}.arrow")) as stream:
+            return [pa.ipc.open_stream(stream).read_all()]
+
+
+class _Reader:
+    """Reads files of results; rows of runs that are known are passed over."""
+
+    def __init__(self, folder: Path, known: pa.Array) -> None:
+        self._folder, self._known = folder, known
+        self._files: list[_Parts] = []
+        self.names: dict[str, None] = {}
+
+    def read(self, path: str) -> FileReport:
+        """Read a file, all of it or nothing: a run must not be known by half of its rows."""
+        counts: Counter[str] = Counter()
+        names: dict[str, None] = {}
+        bad: list[BadRow] = []
+        parts, bad_rows = _Parts(self._folder / str(len(self._files))), 0
+        try:
+            for block in read_result_blocks(Path(path)):
+                counts.update(block.rows["outcome"].to_pylist())
+                names.update(dict.fromkeys(pc.unique(block.rows["run_id"]).to_pylist()))
+                bad, bad_rows = [*bad, *block.bad][:_MAX_SHOWN], bad_rows + block.bad_rows
+                is_known = pc.is_in(block.rows["run_id"], value_set=self._known)
+                parts.add(block.rows.filter(pc.invert(is_known)))
+                pa.default_memory_pool().release_unused()
+        except InputFileError as error:
+            return FileReport(path, rejected=error.message)
+        self._files.append(parts)
+        self.names.update(names)
+        return _file_report(path, counts, bad, bad_rows)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the rows of all files, those of a run together."""
+        held = [table for parts in self._files for table in parts.held]
+        if sum(parts.rows for parts in self._files) <= _ROWS_IN_MEMORY:
+            yield from [pa.concat_tables(held)] if held else []
+            return
+        for parts in self._files:
+            parts.spill()
+        for number in range(_FILES):
+            found = [table for parts in self._files for table in parts.read(number)]
+            if found:
+                yield pa.concat_tables(found)
+
+
+def _file_report(
+    path: str, outcomes: Counter[str], bad: Sequence[BadRow], bad_rows: int
+) -> FileReport:
+    rows, why = outcomes.total(), None
+    if bad_rows:
+        first = "; ".join(f"row {one.row}: {one.why}" for one in bad)
+        why = f"{bad_rows} of {bad_rows + rows} rows left out: {first}"
+    return FileReport(
         path,
-        cases=table.rows.num_rows,
-        failed=counts.get("failed", 0),
-        error=counts.get("error", 0),
-        skipped=counts.get("skipped", 0),
-        attempts=table.rows.num_rows,
+        cases=rows,
+        failed=outcomes["failed"],
+        error=outcomes["error"],
+        skipped=outcomes["skipped"],
+        attempts=rows,
         rejected=why,
     )
-    return report, table.rows
+
+
+class _Progress:
+    """Counts the runs whose change was looked for, and keeps the commits of unknown ones."""
+
+    def __init__(self, report: Callable[[int, int], None], total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+        self.unknown: set[str] = set()
+
+    def step(self, run: Run, change: Change) -> None:
+        """Count a run."""
+        self._done += 1
+        if run.commit and not change.known:
+            self.unknown.add(run.commit)
+        self._report(self._done, max(self._total, self._done))
 
 
 def _append(
     store: Store,
     rows: pa.Table,
     identity: RunIdentity,
-    progress: Callable[[int, int], None],
+    progress: _Progress,
 ) -> int:
     run_ids, rows, bounds = _by_run(rows)
     attempts, last = _attempts(rows)
@@ -245,13 +350,11 @@ def _first(values: pa.ChunkedArray, bounds: npt.NDArray[np.int64]) -> list[str |
     return [value if ok else None for value, ok in zip(taken, found, strict=True)]
 
 
-def _changes(
-    runs: Sequence[Run], identity: RunIdentity, progress: Callable[[int, int], None]
-) -> list[Change]:
+def _changes(runs: Sequence[Run], identity: RunIdentity, progress: _Progress) -> list[Change]:
     """Return the change of each run; equal ones are asked of git once."""
     asked: dict[tuple[str | None, str | None], Change] = {}
     changes = []
-    for done, run in enumerate(runs):
+    for run in runs:
         if run.run_id in identity.changes:
             change = identity.change_of(run.run_id, commit=run.commit, base=run.base)
         else:
@@ -260,17 +363,17 @@ def _changes(
                 asked[key] = identity.change_of(run.run_id, commit=run.commit, base=run.base)
             change = asked[key]
         changes.append(change)
-        progress(done + 1, len(runs))
-    unknown = sorted(
-        {r.commit for r, c in zip(runs, changes, strict=True) if r.commit and not c.known}
-    )
-    if unknown and identity.repo is not None:
-        shown = ", ".join(commit[:12] for commit in unknown[:_SHOWN_COMMITS])
+        progress.step(run, change)
+    return changes
+
+
+def _warn_of_unknown(identity: RunIdentity, commits: Collection[str]) -> None:
+    if commits and identity.repo is not None:
+        shown = ", ".join(commit[:12] for commit in sorted(commits)[:_SHOWN_COMMITS])
         identity.warnings.append(
-            f"the change of {len(unknown)} commits is unknown, such as {shown}: they or their "
+            f"the change of {len(commits)} commits is unknown, such as {shown}: they or their "
             "bases are not in the repository"
         )
-    return changes
 
 
 def _run_rows(

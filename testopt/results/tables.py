@@ -24,7 +24,7 @@ from testopt.results.junit_values import (
 from testopt.schema import OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -60,6 +60,8 @@ _NUMBERS: Final = {
 _TICKS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # a second, by the unit
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_REPORTED: Final = 20
+_ROWS_OF_BLOCK: Final = 32_000
+_BYTES_OF_BLOCK: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,24 @@ class TableFile:
     rows: pa.Table
     bad: tuple[BadRow, ...] = ()
     bad_rows: int = 0
+
+
+def read_result_blocks(path: Path) -> Iterator[TableFile]:
+    """Read a table of results in blocks, so that memory does not grow with it.
+
+    Row numbers go on from block to block; the rest as `read_results`.
+
+    Raises
+    ------
+    InputFileError
+        When the file cannot be read or lacks a required column.
+    """
+    before = 0
+    for block in _load_blocks(path):
+        found = _typed(path, block, RESULT_COLUMNS)
+        bad = tuple(BadRow(one.row + before, one.why) for one in found.bad)
+        yield TableFile(found.rows, bad, found.bad_rows)
+        before += block.num_rows
 
 
 def read_results(path: Path) -> TableFile:
@@ -118,7 +138,10 @@ def read_changes(path: Path) -> TableFile:
 
 
 def _read(path: Path, columns: Mapping[str, bool]) -> TableFile:
-    table = _load(path)
+    return _typed(path, _load(path), columns)
+
+
+def _typed(path: Path, table: pa.Table, columns: Mapping[str, bool]) -> TableFile:
     missing = [
         name for name, required in columns.items() if required and name not in table.schema.names
     ]
@@ -153,23 +176,44 @@ def _type(name: str) -> pa.DataType:
 
 
 def _load(path: Path) -> pa.Table:
+    return pa.concat_tables(_load_blocks(path))
+
+
+def _load_blocks(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a file; one block at least, which may be empty."""
     try:
         with path.open("rb") as stream:
             parquet = stream.read(4) == b"PAR1"
-        if parquet:
-            return pq.ParquetFile(path).read()
-        text = pa_csv.ConvertOptions(
-            column_types={n: pa.string() for n in (*RESULT_COLUMNS, *CHANGE_COLUMNS)},
-            strings_can_be_null=False,
-        )
-        return pa_csv.read_csv(
-            path,
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=text,
-        )
+        yield from _parquet_blocks(path) if parquet else _csv_blocks(path)
     except (OSError, pa.ArrowException) as error:
         words = str(error).splitlines()
         raise InputFileError(f"{path} cannot be read: {words[0] if words else error}") from error
+
+
+def _parquet_blocks(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        yield file.schema_arrow.empty_table()
+        for batch in file.iter_batches(_ROWS_OF_BLOCK):
+            yield pa.Table.from_batches([batch])
+
+
+def _csv_blocks(path: Path) -> Iterator[pa.Table]:
+    parse = pa_csv.ParseOptions(newlines_in_values=True)
+    read = pa_csv.ReadOptions(block_size=_BYTES_OF_BLOCK)
+    known = (*RESULT_COLUMNS, *CHANGE_COLUMNS)
+    with pa_csv.open_csv(path, read_options=read, parse_options=parse) as file:
+        names = [name for name in file.schema.names if name in known]
+    text = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        include_columns=names,
+        strings_can_be_null=False,
+    )
+    with pa_csv.open_csv(
+        path, read_options=read, parse_options=parse, convert_options=text
+    ) as file:
+        yield file.schema.empty_table()
+        for batch in file:
+            yield pa.Table.from_batches([batch])
 
 
 def _column(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:
