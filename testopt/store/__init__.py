@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from testopt.errors import StoreError, UsageError
 from testopt.schema import TABLES, arrow_schema
@@ -34,7 +34,7 @@ from testopt.store.parquet import (
     result_schema,
 )
 from testopt.store.process_tuning import skip_pandas
-from testopt.store.records import record_tables
+from testopt.store.records import record_batches, record_tables
 from testopt.store.run_counts import counts_of, update_run
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from testopt.store.inspection import Problem
 
 __all__ = ["CompactReport", "Filter", "Store"]
-
-_RESULTS_PER_COMMIT: Final = 500_000
 
 
 class Store:
@@ -202,7 +200,7 @@ class Store:
         """
         moment = seen or datetime.now(UTC)
         with self.writing():
-            return sum(self._append_batch(batch, moment) for batch in _batches(records))
+            return sum(self._append_batch(batch, moment) for batch in record_batches(records))
 
     def _append_batch(self, records: Sequence[RunRecord], seen: datetime) -> int:
         known = self._known_runs([r.run.run_id for r in records])
@@ -510,20 +508,6 @@ class Store:
             raise StoreError(
                 f"the store has no table {table!r}", f"tables: {', '.join(TABLES)}"
             ) from None
-
-
-def _batches(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
-    source = iter(records)
-    batch: list[RunRecord] = []
-    rows = 0
-    for record in source:
-        batch.append(record)
-        rows += len(record.results) + len(record.predictions)
-        if rows >= _RESULTS_PER_COMMIT:
-            yield batch
-            batch, rows = [], 0
-    if batch:
-        yield batch
 
 
 def _typed_empty(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Table:

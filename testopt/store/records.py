@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from testopt.schema import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
 
     from testopt.schema import FileChange, Result, RunRecord
+
+_RESULTS_PER_COMMIT: Final = 500_000
+
+
+def record_batches(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
+    """Yield runs, as many at a time as one commit takes."""
+    batch: list[RunRecord] = []
+    rows = 0
+    for record in records:
+        batch.append(record)
+        rows += len(record.results) + len(record.predictions)
+        if rows >= _RESULTS_PER_COMMIT:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
 
 
 def record_tables(record: RunRecord, *, seen: datetime) -> dict[str, pa.Table]:
