@@ -251,5 +251,5 @@ def positions(column: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.int64
     if isinstance(values, pa.ChunkedArray):  # of no chunk at all
         return np.zeros(0, np.int64)
     place = pc.index_in(values.dictionary, value_set=pa.array(list(words), pa.string()))
-    found: NDArray[np.int64] = pc.fill_null(place, -1).take(values.indices).to_numpy()
-    return found
+    found: NDArray[np.int32] = pc.fill_null(place, -1).take(values.indices).to_numpy()
+    return found.astype(np.int64)  # it is multiplied by counts of cases
