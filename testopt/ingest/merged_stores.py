@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from testopt.errors import UsageError
 from testopt.ingest import update_caches
+from testopt.store.records import rows_by_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,8 +146,7 @@ def _append_runs(store: Store, source: Store, rows: Sequence[dict[str, Any]]) ->
 
 
 def _by_run(rows: pa.Table) -> dict[str, pa.Table]:
-    ids = pc.unique(rows["run_id"]).to_pylist()
-    return {run: rows.filter(pc.equal(rows["run_id"], run)) for run in ids}
+    return {run: own for batch in rows_by_owner(rows) for run, own in batch.items()}
 
 
 def _append_plans(store: Store, source: Store, known: set[str]) -> int:

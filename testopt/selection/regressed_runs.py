@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.schema import FAILING
+from testopt.selection.plan_log_tables import positions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from testopt.store import Store
@@ -27,15 +27,15 @@ def count_regressed_runs(store: Store, runs: Sequence[dict[str, Any]]) -> int:
         ``run_id``, ``job`` and ``time`` of the runs that count.
     """
     ordered = sorted(runs, key=lambda run: (run["job"], run["time"], run["run_id"]))
-    number = {run["run_id"]: n for n, run in enumerate(ordered)}
+    run_ids = [run["run_id"] for run in ordered]
     job = np.array([hash(run["job"]) for run in ordered], np.int64)
     cases = _ever_failed(store)
     # in several passes, so that memory does not grow with history
     passes = 1 + sum(run["cases"] for run in runs) // _MOST_RESULTS
     found: set[int] = set()
     for at in range(passes):
-        some = {name: n for name, n in cases.items() if n % passes == at}
-        found.update(_broken_runs(_outcome_keys(store, some, number), job).tolist())
+        some = [name for name, n in cases.items() if n % passes == at]
+        found.update(_broken_runs(_outcome_keys(store, some, run_ids), job).tolist())
     return len(found)
 
 
@@ -67,32 +67,16 @@ _PASSED, _FAILED = 1, 2
 _MOST_RESULTS: Final = 1_000_000  # of one pass: 10 million took 11 passes, 7 s and 288 MiB
 
 
-def _outcome_keys(
-    store: Store, cases: Mapping[str, int], runs: Mapping[str, int]
-) -> NDArray[np.int64]:
+def _outcome_keys(store: Store, cases: Sequence[str], runs: Sequence[str]) -> NDArray[np.int64]:
     """Return a number for each result of some cases in some runs: 8 bytes are all it takes."""
     import pyarrow as pa
 
-    words = {"passed": _PASSED} | dict.fromkeys(FAILING, _FAILED)
+    code = np.array([_PASSED, *[_FAILED] * len(FAILING), 0])  # the last one: any other outcome
     found = [np.empty(0, np.int64)]
     for rows in store.scan("results", columns=["run_id", "case_id", "outcome", "attempt"]):
-        case = _numbers(rows["case_id"], cases, default=-1)
-        run = _numbers(rows["run_id"], runs, default=-1)
-        outcome = _numbers(rows["outcome"], words, default=0)
+        case, run = positions(rows["case_id"], cases), positions(rows["run_id"], runs)
+        outcome = code[positions(rows["outcome"], ["passed", *sorted(FAILING)])]
         attempt = rows["attempt"].cast(pa.int64()).to_numpy()
         key = (((case << _RUN) + run) << _ATTEMPT) + (attempt << 2) + outcome
         found.append(key[(case >= 0) & (run >= 0)])
     return np.concatenate(found)
-
-
-def _numbers(
-    column: pa.ChunkedArray, known: Mapping[str, int], *, default: int
-) -> NDArray[np.int64]:
-    """Return the number of each text of a dictionary-encoded column."""
-    parts = [np.empty(0, np.int64)]
-    for chunk in column.chunks:
-        words = [known.get(word, default) for word in chunk.dictionary.to_pylist()]
-        parts.append(
-            np.array([*words, default], np.int64)[chunk.indices.fill_null(len(words)).to_numpy()]
-        )
-    return np.concatenate(parts)

@@ -77,7 +77,7 @@ def merge(log: TableLog) -> bool:
             log.table,
             rows_of(log, group),
             modified=max(f.modified for f in group),
-            keys=_keys_of(log, group),
+            keys=keys_of_files(log, group),
         )
         if not log.rewrite(handle, add=merged, remove=group):
             return False
@@ -85,7 +85,7 @@ def merge(log: TableLog) -> bool:
     return True
 
 
-def _keys_of(log: TableLog, files: Sequence[DataFile]) -> dict[str, str]:
+def keys_of_files(log: TableLog, files: Sequence[DataFile]) -> dict[str, str]:
     """Return the keys that some files name, each with its owner."""
     keys: dict[str, str] = {}
     for file in files:
@@ -182,7 +182,7 @@ def drop_runs(
     added: list[DataFile] = []
     for file in files:
         remaining = rows_of(log, [file], without=dropped)
-        keys = {k: run for k, run in _keys_of(log, [file]).items() if run not in runs}
+        keys = {k: run for k, run in keys_of_files(log, [file]).items() if run not in runs}
         added += write_files(log.location, log.table, remaining, modified=file.modified, keys=keys)
     return not (files or runs) or log.rewrite(handle, add=added, remove=files, gone=runs)
 

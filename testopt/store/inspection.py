@@ -116,33 +116,39 @@ def snapshot(logs: Mapping[str, TableLog], *, is_idle: bool) -> dict[str, TableS
         if handle is not None:
             found[table] = TableState(log, handle, log.files(handle))
             if is_idle:
-                found[table].unnamed = _unnamed(log, handle)
+                found[table].unnamed = _unnamed(found[table])
     return found
 
 
-def _unnamed(log: TableLog, handle: DeltaTable) -> list[DataFile]:
-    named = {f.path for f in log.files(handle)}
-    replaced = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False))
-    return [f for f in whole_files(log) if f.path not in named and f.path not in replaced]
+def _unnamed(state: TableState) -> list[DataFile]:
+    replaced = state.handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
+    return whole_files(state.log, {*replaced, *(file.path for file in state.files)})[0]
 
 
-def whole_files(log: TableLog) -> list[DataFile]:
-    """Return the files in the folder of a local table that are as they were written."""
+def whole_files(log: TableLog, but: Collection[str] = ()) -> tuple[list[DataFile], int]:
+    """Return the files of a local table that are as they were written, and how many are not.
+
+    Parameters
+    ----------
+    log : TableLog
+    but : collection of str
+        Names of files that are not looked at.
+    """
     from testopt.store.parquet import DataFile
 
     root = log.location.local
-    if root is None:
-        return []
-    found = []
-    for path in sorted((root / log.table).glob("part-*.parquet")):
+    names = [] if root is None else sorted((root / log.table).glob("part-*.parquet"))
+    whole, damaged = [], 0
+    for path in (path for path in names if path.name not in but):
         try:
             stat = path.stat()
             file = DataFile(path.name, stat.st_size, int(stat.st_mtime * 1000), 0, {})
-            if is_intact(log.location, log.table, file):
-                found.append(file)
+            is_whole = is_intact(log.location, log.table, file)
         except OSError:
-            continue
-    return found
+            is_whole = False
+        whole += [file] if is_whole else []
+        damaged += not is_whole
+    return whole, damaged
 
 
 def broken_log(location: Location, log: TableLog) -> list[Problem]:

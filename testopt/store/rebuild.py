@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import StoreError
 from testopt.schema import KEYS, arrow_schema
-from testopt.store.compact import rows_of
+from testopt.store.compact import keys_of_files, rows_of
 from testopt.store.delta import TableLog
+from testopt.store.inspection import whole_files
 from testopt.store.location import DAMAGED, REBUILDING, REBUILT, Location
-from testopt.store.parquet import DataFile, filter_mask, is_intact, keys_of
+from testopt.store.parquet import filter_mask
+from testopt.store.records import rows_by_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
+    from testopt.store.parquet import DataFile
+
 _CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
-_ROWS_PER_COMMIT: Final = 500_000
 COMMANDS: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
     "links": "testopt ingest --coverage",
@@ -61,12 +64,12 @@ def rebuild_table(log: TableLog) -> str:
         log.reopen()
         return "an interrupted repair was finished"
     backup = _unused_path(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    files, n_damaged = _files(log, folder)
+    files, n_damaged = _files(log)
     rebuilt = TableLog(Location(str(root / REBUILDING)), log.table)
     shutil.rmtree(root / REBUILDING, ignore_errors=True)  # of an interrupted one
     rows = 0
     keys = _keys(log, files)
-    for batch in _batches(_distinct(log, files)):
+    for batch in rows_by_owner(_distinct(log, files)):
         # under the keys that the rows once had, so that a writer that died half-way goes on
         own = {owner: keys.get(owner) or [owner or "rebuilt"] for owner in batch}
         parts = {own[owner][0]: part for owner, part in batch.items()}
@@ -95,10 +98,9 @@ def rebuild_table(log: TableLog) -> str:
 def _keys(log: TableLog, files: Sequence[DataFile]) -> dict[str, list[str]]:
     """Return the keys that files name, by their owner."""
     found: dict[str, list[str]] = {}
-    for file in files:
-        for key, owner in keys_of(log.location, log.table, file).items():
-            found.setdefault(owner, []).append(key)
-    return {owner: list(dict.fromkeys(keys)) for owner, keys in found.items()}
+    for key, owner in keys_of_files(log, files).items():
+        found.setdefault(owner, []).append(key)
+    return found
 
 
 def _delete_caches(location: Location) -> None:
@@ -150,19 +152,10 @@ def _move(source: Path, target: Path) -> None:
         raise StoreError(f"{source} cannot be moved: {error.strerror}") from error
 
 
-def _files(log: TableLog, folder: Path) -> tuple[list[DataFile], int]:
-    """Return the whole files of a folder, newest first, and how many are damaged."""
-    intact, damaged = [], 0
-    for path in folder.glob("part-*.parquet"):
-        stat = path.stat()
-        file = DataFile(path.name, stat.st_size, int(stat.st_mtime * 1000), 0, {})
-        try:
-            is_whole = is_intact(log.location, log.table, file)
-        except OSError:
-            is_whole = False
-        intact += [file] if is_whole else []
-        damaged += not is_whole
-    return sorted(intact, key=lambda f: (f.modified, f.path), reverse=True), damaged
+def _files(log: TableLog) -> tuple[list[DataFile], int]:
+    """Return the whole files of a table's folder, newest first, and how many are damaged."""
+    whole, damaged = whole_files(log)
+    return sorted(whole, key=lambda f: (f.modified, f.path), reverse=True), damaged
 
 
 def _distinct(log: TableLog, files: Sequence[DataFile]) -> pa.Table:
@@ -177,29 +170,3 @@ def _distinct(log: TableLog, files: Sequence[DataFile]) -> pa.Table:
     numbered = rows.select(keys).append_column("at", pa.array(range(rows.num_rows), pa.int64()))
     first = numbered.group_by(keys, use_threads=False).aggregate([("at", "min")])
     return rows.take(first["at_min"].sort())
-
-
-def _batches(rows: pa.Table) -> Iterator[dict[str, pa.Table]]:
-    """Yield the rows of each run, many runs at a time; in other tables all rows are nobody's."""
-    import numpy as np
-
-    if "run_id" not in rows.column_names:
-        if rows.num_rows:
-            yield {"": rows}
-        return
-    ids = rows["run_id"].combine_chunks()
-    ids = ids if hasattr(ids, "dictionary") else ids.dictionary_encode()
-    code = ids.indices.to_numpy(zero_copy_only=False)
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    names = ids.dictionary.to_pylist()
-    batch: dict[str, pa.Table] = {}
-    size = 0
-    for part in np.split(order, starts[1:]) if len(order) else ():
-        batch[names[code[part[0]]]] = rows.take(part)
-        size += len(part)
-        if size >= _ROWS_PER_COMMIT:
-            yield batch
-            batch, size = {}, 0
-    if batch:
-        yield batch

@@ -7,17 +7,18 @@ and may be appended again.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from testopt.schema import KEYS, TABLES, arrow_schema
-from testopt.store.compact import RUN_TABLES, drop_runs
+from testopt.store.compact import RUN_TABLES, drop_runs, keys_of_files
 from testopt.store.inspection import TableState, read_files, whole_files
 from testopt.store.parquet import filter_mask, keys_of, runs_of, write_files
 from testopt.store.rebuild import COMMANDS, save_damaged_file, save_rows
+from testopt.store.records import rows_by_owner
+from testopt.store.run_counts import counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -47,13 +48,20 @@ def mend_files(states: States) -> list[Problem]:
 def _correct(state: TableState) -> list[Problem]:
     log, done = state.log, []
     for file, problem in state.misjudged:
-        rows = read_files(log, [file], list(TABLES[log.table])).cast(arrow_schema(log.table))
-        keys = keys_of(log.location, log.table, file)
-        added = write_files(log.location, log.table, rows, modified=file.modified, keys=keys)
-        handle = log.create()
-        mended = log.rewrite(handle, add=added, remove=[file])
+        mended = log.rewrite(log.create(), add=_anew(log, file, _rows(log, [file])), remove=[file])
         done.append(replace(problem, mended=mended, done="corrected; no row is lost"))
     return done
+
+
+def _rows(log: TableLog, files: Sequence[DataFile]) -> pa.Table:
+    """Return all rows of some files, in the types of the table."""
+    return read_files(log, files, list(TABLES[log.table])).cast(arrow_schema(log.table))
+
+
+def _anew(log: TableLog, file: DataFile, rows: pa.Table) -> list[DataFile]:
+    """Write rows of a file to another one, under the same keys."""
+    keys = keys_of(log.location, log.table, file)
+    return write_files(log.location, log.table, rows, modified=file.modified, keys=keys)
 
 
 def _remove(state: TableState, states: States) -> list[Problem]:
@@ -103,13 +111,11 @@ def _forget_bare_commits(states: States) -> None:
     state = states["commits"]
     log = state.log
     mined = states["file_changes"].read(["sha"])["sha"].unique()
-    rows = read_files(log, state.sound(), list(TABLES["commits"]))
+    rows = _rows(log, state.sound())
     mined = mined.dictionary if hasattr(mined, "dictionary") else mined
     kept = rows.filter(filter_mask(rows["sha"], "in", mined))
     modified = max((f.modified for f in state.files), default=0)
-    added = write_files(
-        log.location, log.table, kept.cast(arrow_schema(log.table)), modified=modified
-    )
+    added = write_files(log.location, log.table, kept, modified=modified)
     log.rewrite(log.create(), add=added, remove=state.files, gone=[""])
 
 
@@ -148,10 +154,10 @@ def missing_rows(
     live = {file.path for file in state.sound()}
     spare = state.unnamed
     if lost or (log.table in COMMANDS and state.damaged):
-        spare = [file for file in whole_files(log) if file.path not in live]
+        spare = whole_files(log, live)[0]
     if not spare:
         return arrow_schema(log.table).empty_table(), []
-    rows = _plain(read_files(log, spare, list(TABLES[log.table])), log.table)
+    rows = _rows(log, spare)
     if log.table in {*RUN_TABLES, "runs"}:
         rows = rows.filter(filter_mask(rows["run_id"], "in", _wanted(states, lost)))
     return _without(rows, state), spare
@@ -168,10 +174,6 @@ def _wanted(states: States, lost: Collection[str]) -> pa.Array:
             read_files(runs.log, [*runs.sound(), *runs.unnamed], ["run_id"])["run_id"].to_pylist()
         )
     return pa.array(sorted(known), pa.string())
-
-
-def _plain(rows: pa.Table, table: str) -> pa.Table:
-    return rows.cast(arrow_schema(table))
 
 
 def _without(rows: pa.Table, state: TableState) -> pa.Table:
@@ -191,16 +193,12 @@ def _without(rows: pa.Table, state: TableState) -> pa.Table:
 
 def _append(log: TableLog, rows: pa.Table, files: Sequence[DataFile]) -> int:
     """Append rows under the keys that they had, as far as these are known."""
-    keys: dict[str, str] = {}
-    for file in files:
-        keys |= keys_of(log.location, log.table, file)
+    keys = keys_of_files(log, files)
     parts, names = {}, {}
-    owners = rows["run_id"].unique().to_pylist() if "run_id" in rows.column_names else [""]
-    for owner in owners:
-        part = rows if not owner else rows.filter(filter_mask(rows["run_id"], "==", owner))
-        own = [key for key, whose in keys.items() if whose == owner]
-        key = _free_key(log, owner, part)
-        parts[key], names[key] = part, own
+    for batch in rows_by_owner(rows):
+        for owner, part in batch.items():
+            key = _free_key(log, owner, part)
+            parts[key], names[key] = part, [k for k, whose in keys.items() if whose == owner]
     written = log.append(parts, names=names)
     return sum(parts[key].num_rows for key in written)
 
@@ -230,47 +228,33 @@ def recover_runs(states: States, lost: Collection[str]) -> tuple[set[str], set[s
     able = {run for run in lost if not _REPLAYED.fullmatch(run)}
     if results is None or runs is None or not able:
         return set(), set(lost)
+    rows, modified = _results_of(results, able)
     parts = {}
-    for run, counts in _rows_from_results(results, able).items():
-        when = datetime.fromtimestamp(counts.modified / 1000, UTC)
-        row = dict.fromkeys(TABLES["runs"]) | counts.columns()
-        row |= {"run_id": run, "time": when, "seen": when, "source": "recovered"}
-        row |= {"job": "", "kind": "real", "complete": False}
-        parts[run] = pa.Table.from_pylist([row], schema=arrow_schema("runs"))
+    for batch in rows_by_owner(rows):
+        for run, own in batch.items():
+            when = datetime.fromtimestamp(modified[run] / 1000, UTC)
+            row = dict.fromkeys(TABLES["runs"]) | counts_of(own)
+            row |= {"run_id": run, "time": when, "seen": when, "source": "recovered"}
+            row |= {"job": "", "kind": "real", "complete": False}
+            parts[run] = pa.Table.from_pylist([row], schema=arrow_schema("runs"))
     written = runs.log.append(parts)
     return written, set(lost) - written
 
 
-@dataclass(slots=True)
-class _Counts:
-    """What the results of a run come to; when they were written, in milliseconds."""
-
-    modified: int
-    seconds: float = 0.0
-    last: dict[str, str] = field(default_factory=dict)
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of ``runs`` that count results."""
-        outcomes = Counter(self.last.values())
-        counts = {name: outcomes[name] for name in ("failed", "error", "skipped")}
-        return {"cases": len(self.last), **counts, "duration_s": self.seconds}
-
-
-def _rows_from_results(state: TableState, runs: Collection[str]) -> dict[str, _Counts]:
-    """Return counts, durations and the time of writing of runs, from their results."""
+def _results_of(state: TableState, runs: Collection[str]) -> tuple[pa.Table, dict[str, int]]:
+    """Return the results of runs, and when the first of each were written, in milliseconds."""
     import pyarrow as pa
 
     columns = ["run_id", "case_id", "outcome", "duration_s", "attempt"]
     wanted = pa.array(sorted(runs), pa.string())
-    found: dict[str, _Counts] = {}
+    found, modified = [], dict[str, int]()
     for file in state.sound():
         rows = read_files(state.log, [file], columns)
         rows = rows.filter(filter_mask(rows["run_id"], "in", wanted))
-        for row in sorted(rows.to_pylist(), key=lambda row: row["attempt"]):
-            one = found.setdefault(row["run_id"], _Counts(file.modified))
-            one.last[row["case_id"]] = row["outcome"]
-            one.seconds += row["duration_s"] or 0.0
-    return found
+        for run in rows["run_id"].unique().to_pylist():
+            modified.setdefault(run, file.modified)
+        found.append(rows)
+    return pa.concat_tables(found).unify_dictionaries(), modified
 
 
 def remove_doubles(state: TableState, again: NDArray[np.bool_]) -> bool:
@@ -283,10 +267,8 @@ def remove_doubles(state: TableState, again: NDArray[np.bool_]) -> bool:
     for file in state.sound():
         end = at + file.rows
         if again[at:end].any():
-            rows = _plain(read_files(log, [file], list(TABLES[log.table])), log.table)
-            keys = keys_of(log.location, log.table, file)
-            rows = rows.filter(pa.array(~again[at:end]))
-            added += write_files(log.location, log.table, rows, modified=file.modified, keys=keys)
+            rows = _rows(log, [file]).filter(pa.array(~again[at:end]))
+            added += _anew(log, file, rows)
             removed.append(file)
         at = end
     return log.rewrite(log.create(), add=added, remove=removed)

@@ -117,7 +117,7 @@ def mend_rows(found: RowProblems, logs: Mapping[str, TableLog]) -> list[Problem]
     done = Outcome()
     back = take_back(snapshot(logs, is_idle=True), found.lost | found.incomplete)
     done.unnamed = {name: f"{pluralize(count, 'row')} taken back" for name, count in back.items()}
-    states = snapshot(logs, is_idle=True)
+    states = snapshot(logs, is_idle=False)  # there are no unnamed files any more
     recovered, unable = recover_runs(states, found.lost - set(_cases_by_run(states)))
     for name, state in states.items():
         again = doubled_rows(state, _cases_by_run(states))
@@ -135,7 +135,7 @@ def _remove(
     found: RowProblems, unable: Collection[str], done: Outcome, logs: Mapping[str, TableLog]
 ) -> None:
     """Remove runs that cannot be completed; say so."""
-    states = snapshot(logs, is_idle=True)
+    states = snapshot(logs, is_idle=False)
     counts, planned = cases_of_runs(states.get("results")), _cases_by_run(states)
     short = {run for run, cases in planned.items() if counts.get(run, 0) < cases}
     orphans = set().union(*found.orphans.values()) - set(planned)
