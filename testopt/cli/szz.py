@@ -12,6 +12,8 @@ import click
 from testopt.cli.common import Context, print_json, printable, with_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from testopt.szz.fix_lists import Issue
     from testopt.szz.trace import SzzReport, TracedFix
 
@@ -80,6 +82,7 @@ def command(ctx: Context, options: SzzOptions) -> None:
         _write(options.output, report)
     _warn(ctx, report)
     _print(report, rows=options.output is None, as_json=options.as_json)
+    _raise_unread(report.traced)
 
 
 def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
@@ -104,7 +107,12 @@ def _explain(
     traced = trace_fix(ctx.root, full, before=issue.opened if issue else None, stated=stated)
     if as_json:
         print_json(asdict(traced))
-        return
+    else:
+        _print_explained(traced)
+    _raise_unread([traced])
+
+
+def _print_explained(traced: TracedFix) -> None:
     click.echo(f"{traced.fix_commit}  fix: {printable(traced.why)}")
     for note in traced.notes:
         click.echo(f"  note: {printable(note)}")
@@ -115,6 +123,22 @@ def _explain(
             click.echo(f"  {printable(reason)}")
     if not traced.labels:
         click.echo("nobody was found")
+
+
+def _raise_unread(traced: Sequence[TracedFix]) -> None:
+    """End with an error where git could not read something; all other answers are kept by now."""
+    unread = [a for a in traced if a.git_failed]
+    if not unread:
+        return
+    from testopt.errors import RepositoryError
+
+    first, why = unread[0].fix_commit[:12], unread[0].notes[-1:] or ("",)
+    raise RepositoryError(
+        f"git could not read all that {len(unread)} of {len(traced):,} fixes "
+        f"need (the first is {first}: {printable(why[0])}); their answers are not kept",
+        "run `testopt szz` again: it traces them anew (in a partial clone, fetch what is missing "
+        "first: git fetch --refetch --no-filter)",
+    )
 
 
 def _write(path: Path, report: SzzReport) -> None:
@@ -128,13 +152,6 @@ def _warn(ctx: Context, report: SzzReport) -> None:
     if report.missing:
         shown = ", ".join(printable(name[:40]) for name in report.missing[:3])
         ctx.warn(f"{len(report.missing)} fixes are not in this repository: {shown}")
-    unread = sum(a.git_failed for a in report.traced)
-    if unread:
-        ctx.warn(
-            f"git could not read all that {unread} of the fixes need; "
-            "their answers are not kept, and the next run traces them again (in a partial clone, "
-            "fetch what is missing first: git fetch --refetch --no-filter)"
-        )
     noted = [a for a in report.traced if a.notes]
     for traced in noted[: None if ctx.verbose else 3]:
         ctx.note(f"{traced.fix_commit[:12]}: {printable('; '.join(traced.notes))}")

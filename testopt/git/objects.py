@@ -142,11 +142,11 @@ class Objects:
             raise RepositoryError(f"git stopped in {self._repo}: {error}") from error
         return cast("IO[bytes]", process.stdout)
 
-    def text(self, blob: str) -> list[str]:
-        """Return the lines of a blob, without line ends; none when it is not here."""
+    def text(self, blob: str) -> list[str] | None:
+        """Return the lines of a blob, without line ends; None when it is not here."""
         answer = self.read(blob)
         if answer is None or answer[0] != b"blob":
-            return []
+            return None
         lines = answer[1].decode("utf-8", "replace").split("\n")
         if lines and not lines[-1]:
             lines.pop()
@@ -162,11 +162,20 @@ class Objects:
         return self._commits[sha]
 
     def paths(self, sha: str) -> list[str]:
-        """Return the paths that a commit changed, as git quotes them; none for merges."""
+        """Return the paths that a commit changed, as git quotes them; none for merges.
+
+        Raises
+        ------
+        RepositoryError
+            When git stopped answering, as it does at a missing tree.
+        """
         pipe = self._ask(_TREE, sha.encode() + b"\n" + _END)
         lines = []
         while (line := pipe.readline()) and line != _END:
             lines.append(line.rstrip(b"\n"))
+        if line != _END:
+            self._drop(_TREE[0])
+            raise RepositoryError(f"git diff-tree failed in {self._repo}", "see: git fsck")
         # the hash itself comes first, unless nothing was changed
         return [path_text(line) for line in lines[1:]]
 

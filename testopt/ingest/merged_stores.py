@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from testopt.errors import UsageError
 from testopt.ingest import update_caches
+from testopt.store.examined import read_examined, write_examined
 from testopt.store.records import rows_by_owner
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def merge_store(
         table: 0 if expected else _append_rows(store, source, table)
         for table in ("labels", "links")
     }
+    if not expected and (examined := read_examined(source)):
+        write_examined(store, examined)
     update_caches(store, runs=len(fresh), results=n_results)
     return MergeReport(
         source.url,

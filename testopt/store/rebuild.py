@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from testopt.store.parquet import DataFile
 
-_CACHES: Final = ("state/features-", "state/recent.json", "state/risk-model.json")
+_CACHES: Final = (
+    "state/features-", "state/recent.json", "state/risk-model.json", "state/szz.json",
+)  # fmt: skip
 COMMANDS: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",
     "links": "testopt ingest --coverage",

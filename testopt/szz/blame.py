@@ -135,9 +135,11 @@ class Tracer:
         if diffs and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
         facts = {s: c for s in sorted(shas - self._edge) if (c := self._objects.commit(s))}
+        lost = shas - self._edge - facts.keys()
+        notes += [f"git has no commit {sha[:12]}" for sha in sorted(lost)[:1]]
         if shas & self._edge:
             notes.append("some lines are older than this shallow clone")
-        return FixTrace(fix, files, facts, tuple(notes), git_failed=bool(unread))
+        return FixTrace(fix, files, facts, tuple(notes), git_failed=bool(unread or lost))
 
     def _diffs(self, parent: str, sha: str, notes: list[str]) -> list[FileDiff]:
         """Return the changed text files, code first; blank space counts where nothing else did."""
@@ -163,10 +165,14 @@ class Tracer:
 
     def _diff(self, entry: RawEntry, hunks: Sequence[TextHunk]) -> FileDiff:
         path = (entry.old_path or entry.path).decode("utf-8", "surrogateescape")
-        before = self._objects.text(entry.old_blob.decode())
-        after = self._objects.text(entry.new_blob.decode())
+        before, after = (self._text(blob.decode()) for blob in (entry.old_blob, entry.new_blob))
         language = language_of(path_text(entry.path))
         return FileDiff(path, language, tuple(hunks), tuple(before), tuple(after))
+
+    def _text(self, blob: str) -> list[str]:
+        if (lines := self._objects.text(blob)) is None:
+            raise RepositoryError(f"git has no content of {blob[:12]}")
+        return lines
 
     def _files(
         self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], unread: list[str]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import RepositoryError
 from testopt.git.messages import read_messages
 from testopt.schema import arrow_schema
+from testopt.store.examined import Examined, write_examined
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.fixes import classify, stated_commits
@@ -172,18 +173,16 @@ def szz(
     issues_by_name = issues or {}
     with Tracer(repo) as tracer:
         issues_by_fix = {tracer.resolve(name): issue for name, issue in issues_by_name.items()}
-        missing = []
+        missing, head = [], None
         if fixes is None:
+            head = tracer.commit(tracer.resolve("HEAD") or "HEAD")
             reasons_by_fix = dict(
                 find_fixes(repo, {k: i.kind for k, i in issues_by_fix.items() if k})
             )
         else:
-            reasons_by_fix = {}
-            for name in fixes:
-                if (full := tracer.resolve(name)) is None:
-                    missing.append(name)
-                else:
-                    reasons_by_fix[full] = "given"
+            resolved = {name: tracer.resolve(name) for name in fixes}
+            missing = [name for name, full in resolved.items() if full is None]
+            reasons_by_fix = {full: "given" for full in resolved.values() if full}
     tasks = [
         _Task(fix, why, issues_by_fix[fix].opened if fix in issues_by_fix else None, stated)
         for fix, why in reasons_by_fix.items()
@@ -193,7 +192,24 @@ def szz(
     for traced_fix in _traced(repo, [t for t in tasks if t.fix not in stored], store, progress):
         traced[traced_fix.fix_commit] = traced_fix
     ordered = tuple(traced[task.fix] for task in tasks)
+    if store is not None:
+        _mark(store, ordered, head)
     return SzzReport(ordered, known=len(stored), missing=tuple(missing))
+
+
+def _mark(store: Store, traced: Sequence[TracedFix], head: CommitObject | None) -> None:
+    """Record how far fixes were traced: to the head, or to the latest of a list."""
+    ends = [(_moment(head), head.sha)] if head else []
+    ends = ends or [(a.time, a.fix_commit) for a in traced if a.time]
+    if ends:
+        until, sha = max(ends)
+        unread = sum(a.git_failed for a in traced)
+        until = min(until, datetime.now(UTC))  # clocks of committers go wrong
+        write_examined(store, Examined(until, sha, len(traced), unread))
+
+
+def _moment(commit: CommitObject) -> datetime:
+    return datetime.fromtimestamp(min(max(commit.committed, 0), _MAX_TIME), UTC)
 
 
 def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
@@ -277,9 +293,10 @@ def _trace_task(tracer: Tracer, task: _Task) -> TracedFix:
     notes = list(trace.notes)
     if candidates and not ranked:
         notes.append("all candidates are younger than the issue")
-    when = datetime.fromtimestamp(min(max(trace.fix.committed, 0), _MAX_TIME), UTC)
     labels = tuple(_label(s) for s in ranked[:MAX_CANDIDATES])
-    return TracedFix(task.fix, labels, task.why, tuple(notes), when, git_failed=trace.git_failed)
+    return TracedFix(
+        task.fix, labels, task.why, tuple(notes), _moment(trace.fix), git_failed=trace.git_failed
+    )
 
 
 _MAX_TIME: Final = 253_402_214_400  # the year 9999, where calendars end

@@ -3,12 +3,15 @@
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
 
+from testopt.ingest.merged_stores import merge_store
 from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
+from testopt.store.examined import read_examined
 from testopt.szz import trace as use_case
 from testopt.szz.blame import MAX_FILES
 from testopt.szz.fix_lists import Issue, read_fixes, read_issues
@@ -199,6 +202,48 @@ def test_a_damaged_repository_says_so(story):
     assert any("git" in note for note in answer.notes)
 
 
+@pytest.mark.parametrize("part", ["src/a.py", ""])
+def test_what_git_cannot_read_is_nobody_found_for_nobody(story, part, tmp_path):
+    """Neither a missing file nor a missing tree becomes an answer that is kept."""
+    repo, shas = story
+    gone = repo.git("rev-parse", f"{shas['bug']}:{part}")
+    (repo.path / ".git/objects" / gone[:2] / gone[2:]).unlink()
+    store = Store.open(str(tmp_path / "store"), create=True)
+    (answer,) = szz(repo=repo.path, fixes=[shas["fix"]], store=store).traced
+    assert answer.git_failed
+    assert store.read("labels").num_rows == 0
+    assert read_examined(store).unread == 1
+
+
+def test_how_far_fixes_were_traced_is_recorded(story, tmp_path, monkeypatch):
+    repo, shas = story
+    store = Store.open(str(tmp_path / "store"), create=True)
+    assert read_examined(store) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(use_case, "_trace_task", raising(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            szz(repo=repo.path, store=store)
+    assert read_examined(store) is None  # an interrupted run has not looked
+    later = repo.commit("Docs", {"README": "text\n"}, env=at(30))
+    szz(repo=repo.path, store=store)
+    szz(repo=repo.path, fixes=[shas["fix"]], store=store)  # never back
+    examined = read_examined(Store.open(store.url))
+    assert (examined.head, examined.fixes) == (later, 1)
+    assert examined.until == datetime.fromtimestamp(1704110400 + 30 * 86400, UTC)
+    into = Store.open(str(tmp_path / "other"), create=True)
+    merge_store(into, store)
+    assert read_examined(into) == examined
+    store.write_blob("state/szz.json", b"{")
+    assert read_examined(store) is None
+
+
+def raising(error):
+    def work(*_):
+        raise error
+
+    return work
+
+
 def test_paths_that_look_like_patterns(make_repo):
     repo = make_repo()
     name = "src/[a]* é.py"
@@ -355,9 +400,11 @@ def test_what_git_cannot_read_is_traced_again_once_it_can(tmp_path, testopt):
         "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{origin}", str(clone),
         cwd=tmp_path,
     )  # fmt: skip
-    first = testopt("--repo", clone, "szz")
-    assert first.code == 0
-    assert "1 of the fixes" in first.err
+    first = testopt("--repo", clone, "szz", "--output", tmp_path / "out.csv")
+    assert first.code == 3
+    assert "git could not read all that 1 of 2 fixes need" in first.err
+    assert (tmp_path / "out.csv").is_file()
+    assert testopt("--repo", clone, "szz", "--explain", "HEAD").code == 3
     run("fetch", "-q", "--refetch", "--no-filter", cwd=clone)
     again = testopt("--repo", clone, "szz", "--json")
     assert json.loads(again.out)["found"] == 1
