@@ -8,6 +8,7 @@ import click
 
 from testopt import __version__
 from testopt.cli.common import Context, LazyGroup, report_error
+from testopt.cli.platform_support import check_platform, lacking_package
 from testopt.errors import TestoptError
 
 # Command -> module that holds a click command named `command`.
@@ -76,8 +77,14 @@ def main(argv: list[str] | None = None) -> None:
     args = sys.argv[1:] if argv is None else argv
     debug = "--debug" in args
     try:
+        check_platform()
         cli.main(args=args, prog_name="testopt", standalone_mode=True)
     except TestoptError as error:
         if debug:
             raise
         sys.exit(report_error(error))
+    except (ImportError, OSError) as error:
+        lacking = lacking_package(error)
+        if debug or lacking is None:
+            raise
+        sys.exit(report_error(lacking))

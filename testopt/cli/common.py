@@ -97,15 +97,13 @@ class Context:
             return self.store if "://" in self.store else str(Path(self.store).absolute())
         return self.settings.store_url((self.root_or_none or Path(self.repo)).absolute())
 
-    def open_store(self, *, create: bool = False, light: bool = False) -> Store:
+    def open_store(self, *, create: bool = False) -> Store:
         """Open the store with the user's settings for compaction.
 
         Parameters
         ----------
         create : bool
             Make a new store where there is none.
-        light : bool
-            Import pyarrow when a table is first read, without pandas.
 
         Raises
         ------
@@ -117,7 +115,7 @@ class Context:
         return Store.open(
             self.store_url,
             create=create,
-            light=light,
+            light=True,
             compact_files=self.settings.compact_files,
             retention_days=self.settings.retention_days,
         )

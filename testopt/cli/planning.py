@@ -166,7 +166,7 @@ def _store(ctx: Context) -> Store | None:
 
     tune_garbage_collector()
     try:
-        return ctx.open_store(light=True)
+        return ctx.open_store()
     except EmptyStoreError:
         return None
 

@@ -8,6 +8,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -210,6 +211,9 @@ def _configure(config: pytest.Config) -> None:
         return
     if getattr(config.option, "collectonly", False) and mode in {"record", "shadow"}:
         return  # the list is the original one, and nothing is recorded
+    if sys.platform == "win32":
+        add_note(config, "testopt does not run on Windows", trouble=True, what="inactive")
+        return
     from testopt.pytest_plugin.session import start
 
     start(config, mode)

@@ -157,6 +157,18 @@ def test_the_engine_is_missing(suite, monkeypatch):
     assert suite().startswith("testopt: inactive: the engine does not start: ")
 
 
+@pytest.mark.parametrize("mode", ["record", "rank", "select"])
+def test_windows(suite, pytester, monkeypatch, mode):
+    monkeypatch.setattr(sys, "platform", sys.platform)  # to be what it was, whatever happens
+    pytester.makeconftest(f"""
+        import sys
+        sys.platform = "win32"  # while plugins are configured; pytest's own capture is set up
+        def pytest_collection():
+            sys.platform = {sys.platform!r}
+    """)
+    assert suite(mode=mode) == "testopt: inactive: testopt does not run on Windows"
+
+
 def test_the_command_cannot_be_parsed(suite, monkeypatch):
     monkeypatch.setenv("TESTOPT_COMMAND", "engine 'unclosed")
     assert suite().startswith("testopt: inactive: cannot use a setting: ")

@@ -30,17 +30,16 @@ def test_only_common_opens_a_store():
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("light", [False, True])
-def test_settings_reach_the_store(tmp_path, light, monkeypatch):
+def test_settings_reach_the_store(tmp_path, monkeypatch):
     monkeypatch.setenv("TESTOPT_COMPACT_FILES", "7")
     monkeypatch.setenv("TESTOPT_RETENTION_DAYS", "3")
     given = {}
     monkeypatch.setattr(Store, "open", lambda url, **options: given.update(options, url=url))
-    Context(repo=str(tmp_path), store=str(tmp_path / "store")).open_store(light=light)
+    Context(repo=str(tmp_path), store=str(tmp_path / "store")).open_store()
     assert given == {
         "url": str(tmp_path / "store"),
         "create": False,
-        "light": light,
+        "light": True,
         "compact_files": 7,
         "retention_days": 3,
     }
