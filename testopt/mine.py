@@ -8,7 +8,6 @@ the next one.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import time
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from testopt.code.patterns import time_limit
 from testopt.errors import SettingsError
 from testopt.git.line_counts import LineCounts
 from testopt.git.log import History, list_commits, read_history, shallow_edge
-from testopt.git.pseudonyms import author_key, pseudonym
+from testopt.git.pseudonyms import author_key, key_fingerprint, pseudonym
 from testopt.git.subjects import fix_matcher, is_fix, is_revert
 from testopt.schema import arrow_schema, digest
+from testopt.store.forgotten import AUTHOR_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +36,6 @@ FLUSH_COMMITS: Final = 4_096  # commits of one append
 FLUSH_FILES: Final = 200_000
 FLUSH_S: Final = 10.0  # at most so much work is lost by an interruption
 _PATTERN_S: Final = 10.0
-KEY_BLOB: Final = "state/author-key"  # fingerprint of the key, to notice another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,19 @@ def mine(
     RepositoryError
         When there is no commit, or git fails.
     SettingsError
-        When the key of pseudonyms is unusable.
+        When the key of pseudonyms is unusable, or another one than forgotten authors were named
+        with.
     """
     listed = list_commits(repo, rev_range)
     known = _known(store, "commits")
     new = [sha for sha in listed if sha not in known]
     key = author_key(create=True) or b""
+    other_key = _other_key(store, key)
+    if other_key and store.forgotten().authors:
+        raise SettingsError(
+            "authors of this store were forgotten, and cannot be told with another key",
+            "set the TESTOPT_KEY that the store was written with",
+        )
     writer = _Writer(repo, store, key=key, matcher=_matcher(fix_pattern), known=known)
     histories = read_history(repo, new)
     if progress is not None:
@@ -109,7 +115,7 @@ def mine(
         files=writer.files,
         known=len(listed) - len(new),
         shallow=len(shallow_edge(repo)),
-        other_key=_other_key(store, key),
+        other_key=other_key,
         unreadable=writer.unreadable,
     )
 
@@ -140,10 +146,9 @@ def _known(store: Store, table: str) -> set[str]:
 
 def _other_key(store: Store, key: bytes) -> bool:
     """Tell whether the store's authors were named with another key; remember the first one."""
-    fingerprint = hmac.digest(key, b"testopt author key", "sha256").hex()[:16].encode()
-    first = store.read_blob(KEY_BLOB)
+    fingerprint, first = key_fingerprint(key), store.read_blob(AUTHOR_KEY)
     if first is None:
-        store.write_blob(KEY_BLOB, fingerprint)
+        store.write_blob(AUTHOR_KEY, fingerprint)
     return first not in (None, fingerprint)
 
 

@@ -1,13 +1,14 @@
-"""`testopt store`: show, check, compact and export the store."""
+"""`testopt store`: show, check, compact, merge and export the store."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
+from testopt.cli.forget import command as forget_command
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
 
@@ -74,7 +75,11 @@ def command() -> None:
       testopt store compact
       testopt store merge other/.testopt
       testopt store export results results.parquet
+      testopt store forget --author ann@example.org
     """
+
+
+command.add_command(forget_command)
 
 
 @command.command()
@@ -135,11 +140,17 @@ def check(context: Context, options: CheckOptions) -> None:
       testopt store check
       testopt store check --repair
     """
+    from testopt.forget import Forgettable, forget
     from testopt.store import Store
 
     mended = Store.repair_format(context.store_url) if options.repair else []
     store = context.open_store()
     problems = [*mended, *store.check(repair=options.repair), *_damaged_model(store)]
+    if options.repair and store.forgotten().pending:
+        forget(store=store, found=Forgettable())
+        problems = [
+            replace(p, mended=True, done="finished") if p.kind == "forget" else p for p in problems
+        ]
     left = [p for p in problems if not p.mended]
     if options.as_json:
         print_json({"ok": not left, "problems": [asdict(p) for p in problems]})

@@ -39,6 +39,11 @@ def pseudonym(author: bytes, key: bytes) -> str:
     return hmac.digest(key, author.strip().lower(), "sha256").hex()[:_HEX_DIGITS]
 
 
+def key_fingerprint(key: bytes) -> bytes:
+    """Return what tells one key from another, and nothing of the key."""
+    return hmac.digest(key, b"testopt author key", "sha256").hex()[:16].encode()
+
+
 def author_key(*, create: bool, env: Mapping[str, str] | None = None) -> bytes | None:
     """Return the key of author pseudonyms.
 

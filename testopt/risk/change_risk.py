@@ -77,6 +77,11 @@ def change_risk(
     for name, change in changes.items():
         if not change.known:
             raise DataError(f"{name}: what changed is not known: {change.why}")
+    forgotten = store.forgotten()
+    changes = {
+        name: replace(change, author=forgotten.author(change.author or ""))
+        for name, change in changes.items()
+    }
     history = measure_history(store, changes)
     model = trained_model(
         store, history, excluded=list(changes), author_features=author_features, seed=seed

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from testopt.store import Store
 
 _CURRENT: Final = "models/current.json"
+_DEPTH: Final = 2  # models/ID/FILE
 
 
 def register(store: Store, files: Mapping[str, bytes], *, promote: bool = True) -> str:
@@ -26,6 +27,26 @@ def register(store: Store, files: Mapping[str, bytes], *, promote: bool = True) 
     if promote:
         store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
     return name
+
+
+def bundle_names(store: Store) -> list[str]:
+    """Return the ids of all bundles, also of those that are not whole."""
+    names = (name.split("/") for name in store.blobs("models"))
+    return sorted({parts[1] for parts in names if len(parts) > _DEPTH})
+
+
+def remove_bundle(store: Store, name: str) -> None:
+    """Remove a bundle; where it is the current one, there is none afterwards."""
+    try:
+        current = json.loads(store.read_blob(_CURRENT) or b"null")
+        is_current = current is not None and current["bundle"] == name
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_current = False  # it says nothing
+    if is_current:
+        store.delete_blob(_CURRENT)
+    files = store.blobs(f"models/{name}")
+    for file in sorted(files, key=lambda file: not file.endswith(MANIFEST)):
+        store.delete_blob(file)
 
 
 def current_window(store: Store) -> tuple[str, int]:

@@ -23,22 +23,18 @@ from testopt.store.compact import (
 )
 from testopt.store.delta import TableLog
 from testopt.store.export import HISTORY, export_table, history_chunks, history_schema
-from testopt.store.format import has_locks, is_unreadable, lock, open_format, write_format
-from testopt.store.location import Location, blob_name, explain
-from testopt.store.parquet import (
-    Filter,
-    cast_rows,
-    filter_mask,
-    may_match,
-    read_file,
-    result_schema,
-)
+from testopt.store.forgotten import Forgotten, load_forgotten
+from testopt.store.format import has_locks, lock, open_format
+from testopt.store.location import Location, explain
+from testopt.store.parquet import Filter, cast_rows, filter_mask, result_schema
+from testopt.store.plain_files import PlainFiles
 from testopt.store.process_tuning import skip_pandas
 from testopt.store.records import record_batches, record_tables
-from testopt.store.run_counts import counts_of, update_run
+from testopt.store.run_counts import COUNTED, counts_of, recounted, update_run
+from testopt.store.scan import scan_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -49,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["CompactReport", "Filter", "Store"]
 
 
-class Store:
+class Store(PlainFiles):
     """Tables under one URL; make one with `Store.open`."""
 
     def __init__(
@@ -60,7 +56,8 @@ class Store:
         retention_days: float,
         light: bool = False,
     ) -> None:
-        self._location, self._light = location, light
+        super().__init__(location)
+        self._light = light
         self._compact_files, self._retention_days = compact_files, retention_days
         self._logs = {table: TableLog(location, table) for table in TABLES}
 
@@ -112,21 +109,9 @@ class Store:
         list of Problem
             What was mended: empty where nothing was wrong, or where it cannot be known.
         """
-        location = Location(os.fspath(url))
-        if not is_unreadable(location):
-            return []
-        columns = {}
-        for table in TABLES:
-            with suppress(StoreError):  # of a broken log: `check` sees to it
-                handle = TableLog(location, table).refresh()
-                if handle is not None:
-                    columns[table] = {f.name for f in handle.schema().fields}
-        if not write_format(location, columns):
-            return []
-        from testopt.store.inspection import Problem
+        from testopt.store.check import repair_format
 
-        message = "the file was damaged or gone; the columns of the tables tell their format"
-        return [Problem("format", "", message, "format.json", mended=True)]
+        return repair_format(Location(os.fspath(url)))
 
     @property
     def url(self) -> str:
@@ -142,8 +127,8 @@ class Store:
             Name of the table.
         parts : mapping of str to pyarrow.Table
             Rows by key. A key (a run_id, ``run_id#3`` for a chunk, a range of commits) is
-            written once, however often and by how many processes at once it is appended.
-            The rows of a run go under its run_id, or in chunks under ``run_id#0``, ``run_id#1``…
+            written once, however often and by how many processes at once it is appended; what the
+            store was told to forget is left out.
 
         Returns
         -------
@@ -158,10 +143,21 @@ class Store:
         if not parts:
             return set()
         with self.writing():
-            written = self._log(table).append(parts)
+            log, forgotten = self._log(table), load_forgotten(self._location)
+            written = log.append(self._kept(table, parts, forgotten) if forgotten else parts)
         if written:
             self._compact_if_needed(table)
         return written
+
+    def _kept(
+        self, table: str, parts: Mapping[str, pa.Table], forgotten: Forgotten
+    ) -> dict[str, pa.Table]:
+        kept = {key: forgotten.kept(part) for key, part in parts.items()}
+        if table == "runs" and forgotten.cases:  # whose results came before them
+            where = [("run_id", "in", sorted(run for part in kept.values() for run in _runs(part)))]
+            results = self.read("results", columns=COUNTED, where=where, unfinished=True)
+            kept = {key: recounted(part, results, _runs(part)) for key, part in kept.items()}
+        return {key: part for key, part in kept.items() if part.num_rows or not parts[key].num_rows}
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -263,7 +259,7 @@ class Store:
         except FileNotFoundError:  # replaced and removed since the log was read
             chunks = list(rows(table, wanted, where=where, dictionary=dictionary))
         if not chunks:
-            chunks = [_typed_empty(table, wanted, dictionary)]
+            chunks = [result_schema(table, wanted, dictionary).empty_table()]
         return pa.concat_tables(chunks).unify_dictionaries()
 
     def scan(
@@ -319,28 +315,7 @@ class Store:
         where: Sequence[Filter],
         dictionary: Sequence[str],
     ) -> Iterator[pa.Table]:
-        log = self._log(table)
-        handle = log.refresh()
-        needed = [*columns, *({c for c, _, _ in where} - set(columns))]
-        for file in log.files(handle) if handle else ():
-            if not may_match(file.bounds, where):
-                continue
-            try:
-                for rows in read_file(
-                    self._location,
-                    table,
-                    file.path,
-                    columns=needed,
-                    where=where,
-                    dictionary=[c for c in needed if c in dictionary],
-                ):
-                    yield rows.select(columns)
-            except FileNotFoundError as error:
-                if log.holds(file):
-                    raise _damage_error(self.url, table, file.path, "missing") from error
-                raise
-            except (OSError, ValueError) as error:
-                raise _damage_error(self.url, table, file.path, "damaged") from error
+        yield from scan_files(self._log(table), columns, where=where, dictionary=dictionary)
 
     def _committed(self, where: Sequence[Filter]) -> pa.Array:
         """Return the ids of the runs that pass filters on run_id."""
@@ -453,25 +428,15 @@ class Store:
         """
         days = self._retention_days if retention_days is None else retention_days
         try:
-            orphans = self._drop_orphans()
+            orphans = drop_orphans(self._location, self._logs, self.run_ids)
             with lock(self._location, "compact"):
                 reports = [
-                    compact_table(log, retention_days=days, orphans=orphans[table])
+                    compact_table(log, retention_days=days, orphans=orphans.get(table, 0))
                     for table, log in self._logs.items()
                 ]
         except (OSError, ValueError) as error:
             raise explain(error, f"{self.url} cannot be compacted") from error
         return CompactReport(tuple(reports))
-
-    def _drop_orphans(self) -> dict[str, int]:
-        dropped = dict.fromkeys(TABLES, 0)
-        with lock(self._location, "runs", wait=False) as free:  # not while runs are appended
-            if free:
-                committed = self.run_ids()
-                if not committed:
-                    return dropped  # rather a table that is gone than runs that never ended
-                dropped |= {t: drop_orphans(self._logs[t], committed) for t in RUN_TABLES}
-        return dropped
 
     def has_locks(self) -> bool:
         """Tell whether a repair can keep writers away; false on some network file systems."""
@@ -481,19 +446,40 @@ class Store:
         """Raise a StoreError where nothing can be written: on a full or read-only disk."""
         self._location.check_room()
 
-    def read_blob(self, name: str) -> bytes | None:
-        """Return a plain file of the store, or None when there is none."""
-        return self._location.read(blob_name(name))
+    def forgotten(self) -> Forgotten:
+        """Return what the store was told to forget."""
+        return load_forgotten(self._location)
 
-    def write_blob(self, name: str, data: bytes) -> None:
-        """Write a plain file: readers see the old or the new content, never a part.
+    @contextmanager
+    def forgetting(
+        self, *, cases: Collection[str] = (), authors: Collection[str] = ()
+    ) -> Iterator[Forgotten]:
+        """Remove cases, and name nobody in place of authors, for good.
+
+        Rows, older versions and what is under ``damaged`` are gone when this yields; the caller
+        then removes what was made of them. If that is interrupted, doing it again finishes it.
+
+        Parameters
+        ----------
+        cases : collection of str
+            Case ids.
+        authors : collection of str
+            Pseudonyms.
+
+        Yields
+        ------
+        Forgotten
+            All that the store was ever told to forget.
 
         Raises
         ------
         StoreError
-            When it cannot be written; the old content then remains.
+            When the store is damaged or has no locks.
         """
-        self._location.write(blob_name(name), lambda stream: stream.write(data))
+        from testopt.store.forget import forgetting
+
+        with forgetting(self._location, self._logs, cases=cases, authors=authors) as forgotten:
+            yield forgotten
 
     def _log(self, table: str) -> TableLog:
         if self._light:
@@ -510,12 +496,5 @@ class Store:
             ) from None
 
 
-def _typed_empty(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Table:
-    return result_schema(table, columns, dictionary).empty_table()
-
-
-def _damage_error(url: str, table: str, path: str, what: str) -> StoreError:
-    return StoreError(
-        f"{url}/{table}/{path} is {what}",
-        "`testopt store check --repair` drops its rows, so that they can be ingested again",
-    )
+def _runs(part: pa.Table) -> list[str]:
+    return [str(run) for run in part["run_id"].to_pylist()]

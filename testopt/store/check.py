@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from testopt.schema import SCHEMA_VERSION
+from testopt.errors import StoreError
+from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import small_files, unreferenced_files
-from testopt.store.format import has_locks, lock
+from testopt.store.delta import TableLog
+from testopt.store.forgotten import COPIES
+from testopt.store.forgotten_list import list_problems
+from testopt.store.format import FORMAT, has_locks, is_unreadable, lock, write_format
 from testopt.store.inspection import Problem, broken_log, inspect_files, log_gaps, snapshot
 from testopt.store.rebuild import rebuild_table
 from testopt.store.repair import mend_files
@@ -17,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from testopt.store.delta import TableLog
     from testopt.store.location import Location
 
 __all__ = ["Problem", "StoreInfo", "TableInfo", "find_problems", "store_info"]
@@ -91,8 +95,28 @@ def _disk(location: Location) -> int | None:
     return sum(p.lstat().st_size for p in location.local.rglob("*") if p.is_file())
 
 
+def repair_format(location: Location) -> list[Problem]:
+    """Write ``format.json`` anew where it is damaged or gone, and the tables tell their format."""
+    if not is_unreadable(location):
+        return []
+    columns = {}
+    for table in TABLES:
+        with suppress(StoreError):  # of a broken log: `find_problems` sees to it
+            handle = TableLog(location, table).refresh()
+            if handle is not None:
+                columns[table] = {f.name for f in handle.schema().fields}
+    if not write_format(location, columns):
+        return []
+    message = "the file was damaged or gone; the columns of the tables tell their format"
+    return [Problem("format", "", message, FORMAT, mended=True)]
+
+
 def find_problems(
-    location: Location, logs: Mapping[str, TableLog], *, repair: bool = False
+    location: Location,
+    logs: Mapping[str, TableLog],
+    *,
+    repair: bool = False,
+    is_idle: bool = False,
 ) -> list[Problem]:
     """Return what is wrong with a store; with `repair` mend what can be mended.
 
@@ -103,13 +127,30 @@ def find_problems(
     logs : mapping of str to TableLog
         Its tables.
     repair : bool
-        Mend it. The caller makes sure that nothing is written meanwhile.
+        Mend it.
+    is_idle : bool
+        Whether the caller makes sure that nothing is written meanwhile; with `repair` always.
     """
+    before = location.read(COPIES[0])
+    forgotten = list_problems(location, repair=repair)
+    problems = _find_problems(location, logs, repair=repair, is_idle=is_idle)
+    if repair:
+        return forgotten + problems
+    if location.read(COPIES[0]) != before:  # somebody forgets meanwhile
+        return find_problems(location, logs, is_idle=is_idle)
+    if any(p.kind == "forget" for p in forgotten):  # which counts runs again before it is over
+        problems = [p for p in problems if p.kind != "incomplete"]
+    return forgotten + problems
+
+
+def _find_problems(
+    location: Location, logs: Mapping[str, TableLog], *, repair: bool, is_idle: bool
+) -> list[Problem]:
     problems = _check_logs(location, logs, repair=repair)
     broken = {p.table for p in log_gaps(problems)}
     readable = {table: log for table, log in logs.items() if table not in broken}
     with lock(location, "runs", wait=False) as idle:
-        states = snapshot(readable, is_idle=repair or idle)
+        states = snapshot(readable, is_idle=repair or is_idle or idle)
     for state in states.values():
         inspect_files(state)
         problems += [

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from testopt.schema import TABLES
+from testopt.store.format import lock
 from testopt.store.location import explain
 from testopt.store.parquet import (
     ROWS_PER_FILE,
@@ -25,12 +26,13 @@ from testopt.store.parquet import (
 from testopt.store.superseded import drop_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from deltalake import DeltaTable
 
     from testopt.store.delta import TableLog
+    from testopt.store.location import Location
     from testopt.store.parquet import DataFile
 
 RUN_TABLES: Final = ("results", "run_changes", "predictions")  # readers join them on ``runs``
@@ -148,17 +150,33 @@ def rows_of(log: TableLog, files: Sequence[DataFile], without: pa.Array | None =
     return pa.concat_tables(chunks)
 
 
-def drop_orphans(log: TableLog, committed: Collection[str]) -> int:
-    """Remove rows older than a day whose run was never committed.
+def drop_orphans(
+    location: Location, logs: Mapping[str, TableLog], runs: Callable[[], Collection[str]]
+) -> dict[str, int]:
+    """Remove rows older than a day whose run was never committed, unless runs are appended now.
 
-    The caller makes sure that no run is being appended. The parts may be appended again
-    afterwards.
+    The parts may be appended again afterwards.
+
+    Parameters
+    ----------
+    location : Location
+    logs : mapping of str to TableLog
+    runs : callable
+        Returns the committed runs.
 
     Returns
     -------
-    int
-        Number of runs whose rows were removed.
+    dict of str to int
+        How many runs had rows that were removed, by table.
     """
+    with lock(location, "runs", wait=False) as free:
+        committed = runs() if free else ()
+        if not committed:
+            return {}  # rather a table that is gone than runs that never ended
+        return {table: _drop_orphans(logs[table], committed) for table in RUN_TABLES}
+
+
+def _drop_orphans(log: TableLog, committed: Collection[str]) -> int:
     handle = log.refresh()
     if handle is None:
         return 0

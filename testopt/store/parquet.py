@@ -113,7 +113,7 @@ def _write_file(
         dictionary_pagesize_limit=8 << 20,
     )
     content = sink.getvalue()
-    name = f"part-{_uuid()}-{_checksum(content)}.parquet"
+    name = f"part-{_uuid()}-{checksum(content)}.parquet"
     size = location.write(f"{table}/{name}", lambda stream: stream.write(content))
     return DataFile(name, size, modified, data.num_rows, bounds_of(table, data))
 
@@ -152,7 +152,8 @@ def keys_of(location: Location, table: str, file: DataFile) -> dict[str, str]:
     return {} if told is None else {str(k): str(v) for k, v in json.loads(told).items()}
 
 
-def _checksum(content: Any) -> str:
+def checksum(content: Any) -> str:
+    """Return what stands in the name of a file with this content."""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
@@ -167,7 +168,7 @@ def is_intact(location: Location, table: str, file: DataFile) -> bool:
     with location.open_input(f"{table}/{file.path}") as stream:
         content = stream.read_buffer()
     named = file.path.removesuffix(".parquet").rpartition("-")[2]
-    return content.size == file.size and _checksum(content) == named
+    return content.size == file.size and checksum(content) == named
 
 
 def _numeric_columns(data: pa.Table) -> list[str]:

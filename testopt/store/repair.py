@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from testopt.schema import KEYS, TABLES, arrow_schema
+from testopt.schema import KEYS, TABLES, arrow_schema, digest
 from testopt.store.compact import RUN_TABLES, drop_runs, keys_of_files
 from testopt.store.inspection import TableState, read_files, whole_files
 from testopt.store.parquet import filter_mask, keys_of, runs_of, write_files
@@ -208,7 +208,7 @@ def _free_key(log: TableLog, owner: str, part: pa.Table) -> str:
     handle = log.create()
     if owner and not log.written(handle, {owner: owner}):
         return owner
-    first = repr([part[k][0].as_py() for k in KEYS[log.table]])
+    first = digest(repr([part[k][0].as_py() for k in KEYS[log.table]]))
     return f"{owner}#taken-back-{part.num_rows}-{first}"
 
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.schema import arrow_schema
 from testopt.store.parquet import keys_of, may_match, read_file, write_files
+from testopt.store.records import rows_by_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import pyarrow as pa
 
     from testopt.store.delta import TableLog
     from testopt.store.parquet import DataFile
 
+COUNTED: Final = ["run_id", "case_id", "outcome", "duration_s", "attempt"]
 _TRIES: Final = 50  # while others rewrite the table; then the counts wait for the next part
 
 
@@ -41,6 +43,30 @@ def counts_of(results: pa.Table) -> dict[str, Any]:
         **{name: outcomes.count(name) for name in ("failed", "error", "skipped")},
         "duration_s": float(pc.sum(results["duration_s"].cast("float64")).as_py() or 0.0),
     }
+
+
+def recounted(runs: pa.Table, results: pa.Table, of: Collection[str]) -> pa.Table:
+    """Return rows of ``runs`` which count the results that there are, but for the time they took.
+
+    Parameters
+    ----------
+    runs : pyarrow.Table
+    results : pyarrow.Table
+        Columns ``COUNTED``, of the runs in `of` at least.
+    of : collection of str
+        Runs that are counted; the rows of others stay as they are.
+    """
+    import pyarrow as pa
+
+    counts = {run: counts_of(own) for batch in rows_by_owner(results) for run, own in batch.items()}
+    nothing = counts_of(results.slice(0, 0))
+    rows = [
+        row | counts.get(row["run_id"], nothing) | {"duration_s": row["duration_s"]}
+        if row["run_id"] in of
+        else row
+        for row in runs.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=arrow_schema("runs"))
 
 
 def update_run(log: TableLog, run_id: str, values: Callable[[], Mapping[str, Any]]) -> bool:

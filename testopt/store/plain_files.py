@@ -1,0 +1,39 @@
+"""Plain files beside the tables of a store: caches, bundles, lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testopt.store.location import blob_name
+
+if TYPE_CHECKING:
+    from testopt.store.location import Location
+
+
+class PlainFiles:
+    """Plain files by name, such as ``state/recent.json``."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    def read_blob(self, name: str) -> bytes | None:
+        """Return a plain file of the store, or None when there is none."""
+        return self._location.read(blob_name(name))
+
+    def write_blob(self, name: str, data: bytes) -> None:
+        """Write a plain file: readers see the old or the new content, never a part.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written; the old content then remains.
+        """
+        self._location.write(blob_name(name), lambda stream: stream.write(data))
+
+    def blobs(self, folder: str) -> list[str]:
+        """Return the names of the plain files in a folder, and in those in it."""
+        return self._location.list(f"{blob_name(folder)}/")
+
+    def delete_blob(self, name: str) -> None:
+        """Remove a plain file; one that is not there is fine."""
+        self._location.delete(blob_name(name))

@@ -1,0 +1,71 @@
+"""`testopt store forget` on a real repository: nobody and nothing of it comes back."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from builders import Suite
+
+pytestmark = pytest.mark.integration
+
+CASE = Suite.cases[7]
+
+
+def person(name, mail):
+    return {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
+
+
+@pytest.fixture
+def project(make_repo, testopt, tmp_path, monkeypatch):
+    """Return a call of testopt on a repository of two people, with mined commits and runs."""
+    monkeypatch.setenv("TESTOPT_KEY", "a key of this test alone")
+    repo = make_repo("repo")
+    repo.commit("first", {"a.py": "x = 1\n"}, person("Bob Roe", "bob@example.org"))
+    repo.commit("second", {"a.py": "x = 2\n"}, person("Bob Roe", "bob@home.example"))
+    repo.commit("third", {"b.py": "x = 2\n"})
+    results = Suite.write(tmp_path / "r.csv", range(24))
+
+    def call(*args):
+        return testopt("--repo", repo.path, *args)
+
+    for args in (("mine",), ("ingest", "--format", "table", str(results))):
+        assert call(*args).code == 0
+    call.repo, call.results = repo, results
+    return call
+
+
+def test_an_author_and_a_case(project):
+    named = ("--author", "bob roe", "--case", CASE)
+    assert project("train").code == 0
+    shown = project("store", "forget", *named)
+    assert shown.code == 0
+    assert "bob@example.org, bob@home.example" in shown.out
+    assert "nothing was changed" in shown.out
+    done = project("store", "forget", *named, "--yes", "--json").document
+    assert done["authors"][0]["commits"] == 2
+    assert done["rows"] == {"commits": 2, "results": 24}
+    assert (done["done"], done["runs"], len(done["bundles"])) == (True, 24, 1)
+    again = project("ingest", "--format", "table", str(project.results), "--json")
+    assert again.code == 0
+    project.repo.commit("fourth", {"a.py": "x = 4\n"}, person("Bob Roe", "BOB@example.org"))
+    assert project("mine").code == 0
+    left = project("store", "forget", *named, "--json").document
+    assert (left["rows"], left["authors"][0]["commits"]) == ({}, 0)
+    assert CASE not in project("rank").out
+    assert project("store", "check").out == "the store is whole\n"
+
+
+def test_what_cannot_be_found_is_an_error(project, monkeypatch):
+    for wrong in (("--author", "Bob"), ("--case", CASE[:-1]), ("--case-pattern", "*nothing*"), ()):
+        done = project("store", "forget", *wrong, "--yes")
+        assert done.code == 2, wrong
+    assert f"did you mean '{CASE}'" in project("store", "forget", "--case", CASE + "x").err
+    pattern = CASE.replace(CASE[-3:], "*")
+    assert project("store", "forget", "--case-pattern", pattern, "--json").document["cases"]
+    assert project("store", "forget", "--author", "bob@example.org", "--yes").code == 0
+    monkeypatch.setitem(os.environ, "TESTOPT_KEY", "another key, of somebody")
+    for args in (("store", "forget", "--author", "ann@example.org"), ("mine",)):
+        done = project(*args)
+        assert done.code == 2
+        assert "TESTOPT_KEY" in done.err

@@ -1,0 +1,188 @@
+"""Forgetting removes the bytes, not only the rows, and survives an interruption anywhere."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from builders import (
+    append_rows,
+    arrow_rows,
+    commit_row,
+    link_row,
+    make_record,
+    new_store,
+    prediction_row,
+)
+
+from testopt.errors import StoreError
+from testopt.store import Store
+from testopt.store.forgotten import COPIES, NOBODY
+
+CASE, OTHER = "tests/test_a.py::test_0canary", "tests/test_a.py::test_b"
+PERSON = "0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """Make the store once: Parquet uncompressed, so that its bytes can be searched, all of them."""
+    with pytest.MonkeyPatch.context() as patched:
+        plain_files(patched)
+        return filled(tmp_path_factory.mktemp("forget"))
+
+
+@pytest.fixture
+def store(example, tmp_path):
+    return Store.open(shutil.copytree(example.url, tmp_path / "store"))
+
+
+def plain_files(monkeypatch):
+    write, plain = pq.write_table, {"compression": "NONE", "compression_level": None}
+    monkeypatch.setattr(pq, "write_table", lambda *a, **named: write(*a, **{**named, **plain}))
+
+
+def filled(folder):
+    """Return a store with the case and the person in each place that there is."""
+    store = new_store(folder)
+    for number in range(3):
+        plan = [prediction_row(case) for case in (CASE, OTHER)]
+        store.append_runs([make_record(f"r{number}", [CASE, OTHER], [CASE], predictions=plan)])
+    store.append_runs([make_record("only", [CASE])])
+    append_rows(store, "predictions", [prediction_row(CASE) | {"run_id": "waits"}], "waits")
+    append_rows(store, "links", [link_row(CASE, "a.py"), link_row(OTHER, "a.py")])
+    append_rows(store, "commits", [commit_row("1", author=PERSON), commit_row("2", author="else")])
+    store.compact()  # so that there are replaced files
+    store._logs["results"].create().create_checkpoint()
+    rows = arrow_rows("results", store.read("results").to_pylist())
+    for name in ("runs-1/results.parquet", "results/part-1-2.parquet"):
+        path = Path(store.url) / "damaged" / name
+        path.parent.mkdir(parents=True)
+        pq.write_table(rows, path)
+    (path.parent / "part-2-3.parquet").write_bytes(b"PAR1" + CASE.encode())
+    return store
+
+
+def holders(store, *texts):
+    """Return the files of a store in which one of the texts stands."""
+    files = [p for p in Path(store.url).rglob("*") if p.is_file()]
+    return {
+        path.relative_to(store.url).as_posix()
+        for path in files
+        if any(text.encode() in path.read_bytes() for text in texts)
+    }
+
+
+def forget(store, cases=(CASE,), authors=(PERSON,)):
+    with store.forgetting(cases=cases, authors=authors):
+        pass
+
+
+def test_no_byte_of_it_is_left(store, monkeypatch):
+    plain_files(monkeypatch)
+    places = {name.partition("/")[0] for name in holders(store, CASE, PERSON)}
+    assert places == {"results", "predictions", "links", "commits", "damaged"}
+    assert any("_delta_log" in name and ".json" in name for name in holders(store, CASE))
+    assert any("checkpoint" in name for name in holders(store, CASE))
+    forget(store)
+    assert holders(store, CASE, PERSON) == set()
+
+
+def test_the_rest_stays(store):
+    before = store.read("results", where=[("case_id", "!=", CASE)]).sort_by("run_id")
+    forget(store)
+    assert store.read("results").sort_by("run_id").equals(before)
+    runs = {row["run_id"]: row for row in store.read("runs").to_pylist()}
+    assert {run: (row["cases"], row["failed"]) for run, row in runs.items()} == {
+        **{f"r{n}": (1, 0) for n in range(3)},
+        "only": (0, 0),
+    }
+    authors = {row["sha"]: row["author"] for row in store.read("commits").to_pylist()}
+    assert authors == {"1": NOBODY, "2": "else"}
+    assert store.check() == []
+    assert pq.read_table(next(Path(store.url).rglob("damaged/runs-1/*"))).num_rows == 3
+
+
+def test_it_does_not_come_in_again(store):
+    forget(store)
+    again = make_record("new", [CASE, OTHER], [CASE], predictions=[prediction_row(CASE)])
+    assert store.append_runs([again, make_record("r1", [CASE, OTHER])]) == 1
+    append_rows(store, "commits", [commit_row("3", author=PERSON)], "later")
+    append_rows(store, "links", [link_row(CASE, "b.py")], "later")
+    for table in ("results", "predictions", "links"):
+        assert CASE not in store.read(table, unfinished=True)["case_id"].to_pylist()
+    assert store.read("commits", where=[("sha", "=", "3")])["author"].to_pylist() == [NOBODY]
+    run = store.read("runs", where=[("run_id", "=", "new")]).to_pylist()[0]
+    assert (run["cases"], run["failed"]) == (1, 0)
+    assert store.check() == []
+
+
+@pytest.mark.parametrize("step", ["_recount", "erase_traces"])
+def test_an_interruption_is_named_and_finished(store, monkeypatch, step):
+
+    def die(*_args, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"testopt.store.forget.{step}", die)
+        with pytest.raises(KeyboardInterrupt):
+            forget(store)
+    store = Store.open(store.url)
+    assert [p.kind for p in store.check()] == ["forget"]
+    store.check(repair=True)
+    assert len(store.run_ids()) == 4
+    forget(store, (), ())  # the list tells what
+    assert store.check() == []
+    assert CASE not in store.read("results")["case_id"].to_pylist()
+    assert PERSON not in store.read("commits")["author"].to_pylist()
+
+
+def test_a_reader_that_is_at_it_reads_on(store):
+    reader = Store.open(store.url)
+    assert reader.read("results").num_rows == 7
+    forget(store)
+    assert reader.read("results").num_rows == 3
+    assert reader.append_runs([make_record("late", [OTHER])]) == 1
+    assert Store.open(store.url).read("results").num_rows == 4
+    assert store.check() == []
+
+
+def test_a_damaged_store_is_refused(store):
+    for path in Path(store.url).glob("results/*.parquet"):
+        path.write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match="damaged"):
+        forget(store)
+    assert not store.forgotten()
+
+
+@pytest.mark.parametrize("damage", [b"{}", None])
+def test_the_list_outlives_damage_to_one_copy(store, damage):
+    forget(store)
+    copy = Path(store.url) / COPIES[0]
+    copy.unlink() if damage is None else copy.write_bytes(damage)
+    assert store.forgotten().among([CASE]) == [CASE]
+    assert [(p.kind, p.file) for p in store.check()] == [("list", COPIES[0])]
+    assert all(p.mended for p in store.check(repair=True))
+    assert store.check() == []
+    assert store.forgotten().among([CASE]) == [CASE]
+
+
+def test_a_lost_list_stops_writers_until_it_is_put_aside(store):
+    forget(store)
+    for name in COPIES:
+        (Path(store.url) / name).write_bytes(b"[]")
+    with pytest.raises(StoreError, match="told to forget"):
+        store.append_runs([make_record("late", [CASE])])
+    assert {p.kind for p in store.check()} == {"list"}
+    assert "testopt store forget" in store.check(repair=True)[0].done
+    assert store.check() == []
+
+
+def test_the_list_holds_no_names(store, tmp_path):
+    forget(store)
+    body = json.loads(json.loads(store.read_blob(COPIES[0]))["body"])
+    assert (len(body["cases"]), len(body["authors"])) == (1, 1)
+    other = new_store(tmp_path, "other")
+    append_rows(other, "commits", [commit_row("1", author=PERSON)])
+    forget(other, (CASE,), ())
+    assert json.loads(json.loads(other.read_blob(COPIES[0]))["body"])["cases"] != body["cases"]
