@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 from contextlib import suppress
@@ -220,10 +221,20 @@ def blob_name(name: str) -> str:
     return name
 
 
+def _flush(handle: int) -> None:
+    """Write what the system holds of a file to its disk; macOS's fsync stops at the disk's cache."""
+    through = getattr(fcntl, "F_FULLFSYNC", None)
+    if through is not None:
+        with suppress(OSError):  # a file system that cannot, as one of the network
+            fcntl.fcntl(handle, through)
+            return
+    os.fsync(handle)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        _flush(handle)
     finally:
         os.close(handle)
 
@@ -237,7 +248,7 @@ def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> in
         with os.fdopen(handle, "wb") as stream:
             fill(stream)
             stream.flush()
-            os.fsync(stream.fileno())
+            _flush(stream.fileno())
             size = stream.tell()
         if keep:
             with suppress(FileExistsError):
