@@ -222,7 +222,7 @@ def blob_name(name: str) -> str:
 
 
 def _flush(handle: int) -> None:
-    """Write what the system holds of a file to its disk; macOS's fsync stops at the disk's cache."""
+    """Write a file to its disk for good; macOS's fsync stops at the disk's cache."""
     through = getattr(fcntl, "F_FULLFSYNC", None)
     if through is not None:
         with suppress(OSError):  # a file system that cannot, as one of the network
