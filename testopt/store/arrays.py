@@ -28,7 +28,10 @@ _UNREADABLE: Final = (
 def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return arrays as npz bytes that depend on nothing but the arrays."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    with zipfile.ZipFile(buffer, "w") as archive:  # `np.savez` of numpy 2.0 cannot refuse pickle
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
