@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
-from testopt.errors import EmptyStoreError, RepositoryError, StoreError
+from testopt.errors import EmptyStoreError, RepositoryError, StoreError, UsageError
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from testopt.doctor import Health
+    from testopt.schema import Plan
     from testopt.store import Store
 
 
@@ -24,11 +24,19 @@ class DoctorOptions:
 
     strict: bool
     as_json: bool
+    export: str | None
 
 
 @click.command("doctor")
 @click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+@click.option(
+    "--export",
+    metavar="FILE.zip",
+    type=click.Path(dir_okay=False),
+    help="Write facts for a bug report instead: versions, settings, counts, timings of a plan, "
+    "kinds of trouble; no names, no code, no messages.",
+)
 @with_options(DoctorOptions)
 def command(ctx: Context, options: DoctorOptions) -> None:
     """Say what is missing for a good prediction, and how to get it.
@@ -40,9 +48,13 @@ def command(ctx: Context, options: DoctorOptions) -> None:
     Example:
       testopt doctor
       testopt doctor --strict
+      testopt doctor --export report.zip
     """
     from testopt.doctor import check_health
 
+    if options.export is not None:
+        _export(ctx, options.export)
+        return
     store, trouble = _open(ctx)
     repo, no_repo = _repository(ctx)
     health = check_health(
@@ -58,6 +70,40 @@ def command(ctx: Context, options: DoctorOptions) -> None:
         _print(health)
     if options.strict and health.degraded:
         click.get_current_context().exit(1)
+
+
+def _export(ctx: Context, out: str) -> None:
+    """Write the facts of a bug report; nothing that fails keeps the rest from it."""
+    from testopt.bug_report import bug_report, write_bug_report
+
+    if not out.endswith(".zip"):
+        raise UsageError(f"{out} is no zip file", "name it .zip")
+    documents = bug_report(
+        settings=lambda: ctx.settings,
+        repo=lambda: ctx.root_or_none,
+        store=ctx.open_store,
+        findings=lambda: _findings(ctx),
+        plan=lambda: _plan(ctx),
+    )
+    write_bug_report(documents, Path(out))
+    click.echo(f"written to {printable(out)}: no names and no code, but look before you send it")
+
+
+def _findings(ctx: Context) -> list[tuple[str, bool]]:
+    from testopt.doctor import check_health
+
+    store, trouble = _open(ctx)
+    repo, no_repo = _repository(ctx)
+    health = check_health(repo=repo, store=store, no_repo=no_repo, trouble=trouble)
+    return [(finding.slug, finding.warns) for finding in health.findings]
+
+
+def _plan(ctx: Context) -> Plan:
+    from testopt.cli.planning import ChangeOptions, find_inputs
+    from testopt.plan import plan
+
+    nothing = ChangeOptions(base=None, head=None, diff=None, cases=None, job=None)
+    return plan(find_inputs(ctx, nothing))
 
 
 def _repository(ctx: Context) -> tuple[Path | None, str]:

@@ -49,9 +49,9 @@ def command(context: Context, options: ForgetOptions) -> None:
     """Remove authors and cases from the store, for good.
 
     Commits stay, with nobody as their author: all forgotten authors are one. Runs stay, without
-    the case. Also removed are older versions of the tables, what is kept in damaged/, and models
-    that know the case: train anew. Neither comes back later: mine, ingest and merge leave out what
-    was forgotten, for which the store keeps keyed digests, no names.
+    the case. It also goes from older versions of the tables and from what repairs kept; models that
+    know the case are removed: train anew. Nothing of it comes back: mine, ingest and merge leave
+    out what was forgotten, for which the store keeps keyed digests, no names.
 
     Not touched: what the repository says (its history, paths and words of changed lines), and what
     was exported or printed. A command that was interrupted is finished by repeating it, or by
