@@ -11,6 +11,7 @@ from testopt.features import change
 from testopt.features.cofailure import CoFailure
 from testopt.features.history import HistoryState
 from testopt.features.run_features import RunFeatures
+from testopt.features.state_check import check_state
 from testopt.similarity.affinity import affinity_matrix
 
 if TYPE_CHECKING:
@@ -141,7 +142,14 @@ class FeatureState:
 
     @classmethod
     def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
-        """Rebuild from what `dump` returned."""
+        """Rebuild from what `dump` returned, trusting nothing.
+
+        Raises
+        ------
+        ValueError
+            When the arrays are not those of a state; the message says which one is not.
+        """
+        check_state(arrays)
         parts: dict[str, dict[str, NDArray[Any]]] = {"history": {}, "cofailure": {}, "taken": {}}
         for name, array in arrays.items():
             family, _, rest = name.partition(".")

@@ -84,6 +84,11 @@ def current_state(
         Runs at or after this time are left out.
     sources : Sources, optional
         Tells which functions the last few of the new runs changed; that takes time.
+
+    Raises
+    ------
+    BundleError
+        When the trained state is needed, and damaged.
     """
     version = store.version("runs")
     state, state_version = _newest_state(store, trained)
@@ -156,6 +161,7 @@ def _newest_state(
         try:
             version = int(arrays.get(_VERSION, _NO_VERSION))
             return FeatureState.load({k: v for k, v in arrays.items() if k != _VERSION}), version
-        except (KeyError, ValueError, IndexError, TypeError):
-            continue
+        except (ValueError, TypeError) as error:
+            if arrays is trained:
+                raise BundleError(f"state.npz is damaged: {error}", "run: testopt train") from None
     return FeatureState(), int(_NO_VERSION)

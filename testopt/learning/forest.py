@@ -7,7 +7,7 @@ model files can end the process on a damaged one, so a plan never loads it.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+_MAX_NODES: Final = 1 << 17  # the forests of change risk have 30,000
+_MAX_LEAF: Final = 1e6  # log-odds of one tree
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ class Forest:
             kinds == ["i", "i", "f", "i", "i", "b"]
             and self.roots.ndim == 1
             and all(array.shape == (self.feature.size,) for array in nodes)
+            and self.feature.size <= _MAX_NODES
             and bool(np.isfinite(self.threshold).all())
+            and bool((np.abs(self.threshold[self.feature < 0]) <= _MAX_LEAF).all())
         )
         if not sound:
             raise BundleError("the compiled forest has arrays of other types or sizes")
@@ -167,8 +172,12 @@ class Forest:
         inner = self.feature >= 0
         at = np.arange(nodes)[inner]
         children = np.stack([self.left[inner], self.right[inner]])
+        # in a tree no node has two parents: else a walk could take ever so many ways
+        entries = np.concatenate([self.roots, children.ravel()])
         sound = (
-            bool(np.all((self.roots >= 0) & (self.roots < nodes)))
+            self.n_features >= 0
+            and bool(np.all((self.roots >= 0) & (self.roots < nodes)))
+            and len(np.unique(entries)) == len(entries)
             and bool(np.all(self.feature < self.n_features))
             and bool(np.all((children > at) & (children < nodes)))
         )

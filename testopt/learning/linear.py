@@ -19,6 +19,7 @@ STRENGTH: Final = 1e-3  # inverse of the ridge
 MAX_ROWS: Final = 60_000
 _LIMIT: Final = 6.0  # standard deviations: what is farther out counts as this far
 _SPREAD: Final = 1e-6
+_MOST: Final = 1e12  # of a mean or a weight
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ class Linear:
             a.dtype == np.float64
             and a.shape == shapes.get(name, (n_features,))
             and not np.isnan(a).any()
-            and (name == "scale" or np.isfinite(a).all())
+            and (name == "scale" or (np.abs(a) <= _MOST).all())
             for name, a in parts.items()
         )
-        if not sound or not (parts["scale"] > 0).all():
+        if not sound or not (parts["scale"] >= _SPREAD).all():
             raise BundleError(
                 "the linear model is damaged, or of another forest", "run: testopt train"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,8 +78,8 @@ class SplineBasis:
         }
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> SplineBasis:
-        """Rebuild from what `dump` returned.
+    def load(cls, data: Mapping[str, Any], n_columns: int) -> SplineBasis:
+        """Rebuild from what `dump` returned for so many columns.
 
         Raises
         ------
@@ -91,9 +92,14 @@ class SplineBasis:
             intercept = float(data["intercept"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None
-        width = (len(_QUANTILES) + 1) * knots.shape[-1]
-        if knots.ndim != 2 or any(part.shape != (width,) for part in rest):  # noqa: PLR2004
+        width = (len(_QUANTILES) + 1) * n_columns
+        shapes = [knots.shape, *(part.shape for part in rest)]
+        if shapes != [(len(_QUANTILES), n_columns), *[(width,)] * len(rest)]:
             raise BundleError("the risk model is damaged: its parts have other sizes")
+        finite = all(bool(np.isfinite(part).all()) for part in (knots, *rest))
+        finite = finite and math.isfinite(intercept)
+        if not finite or (rest[1] < 0).any():
+            raise BundleError("the risk model is damaged: its numbers are none of a model")
         mean, scale, coef = rest
         return cls(knots, mean, np.where(scale == 0.0, np.inf, scale), coef, intercept)
 

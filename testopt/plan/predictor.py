@@ -55,5 +55,9 @@ def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
         bundle, trouble = current_bundle(store), None
     except BundleError as error:
         bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
-    current = current_state(store, None if bundle is None else bundle.state, now=now)
+    try:
+        current = current_state(store, None if bundle is None else bundle.state, now=now)
+    except BundleError as error:
+        bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
+        current = current_state(store, now=now)
     return Predictor(current.state, bundle, current.stale, trouble)

@@ -94,6 +94,7 @@ def too_young(failing: int) -> Reason | None:
 HEAD_START: Final = 1.0
 HEAD_START_SOURCES: Final = 3.0
 EAGERNESS: Final = 3.0  # how fast weight moves to those that gain
+_MOST_RUNS: Final = 2**31
 FLOOR: Final = 1e-3  # of a case of which nothing is known
 LEAD: Final = "lead"  # the signal that no way of ordering weighs
 
@@ -195,9 +196,11 @@ class OrderingWeights:
             When the document is no such thing.
         """
         gains = [float(document["gains"].get(e.name, 0.0)) for e in ORDERINGS]
-        if not np.isfinite(gains).all():
-            raise ValueError("a gain is not a number")
-        return cls(gains, int(document["runs"]))
+        runs = int(document["runs"])
+        # what a run adds to a gain lies between -1 and 1
+        if not (0 <= runs <= _MOST_RUNS and (np.abs(gains) <= runs + 1).all()):
+            raise ValueError("a gain is no sum over runs")
+        return cls(gains, runs)
 
 
 def signals_of(

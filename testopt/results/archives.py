@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import sys
 import tarfile
 import uuid
@@ -41,6 +42,8 @@ DAMAGED: Final = (
     tarfile.TarError,
     RuntimeError,
 )
+# The list of an archive may be as damaged as what it lists.
+_DAMAGED_LIST: Final = (*DAMAGED, ValueError, IndexError, OverflowError, struct.error)
 
 
 class ZipReader:
@@ -89,7 +92,7 @@ class ReportFile:
                 return cast("BinaryIO", zips.archive(self.path).open(self.member))
             unpack = _COMPRESSED.get(self.path.suffix.lower())
             return cast("BinaryIO", unpack(self.path)) if unpack else self.path.open("rb")
-        except DAMAGED as error:
+        except _DAMAGED_LIST as error:
             raise InputFileError(f"cannot be opened: {error}") from error
 
 
@@ -188,7 +191,7 @@ def _from_file(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | Re
             # Pipes and devices (process substitution) can be read once only.
             readable = path if path.is_file() else _spool(path, workdir)
             yield _from_disk(readable, name)
-    except (*DAMAGED, InputFileError) as error:
+    except (*_DAMAGED_LIST, InputFileError) as error:
         yield RejectedPath(
             name, error.message if isinstance(error, InputFileError) else _reason(error)
         )
@@ -219,7 +222,7 @@ def _new_file(workdir: Path) -> Path:
 def _from_zip(path: Path, name: str) -> Iterator[ReportFile | RejectedPath]:
     with zipfile.ZipFile(path) as archive:
         members = sorted(archive.infolist(), key=lambda m: m.filename)
-        reports = [m for m in members if not m.is_dir() and m.filename.lower().endswith(_ARCHIVED)]
+        reports = [m for m in members if m.filename.lower().endswith(_ARCHIVED)]
         if sum(m.file_size for m in reports) > _MAX_UNPACKED:
             raise InputFileError(f"unpacks to more than {_MAX_UNPACKED >> 30} GB")
     if not reports:

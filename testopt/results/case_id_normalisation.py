@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PLACEHOLDER: Final = "…"
 _MAX_GAP: Final = timedelta(days=1)
+_PASSES: Final = 16  # what stands beside a placeholder may be seen for what it is by then only
 _MAX_NUMBERED: Final = 10_000  # ids of one file that are told apart
 
 # What may have to go; most names have none of it. Each branch begins with one character, by which
@@ -82,10 +83,14 @@ class CaseIdNormaliser:
         time : datetime or None
             When the run took place, UTC.
         """
-        relative = _PATH.sub(self._path, case_id)
-        normalised = without_addresses(relative)
-        if time is not None:
-            normalised = _without_moments(normalised, time)
+        relative = normalised = _PATH.sub(self._path, case_id)
+        for _ in range(_PASSES):
+            before, normalised = normalised, without_addresses(normalised)
+            if time is not None:
+                normalised = _without_moments(normalised, time)
+            if normalised == before:
+                break
+            normalised = _PATH.sub(self._path, normalised)
         return relative if normalised == relative else self._number(normalised, relative)
 
     def node(self, node_id: str) -> str:

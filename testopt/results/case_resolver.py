@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PYTHON: Final = ".py"
 _MAX_CACHED: Final = 4_000
+_MAX_PATH: Final = 4_096  # characters, as on Linux: what is longer names no file
 _MAX_ID: Final = 1 << 16  # characters of a case id; longer ones end in a digest
 _ABSOLUTE: Final = re.compile(r"(?:[A-Za-z]:)?[/\\\\]")
 _SCRIPT: Final = re.compile(r"\.[cm]?[jt]sx?\Z")
@@ -37,14 +38,12 @@ PYTEST: Final = "pytest"  # its usual name for a suite
 _GROUP: Final = re.compile(r"([\w.:]+)@.+|([\w.:]+\[.*\])@[^\]]+", re.DOTALL)
 # A browser as karma-junit-reporter writes it (Chrome_Headless_120_0_6099_109_(Linux_x86_64)) and
 # as WebdriverIO does (chrome.120_0_6099_109.linux): the version changes, the case does not.
-_KARMA: Final = re.compile(r"([A-Za-z][A-Za-z_]*?)_\d+(?:_\d+)*(?=_\([^()]*\)\.)")
+_KARMA: Final = re.compile(r"(?<=[A-Za-z_])_\d++(?:_\d++)*+(?=_\([^()]*\)\.)")
 _BROWSERS: Final = (
     "chrome|chromium|chrome-headless-shell|firefox|safari|msedge|microsoftedge|edge|opera|webkit"
     "|internetexplorer|ie|electron"
 )
-_WEBDRIVER: Final = re.compile(
-    rf"((?:CucumberJUnitReport-)?(?:[a-z]+\.\d+\.)?(?:{_BROWSERS}))\.\d+(?:[._]\d+)*(?=\.)"
-)
+_WEBDRIVER: Final = re.compile(rf"((?:{_BROWSERS}))\.\d++(?:[._]\d++)*(?=\.)")
 
 
 class CaseResolver:
@@ -116,6 +115,8 @@ class CaseResolver:
     ) -> tuple[str | None, str | None]:
         """Return the id up to the name (None: it depends on the name), and the file."""
         path = self._relative(file)
+        if len(classname) > _MAX_PATH:
+            return _raw(classname), path
         if _ABSOLUTE.match(classname):
             classname = self._relative(classname) or classname
         if not classname:
@@ -123,7 +124,7 @@ class CaseResolver:
         if _SCRIPT.search(classname):
             label = f"[{suite.project}] " if suite.project and classname == suite.name else ""
             return f"{label}{self._located(classname) or classname}::", path
-        classname = _WEBDRIVER.sub(r"\1", _KARMA.sub(r"\1", classname, count=1), count=1)
+        classname = _WEBDRIVER.sub(r"\1", _KARMA.sub("", classname, count=1), count=1)
         found = self._module(classname, path, suite)
         if found is None:
             return _raw(classname), path
@@ -140,7 +141,7 @@ class CaseResolver:
             if classes is not None:
                 return path, classes
         parts = classname.split(".")
-        for end in range(len(parts), 0, -1):
+        for end in range(min(len(parts), self._most_parts), 0, -1):
             name = ".".join(parts[:end])
             candidates = self._by_module.get(name)
             ending = "/".join(parts[:end]) + _PYTHON
@@ -155,6 +156,11 @@ class CaseResolver:
                 return None
             return chosen, parts[end:]
         return None
+
+    @cached_property
+    def _most_parts(self) -> int:
+        """How many parts a path, or the dotted name of one, has at most."""
+        return max((path.count("/") + path.count(".") for path in self._files), default=0) + 1
 
     @cached_property
     def _by_file(self) -> dict[str, list[str]]:
@@ -190,7 +196,7 @@ class CaseResolver:
         if not file:
             return None
         path = file.replace("\\", "/").removeprefix("./")
-        if not self._files:
+        if not self._files or len(path) > _MAX_PATH:
             return path
         parts = path.strip("/").split("/")
         # a relative path is not shortened down to a bare name, which many folders have
@@ -203,7 +209,7 @@ class CaseResolver:
 
     def relative_path(self, path: str) -> str | None:
         """Return the path of a file of the repository, two parts at least, that a path ends in."""
-        parts = path.replace("\\", "/").strip("/").split("/")
+        parts = path.replace("\\", "/").strip("/").split("/")[-self._most_parts :]
         endings = ("/".join(parts[start:]) for start in range(len(parts) - 1))
         return next((ending for ending in endings if ending in self._files), None)
 
@@ -255,7 +261,7 @@ def _after(classname: str, path: str) -> list[str] | None:
     module = path.removesuffix(_PYTHON).replace("/", ".")
     # pytest's classname begins with the path; unittest's may begin with its end only.
     last = posixpath.basename(path).removesuffix(_PYTHON)
-    while len(module) >= len(last):
+    while last and len(module) >= len(last):
         if classname == module:
             return []
         if classname.startswith(module + "."):

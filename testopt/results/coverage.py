@@ -145,7 +145,7 @@ def _read_database(path: Path, data: CoverageData) -> None:
             if not tables >= _TABLES or not tables & {"line_bits", "arc"}:
                 raise InputFileError(f"{path} is a database, but not one of coverage")
             _read_rows(db, data, tables)
-    except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+    except (sqlite3.Error, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise InputFileError(f"{path} is damaged: {error}", "measure again") from None
 
 

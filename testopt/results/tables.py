@@ -185,24 +185,26 @@ def _load_blocks(path: Path) -> Iterator[pa.Table]:
         with path.open("rb") as stream:
             parquet = stream.read(4) == b"PAR1"
         yield from _parquet_blocks(path) if parquet else _csv_blocks(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         words = str(error).splitlines()
         raise InputFileError(f"{path} cannot be read: {words[0] if words else error}") from error
 
 
 def _parquet_blocks(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path) as file:
-        yield file.schema_arrow.empty_table()
-        for batch in file.iter_batches(_ROWS_OF_BLOCK):
-            yield pa.Table.from_batches([batch])
+        names = _known(file.schema_arrow)
+        yield file.schema_arrow.empty_table().select(names)
+        for batch in file.iter_batches(_ROWS_OF_BLOCK, columns=names):
+            table = pa.Table.from_batches([batch])
+            table.validate(full=True)  # text may be no UTF-8, lists may point outside of their file
+            yield table
 
 
 def _csv_blocks(path: Path) -> Iterator[pa.Table]:
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     read = pa_csv.ReadOptions(block_size=_BYTES_OF_BLOCK)
-    known = (*RESULT_COLUMNS, *CHANGE_COLUMNS)
     with pa_csv.open_csv(path, read_options=read, parse_options=parse) as file:
-        names = [name for name in file.schema.names if name in known]
+        names = _known(file.schema)
     text = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         include_columns=names,
@@ -214,6 +216,22 @@ def _csv_blocks(path: Path) -> Iterator[pa.Table]:
         yield file.schema.empty_table()
         for batch in file:
             yield pa.Table.from_batches([batch])
+
+
+def _known(schema: pa.Schema) -> list[str]:
+    """Return the columns of a file that are read.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        When several have one name.
+    """
+    known = {*RESULT_COLUMNS, *CHANGE_COLUMNS}
+    names = [name for name in schema.names if name in known]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise pa.ArrowInvalid(f"more than one column {', '.join(twice)}")
+    return names
 
 
 def _column(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, Mask]]:

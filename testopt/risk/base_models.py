@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import BundleError
+from testopt.learning.lightgbm_text import checked_text
 from testopt.learning.spline_basis import SplineBasis
 from testopt.risk.derived_metrics import DAY, HOUR, WEEKDAY
 
@@ -128,25 +129,37 @@ class RiskModels:
         }
 
     @classmethod
-    def load(cls, data: Mapping[str, Any]) -> RiskModels:
-        """Rebuild from what `dump` returned; its checksum must have been checked before.
+    def load(cls, data: Mapping[str, Any], n_columns: int) -> RiskModels:
+        """Rebuild from what `dump` returned for so many columns, trusting nothing.
 
         Raises
         ------
         BundleError
-            When the data are incomplete.
+            When the data are damaged.
         """
         import lightgbm as lgb
 
         try:
+            timeless = _columns(data["timeless"], n_columns)
+            pairs = [(text, _columns(columns, n_columns)) for text, columns in data["boosters"]]
+            if len(pairs) != len(_FORESTS):
+                raise ValueError(f"it has {len(pairs)} forests")
             boosters = tuple(
-                (lgb.Booster(model_str=text), np.asarray(columns, np.intp))
-                for text, columns in data["boosters"]
+                (lgb.Booster(model_str=checked_text(text, len(columns))), columns)
+                for text, columns in pairs
             )
-            spline = SplineBasis.load(data["hinges"])
-            return cls(boosters, spline, np.asarray(data["timeless"], np.intp))
-        except (KeyError, TypeError, ValueError, lgb.basic.LightGBMError) as error:
+            return cls(boosters, SplineBasis.load(data["hinges"], len(timeless)), timeless)
+        except (KeyError, TypeError, ValueError, AttributeError, lgb.basic.LightGBMError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None
+
+
+def _columns(numbers: Any, n_columns: int) -> NDArray[np.intp]:
+    """Return positions of columns, each one once."""
+    if not all(type(number) is int and 0 <= number < n_columns for number in numbers):
+        raise ValueError("it reads other columns")
+    if not 0 < len(numbers) == len(set(numbers)):
+        raise ValueError("it reads a column twice, or none")
+    return np.asarray(numbers, np.intp)
 
 
 def _parameters(overrides: Mapping[str, Any], seed: int, n_jobs: int | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
 _MIN_ROWS: Final = 60  # fewer rows, or fewer than _MIN_PER_CLASS of a class: the rate alone
 _MIN_PER_CLASS: Final = 10
 _BASE: Final = "base"
+_MOST: Final = 1e9  # of a number of a saved model
 _YEAR: Final = 365.0
 _HALF_LIFE_CHANGES: Final = 1_000  # the last changes that weigh at least a half
 
@@ -284,8 +285,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Raises
         ------
         BundleError
-            When the data are incomplete. Check where they come from first: LightGBM's parser
-            trusts its input.
+            When the data are damaged.
         """
         try:
             model = cls(**data["parameters"])
@@ -293,13 +293,16 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             model.prior_, model.latency_ = float(data["prior"]), float(data["latency"])
             intercept, slope = map(float, data["calibration"])
             saved = data["models"]
+            numbers = (model.prior_, model.latency_, intercept, slope)
+            if not (0.0 < model.prior_ <= 1.0 and all(abs(n) < _MOST for n in numbers)):
+                raise ValueError("its numbers are none of a model")
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None
         model.calibration_ = (intercept, slope)
         model.classes_ = np.array([False, True])
         model._columns = None
         model.sources_ = derived_columns({n: np.zeros(1) for n in model.inputs_})[1]
-        model.models_ = None if saved is None else RiskModels.load(saved)
+        model.models_ = None if saved is None else RiskModels.load(saved, len(model.sources_))
         return model
 
     def _for_prediction(self, X: Any) -> tuple[dict[str, NDArray[np.float64]], int]:  # noqa: N803

@@ -30,6 +30,7 @@ _VERSION: Final = 5  # changes with whatever changes the model
 _N_RECENT: Final = 500  # changes that a percentile compares with
 _MAX_EXCLUDED_SHARE: Final = 0.2  # at most this share of the commits is kept from teaching
 _TABLES: Final = ("commits", "file_changes", "labels")
+_FACTS: Final = ("changes", "defects", "latency_days", "checked", "auc", "auc_lines")
 _MODEL_BLOB: Final = "state/risk-model.json"
 
 
@@ -240,11 +241,23 @@ def _load(data: bytes | None, key: Mapping[str, Any]) -> TrainedRiskModel | None
         saved = json.loads(data or b"null")
         if not isinstance(saved, dict) or saved["key"] != key:
             return None
-        # LightGBM's parser can end the process on a damaged text, so it never sees one.
         if hashlib.sha256(saved["body"].encode()).hexdigest() != saved["sha256"]:
             return None
         body = json.loads(saved["body"])
         model = ChangeRiskClassifier.from_dict(body["model"])
-        return TrainedRiskModel(model, body["facts"], body["recent"], body["typical"])
-    except (ValueError, KeyError, TypeError, AttributeError, BundleError):
+        return TrainedRiskModel(model, *_checked_facts(body))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BundleError):
         return None
+
+
+def _checked_facts(
+    body: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[float], dict[str, float]]:
+    """Return what is said of a kept model: numbers, some of which may be unknown."""
+    facts, recent, medians = body["facts"], body["recent"], body["typical"]
+    numbers = [*(v for v in facts.values() if v is not None), *recent, *medians.values()]
+    if not all(type(number) in {int, float} for number in numbers):
+        raise ValueError("a number is none")
+    if set(facts) != set(_FACTS) or len(recent) > _N_RECENT or not set(medians) <= set(NAMES):
+        raise ValueError("they are facts of another model")
+    return dict(facts), list(recent), dict(medians)

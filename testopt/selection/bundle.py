@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.errors import BundleError
+from testopt.features.state_check import check_state
 from testopt.learning.calibration import sigmoid
 from testopt.learning.forest import Forest
 from testopt.learning.linear import Linear
@@ -111,6 +113,11 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     forest = Forest.load(load_arrays(checked_file(manifest, "forest.npz", read)))
     linear = Linear.load(load_arrays(checked_file(manifest, "linear.npz", read)), forest.n_features)
     state = load_arrays(checked_file(manifest, "state.npz", read))
+    try:
+        check_state(state)
+    except ValueError as error:
+        raise BundleError(f"state.npz is damaged: {error}", "run: testopt train") from None
+    _check_window(manifest)
     line = manifest.get("calibration")
     floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
@@ -118,6 +125,20 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     evidence = _evidence(manifest, read)
     ordering_weights = _ordering_weights(manifest)
     return Bundle(manifest, forest, linear, (line[0], line[1]), state, ordering_weights, evidence)
+
+
+def _check_window(manifest: Mapping[str, Any]) -> None:
+    """Check what the manifest says of the runs that it was trained on."""
+    try:
+        window, failing = manifest["window"], manifest.get("failing_runs", FIRST_FAILING)
+        counts = {type(failing), type(window["runs"])}
+        zones = [datetime.fromisoformat(window[end]).utcoffset() for end in ("first", "last")]
+        if counts != {int} or min(failing, window["runs"]) < 0 or None in zones:
+            raise ValueError("it is no window of runs")
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(
+            f"the bundle's window is damaged: {error!r:.80}", "run: testopt train"
+        ) from None
 
 
 def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) -> Evidence:
@@ -128,7 +149,14 @@ def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) 
         if len(data) > MAX_MANIFEST_BYTES:
             raise ValueError("it is larger than allowed")
         return Evidence.from_dict(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise BundleError(f"{EVIDENCE} is damaged: {error}", "run: testopt train") from None
 
 
@@ -137,5 +165,5 @@ def _ordering_weights(manifest: Mapping[str, Any]) -> OrderingWeights:
         return OrderingWeights()
     try:
         return OrderingWeights.from_dict(manifest["experts"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise BundleError("the bundle's experts are damaged", "run: testopt train") from None

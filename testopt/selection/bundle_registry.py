@@ -79,6 +79,10 @@ def current_bundle(store: Store) -> Bundle | None:
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
+    except BundleError as error:
+        raise BundleError(
+            f"bundle {name}: {error.message}", error.hint or "run: testopt train"
+        ) from error
     except StoreError as error:
         raise BundleError(error.message, error.hint) from error
     if bundle.forest.n_features != len(NAMES):

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ DAMAGED = "damaged"  # what cannot be used is kept there
 REBUILDING, REBUILT = "rebuilding", "rebuilt"  # a table in the making, and one that is whole
 
 _NAME = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*)*")
+_MAX_BYTES = 1 << 30  # of a plain file that is read whole
 _ROOM = 1 << 18  # bytes; a run of 10,000 cases takes about as many
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage full")
@@ -119,7 +121,7 @@ class Location:
         """Return the content of a plain file, or None when there is none."""
         try:
             if self.local:
-                return (self.local / name).read_bytes()
+                return _read_local(self.local / name)
             with self.open_input(name) as stream:
                 return bytes(stream.read())
         except (FileNotFoundError, NotADirectoryError):
@@ -237,6 +239,17 @@ def _sync(path: Path) -> None:
         _flush(handle)
     finally:
         os.close(handle)
+
+
+def _read_local(path: Path) -> bytes:
+    """Return the content of a file; a pipe or a device is none, and could have no end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{path} is no file, but a pipe, a socket, a device or a folder")
+        if status.st_size > _MAX_BYTES:
+            raise StoreError(f"{path} is larger than allowed ({status.st_size} bytes)")
+        return stream.read()
 
 
 def _write_local(path: Path, fill: Callable[[Any], object], *, keep: bool) -> int:

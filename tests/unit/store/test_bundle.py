@@ -2,20 +2,37 @@
 
 import io
 import json
+import math
 import time
 import zipfile
 
 import numpy as np
 import pytest
+from builders import make_frame, make_query, make_run
 
 from testopt.errors import BundleError
+from testopt.features.pipeline import FeatureState
 from testopt.ranking.orderings import ORDERINGS
 from testopt.selection.bundle import unpack
 from testopt.store.arrays import dump_arrays, load_arrays
 from testopt.store.bundle import MANIFEST, pack
 
+WINDOW = {"first": "2026-01-01T00:00:00+00:00", "last": "2026-01-02T00:00:00+00:00", "runs": 3}
 
-def files(**more):
+
+def history():
+    """Return the state of the features after a few runs, as arrays."""
+    state = FeatureState()
+    for at, failing in enumerate(["a", "", "b"]):
+        query = make_query(["t.py::a", "t.py::b", "u.py::K::c"], "s.py", run=make_run(f"r{at}", at))
+        state.update(make_frame(query, {f"t.py::{failing}"}))
+    return state.dump()
+
+
+STATE = history()
+
+
+def files(*, state=STATE, **more):
     leaf = {
         "roots": np.zeros(1, np.int32), "feature": np.full(1, -1, np.int32),
         "threshold": np.array([0.5]), "left": np.zeros(1, np.int32),
@@ -26,11 +43,11 @@ def files(**more):
         "intercept": np.array([0.5]),
     }  # fmt: skip
     return pack(
-        {"features": "abc", "calibration": [0.0, 1.0], **more},
+        {"features": "abc", "calibration": [0.0, 1.0], "window": WINDOW, **more},
         {
             "forest.npz": dump_arrays(leaf),
             "linear.npz": dump_arrays(line),
-            "state.npz": dump_arrays({"a": np.arange(3)}),
+            "state.npz": dump_arrays(state),
         },
     )
 
@@ -39,7 +56,7 @@ def test_round_trip():
     bundle = unpack(files().get, features="abc")
     assert bundle.probability(np.zeros((2, 2)))[0] == pytest.approx(1 / (1 + np.exp(-0.5)))
     assert bundle.log_odds(np.array([[2.0, 0.0]]))[0] == pytest.approx(0.5 * (0.5 + 0.5 + 0.5))
-    assert bundle.state["a"].tolist() == [0, 1, 2]
+    assert bundle.state["history.clock"].tolist() == STATE["history.clock"].tolist()
     assert len(bundle.bundle_id) == 12
 
 
@@ -59,6 +76,8 @@ def test_the_weights_of_orderings_come_with_the_bundle():
         {"runs": "x", "gains": {}},
         {"runs": 1, "gains": {ORDERINGS[0].name: "nan"}},
         {"runs": 1, "gains": {ORDERINGS[0].name: []}},
+        {"runs": 1, "gains": {ORDERINGS[0].name: 1e308}},
+        {"runs": math.inf, "gains": {}},
     ],
 )
 def test_damaged_weights_are_refused(damage):
@@ -122,13 +141,119 @@ def test_pickle_inside_an_array_file_is_not_loaded():
         load_arrays(buffer.getvalue())
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch):
-    monkeypatch.setattr("testopt.store.arrays.MAX_BYTES", 1_000)
+def npz(*members, compression=zipfile.ZIP_STORED):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.npy", b"\0" * 100_000)
-    with pytest.raises(BundleError, match="larger than allowed"):
-        load_arrays(buffer.getvalue())
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for at, member in enumerate(members):
+            archive.writestr(f"{at}.npy", member)
+    return buffer.getvalue()
+
+
+def npy(header, data=b""):
+    """Return the file of an array whose header says what it likes."""
+    text = repr(header).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+ARRAY = {"descr": "<f8", "fortran_order": False, "shape": (1,)}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npz(b"\0" * 100_000, compression=zipfile.ZIP_DEFLATED),  # a bomb
+        npz(*[npy(ARRAY, bytes(8))] * 257),
+        npz(npy(ARRAY, bytes(7))),
+        npz(npy({**ARRAY, "shape": (10**12,)}, bytes(8))),
+        npz(npy({**ARRAY, "shape": (10**12,), "descr": "<U0"})),  # no bytes, and no end
+        npz(npy({**ARRAY, "shape": (-1,)}, bytes(8))),
+        npz(npy({**ARRAY, "shape": (1,) * 40}, bytes(8))),
+        npz(npy({**ARRAY, "descr": [("a", "<f8")]}, bytes(8))),
+        npz(npy({**ARRAY, "descr": "<c8"}, bytes(8))),
+        npz(b"\x93NUMPY\x02\x00"),
+        npz(b""),
+    ],
+)
+def test_arrays_that_are_no_plain_numbers_or_larger_than_their_file_are_refused(data):
+    with pytest.raises(BundleError, match="an array file is damaged"):
+        load_arrays(data)
+
+
+def test_arrays_survive_dump_and_load():
+    made = {
+        "matrix": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "one": np.array(-2),
+        "none": np.zeros(0, bool),
+    }  # fmt: skip
+    again = load_arrays(dump_arrays(made))
+    assert {name: (a.tolist(), a.dtype) for name, a in again.items()} == {
+        name: (a.tolist(), a.dtype) for name, a in made.items()
+    }
+    assert all(array.flags.writeable for array in again.values())
+
+
+def damages(array):
+    """Yield what an array must not be, one kind of damage after the other."""
+    yield np.zeros(array.shape, np.float16)
+    yield np.stack([array, array])
+    if array.dtype.kind in "fiu" and len(array):
+        limits = np.finfo(array.dtype) if array.dtype.kind == "f" else np.iinfo(array.dtype)
+        yield np.full_like(array, limits.min)
+    if array.dtype.kind == "f":
+        yield np.full_like(array, -np.inf)
+
+
+# What may hold any number, names of things or characters, is checked in its size alone.
+@pytest.mark.parametrize("name", sorted(STATE))
+def test_each_array_of_a_state_is_checked_though_the_checksums_fit(name):
+    free = {"cofailure.targets", "cofailure.things", "cofailure.last", "cofailure.hits"}
+    for damaged in damages(STATE[name]):
+        if damaged.dtype == np.float16 or (name not in free and STATE[name].dtype != np.uint8):
+            if np.array_equal(damaged, STATE[name]) and damaged.dtype == STATE[name].dtype:
+                continue  # it was all zeros
+            with pytest.raises(BundleError, match=r"state\.npz is damaged"):
+                unpack(files(state={**STATE, name: damaged}).get, features="abc")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"history.clock": np.array([1e300, 0.0])},
+        {"history.clock": np.array([1.5, 0.0])},
+        {"history.table.ids": np.frombuffer(b"\xff" * 25, np.uint8)},
+        {"history.table.ends": np.array([25, 8, 7], np.uint32)},
+        {"history.table.renamed": np.frombuffer(b'{"a": 1}', np.uint8)},
+        {"history.case.runs": STATE["history.case.runs"][:-1]},
+        {"history.lineage.keys": np.frombuffer(b"[" * 9_999, np.uint8)},
+        {"history.lineage.keys": np.frombuffer(b"[1]", np.uint8)},
+        {"history.siblings.run_sets": np.array([0, 0, 5])},
+        {"history.last_run": np.frombuffer(b"\xff", np.uint8)},
+        {"cofailure.sizes": STATE["cofailure.sizes"] + 1},
+        {"cofailure.hits": np.zeros((1, 7), np.uint32)},
+        {"taken.runs": np.frombuffer(b"[1]", np.uint8)},
+        {"taken.runs": np.frombuffer(b'{"a": 1e999}', np.uint8)},
+        {"taken.runs": np.frombuffer(b'{"a": []}', np.uint8)},
+    ],
+)
+def test_arrays_of_a_state_that_do_not_fit_together_are_refused(damage):
+    with pytest.raises(BundleError, match=r"state\.npz is damaged"):
+        unpack(files(state={**STATE, **damage}).get, features="abc")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"window": None},
+        {"window": {**WINDOW, "runs": "3"}},
+        {"window": {**WINDOW, "runs": -1}},
+        {"window": {**WINDOW, "last": 7}},
+        {"window": {**WINDOW, "last": "2026-01-01"}},
+        {"failing_runs": "many"},
+        {"failing_runs": None},
+    ],
+)
+def test_a_manifest_of_other_types_is_refused(damage):
+    with pytest.raises(BundleError, match="window is damaged"):
+        unpack(files(**damage).get, features="abc")
 
 
 def test_a_bad_calibration_is_refused():
