@@ -1,6 +1,7 @@
 """The wheel holds what it must, and is the same whenever it is built."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from testopt import __version__ as testopt_version
 from testopt.similarity.pretrained import load_pretrained
 
 pytestmark = pytest.mark.integration
@@ -36,6 +38,69 @@ def build(folder: Path) -> Path:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env=env)
     (wheel,) = (folder / "dist").glob("*.whl")
     return wheel
+
+
+def run(command, folder, **env):
+    """Run a command as a user would, away from this checkout; return what it prints."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TESTOPT_", "PYTHON"))}
+    command = [str(part) for part in command]
+    done = subprocess.run(
+        command, cwd=folder, env=kept | env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout
+
+
+def make_environment(folder, *installs):
+    """Return the programs of an environment in which pip has installed something."""
+    run([sys.executable, "-m", "venv", folder], ROOT)
+    for install in installs:
+        run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *install], folder)
+    return folder / "bin"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A repository of somebody with one test."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "test_it.py").write_text("def test_it(): pass\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        run([*git, *command], folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_wheel_in_an_environment_of_its_own(tmp_path, project, no_ci):
+    wheel = build(tmp_path / "sources")
+    programs = make_environment(tmp_path / "full", [wheel, "pytest"])
+    testopt = programs / "testopt"
+    assert run([testopt, "--version"], project) == f"testopt {testopt_version}\n"
+    run([programs / "python", "-m", "pip", "check"], project)
+    for shell in ("bash", "zsh", "fish"):
+        assert "testopt" in run([testopt], project, _TESTOPT_COMPLETE=f"{shell}_source")
+    words = {"_TESTOPT_COMPLETE": "bash_complete", "COMP_WORDS": "testopt ra", "COMP_CWORD": "1"}
+    assert "rank" in run([testopt], project, **words)
+    said = run([programs / "python", "-m", "pytest", "--testopt=rank"], project)
+    assert "testopt: " in said
+    assert "test_it.py::test_it" in run([testopt, "rank"], project)
+    assert run([testopt, "train", "--help"], project)
+
+
+@pytest.mark.slow
+def test_what_the_readme_installs_to_plan_alone(tmp_path, project, no_ci):
+    wheel = build(tmp_path / "sources")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = re.search(r"`pip install ([\w ]+) && pip install --no-deps /path/to/testopt`", readme)
+    assert line is not None
+    needed = [*line[1].split(), "pytest"]
+    programs = make_environment(tmp_path / "thin", needed, ["--no-deps", wheel])
+    said = run([programs / "python", "-m", "pytest", "--testopt=rank"], project)
+    assert "testopt: " in said
+    assert "test_it.py::test_it" in run([programs / "testopt", "rank"], project)
+    installed = run([programs / "python", "-m", "pip", "list"], project)
+    assert re.search("(?i)lightgbm|scikit-learn|scipy|pandas", installed) is None
 
 
 @pytest.mark.slow
