@@ -20,7 +20,7 @@ from testopt.features.pipeline import FeatureState
 from testopt.features.run_history import history
 from testopt.learning.metrics import apfdc
 from testopt.ranking.baselines import BASELINES, baseline_orders, expected_seconds
-from testopt.similarity.affinity import NAMES, affinity_matrix
+from testopt.similarity.affinity import affinity_matrix
 from testopt.similarity.case_sources import Sources
 from testopt.similarity.pretrained import PretrainedModel
 from testopt.store.arrays import dump_arrays, load_arrays
@@ -168,14 +168,14 @@ def _example(
 
 def _dumped(example: Example) -> bytes:
     arrays = {f.name: getattr(example, f.name) for f in fields(Example)}
-    return dump_arrays({**arrays, "names": np.array(NAMES), "code": np.array(_code())})
+    return dump_arrays({**arrays, "code": np.frombuffer(_code(), np.uint8)})
 
 
 @cache
-def _code() -> str:
+def _code() -> bytes:
     """Return the identity of the code that reads examples: what another one read is of no use."""
     files = (f for room in ROOMS for f in Path(room.__path__[0]).glob("*.py"))
-    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()
+    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).digest()
 
 
 def _kept(file: Path) -> Example | None:
@@ -184,8 +184,7 @@ def _kept(file: Path) -> Example | None:
         arrays = load_arrays(file.read_bytes())
     except (OSError, BundleError):
         return None
-    names, code = arrays.pop("names", np.zeros(0)), arrays.pop("code", np.zeros(0))
-    if names.tolist() != list(NAMES) or code.tolist() != _code():
+    if arrays.pop("code", np.zeros(0)).tobytes() != _code():
         return None
     return Example(**arrays)
 
