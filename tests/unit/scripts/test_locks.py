@@ -44,3 +44,12 @@ def test_each_dependency_is_in_its_lock():
     extras = names(r for listed in project["optional-dependencies"].values() for r in listed)
     assert asked - names(pins(RUNNING)) == set()
     assert (asked | extras | names(groups["dev"])) - names(pins(TOOLS)) == set()
+
+
+def test_each_dependency_is_used():
+    files = (ROOT / "testopt").rglob("*.py")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
+    modules = {"scikit-learn": "sklearn"}
+    asked = names(PROJECT["project"]["dependencies"])
+    assert {name for name in asked if modules.get(name, name) not in imported} == set()
