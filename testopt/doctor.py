@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.errors import BundleError, RepositoryError, StoreError
+from testopt.code.grammars import languages, supported
+from testopt.code.paths import language_of
+from testopt.errors import BundleError, RepositoryError, StoreError, TestoptError
 from testopt.features.state_store import CATCH_UP_RUNS
-from testopt.git.process import is_shallow, missing_commits
+from testopt.git.blobs import read_tree
+from testopt.git.process import is_shallow, missing_commits, resolve
 from testopt.schema import VARIANT_KINDS
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.plan_log import broken_promise
@@ -31,6 +34,7 @@ RECENT: Final = 20  # runs whose cases are looked at
 COMMITS: Final = 200  # runs whose commits are looked at
 SHARE: Final = 0.1  # of plans or commits: what is rarer is worth a note, not a warning
 STRANGE: Final = 0.2  # of case ids: as many are new or gone where they are named in another way
+MIN_GUESSED: Final = 10  # files whose functions are guessed; of fewer nobody needs to hear
 AHEAD: Final = timedelta(days=1)  # results without a time zone may be hours in the future
 _PLANNED_RUNS: Final = 4 * PLANS
 _EARLY: Final = frozenset({"no-results", "no-bundle", "no-regressions"})
@@ -132,6 +136,8 @@ def check_health(
     Health
     """
     findings = list(_clone(repo, no_repo))
+    if most_rows is None and repo is not None:
+        findings += _grammars(repo)
     if trouble:
         fix = "look closer: testopt store check"
         return Health((*findings, Finding("damaged-store", trouble, fix)))
@@ -162,6 +168,24 @@ def _clone(repo: Path | None, no_repo: str) -> Iterator[Finding]:
             )
     except RepositoryError as error:
         yield Finding("git", error.message, error.hint or "see that `git status` works here")
+
+
+def _grammars(repo: Path) -> Iterator[Finding]:
+    """Say which files would be read better by grammars that are not installed."""
+    try:
+        tree = read_tree(repo, resolve(repo, "HEAD"))
+    except TestoptError:
+        return  # no commit yet, or told above
+    counts = Counter(map(language_of, tree))
+    without = {n: c for n, c in counts.items() if supported(n) and n not in languages()}
+    if sum(without.values()) >= MIN_GUESSED:
+        named = ", ".join(f"{n} ({c} files)" for n, c in sorted(without.items()))
+        yield Finding(
+            "no-grammars",
+            f"functions are found by their indentation in {named}",
+            "read them exactly: pip install 'testopt[languages]'",
+            warns=False,
+        )
 
 
 class _HealthCheck:

@@ -1,8 +1,9 @@
 """Where the functions and classes of a source file begin and end, in any language.
 
-A definition reaches to the next one that is indented no deeper. That needs no parser, holds for
-broken files and for every language that people indent, and counts what stands between two
-definitions to the first of them. Long strings of Python, which may hold any text, end none.
+Where a grammar is installed (`testopt.code.grammars`) it tells. Else a definition reaches to the
+next one that is indented no deeper: that needs no parser, holds for broken files and for every
+language that people indent, and counts what stands between two definitions to the first of them.
+Long strings of Python, which may hold any text, end none.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from testopt.code.grammars import definitions as read_definitions
 from testopt.code.paths import language_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from testopt.code.grammars import Span
 
 _PYTHON: Final = re.compile(
     r"^(?P<indent>[ \t]*)(?:(?P<mark>@)"
@@ -115,12 +119,34 @@ def outline(text: str, path: str) -> tuple[Definition, ...]:
     -------
     tuple of Definition
         Decorators and annotations belong to what they stand before.
+
+    See Also
+    --------
+    testopt.code.grammars.languages : Languages that grammars read.
     """
-    text = text[:_MAX_TEXT]
+    text, language = text[:_MAX_TEXT], language_of(path)
+    spans = read_definitions(text, path, language)
+    return _by_indentation(text, language) if spans is None else _nested(spans)
+
+
+def _nested(spans: Sequence[Span]) -> tuple[Definition, ...]:
+    """Name each definition after those around it."""
+    found: list[Definition] = []
+    stack: list[Definition] = []
+    for span in spans:
+        while stack and stack[-1].last < span.last:
+            stack.pop()
+        name = f"{stack[-1].name}.{span.name}" if stack else span.name
+        stack.append(Definition(name, span.first, span.last, span.is_class))
+        found.append(stack[-1])
+    return tuple(found)
+
+
+def _by_indentation(text: str, language: str) -> tuple[Definition, ...]:
     definitions: list[_Header] = []
     stack: list[_Header] = []
     marks: list[_Header] = []
-    for item in _headers(text, language_of(path)):
+    for item in _headers(text, language):
         if item.kind == "mark":
             marks.append(item)
             continue

@@ -251,3 +251,20 @@ def test_runs_are_counted_in_one_way(project, testopt):
     assert project.doctor("--json").document["counts"] == numbers
     document = testopt(*at, "--json").document
     assert {name: document[name] for name in numbers} == numbers
+
+
+def test_languages_without_a_grammar_are_named(make_repo, monkeypatch):
+    from testopt.doctor import check_health
+
+    repo = make_repo()
+    repo.commit("sources", {f"pkg/f{n}.go": "package f\n" for n in range(12)} | {"a.rb": "\n"})
+    monkeypatch.setattr("testopt.doctor.languages", lambda: frozenset({"ruby"}))
+    finding = next(
+        f for f in check_health(repo=repo.path, store=None).findings if f.slug == "no-grammars"
+    )
+    assert finding.message == "functions are found by their indentation in go (12 files)"
+    assert "testopt[languages]" in finding.fix
+    assert not finding.warns
+    monkeypatch.setattr("testopt.doctor.languages", lambda: frozenset({"ruby", "go"}))
+    slugs = [f.slug for f in check_health(repo=repo.path, store=None).findings]
+    assert "no-grammars" not in slugs

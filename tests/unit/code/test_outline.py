@@ -88,7 +88,9 @@ RUST = "impl T {\n    #[test]\n    fn works() {\n    }\n}\n"
         ("a.rs", RUST, {"T": (1, 6), "T.works": (2, 6)}),
     ],
 )
-def test_other_languages_by_their_indentation(path, text, names):
+def test_other_languages_by_their_indentation(path, text, names, monkeypatch):
+    monkeypatch.setattr("testopt.code.outline.read_definitions", lambda *_: None)
+    outline.cache_clear()
     assert spans(text, path) == names
 
 
