@@ -115,9 +115,6 @@ def test_what_fails_is_told_without_its_words(testopt, project):
     errors = {s["step"]: s["error"] for s in json.loads(files["steps.json"]) if "error" in s}
     assert errors["open the store"]["type"] == "StoreError"
     assert any("store/format.py" in place for place in errors["open the store"]["places"])
-
-
-def test_wrong_settings_and_places(testopt, project):
     Path(project / "testopt.toml").write_text(f'{WORD} = "{WORD}"\n')
     files = exported(testopt, project)
     check_clean(files)
