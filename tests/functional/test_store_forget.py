@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from builders import Suite
+
+from testopt.store import Store
+from testopt.store.forgotten import save_forgotten
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +61,10 @@ def test_an_author_and_a_case(project, monkeypatch):
     assert project("mine").code == 0
     left = project("store", "forget", *named, "--json").document
     assert (left["rows"], left["authors"][0]["commits"]) == ({}, 0)
+    store = Store.open(project.repo.path / ".testopt")
+    save_forgotten(store._location, replace(store.forgotten(), pending=True))
+    assert "repeat it to finish" in project("store", "check").out
+    assert project("store", "forget", "--case-pattern", CASE, "--yes").code == 0
     assert CASE not in project("rank").out
     assert project("store", "check").out == "the store is whole\n"
     monkeypatch.setitem(os.environ, "TESTOPT_KEY", "another key, of somebody")
