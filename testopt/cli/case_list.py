@@ -22,6 +22,7 @@ _RULE: Final = re.compile(r"={3,} .+ ={3,}|_{3,} .+ _{3,}|-{3,} .+ -{3,}|!{3,} .
 _TALLY: Final = re.compile(
     r"(?:no tests|\d+(?:/\d+)? (?:tests?|errors?|deselected))\b.* in [\d.]+s.*"
 )
+_NO_ID: Final = frozenset("=_-!n0123456789")  # what those two begin with
 _TREE: Final = re.compile(r"\s*<[A-Za-z]\w* .*>|=+ test session starts =+")
 # What `go test -list` prints behind the names of a package, and `cargo nextest list` before those
 # of a binary (or on each line).
@@ -110,13 +111,18 @@ def _of_nextest(text: str) -> list[str] | None:
 
 def _of_vitest(text: str) -> list[str] | None:
     """Return the ids in the output of ``vitest list``; None where it is something else."""
-    found = [_VITEST_LINE.fullmatch(line) for line in text.splitlines() if line]
-    if not found or not all(found):
-        return None
-    return [f"{match[1]}::{match[2]}" for match in found if match is not None]
+    ids = []
+    for line in filter(None, text.splitlines()):
+        match = _VITEST_LINE.fullmatch(line)
+        if match is None:
+            return None
+        ids.append(f"{match[1]}::{match[2]}")
+    return ids or None
 
 
 def _behind_ids(line: str) -> bool:
+    if line[0] not in _NO_ID:  # most lines are ids, and there may be very many
+        return False
     return _RULE.fullmatch(line) is not None or _TALLY.fullmatch(line) is not None
 
 

@@ -50,9 +50,9 @@ def identifiers(text: str) -> list[str]:
     return _IDENTIFIER.findall(text)
 
 
-def number(word: str) -> int:
-    """Return the 32-bit number that stands for a word."""
-    return zlib.crc32(word.encode("utf-8", "surrogatepass"))
+def number(word: str, kind: int = 0) -> int:
+    """Return the 32-bit number that stands for a word, behind the prefix of number `kind`."""
+    return zlib.crc32(word.encode("utf-8", "surrogatepass"), kind)
 
 
 def stem(word: str) -> str:
@@ -110,14 +110,18 @@ def words_of(token: str) -> tuple[str, ...]:
 @lru_cache(_CACHE)
 def numbers_of(token: str) -> tuple[int, ...]:
     """Return the numbers of the `words_of` a token."""
+    return tuple(_numbers_of(token))
+
+
+def _numbers_of(token: str) -> list[int]:
     if "_" not in token:
-        return tuple(word_number(word) for word in words_of(token))
+        return [word_number(word) for word in words_of(token)]
     # pieces of snake_case are few and come again and again, their combinations do not
     lowered = token.lower()
-    numbers = [] if lowered in _STOP else [word_number(lowered)]
+    numbers = [] if lowered in _STOP else [number(stem(lowered))]
     for piece in token.split("_"):
         numbers += _part_numbers(piece)
-    return tuple(numbers)
+    return numbers
 
 
 @lru_cache(_CACHE)
@@ -131,6 +135,16 @@ def _part_numbers(piece: str) -> tuple[int, ...]:
 def token_numbers(text: str) -> list[int]:
     """Return the numbers of the words of a text, in order and with repeats."""
     return [word for token in _TOKEN.findall(text) for word in numbers_of(token)]
+
+
+def name_numbers(name: str) -> list[int]:
+    """Return the `token_numbers` of one of very many names, which are hardly ever equal.
+
+    Nothing is remembered of it: to keep 200,000 names takes longer than to read them.
+    """
+    if name.isascii() and name.isidentifier():
+        return _numbers_of(name)
+    return [word for token in _TOKEN.findall(name) for word in _numbers_of(token)]
 
 
 def token_counts(text: str) -> Counter[str]:

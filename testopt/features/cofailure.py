@@ -37,6 +37,7 @@ _MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}
 _TAG_DIGITS: Final = 7
 _HASH: Final = re.compile(r"[0-9a-f]{7,64}")
 LEVELS: Final = ("case", "function", "file")
+_CASE, _FUNCTION, _FILE = (number(mark) for mark in ("c:", "f:", "m:"))
 PAIRS: Final = tuple((kind, level) for kind in KINDS for level in LEVELS)
 NAMES: Final = (
     *(f"failed_with_{kind}_{level}" for kind, level in PAIRS),
@@ -197,20 +198,23 @@ class CoFailure:
             for kind, numbers in _unit_numbers(query).items()
         }
         targets = _targets(query.cases) if any(changed.values()) and n else {}
-        for kind, known in changed.items():
-            if not known or not n:
-                continue
-            for level in LEVELS:
+        for level, numbers in targets.items():
+            unique, code = np.unique(numbers, return_inverse=True)
+            for kind, known in changed.items():
+                if not known:
+                    continue
                 column = PAIRS.index((kind, level))
-                values = self._shares(known, targets[level])
+                values = self._shares(known, unique)[code]
                 most = float(values.max())
                 out[:, column] = values
                 out[:, column + len(PAIRS)] = values / most if most > 0 else 0.0
         return out
 
-    def _shares(self, units: list[int], targets: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Return the largest share of the changes of some units that each target failed with."""
-        unique, code = np.unique(targets, return_inverse=True)
+    def _shares(self, units: list[int], unique: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Return the largest share of the changes of some units that each target failed with.
+
+        The targets are sorted, each once.
+        """
         best = np.zeros(len(unique))
         for unit in units:
             known = self._units[unit]
@@ -221,7 +225,7 @@ class CoFailure:
             at = np.minimum(np.searchsorted(unique, keys), len(unique) - 1)
             is_known = unique[at] == keys
             np.maximum.at(best, at[is_known], values[is_known] / (known.changes + 1.0))
-        return best[code]
+        return best
 
     def reasons(self, query: Query) -> dict[int, Reason]:
         """Return what the changed units have done to cases before.
@@ -448,8 +452,13 @@ def _all_targets(cases: Iterable[str]) -> set[int]:
     return set(chain.from_iterable(map(_targets_of, cases)))
 
 
-@lru_cache(1 << 17)
+@lru_cache(1 << 19)  # holds the largest suites: one smaller than a suite never hits
 def _targets_of(case: str) -> tuple[int, int, int]:
     """Return the numbers of a case, its function and its file: one for each of ``LEVELS``."""
     function, _, file = split_case(case)
-    return number(f"c:{case}"), number(f"f:{function}"), number(f"m:{file}")
+    return number(case, _CASE), number(function, _FUNCTION), _file_number(file)
+
+
+@lru_cache(1 << 14)
+def _file_number(file: str) -> int:
+    return number(file, _FILE)

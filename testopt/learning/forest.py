@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_NODES: Final = 1 << 17  # the forests of change risk have 30,000
 _MAX_LEAF: Final = 1e6  # log-odds of one tree
+_BLOCK: Final = 16_384  # rows that are copied at once, so that memory does not grow with a suite
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Forest:
         """
         if x.ndim != 2 or x.shape[1] != self.n_features:  # noqa: PLR2004 - a matrix
             raise ValueError(f"expected {self.n_features} columns, got shape {x.shape}")
-        columns = np.ascontiguousarray(x.T, dtype=np.float64)
-        missing = np.isnan(columns)
         total = np.zeros(len(x))
-        for root in self.roots:
-            total += self._leaves(int(root), columns, missing)
+        for at in range(0, len(x), _BLOCK):
+            columns = np.ascontiguousarray(x[at : at + _BLOCK].T, dtype=np.float64)
+            missing = np.isnan(columns)
+            for root in self.roots:
+                total[at : at + _BLOCK] += self._leaves(int(root), columns, missing)
         return total
 
     def _leaves(

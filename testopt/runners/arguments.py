@@ -100,7 +100,7 @@ def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
 
 def _too_long(runner: Runner, found: Arguments, *, to_file: bool) -> bool:
     """Return whether a command line cannot hold the arguments."""
-    sizes = [len(os.fsencode(line)) + 1 for line in found.lines]
+    sizes = [(len(s) if s.isascii() else len(os.fsencode(s))) + 1 for s in found.lines]
     if any(size > MAX_ARGUMENT for size in sizes):
         return True
     total = sum(sizes) + _POINTER * len(sizes)

@@ -12,7 +12,7 @@ _VARIANT: Final = re.compile(
 )
 
 
-@lru_cache(1 << 17)
+@lru_cache(1 << 19)  # holds the largest suites: one smaller than a suite never hits
 def split_case(case_id: str) -> tuple[str, str, str]:
     """Return the function, class and file that a case belongs to.
 

@@ -99,19 +99,19 @@ class Pytest(Runner):
         if request.empty:
             return Arguments(["--collect-only", "-qq"])
         request = self._located(request)
-        unnamed = [case for case in request.cases if not _has_file(case)]
-        if unnamed:
-            return _everything(unnamed, request)
-        named = [name if whole else self.unit(name) for name, whole in steps(self, request)]
+        if not _have_files(request.cases):
+            return _everything([c for c in request.cases if not _has_file(c)], request)
+        vague = set(filter(_is_vague, request.cases))
+        named = [self.unit(name) if name in vague else name for name, _ in steps(self, request)]
         names = set(named)
         widest = dict.fromkeys(_widest(name, names) for name in named)
-        vague = sum(map(_is_vague, request.cases))
-        note = f"the whole functions of {pluralize(vague, 'case')} that no other process can name"
+        count = pluralize(sum(case in vague for case in request.cases), "case")
+        note = f"the whole functions of {count} that no other process can name"
         return Arguments([from_folder(name, request) for name in widest], [note] if vague else [])
 
     def _located(self, request: Request) -> Request:
         """Return a request with the files of dotted modules that are those of other cases."""
-        if all(map(_has_file, request.cases)):
+        if _have_files(request.cases):
             return request
         files = {self.group(case) for case in request.known if _has_file(case)}
         by_module = {file.removesuffix(".py").replace("/", "."): file for file in files}
@@ -129,6 +129,10 @@ def _is_vague(case: str) -> bool:
 def _has_file(case: str) -> bool:
     file = case.partition("::")[0]
     return "/" in file or _AT_TOP.fullmatch(file) is not None
+
+
+def _have_files(cases: Sequence[str]) -> bool:
+    return all(map(_has_file, {case.partition("::")[0] for case in cases}))  # files are few
 
 
 def _node_id(case: str, by_module: Mapping[str, str], root: Path | None) -> str:
@@ -169,6 +173,8 @@ def _everything(unnamed: Sequence[str], request: Request) -> Arguments:
 
 def from_folder(case: str, request: Request) -> str:
     """Return a case or a file as it is named where the runner starts."""
+    if not request.folder and not case.startswith(("-", "@")):
+        return case
     file, mark, rest = case.partition("::")
     if request.folder and not posixpath.isabs(file):
         file = posixpath.relpath(file, request.folder)

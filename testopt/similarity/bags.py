@@ -113,6 +113,22 @@ def _ends(sizes: NDArray[Any]) -> NDArray[np.int64]:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)))
 
 
+def _numbered(words: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the different words, sorted, and the place of each word among them.
+
+    As `numpy.unique` does; to sort words and positions as one number takes half as long.
+    """
+    low = np.uint64(32)
+    pairs = words.astype(np.uint64) << low | np.arange(len(words), dtype=np.uint64)
+    pairs.sort()
+    ordered = (pairs >> low).astype(np.uint32)
+    is_first = np.ones(len(words), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    column = np.empty(len(words), np.int64)
+    column[pairs.astype(np.uint32)] = np.cumsum(is_first) - 1
+    return ordered[is_first], column
+
+
 class Corpus:
     """Texts to be compared with queries.
 
@@ -127,7 +143,7 @@ class Corpus:
     def __init__(self, bags: Bags, common: int | None = None) -> None:
         self.bags = bags
         self.size = len(bags) if common is None else common
-        self._words, self._column = np.unique(bags.words, return_inverse=True)
+        self._words, self._column = _numbered(bags.words)
         part = self._column[: bags.ends[self.size]]
         seen = np.bincount(part, minlength=len(self._words))
         self._idf = self._rarity(seen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testopt.code.paths import is_code, is_test_path
-from testopt.code.words import text_words, token_numbers
+from testopt.code.words import name_numbers, text_words, token_numbers
 from testopt.runners.case_ids import split_case
 from testopt.similarity.bags import Bags
 from testopt.similarity.texts import ChangeText, Texts, unknown
@@ -73,9 +73,9 @@ def _titles(owner_of: dict[str, str]) -> Iterator[list[int]]:
         if owner not in known:
             known[owner] = token_numbers(owner)
         if function.startswith(owner + "::"):
-            yield known[owner] + token_numbers(function[len(owner) + 2 :])
+            yield known[owner] + name_numbers(function[len(owner) + 2 :])
         else:
-            yield token_numbers(function)
+            yield name_numbers(function)
 
 
 def _change(files: tuple[FileChange, ...]) -> ChangeText:
