@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
@@ -14,6 +14,7 @@ from testopt.store.forgotten import COPIES
 from testopt.store.forgotten_list import list_problems
 from testopt.store.format import FORMAT, has_locks, is_unreadable, lock, write_format
 from testopt.store.inspection import Problem, broken_log, inspect_files, log_gaps, snapshot
+from testopt.store.location import explain
 from testopt.store.rebuild import rebuild_table
 from testopt.store.repair import mend_files
 from testopt.store.row_problems import RowProblems, find_row_problems, mend_rows
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from testopt.store.location import Location
 
+_TRIES: Final = 10  # while files are removed that were just replaced
 __all__ = ["Problem", "StoreInfo", "TableInfo", "find_problems", "store_info"]
 
 
@@ -131,15 +133,24 @@ def find_problems(
     is_idle : bool
         Whether the caller makes sure that nothing is written meanwhile; with `repair` always.
     """
-    before = location.read(COPIES[0])
-    forgotten = list_problems(location, repair=repair)
-    problems = _find_problems(location, logs, repair=repair, is_idle=is_idle)
-    if repair:
-        return forgotten + problems
-    if location.read(COPIES[0]) != before:  # somebody forgets meanwhile
-        return find_problems(location, logs, is_idle=is_idle)
-    if any(p.kind == "forget" for p in forgotten):  # which counts runs again before it is over
-        problems = [p for p in problems if p.kind != "incomplete"]
+    from deltalake.exceptions import DeltaError
+
+    failure: Exception | None = None
+    for _ in range(_TRIES):
+        before = location.read(COPIES[0])
+        forgotten = list_problems(location, repair=repair)
+        try:
+            problems = _find_problems(location, logs, repair=repair, is_idle=is_idle)
+        except (FileNotFoundError, DeltaError) as error:  # removed since the log was read
+            failure = error
+            continue
+        if repair or location.read(COPIES[0]) == before:
+            break  # else somebody forgets meanwhile
+    else:
+        changes = failure or OSError("it changes all the time; check it again")
+        raise explain(changes, f"{location.url} cannot be checked") from failure
+    if not repair and any(p.kind == "forget" for p in forgotten):
+        problems = [p for p in problems if p.kind != "incomplete"]  # runs are counted again later
     return forgotten + problems
 
 
