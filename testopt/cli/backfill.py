@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
+from testopt.cli.values import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,21 +67,39 @@ class BackfillCommandOptions:
     "backfill",
     short_help="Replay past commits in worktrees to make history.",
 )
-@click.option("--commits", metavar="N", type=click.IntRange(1), default=50, show_default=True,
-              help="Past commits that touch source, along first parents.")  # fmt: skip
-@click.option("--mutants", metavar="N", type=click.IntRange(0), default=2, show_default=True,
-              help="Small faults on or near the lines of each commit (Python).")  # fmt: skip
+@click.option(
+    "--commits",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    default=50,
+    show_default=True,
+    help="Past commits that touch source, along first parents.",
+)
+@click.option(
+    "--mutants",
+    metavar="N",
+    type=click.IntRange(0, 1_000),
+    default=2,
+    show_default=True,
+    help="Small faults on or near the lines of each commit (Python).",
+)
 @click.option("--reverse/--no-reverse", default=True, show_default=True,
               help="Run each commit with its source change undone and its tests kept.")  # fmt: skip
-@click.option("--repeat", metavar="N", type=click.IntRange(1), default=1, show_default=True,
-              help="Runs of each commit as it was; cases that differ are flaky.")  # fmt: skip
+@click.option(
+    "--repeat",
+    metavar="N",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Runs of each commit as it was; cases that differ are flaky.",
+)
 @click.option("--merges", is_flag=True,
               help="Take merge commits too, each as what it brought to the branch.")  # fmt: skip
 @click.option("--range", "revision", metavar="REV_RANGE", default=None,
               help="Branch, revision or range A..B (default: HEAD).")  # fmt: skip
-@click.option("--jobs", metavar="J", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--jobs", metavar="J", type=click.IntRange(1, 256), default=1, show_default=True,
               help="Worktrees that run side by side.")  # fmt: skip
-@click.option("--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), default=600.0,
+@click.option("--timeout", metavar="S", type=Number(min=0, min_open=True), default=600.0,
               show_default=True, help="Seconds for one run, or for the set-up.")  # fmt: skip
 @click.option("--setup", metavar="COMMAND", default="",
               help="Command that prepares a fresh worktree; what it leaves is kept.")  # fmt: skip

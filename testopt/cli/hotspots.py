@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
+from testopt.cli.values import Number
 
 if TYPE_CHECKING:
     from testopt.risk.hotspots import Hotspot, HotspotReport
@@ -27,7 +28,7 @@ class HotspotsOptions:
 @click.command("hotspots")
 @click.option(
     "--days",
-    type=click.FloatRange(1, 3650),
+    type=Number(1, 3650),
     default=90.0,
     show_default=True,
     help="Look so far ahead.",

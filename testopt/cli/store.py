@@ -9,6 +9,7 @@ import click
 
 from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
 from testopt.cli.forget import command as forget_command
+from testopt.cli.values import Number
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
 
@@ -180,7 +181,7 @@ def _damaged_model(store: Store) -> list[Problem]:
 @click.option(
     "--retention-days",
     metavar="DAYS",
-    type=click.FloatRange(0.0),
+    type=Number(0.0),
     help="Remove files that were replaced longer ago (default: the setting retention_days, 7). "
     "Readers that are at it need them.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,6 +33,19 @@ class _Parsed(click.ParamType[_Value], Generic[_Value]):
             return self._parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within bounds; no bound holds "nan" or "inf" back."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse what the user wrote."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number of that kind.", param, ctx)
+        return number
 
 
 DURATION = _Parsed("duration", parse_duration)  # 10m, in seconds

@@ -29,7 +29,7 @@ _FILE: Final = re.compile(
 )
 _SOURCES: Final = re.compile(r"(?:.*/)?src/\w+/(?:java|kotlin|groovy|scala)/", re.DOTALL)
 _PROGRAM: Final = re.compile(r"(?:.*/)?src/main/", re.DOTALL)
-_PACKAGE: Final = re.compile(r"^\s*package\s+([\w.]+)", re.MULTILINE)
+_PACKAGE: Final = re.compile(r"^[^\S\n]*package\s+([\w.]+)", re.MULTILINE)
 
 
 class JvmRunner(Runner):

@@ -31,3 +31,19 @@ def test_parameters_and_fields_agree(name):
     options = vars(sys.modules[function.__module__])[function.__annotations__["options"]]
     assert options.__dataclass_params__.frozen
     assert {f.name for f in dataclasses.fields(options)} == {p.name for p in command.params}
+
+
+@pytest.mark.parametrize("name", leaves())
+@pytest.mark.parametrize("value", ["nan", "inf", "1e400", "-1", "x"])
+def test_no_option_takes_a_number_that_is_none(name, value):
+    for option in leaves()[name].params:
+        if isinstance(option.type, click.FloatRange | click.IntRange):
+            with pytest.raises(click.BadParameter):
+                option.type.convert(value, option, None)
+
+
+@pytest.mark.parametrize("option", ["commits", "mutants", "repeat", "jobs"])
+def test_backfill_starts_no_endless_number_of_things(option):
+    (found,) = (one for one in leaves()["backfill"].params if one.name == option)
+    with pytest.raises(click.BadParameter, match="not in the range"):
+        found.type.convert("9" * 400, found, None)

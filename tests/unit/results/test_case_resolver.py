@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from testopt.results.case_resolver import CaseResolver
@@ -198,3 +200,26 @@ def test_the_group_of_xdist_is_no_part_of_a_name(name, expected):
 )  # fmt: skip
 def test_the_version_of_a_browser_makes_no_stranger(classname, expected):
     assert resolve(classname=classname, name="adds") == f"{expected}::adds"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"classname": "a.b", "file": "x/"},  # a folder is no file
+        {"classname": "a." * 30_000},
+        {"classname": "/a" * 30_000},
+        {"classname": "a_1" + "_1" * 30_000},
+        {"classname": "a", "file": "../" * 30_000 + "b.py"},
+        {"classname": "a", "file": "a/" * 30_000 + "b.py"},
+    ],
+)
+def test_no_name_takes_longer_than_it_is_long(attributes):
+    began = time.process_time()
+    assert resolve(**attributes, name="n", suite=PYTEST)
+    assert time.process_time() - began < 1.0  # was endless, or more than 6 s
+
+
+def test_the_ending_of_an_endless_path_is_found_at_once():
+    began = time.process_time()
+    assert CaseResolver(FILES).relative_path("/a" * 30_000 + "/" + FILES[0]) == FILES[0]
+    assert time.process_time() - began < 1.0
