@@ -92,8 +92,12 @@ def _owners(state: TableState, states: States) -> set[str]:
         return {""}
     left = set(state.read(["run_id"])["run_id"].unique().to_pylist())
     known = {run for file, _ in state.damaged for run in runs_if_known(state.log, file)}
-    runs = states["runs"].read(["run_id"])["run_id"].to_pylist() if "runs" in states else []
+    runs = set(states["runs"].read(["run_id"])["run_id"].to_pylist()) if "runs" in states else set()
+    # of runs that have no row yet the files that were replaced tell, and the bounds themselves
+    old = whole_files(state.log, {file.path for file in state.files})[0]
+    runs |= {run for file in old for run in runs_if_known(state.log, file)}
     bounds = [f.bounds["run_id"] for f, _ in state.damaged if "run_id" in f.bounds]
+    runs |= {run for bound in bounds for run in bound}
     known |= {run for run in runs if any(low <= run <= high for low, high in bounds)}
     return known - left
 

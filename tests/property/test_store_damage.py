@@ -218,8 +218,15 @@ class DamagedStore(RuleBasedStateMachine):
     @rule()
     def start_again(self):
         """Writers that died start again, and write all that they have."""
-        for work, runs in self.unfinished:
-            getattr(self, work)(runs)
+        for _ in range(2):
+            for work, runs in self.unfinished:
+                getattr(self, work)(runs)
+            # damage may have taken a part of theirs that they had written, and count as written
+            lacking = [p for p in self.store.check() if p.kind == "incomplete"]
+            if not lacking:
+                break
+            self._repaired()
+        for _, runs in self.unfinished:
             self._acknowledge(runs)
         self.unfinished = []
         self._each_run_is_whole(self.store)

@@ -1,0 +1,23 @@
+"""A repair lets what it removes come again, also of runs that have no row of their own yet."""
+
+from pathlib import Path
+
+from builders import make_record, new_store
+
+from testopt.store.records import record_tables
+
+RECORDS = [make_record(f"r{n}", ["t.py::a", "t.py::b"], hours=n) for n in range(4)]
+
+
+def test_a_part_of_an_unfinished_run_comes_again(tmp_path):
+    store = new_store(tmp_path, records=[RECORDS[0], RECORDS[3]])
+    parts = [{f"{r.run.run_id}#0": record_tables(r, seen=r.run.time)["results"]} for r in RECORDS]
+    for part in parts[1:3]:  # two writers, killed before the row of their run
+        assert store.append("results", part)
+    store.compact(retention_days=7)
+    live = {file.path for file in store._logs["results"].files(store._logs["results"].create())}
+    assert len(live) == 1
+    (Path(store.url) / "results" / live.pop()).unlink()
+    assert all(problem.mended for problem in store.check(repair=True))
+    for part in parts[1:3]:
+        assert store.append("results", part)
