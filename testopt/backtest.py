@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.durations import is_measured
 from testopt.errors import EmptyStoreError
-from testopt.features.pipeline import FeatureState
-from testopt.features.run_history import history
+from testopt.features.replay import History, replay
 from testopt.features.training_set import TrainingSet
 from testopt.learning.metrics import first_failure
+from testopt.pool import THIS_PROCESS
 from testopt.ranking.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.ranking.cost_order import COST_FLOOR_S, run_order
 from testopt.ranking.detection_curve import DetectionCurve, detection_curve
@@ -31,7 +32,6 @@ from testopt.selection.simulation import (
     regressing,
     rolling_promises,
 )
-from testopt.similarity.case_sources import PATIENCE, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.frames import RunFrame
+    from testopt.features.pipeline import FeatureState
     from testopt.features.run_features import RunFeatures
+    from testopt.pool import Pool
     from testopt.store import Store
 
 METHODS: Final = (*BASELINES, "testopt", "optimal")
@@ -166,6 +168,7 @@ def backtest(
     store: Store,
     repo: Path | None = None,
     options: BacktestSettings | None = None,
+    pool: Pool = THIS_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Predict every run of the store from what was known before it.
@@ -176,6 +179,8 @@ def backtest(
     repo : Path, optional
         Repository that holds the commits of the runs: its sources are read.
     options : BacktestSettings, optional
+    pool : Pool
+        Where runs are read and models are fitted; the report is the same.
     progress : callable, optional
         Called with runs done and all runs.
 
@@ -189,15 +194,12 @@ def backtest(
         When the store holds no run.
     """
     options = options or BacktestSettings()
-    sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
-    past = _replay(history(store, sources=sources))
-    if sources is not None:
-        sources.keep()
+    past = _replay(History(store, repo), pool)
     if not past.runs:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
-    predictions = _predict(past, options, progress)
+    predictions = _predict(past, options, pool, progress)
     first = int(len(past.runs) * options.warm_up)
-    unread = _unread(past) if sources is not None else frozenset()
+    unread = _unread(past) if repo is not None else frozenset()
     report = _report(past, predictions, first=first, seed=options.seed, unread=unread)
     done = Backtest(report, _table(past, predictions))
     if options.trials is None:
@@ -232,20 +234,29 @@ class _Replayed:
     cases: int
 
 
-def _replay(frames: Iterable[RunFrame]) -> _Replayed:
-    state = FeatureState()
+def _replay(history: History, pool: Pool) -> _Replayed:
+    parts, state = replay(history, _read, pool)
     runs: list[_ReplayedRun] = []
     end = 0
-    for frame in frames:
+    for frame, features, seconds in chain.from_iterable(parts):
         start, end = end, end + int((~frame.skipped).sum())
-        # what was read of its sources is large, and in the features now
-        light = replace(frame, query=replace(frame.query, text=None))
-        features, seconds = state.read(frame.query), state.history.seconds(frame.query)
-        runs.append(_ReplayedRun(light, features, seconds, slice(start, end)))
-        state.update(frame)
-    state.finish()
+        runs.append(_ReplayedRun(frame, features, seconds, slice(start, end)))
     rows = TrainingSet.concatenate([_rows(i, run) for i, run in enumerate(runs)])
     return _Replayed(runs, rows, len(state.history.table))
+
+
+def _read(
+    _first: int, frames: Iterable[RunFrame], state: FeatureState
+) -> list[tuple[RunFrame, RunFeatures, NDArray[np.float32]]]:
+    """Return the runs of a part of the history, with features and expected seconds of each."""
+    runs = []
+    for frame in frames:
+        # what was read of its sources is large, and in the features now
+        light = replace(frame, query=replace(frame.query, text=None, closeness=None))
+        features, seconds = state.read(frame.query), state.history.seconds(frame.query)
+        runs.append((light, features, seconds))
+        state.update(frame)
+    return runs
 
 
 def _rows(position: int, run: _ReplayedRun) -> TrainingSet:
@@ -268,11 +279,14 @@ class _Prediction:
 
 
 def _predict(
-    past: _Replayed, options: BacktestSettings, progress: Callable[[int, int], None] | None
+    past: _Replayed,
+    options: BacktestSettings,
+    pool: Pool,
+    progress: Callable[[int, int], None] | None,
 ) -> list[_Prediction]:
-    count = len(past.runs)
+    count, every = len(past.runs), options.retrain_every
     p = rolling_probabilities(
-        past.rows, count, every=options.retrain_every, seed=options.seed, progress=progress
+        past.rows, count, every=every, seed=options.seed, pool=pool, progress=progress
     )
     orderings, _ = rolling_orderings(past.rows, p, count)
     return [_prediction(run, p[run.rows], b) for run, b in zip(past.runs, orderings, strict=True)]

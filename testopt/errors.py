@@ -112,6 +112,12 @@ class BackfillError(DataError):
     slug = "backfill"
 
 
+class WorkersError(DataError):
+    """The workers of a scheduler cannot finish what they were asked for."""
+
+    slug = "workers"
+
+
 class GateError(TestoptError):
     """A limit that the user set was not met."""
 

@@ -62,6 +62,7 @@ def mine(
     store: Store,
     rev_range: str | None = None,
     fix_pattern: str = "",
+    key_is: bytes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MineReport:
     """Read the history of a repository into the store.
@@ -76,6 +77,8 @@ def mine(
         Revision or range; default all of ``HEAD``.
     fix_pattern : str
         Regular expression of subjects of fixing commits; empty: built in.
+    key_is : bytes, optional
+        `key_fingerprint` of the key of pseudonyms that must be the one here.
     progress : callable, optional
         Called with commits read and commits to read.
 
@@ -91,13 +94,17 @@ def mine(
     RepositoryError
         When there is no commit, or git fails.
     SettingsError
-        When the key of pseudonyms is unusable, or another one than forgotten authors were named
-        with.
+        When the key of pseudonyms is unusable, another one than `key_is`, or another one than
+        forgotten authors were named with.
     """
+    key = author_key(create=True) or b""
+    if key_is is not None and key_fingerprint(key) != key_is:
+        raise SettingsError(
+            "this worker would name authors with another key", "set the same TESTOPT_KEY on all"
+        )
     listed = list_commits(repo, rev_range)
     known = _known(store, "commits")
     new = [sha for sha in listed if sha not in known]
-    key = author_key(create=True) or b""
     other_key = _other_key(store, key)
     if other_key and store.forgotten().authors:
         raise SettingsError(

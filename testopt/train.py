@@ -6,18 +6,19 @@ import io
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from testopt.errors import DataError, EmptyStoreError
-from testopt.features.pipeline import FeatureState
+from testopt.features.replay import History, replay
 from testopt.features.run_features import NAMES, feature_hash
-from testopt.features.run_history import history
 from testopt.features.state_store import save_state
-from testopt.features.training_set import TrainingSet, read_training_set
+from testopt.features.training_set import TrainingSet, read_rows
 from testopt.pluralize import pluralize
+from testopt.pool import THIS_PROCESS
 from testopt.ranking.orderings import OrderingWeights, rolling_orderings
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
@@ -29,17 +30,19 @@ from testopt.selection.evidence import KEPT, Evidence, Regression
 from testopt.selection.plan_log import late_misses
 from testopt.selection.plan_log_file import load
 from testopt.selection.simulation import rolling_evidence
-from testopt.similarity.case_sources import PATIENCE, Sources
+from testopt.similarity.pretrained import load_pretrained
 from testopt.store.arrays import dump_arrays
 from testopt.store.bundle import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from testopt.features.frames import RunFrame
+    from testopt.features.pipeline import FeatureState
+    from testopt.pool import Pool, Task
     from testopt.selection.promotion import PlanOutcome
     from testopt.store import Store
 
@@ -78,6 +81,7 @@ def train(
     promote: bool = False,
     repo: Path | None = None,
     seed: int = 0,
+    pool: Pool = THIS_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
     """Fit the ranker on the store's runs and register the bundle.
@@ -94,6 +98,8 @@ def train(
         Repository that holds the commits of the runs: its sources are read.
     seed : int
         Same data, same seed: same bundle.
+    pool : Pool
+        Where runs are read and models are fitted; the bundle is the same.
     progress : callable, optional
         Called with runs read and all runs.
 
@@ -110,22 +116,24 @@ def train(
     """
     version_read, cases = store.version("runs"), _cases_by_run(store)
     late = late_misses(store, until=as_of)
-    state, seen = FeatureState(), _TrainingRuns(late.found)
-    sources = None if repo is None else Sources(repo, store, patience=PATIENCE)
-    frames = seen.watch(history(store, until=as_of, sources=sources), len(cases), progress)
     share = min(1.0, _MAX_ROWS / max(int(np.sum(cases)), 1))
-    rows = read_training_set(frames, state, share=share, seed=seed)
-    if sources is not None:
-        sources.keep()
+    read = partial(_read, share=share, seed=seed, late=late.found)
+    parts, state = replay(History(store, repo, as_of), read, pool, progress=progress)
+    seen = _TrainingRuns.joined([runs for _, runs in parts])
+    taken = [part for part, _ in parts]
+    parts.clear()  # a long history does not fit into memory twice
+    rows = TrainingSet.concatenate(taken)
     _check(rows, seen)
-    ranker = _fit(FailureRanker(seed=seed), rows)
-    validation = _validated(rows, seen, seed)
-    files = _files(ranker, state, seen, _evidence(store, rows, seen, late.owners, seed))
+    fitted = _ask_fit(rows, seed, pool)
+    validation = _validated(rows, seen, seed, pool)
+    evidence = _evidence(store, rows, seen, late.owners, seed=seed, pool=pool)
+    ranker = fitted.result()
+    files = _files(ranker, state, seen, evidence)
     failing = len(np.unique(rows.run[rows.y]))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
         "experts": _weights(rows, seen, validation).as_dict(),
-        "closeness": "" if sources is None else sources.pretrained.name,  # what weighed it
+        "closeness": "" if repo is None else load_pretrained().name,  # what weighed it
     }
     promoted, (before, before_runs) = promote or as_of is None, current_window(store)
     bundle_id = register(store, pack(manifest, files), promote=promoted)
@@ -163,12 +171,23 @@ class _TrainingRuns:
         self.disturbed = 0
         self.first = self.last = datetime.fromtimestamp(0, UTC)
 
-    def watch(
-        self,
-        frames: Iterator[RunFrame],
-        total: int,
-        progress: Callable[[int, int], None] | None,
-    ) -> Iterator[RunFrame]:
+    @classmethod
+    def joined(cls, parts: Sequence[_TrainingRuns]) -> _TrainingRuns:
+        """Return the runs of all parts of a history, oldest first."""
+        whole = cls()
+        for part in parts:
+            before = len(whole.ids)
+            whole.failed_late |= {before + i: cases for i, cases in part.failed_late.items()}
+            whole.first = whole.first if before else part.first
+            whole.last = part.last
+            whole.ids += part.ids
+            whole.seeded += part.seeded
+            whole.variants += part.variants
+            whole.disturbed += part.disturbed
+        return whole
+
+    def watch(self, frames: Iterable[RunFrame]) -> Iterator[RunFrame]:
+        """Yield the runs, and take them down."""
         for frame in frames:
             run = frame.query.run
             self.first = run.time if not self.ids else self.first
@@ -181,9 +200,23 @@ class _TrainingRuns:
             if any(cases):
                 self.failed_late[len(self.seeded) - 1] = cases
             self.disturbed += frame.is_disturbed
-            if progress:
-                progress(len(self.ids), total)
             yield frame
+
+
+def _read(
+    first: int,
+    frames: Iterable[RunFrame],
+    state: FeatureState,
+    *,
+    share: float,
+    seed: int,
+    late: frozenset[tuple[str, str]],
+) -> tuple[TrainingSet, _TrainingRuns]:
+    """Return the rows of a part of the history, and its runs."""
+    seen = _TrainingRuns(late)
+    rows = read_rows(seen.watch(frames), state, first=first, share=share, seed=seed)
+    seen.late = frozenset()
+    return rows, seen
 
 
 def _check(rows: TrainingSet, seen: _TrainingRuns) -> None:
@@ -197,24 +230,31 @@ def _check(rows: TrainingSet, seen: _TrainingRuns) -> None:
         )
 
 
-def _fit(ranker: FailureRanker, rows: TrainingSet) -> FailureRanker:
-    part = rows.thinned(FIT_ROWS, ranker.seed)
-    return ranker.fit(
-        part.features.matrix,
-        part.y,
-        sample_weight=part.weight,
-        runs=part.run,
-        calibrates=~part.is_seeded,
+def _ask_fit(rows: TrainingSet, seed: int, pool: Pool) -> Task[FailureRanker]:
+    part = rows.thinned(FIT_ROWS, seed)
+    return pool.submit(
+        _fit, seed, part.features.matrix, part.y, part.weight, part.run, ~part.is_seeded
     )
 
 
-def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int) -> Validation | None:
+def _fit(
+    seed: int,
+    x: NDArray[np.float32],
+    y: NDArray[np.bool_],
+    weight: NDArray[np.float32],
+    run: NDArray[np.int32],
+    calibrates: NDArray[np.bool_],
+) -> FailureRanker:
+    ranker = FailureRanker(seed=seed)
+    return ranker.fit(x, y, sample_weight=weight, runs=run, calibrates=calibrates)
+
+
+def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int, pool: Pool) -> Validation | None:
     first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))  # of the young runs
     older, at = rows.before(first), int(np.searchsorted(rows.run, first, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
         return None
-    ranker = FailureRanker(seed=seed)
-    _fit(ranker, older)
+    ranker = _ask_fit(older, seed, pool).result()
     young = rows.at(slice(at, None))
     return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
 
@@ -236,13 +276,15 @@ def _evidence(
     rows: TrainingSet,
     seen: _TrainingRuns,
     owners: Mapping[str, PlanOutcome],
+    *,
     seed: int,
+    pool: Pool,
 ) -> Evidence:
     """Return past regressions; one of which cases were found late has what its plan said then."""
     late = np.zeros(len(rows.y), bool)
     for run, cases in seen.failed_late.items():
         late[np.flatnonzero((rows.run == run) & rows.y)] = cases
-    found = rolling_evidence(rows, np.array(seen.seeded), excluded=late, seed=seed)
+    found = rolling_evidence(rows, np.array(seen.seeded), excluded=late, seed=seed, pool=pool)
     position = {run_id: i for i, run_id in enumerate(seen.ids)}
     for run_id, outcome in owners.items():
         if run_id in position:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, print_json, with_options, write_table
+from testopt.cli.common import (
+    Context,
+    print_json,
+    scheduler_option,
+    with_options,
+    write_table,
+)
 from testopt.cli.values import DURATION, share_type
 from testopt.durations import format_duration, tells_time
 from testopt.pluralize import pluralize
@@ -31,6 +37,7 @@ class BacktestOptions:
     case_recalls: tuple[float, ...]
     fractions: tuple[float, ...]
     budgets: tuple[float, ...]
+    scheduler: str | None
     as_json: bool
 
     @property
@@ -88,6 +95,7 @@ class BacktestOptions:
     multiple=True,
     help="Tell what this much time, such as 10m, would have caught (repeatable).",
 )
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(BacktestOptions)
 def command(ctx: Context, options: BacktestOptions) -> None:
@@ -103,6 +111,7 @@ def command(ctx: Context, options: BacktestOptions) -> None:
       testopt backtest --recall 0.9 --recall 0.95
     """
     from testopt.backtest import BacktestSettings, SelectionTrials, backtest
+    from testopt.pool import open_pool
     from testopt.selection.simulation import FRACTIONS
 
     trials = SelectionTrials(
@@ -111,17 +120,21 @@ def command(ctx: Context, options: BacktestOptions) -> None:
         fractions=options.fractions or FRACTIONS,
         budgets=options.budgets,
     )
-    done = backtest(
-        store=ctx.open_store(),
-        repo=ctx.root_or_none,
-        options=BacktestSettings(
-            retrain_every=options.retrain_every,
-            warm_up=options.warm_up,
-            seed=ctx.settings.seed,
-            trials=trials if options.selects else None,
-        ),
-        progress=ctx.progress("predicting runs"),
+    settings = BacktestSettings(
+        retrain_every=options.retrain_every,
+        warm_up=options.warm_up,
+        seed=ctx.settings.seed,
+        trials=trials if options.selects else None,
     )
+    store = ctx.open_store()
+    with open_pool(options.scheduler) as pool:
+        done = backtest(
+            store=store,
+            repo=ctx.root_or_none,
+            options=settings,
+            pool=pool,
+            progress=ctx.progress("predicting runs"),
+        )
     if options.predictions:
         write_table(done.predictions, options.predictions)
     if options.as_json:

@@ -162,6 +162,14 @@ def with_options(
     return decorate
 
 
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use worker processes: local:N for N of them here, or those of the Dask scheduler at "
+    "tcp://HOST:PORT (needs testopt[distributed]).",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonOptions:
     """Options of a command that has none but ``--json``."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, with_options
+from testopt.cli.common import Context, print_json, printable, scheduler_option, with_options
+from testopt.cli.repositories import Place, over_all, read_places, repositories_option, tell_all
+from testopt.errors import SettingsError, UsageError
 from testopt.pluralize import pluralize
+
+if TYPE_CHECKING:
+    from testopt.mine import MineReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +22,15 @@ class MineOptions:
     """Options of ``testopt mine``."""
 
     rev_range: str | None
+    repositories: str | None
+    scheduler: str | None
     as_json: bool
 
 
 @click.command("mine")
 @click.argument("rev_range", required=False, metavar="[REV_RANGE]")
+@repositories_option
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @with_options(MineOptions)
 def command(ctx: Context, options: MineOptions) -> None:
@@ -36,7 +47,15 @@ def command(ctx: Context, options: MineOptions) -> None:
       testopt mine
       testopt mine v1.0..main
       testopt --repo project.git mine --json
+      testopt mine --repositories clones.txt --scheduler local:4
     """
+    if options.repositories is not None:
+        _mine_all(ctx, options, options.repositories)
+        return
+    if options.scheduler is not None:
+        raise UsageError(
+            "--scheduler divides the work by repository", "name them: --repositories FILE"
+        )
     from testopt.mine import mine
 
     settings = ctx.settings
@@ -49,28 +68,75 @@ def command(ctx: Context, options: MineOptions) -> None:
         fix_pattern=settings.fix_pattern,
         progress=ctx.progress("mining"),
     )
+    _warn(ctx, report)
+    if options.as_json:
+        print_json(asdict(report))
+    else:
+        click.echo(_line(report))
+
+
+def _mine_all(ctx: Context, options: MineOptions, file: str) -> None:
+    from testopt.git.pseudonyms import author_key, key_fingerprint
+
+    def tell(place: Place, report: MineReport) -> dict[str, Any]:
+        _warn(ctx, report, f"{printable(str(place.repo))}: ")
+        if not options.as_json:
+            click.echo(f"{printable(str(place.repo))}: {_line(report)}")
+        return asdict(report)
+
+    fingerprint = key_fingerprint(author_key(create=True) or b"")
+    work = partial(_mine_place, rev_range=options.rev_range, fingerprint=fingerprint)
+    places = read_places(ctx, file)
+    tell_all(over_all(places, options.scheduler, work), tell, as_json=options.as_json)
+
+
+def _mine_place(place: Place, *, rev_range: str | None, fingerprint: bytes) -> MineReport:
+    """Mine one of several repositories, perhaps on another machine."""
+    import threading
+
+    from testopt.mine import mine
+
+    own = Context(repo=str(place.repo), store=place.store)
+    fix_pattern = own.settings.fix_pattern
+    if fix_pattern and threading.current_thread() is not threading.main_thread():
+        # `time_limit` works in the main thread alone, and the repository may be anybody's
+        raise SettingsError(
+            "a worker cannot stop a fix_pattern that takes too long, and this repository has one",
+            f"mine it without --scheduler: testopt --repo {place.repo} mine",
+        )
+    return mine(
+        repo=place.repo,
+        store=own.open_store(create=True),
+        rev_range=rev_range,
+        fix_pattern=fix_pattern,
+        key_is=fingerprint,
+    )
+
+
+def _line(report: MineReport) -> str:
+    return (
+        f"{report.commits} new commits with {report.files} file changes "
+        f"({pluralize(report.known, 'commit')} were known)"
+    )
+
+
+def _warn(ctx: Context, report: MineReport, where: str = "") -> None:
     if report.shallow:
         ctx.warn(
-            f"this clone is shallow: history ends at {pluralize(report.shallow, 'commit')}, "
+            f"{where}this clone is shallow: history ends at {pluralize(report.shallow, 'commit')}, "
             "and what lies before is unknown.\n  hint: git fetch --unshallow (in CI: depth 0),"
             " then mine again"
         )
     if report.unreadable:
         ctx.warn(
-            f"the files of {pluralize(report.unreadable, 'commit')} have no line counts: some of "
-            "their content is not in this clone, and is not fetched, or is damaged.\n"
+            f"{where}the files of {pluralize(report.unreadable, 'commit')} have no line counts: "
+            "some of their content is not in this clone, and is not fetched, or is damaged.\n"
             "  hint: in a partial clone git fetch --refetch --no-filter, else git fsck; then mine "
             "into a new store"
         )
     if report.other_key:
         ctx.warn(
-            "earlier authors in this store were named with another key, so people count twice.\n"
+            f"{where}earlier authors in this store were named with another key, so people count "
+            "twice.\n"
             "  hint: set the same TESTOPT_KEY wherever this store is written"
-        )
-    if options.as_json:
-        print_json(asdict(report))
-    else:
-        click.echo(
-            f"{report.commits} new commits with {report.files} file changes "
-            f"({pluralize(report.known, 'commit')} were known)"
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, printable, with_options
+from testopt.cli.common import Context, print_json, printable, scheduler_option, with_options
+from testopt.cli.repositories import Place, over_all, read_places, repositories_option, tell_all
+from testopt.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,8 @@ class SzzOptions:
     explain: str | None
     stated: bool
     no_store: bool
+    repositories: str | None
+    scheduler: str | None
     as_json: bool
 
 
@@ -40,6 +45,8 @@ class SzzOptions:
 @click.option("--explain", metavar="COMMIT", help="Say why, for one fixing commit.")
 @click.option("--stated", is_flag=True, help='Believe prose too: "introduced in 1a2b3c".')
 @click.option("--no-store", is_flag=True, help="Neither read nor write the store.")
+@repositories_option
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @with_options(SzzOptions)
 def command(ctx: Context, options: SzzOptions) -> None:
@@ -61,7 +68,11 @@ def command(ctx: Context, options: SzzOptions) -> None:
       testopt szz
       testopt szz --fixes fixes.txt --issues issues.csv --output labels.parquet
       testopt szz --explain 1a2b3c4
+      testopt szz --repositories clones.txt --scheduler local:4
     """
+    if options.repositories is not None or options.scheduler is not None:
+        _trace_all(ctx, options)
+        return
     issues = _issues(ctx, options.issues)
     if options.explain is not None:
         _explain(ctx, options.explain, issues, stated=options.stated, as_json=options.as_json)
@@ -83,6 +94,41 @@ def command(ctx: Context, options: SzzOptions) -> None:
     _warn(ctx, report)
     _print(report, rows=options.output is None, as_json=options.as_json)
     _raise_unread(report.traced)
+
+
+def _trace_all(ctx: Context, options: SzzOptions) -> None:
+    if options.repositories is None:
+        raise UsageError(
+            "--scheduler divides the work by repository", "name them: --repositories FILE"
+        )
+    if any((options.fixes, options.issues, options.output, options.explain, options.no_store)):
+        raise UsageError(
+            "--repositories finds the fixes of each, and keeps the answers in its store",
+            "leave out --fixes, --issues, --output, --explain and --no-store",
+        )
+
+    def tell(place: Place, report: SzzReport) -> dict[str, Any]:
+        where = printable(str(place.repo))
+        unread = sum(traced.git_failed for traced in report.traced)
+        if unread:
+            ctx.warn(f"{where}: git could not read all that {unread} of the fixes need")
+        if not options.as_json:
+            click.echo(f"{where}: {_counts_line(report)}")
+        return {**_counts(report), "unread": unread}
+
+    work = partial(_trace_place, stated=options.stated)
+    places = read_places(ctx, options.repositories)
+    tell_all(over_all(places, options.scheduler, work), tell, as_json=options.as_json)
+
+
+def _trace_place(place: Place, *, stated: bool) -> SzzReport:
+    """Trace the fixes of one of several repositories, perhaps on another machine."""
+    from testopt.szz.trace import szz
+
+    store = Context(repo=str(place.repo), store=place.store).open_store(create=True)
+    report = szz(repo=place.repo, stated=stated, store=store)
+    # the answers are in the store: what is sent says how many they are
+    return replace(report, traced=tuple(replace(a, labels=a.labels[:1]) for a in report.traced))
 
 
 def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
@@ -160,14 +206,23 @@ def _warn(ctx: Context, report: SzzReport) -> None:
 
 
 def _print(report: SzzReport, *, rows: bool, as_json: bool) -> None:
-    n_found = sum(1 for a in report.traced if a.labels)
-    counts = {"fixes": len(report.traced), "found": n_found, "known": report.known}
     if as_json:
-        print_json({**counts, "missing": report.missing, "answers": map_answers(report)})
+        document = {**_counts(report), "missing": report.missing, "answers": map_answers(report)}
+        print_json(document)
         return
     if rows:
         _print_rows(report)
-    click.echo(f"{counts['fixes']} fixes, {n_found} traced, {report.known} of them known before")
+    click.echo(_counts_line(report))
+
+
+def _counts(report: SzzReport) -> dict[str, int]:
+    n_found = sum(1 for a in report.traced if a.labels)
+    return {"fixes": len(report.traced), "found": n_found, "known": report.known}
+
+
+def _counts_line(report: SzzReport) -> str:
+    counts = _counts(report)
+    return "{fixes} fixes, {found} traced, {known} of them known before".format(**counts)
 
 
 def map_answers(report: SzzReport) -> list[dict[str, Any]]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, time_option, with_options
+from testopt.cli.common import (
+    Context,
+    print_json,
+    scheduler_option,
+    time_option,
+    with_options,
+)
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ class TrainOptions:
 
     as_of: datetime | None
     promote: bool
+    scheduler: str | None
     as_json: bool
 
 
@@ -35,6 +42,7 @@ class TrainOptions:
 @click.option(
     "--promote", is_flag=True, help="With --as-of: make the bundle the current one all the same."
 )
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(TrainOptions)
 def command(ctx: Context, options: TrainOptions) -> None:
@@ -45,17 +53,22 @@ def command(ctx: Context, options: TrainOptions) -> None:
       testopt train
       testopt train --as-of 2025-06-01
       testopt train --as-of 2025-06-01 --promote
+      testopt train --scheduler local:4
     """
+    from testopt.pool import open_pool
     from testopt.train import train
 
-    report = train(
-        store=ctx.open_store(),
-        as_of=options.as_of,
-        promote=options.promote,
-        repo=ctx.root_or_none,
-        seed=ctx.settings.seed,
-        progress=ctx.progress("reading runs"),
-    )
+    store = ctx.open_store()
+    with open_pool(options.scheduler) as pool:
+        report = train(
+            store=store,
+            as_of=options.as_of,
+            promote=options.promote,
+            repo=ctx.root_or_none,
+            seed=ctx.settings.seed,
+            pool=pool,
+            progress=ctx.progress("reading runs"),
+        )
     if options.as_json:
         print_json(_as_dict(report))
     else:

@@ -427,11 +427,7 @@ def _unit_numbers(query: Query) -> dict[str, list[int]]:
 
 def _named(query: Query) -> dict[str, list[str]]:
     """Return the names of the changed functions, files and folders, each once."""
-    paths = [file.path for file in query.files]
-    owners: Sequence[str] = ()
-    if query.text is not None:
-        owners = query.text.change.owner_names
-        paths = paths or list(query.text.all_changed_paths)
+    owners, paths = query.owner_names, query.changed_paths
     folders = (path.rpartition("/")[0] for path in paths)
     named = {"owner": owners, "path": paths, "folder": folders}
     return {kind: list(dict.fromkeys(names))[:MAX_OF_RUN] for kind, names in named.items()}

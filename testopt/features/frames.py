@@ -80,7 +80,8 @@ def frames(
     Yields
     ------
     RunFrame
-        By time, then run id; results of runs that are not in `runs` are left out.
+        By time, then run id, its cases by their ids, in whatever order the rows are stored;
+        results of runs that are not in `runs` are left out.
     """
     rows = sorted(runs.to_pylist(), key=lambda r: (r["time"], r["run_id"]))
     position = {row["run_id"]: i for i, row in enumerate(rows)}
@@ -107,7 +108,7 @@ def _run(row: dict[str, Any]) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Results sorted by run: codes into the time order of runs and into `names`."""
+    """Results sorted by run and case: codes into the time order of runs and into `names`."""
 
     run: NDArray[np.int64]
     case: NDArray[np.int64]
@@ -120,7 +121,7 @@ class _Columns:
     @classmethod
     def read(cls, results: pa.Table, position: dict[str, int]) -> _Columns:
         run_codes, run_names = _codes(results.column("run_id"))
-        case_codes, case_names = _codes(results.column("case_id"))
+        case_codes, case_names = _in_order(*_codes(results.column("case_id")))
         outcome_codes, outcome_names = _codes(results.column("outcome"))
         order_of = np.array([position.get(name, -1) for name in run_names] or [0], np.int64)
         run = order_of[run_codes]
@@ -130,7 +131,8 @@ class _Columns:
         attempt = results.column("attempt").to_numpy().astype(np.int64)
         columns = (run, case_codes, attempt, fails[outcome_codes], skips[outcome_codes], seconds)
         keep = np.flatnonzero(run >= 0)
-        keep = keep[np.argsort(run[keep], kind="stable")]
+        by_run_and_case = run[keep] * max(len(case_names), 1) + case_codes[keep]
+        keep = keep[np.argsort(by_run_and_case, kind="stable")]
         names = np.asarray(case_names, object)
         parts: list[Any] = [*(column[keep] for column in columns), names]
         return cls(*parts)
@@ -147,6 +149,14 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     return array.indices.to_numpy(zero_copy_only=False).astype(
         np.int64
     ), array.dictionary.to_pylist()
+
+
+def _in_order(codes: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the names sorted, and the codes that belong to them."""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.empty(len(names) or 1, np.int64)
+    rank[order] = np.arange(len(names))
+    return rank[codes], [names[i] for i in order]
 
 
 def _fold_attempts(columns: _Columns) -> _Columns:

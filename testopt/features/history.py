@@ -172,15 +172,19 @@ class HistoryState:
         # not np.median: it imports numpy.ma, which takes as long as the whole of this
         known = np.sort(cost[~unmeasured])
         cost[unmeasured] = known[len(known) // 2] if len(known) else 0.1
-        if query.text is not None and unmeasured.any():
-            times = relative_seconds(query.text.effort[query.text.document])
-            cost[unmeasured] *= times[unmeasured]
+        effort = query.effort
+        if effort is not None and unmeasured.any():
+            cost[unmeasured] *= relative_seconds(effort)[unmeasured]
         return cost
 
     def lives(self, query: Query) -> Lives:
         """Return how long the cases of a run have lived."""
         index = self._admit(query)
         return Lives(self._case["first_tick"][index], self._case["runs"][index])
+
+    def admit(self, query: Query) -> None:
+        """Get to know the cases of a run about to start, as `read` does."""
+        self._admit(query)
 
     def update(self, frame: RunFrame) -> None:
         """Take in the outcome of a run, in the order in which runs ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from testopt.features.cofailure import CoFailure
 from testopt.features.history import HistoryState
 from testopt.features.run_features import RunFeatures
 from testopt.features.state_check import check_state
-from testopt.similarity.affinity import affinity_matrix
+from testopt.similarity.affinity import closeness_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 
 _TAKEN: Final = 512  # runs remembered by id
 _LATE_S: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state in the midst of a history: its arrays, and the runs that it has not taken in yet.
+
+    ``running`` were not over, ``variants`` are those of the last commit that had some.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    running: tuple[RunFrame, ...] = ()
+    variants: tuple[RunFrame, ...] = ()
 
 
 class FeatureState:
@@ -38,12 +51,16 @@ class FeatureState:
     """
 
     def __init__(
-        self, history: HistoryState | None = None, cofailure: CoFailure | None = None
+        self,
+        history: HistoryState | None = None,
+        cofailure: CoFailure | None = None,
+        waiting: tuple[tuple[RunFrame, ...], tuple[RunFrame, ...]] = ((), ()),
     ) -> None:
         self.history = history or HistoryState()
         self.cofailure = cofailure or CoFailure()
-        self._variants: list[RunFrame] = []  # of the last commit that had some
-        self._running: list[RunFrame] = []  # had begun, and were not over, at the last run
+        running, variants = map(list, waiting)
+        self._running: list[RunFrame] = running  # had begun, and were not over, at the last run
+        self._variants: list[RunFrame] = variants  # of the last commit that had some
         self._applied: dict[str, float] = {}  # when each of the last runs began, by id
 
     def applied_runs(self, runs: Iterable[tuple[float, str]]) -> set[str]:
@@ -75,14 +92,15 @@ class FeatureState:
         """
         self._finish(query.run.time.timestamp())
         facts, past = self.history.read(query)
+        closeness = closeness_of(query)
         of_change = np.asarray(change.change_features(query.files), np.float32)
         parts = [
             past,
             np.broadcast_to(of_change, (len(past), len(of_change))),
-            affinity_matrix(query),
+            closeness.matrix,
             self.cofailure.read(query),
         ]
-        return RunFeatures.of(facts, np.hstack(parts), sources_read=query.text is not None)
+        return RunFeatures.of(facts, np.hstack(parts), sources_read=closeness.effort is not None)
 
     def update(self, frame: RunFrame) -> None:
         """Take in a run; disturbed ones teach nothing.
@@ -100,6 +118,12 @@ class FeatureState:
         if self._variants and self._variants[0].query.run.base != frame.query.run.base:
             self._take_variants()
         self._variants.append(frame)
+
+    def pass_by(self, frame: RunFrame) -> None:
+        """Take in a run as `read` and `update` do, without features of its cases."""
+        self._finish(frame.query.run.time.timestamp())
+        self.history.admit(frame.query)
+        self.update(frame)
 
     def _finish(self, now: float = np.inf) -> None:
         """Take in the runs that were over at a time, in the order in which they ended."""
@@ -128,6 +152,19 @@ class FeatureState:
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays, for a file without pickle."""
         self.finish()
+        return self._arrays()
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as it is, with the runs that wait; `resume` goes on from there."""
+        return Snapshot(self._arrays(), tuple(self._running), tuple(self._variants))
+
+    @classmethod
+    def resume(cls, snapshot: Snapshot) -> FeatureState:
+        """Return a state of its own that goes on where `snapshot` was taken."""
+        copies = {name: array.copy() for name, array in snapshot.arrays.items()}
+        return cls.load(copies, (snapshot.running, snapshot.variants))
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         history = {f"history.{k}": v for k, v in self.history.dump().items()}
         taken = np.frombuffer(json.dumps(self._applied).encode(), np.uint8)
         cofailure = {f"cofailure.{k}": v for k, v in self.cofailure.dump().items()}
@@ -141,7 +178,11 @@ class FeatureState:
         return -float(clock[0]) if clock is not None and sound else 0.0
 
     @classmethod
-    def load(cls, arrays: Mapping[str, NDArray[Any]]) -> FeatureState:
+    def load(
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        waiting: tuple[tuple[RunFrame, ...], tuple[RunFrame, ...]] = ((), ()),
+    ) -> FeatureState:
         """Rebuild from what `dump` returned, trusting nothing.
 
         Raises
@@ -154,7 +195,9 @@ class FeatureState:
         for name, array in arrays.items():
             family, _, rest = name.partition(".")
             parts[family][rest] = array
-        state = cls(HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]))
+        state = cls(
+            HistoryState.load(parts["history"]), CoFailure.load(parts["cofailure"]), waiting
+        )
         if "runs" in parts["taken"]:
             taken = json.loads(parts["taken"]["runs"].tobytes())
             state._applied = {str(name): float(began) for name, began in taken.items()}

@@ -130,14 +130,35 @@ def read_training_set(
     TrainingSet
         Skipped cases have no row, nor have the cases of runs that their environment failed.
     """
-    random = np.random.default_rng(seed)
+    rows = read_rows(frames, state, share=share, seed=seed)
+    state.finish()
+    return rows
+
+
+def read_rows(
+    frames: Iterable[RunFrame],
+    state: FeatureState,
+    *,
+    first: int = 0,
+    share: float = 1.0,
+    seed: int = 0,
+) -> TrainingSet:
+    """Do as `read_training_set` does for a part of the history; more runs come after it.
+
+    Parameters
+    ----------
+    frames, state, share, seed
+        As for `read_training_set`.
+    first : int
+        Position of the first run in the whole history.
+    """
     parts = []
-    for position, frame in enumerate(frames):
+    for position, frame in enumerate(frames, first):
         kept = ~frame.skipped & (not frame.is_disturbed)
         if share < 1.0:
+            random = np.random.default_rng((seed, position))
             kept &= frame.failed | (random.random(len(kept)) < share)
         parts.append(TrainingSet.of_run(position, frame, state.read(frame.query), kept))
         state.update(frame)
-    state.finish()
     rows = TrainingSet.concatenate(parts)
     return replace(rows, weight=np.where(rows.y, 1.0, 1.0 / share).astype(np.float32))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.learning.calibration import fit_logit, sigmoid
+from testopt.pool import THIS_PROCESS, in_order
 from testopt.ranking.orderings import FIRST_FAILING
 from testopt.ranking.ranker import FailureRanker, level_rows
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.training_set import TrainingSet
+    from testopt.pool import Pool, Task
 
 FIRST_RUNS: Final = 30
 GROWTH: Final = 1.15  # the next model is fitted when there are this many times as many runs
@@ -48,6 +50,7 @@ def rolling_probabilities(
     first: int = 0,
     max_rows: int = FIT_ROWS,
     seed: int = 0,
+    pool: Pool = THIS_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
     """Return P(case fails) of each row, predicted before its run.
@@ -66,6 +69,8 @@ def rolling_probabilities(
         Position of the first run whose rows are needed.
     max_rows : int
         Rows to fit a model on, at most about: all that fail, and a sample of the others.
+    pool : Pool
+        Where the models are fitted, each of which needs none of the others.
     progress : callable, optional
         Called with the number of runs done and of all runs.
 
@@ -77,29 +82,50 @@ def rolling_probabilities(
     margin = np.full(len(rows.y), np.nan)
     p = np.full(len(rows.y), np.nan)
     points = [*retraining_points(runs, every), runs]
-    for start, stop in pairwise(points):
-        ranker = None if stop <= first else _ranker_before(rows, start, max_rows, seed)
-        if ranker is None:
+    spans = [(start, stop) for start, stop in pairwise(points) if stop > first]
+    tasks = (_ask(rows, span, max_rows, seed, pool) for span in spans)
+    for (start, stop), found in zip(spans, in_order(tasks, pool), strict=True):
+        if found is None:
             continue
         begin, end = np.searchsorted(rows.run, [start, stop], side="left")
         intercept, slope = _calibration_before(rows, int(begin), margin)
-        if begin < end:
-            margin[begin:end] = ranker.margin(rows.features.matrix[begin:end])
-            p[begin:end] = sigmoid(intercept + slope * margin[begin:end])
+        margin[begin:end] = found
+        p[begin:end] = sigmoid(intercept + slope * found)
         if progress:
             progress(stop, runs)
     return p
 
 
-def _ranker_before(rows: TrainingSet, run: int, max_rows: int, seed: int) -> FailureRanker | None:
-    """Fit a model on the rows of earlier runs; None where too few of these failed."""
-    earlier = rows.before(run).learnable()
+def _ask(
+    rows: TrainingSet, span: tuple[int, int], max_rows: int, seed: int, pool: Pool
+) -> Task[NDArray[np.float64] | None]:
+    """Ask for the margins of the rows of some runs, by a model of the earlier ones."""
+    earlier = rows.before(span[0]).learnable()
     if len(np.unique(earlier.run[earlier.y])) < FIRST_FAILING or earlier.y.all():
-        return None
+        return pool.submit(_nothing)
     part = earlier.thinned(max_rows, seed)
+    begin, end = np.searchsorted(rows.run, span, side="left")
+    asked = rows.features.matrix[begin:end]
+    return pool.submit(_margins, part.features.matrix, part.y, part.weight, part.run, asked, seed)
+
+
+def _nothing() -> None:
+    """Too few runs have failed for a model."""
+
+
+def _margins(
+    x: NDArray[np.float32],
+    y: NDArray[np.bool_],
+    weight: NDArray[np.float32],
+    run: NDArray[np.int32],
+    asked: NDArray[np.float32],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Fit a model on rows, and return the log-odds that it gives to others."""
+    if not len(asked):
+        return np.zeros(0)
     ranker = FailureRanker(calibration_share=0.0, seed=seed)
-    ranker.fit(part.features.matrix, part.y, sample_weight=part.weight, runs=part.run)
-    return ranker
+    return ranker.fit(x, y, sample_weight=weight, runs=run).margin(asked)
 
 
 def _calibration_before(

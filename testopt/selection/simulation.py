@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.learning.metrics import wilson
+from testopt.pool import THIS_PROCESS
 from testopt.ranking.baselines import expected_seconds
 from testopt.ranking.cost_order import COST_FLOOR_S
 from testopt.ranking.orderings import rolling_orderings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from testopt.features.run_features import RunFeatures
     from testopt.features.training_set import TrainingSet
+    from testopt.pool import Pool
     from testopt.schema import Promise
 
 EVIDENCE_ROWS: Final = 50_000  # to fit each model on, whose predictions serve as evidence alone
@@ -175,6 +177,7 @@ def rolling_evidence(
     *,
     excluded: NDArray[np.bool_] | None = None,
     seed: int = 0,
+    pool: Pool = THIS_PROCESS,
 ) -> dict[int, Regression]:
     """Return the latest regressions with the scores that were predicted before them.
 
@@ -188,6 +191,8 @@ def rolling_evidence(
         Rows that fail because of an earlier run, which left the case out.
     seed : int
         Seed of the models.
+    pool : Pool
+        Where these are fitted.
 
     Returns
     -------
@@ -201,7 +206,9 @@ def rolling_evidence(
     if not positions:
         return {}
     runs = len(seeded)
-    p = rolling_probabilities(rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed)
+    p = rolling_probabilities(
+        rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed, pool=pool
+    )
     orderings, _ = rolling_orderings(rows, p, runs)
     found = {}
     for run in positions:

@@ -19,6 +19,7 @@ from testopt.code.words import text_words
 from testopt.similarity.bags import Bags, Corpus, log_counts, weighted_sum
 from testopt.similarity.call_graph import call_signals
 from testopt.similarity.name_texts import name_texts
+from testopt.similarity.query import Closeness
 from testopt.similarity.texts import PARTS
 
 if TYPE_CHECKING:
@@ -70,6 +71,24 @@ PRIOR: Final = {
     "import_hops": 0.5, "file_words": 0.5, "lines_said": 0.5, "owners_said": 0.5,
     "owner_title": 0.5, "callers_title": 0.25,
 }  # fmt: skip
+
+
+def closeness_of(query: Query) -> Closeness:
+    """Return what the sources say of a run about to start, in numbers.
+
+    Parameters
+    ----------
+    query : Query
+        See `affinity_matrix`.
+    """
+    if query.closeness is not None:
+        return query.closeness
+    text, matrix = query.text, affinity_matrix(query)
+    if text is None:
+        return Closeness(matrix)
+    return Closeness(
+        matrix, text.change.owner_names, text.all_changed_paths, text.effort[text.document]
+    )
 
 
 def affinity_matrix(query: Query) -> NDArray[np.float32]:

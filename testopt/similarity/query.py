@@ -9,9 +9,32 @@ from testopt.code.paths import is_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from testopt.schema import FileChange, Run
     from testopt.similarity.texts import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """What is left of the sources of a run once they are read: little, so that it can be sent.
+
+    Attributes
+    ----------
+    matrix : ndarray of float32, shape (n_cases, len(affinity.NAMES))
+        How close the change is to each case.
+    owner_names, changed_paths : tuple of str
+        The changed functions and files that the sources tell of.
+    effort : ndarray of float32, shape (n_cases,), optional
+        What the text of each case tells of its duration; None where names alone were read.
+    """
+
+    matrix: NDArray[Any]
+    owner_names: tuple[str, ...] = ()
+    changed_paths: tuple[str, ...] = ()
+    effort: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +51,38 @@ class Query:
         The change of the run; empty where unknown.
     text : Texts, optional
         Sources of the cases and of the change, where git has them.
+    closeness : Closeness, optional
+        What was made of the text, in its place.
     """
 
     run: Run
     cases: Sequence[str]
     files: tuple[FileChange, ...] = ()
     text: Texts | None = None
+    closeness: Closeness | None = None
+
+    @property
+    def owner_names(self) -> tuple[str, ...]:
+        """The changed functions that the sources tell of."""
+        if self.closeness is not None:
+            return self.closeness.owner_names
+        return () if self.text is None else self.text.change.owner_names
+
+    @property
+    def changed_paths(self) -> list[str]:
+        """The changed files: those of the change where it is known, else what the sources tell."""
+        if self.closeness is not None and not self.files:
+            return list(self.closeness.changed_paths)
+        if self.text is not None and not self.files:
+            return list(self.text.all_changed_paths)
+        return [file.path for file in self.files]
+
+    @property
+    def effort(self) -> NDArray[Any] | None:
+        """What the text of each case tells of its duration; None where it was not read."""
+        if self.closeness is not None:
+            return self.closeness.effort
+        return None if self.text is None else self.text.effort[self.text.document]
 
     @property
     def lacks_its_change(self) -> bool:

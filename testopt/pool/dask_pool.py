@@ -1,0 +1,141 @@
+"""Workers of Dask: processes of this machine, or those of a scheduler that runs elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from testopt import __version__
+from testopt.errors import TestoptError, UsageError, WorkersError
+from testopt.pluralize import pluralize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from testopt.pool import Task
+
+Value = TypeVar("Value")
+
+CONNECT_S: Final = 10.0
+_ADDRESS: Final = re.compile(r"(tcp|tls|ucx|ws|wss)://[^/\s]+")
+_LOCAL: Final = re.compile(r"local:([1-9]\d{0,2})")
+_HINT: Final = "local:N for N processes here, or the address of a Dask scheduler: tcp://host:port"
+
+
+@contextmanager
+def open_dask(scheduler: str) -> Iterator[DaskPool]:
+    """Connect to a scheduler, or start one with its workers here; see `open_pool`."""
+    local = _LOCAL.fullmatch(scheduler)
+    if not local and not _ADDRESS.fullmatch(scheduler):
+        raise UsageError(f"{scheduler!r} names no scheduler", _HINT)
+    try:
+        import distributed
+    except ImportError as error:
+        raise UsageError(
+            "--scheduler needs Dask, which is not installed", "pip install 'testopt[distributed]'"
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        if local:
+            with _local_cluster(int(local[1])) as cluster, distributed.Client(cluster) as client:
+                yield DaskPool(client, int(local[1]))
+        else:
+            with _connected(scheduler) as client:
+                yield DaskPool(client, _checked_workers(client, scheduler))
+
+
+def _local_cluster(workers: int) -> Any:
+    """Start worker processes; each may have its share of the memory, and spills what is more."""
+    import dask
+    import distributed
+
+    dask.config.set({"distributed.admin.tick.limit": "1h"})
+    return distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _connected(address: str) -> Any:
+    import distributed
+
+    try:
+        return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = str(error) or f"no answer within {CONNECT_S:g} s"
+        raise UsageError(
+            f"the scheduler {address} cannot be reached: {why}",
+            "is `dask scheduler` running there?",
+        ) from error
+
+
+def _checked_workers(client: Any, address: str) -> int:
+    """Return how many tasks the workers do at a time; all must have this version of testopt."""
+    threads = client.nthreads()
+    if not threads:
+        raise UsageError(
+            f"the scheduler {address} has no workers", f"start some: dask worker {address}"
+        )
+    found = client.run(_version, on_error="return")
+    other = sorted(name for name, version in found.items() if version != __version__)
+    if other:
+        raise UsageError(
+            f"{pluralize(len(other), 'worker')} of {address} ({other[0]}, …) "
+            f"cannot run testopt {__version__}",
+            f"install it there: pip install 'testopt[distributed]=={__version__}'",
+        )
+    return int(sum(threads.values()))
+
+
+def _version() -> str:
+    from testopt import __version__ as version
+
+    return version
+
+
+class DaskPool:
+    """Does tasks on the workers of a client; one that dies has its tasks done by another."""
+
+    def __init__(self, client: Any, workers: int) -> None:
+        self._client = client
+        self.workers = workers
+
+    def submit(self, function: Callable[..., Value], /, *arguments: Any) -> Task[Value]:
+        """Ask for ``function(*arguments)``; an argument may be a task of this pool."""
+        plain = [a.future if isinstance(a, _DaskTask) else a for a in arguments]
+        return _DaskTask(self._client.submit(function, *plain, pure=False))
+
+
+class _DaskTask:
+    def __init__(self, future: Any) -> None:
+        self.future = future
+
+    def result(self) -> Any:
+        """Wait for the task; what it raised is raised here."""
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        try:
+            return self.future.result()
+        except TestoptError:
+            raise
+        except KilledWorker as error:
+            raise WorkersError(
+                "a task took several workers down with it, most likely for want of memory",
+                "give the workers more memory, or take fewer of them on a machine",
+            ) from error
+        except (FutureCancelledError, OSError) as error:
+            raise WorkersError(
+                f"the workers are gone: {error}", "nothing was written; try again"
+            ) from error
+        finally:
+            with suppress(Exception):
+                self.future.release()

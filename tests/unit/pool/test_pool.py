@@ -1,0 +1,73 @@
+"""Where work is done: in this process, or where the user says."""
+
+import sys
+import time
+
+import pytest
+
+from testopt.errors import UsageError
+from testopt.pool import THIS_PROCESS, in_order, open_pool
+
+
+def test_without_a_scheduler_nothing_of_dask_is_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)  # an import would fail
+    with open_pool(None) as pool:
+        assert pool is THIS_PROCESS
+        first = pool.submit(len, "abc")
+        assert pool.submit(max, first, 2).result() == 3
+
+
+def test_tasks_of_this_process_are_done_one_by_one():
+    done = []
+    tasks = (THIS_PROCESS.submit(done.append, i) for i in range(3))
+    for i, _ in enumerate(in_order(tasks, THIS_PROCESS)):
+        assert done == list(range(i + 1))
+
+
+class Many:
+    workers = 2
+
+
+def test_few_tasks_are_asked_for_ahead_of_time():
+    asked = []
+
+    def tasks():
+        for i in range(20):
+            asked.append(i)
+            yield THIS_PROCESS.submit(int, i)
+
+    for i, value in enumerate(in_order(tasks(), Many())):
+        assert value == i
+        assert len(asked) <= i + 5
+    assert asked == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "name", ["local:0", "local", "local:-1", "localhost:8786", "tcp://", "", "x"]
+)
+def test_what_names_no_scheduler_is_refused(name):
+    with pytest.raises(UsageError, match="names no scheduler") as caught, open_pool(name):
+        pass
+    assert "local:N" in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="Dask") as caught, open_pool("local:2"):
+        pass
+    assert caught.value.hint == "pip install 'testopt[distributed]'"
+
+
+def test_a_scheduler_that_is_not_there_is_told_soon(monkeypatch):
+    pytest.importorskip("distributed")
+    from testopt.pool import dask_pool
+
+    assert dask_pool.CONNECT_S <= 12
+    monkeypatch.setattr(dask_pool, "CONNECT_S", 0.3)
+    started = time.monotonic()
+    refused = pytest.raises(UsageError, match=r"tcp://127\.0\.0\.1:9 cannot be reached")
+    with refused as caught, open_pool("tcp://127.0.0.1:9"):
+        pass
+    assert time.monotonic() - started < 5
+    assert "dask scheduler" in caught.value.hint
