@@ -20,7 +20,8 @@ _ATTEMPT: Final = re.compile(
 _GITHUB: Final = re.compile(r"(?<!\d)\d{9,12}[-_](?P<number>\d{1,3})(?!\d)")
 # Words that name an environment. A file of one is no attempt of a file of another.
 _ENVIRONMENT: Final = re.compile(
-    r"(?<![\w.])[\w.]++-\d{2}-[a-z]{2}(?:_[A-Z]{2})?-(?:portrait|landscape|default)"  # Firebase, Flank
+    # Firebase, Flank
+    r"(?<![\w.])[\w.]++-\d{2}-[a-z]{2}(?:_[A-Z]{2})?-(?:portrait|landscape|default)"
     r"|(?<![a-z])(?:chrom(?:e|ium)|firefox|gecko|webkit|safari|edge|opera|electron"
     r"|linux|ubuntu|debian|alpine|fedora|mac-?os|darwin|windows|win(?:32|64)|android|ios|x86|x64"
     r"|amd64|arm64|aarch64|jsdom|mobile|desktop|tablet"

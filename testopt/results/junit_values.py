@@ -33,7 +33,7 @@ _TEXT_FORMS = (
 )
 # Seconds since 1970 are smaller than that, else it is milli-, micro- or nanoseconds.
 _SCALES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-_ZONE_NAME = re.compile(r"\s+(GMT|UTC|Z)(?=\s|\Z)")
+_ZONE_NAME = re.compile(r"(?<!\s)\s+(GMT|UTC|Z)(?=\s|\Z)")
 
 
 def parse_seconds(text: str | None) -> float | None:
