@@ -53,16 +53,18 @@ def command(context: Context, options: ForgetOptions) -> None:
     know the case are removed: train anew. Nothing of it comes back: mine, ingest and merge leave
     out what was forgotten, for which the store keeps keyed digests, no names.
 
-    Not touched: what the repository says (its history, paths and words of changed lines), and what
-    was exported or printed. A command that was interrupted is finished by repeating it, or by
-    testopt store forget --yes alone.
+    Not touched: what the repository says (its history; paths, and words of changed lines and of
+    messages), and what was exported or printed. A name inside of case ids goes with --case-pattern.
+
+    It waits until nobody writes; on object storage see that nobody does. A command that was
+    interrupted is finished by repeating it, or by testopt store forget --yes.
 
     \b
     Examples:
       testopt store forget --author ann@example.org
       testopt store forget --author 'Ann Lee' --author 'Bob Roe' --yes
       testopt store forget --case 'tests/test_a.py::test_b' --yes
-      testopt store forget --case-pattern 'tests/customers/*' --json
+      testopt store forget --case-pattern '*ann@example.org*' --json
     """
     from testopt.forget import find_forgettable, forget
 
