@@ -5,8 +5,8 @@
 For each name a virtual environment is made below DIR (default: a temporary folder), and tests of
 the whole way run in it: results in, trained, ordered, selected, risk, the pytest plugin. `lowest`
 has the lowest version of every direct dependency and of every extra but pytest's own (those are
-tried by scripts/pytest_range.py); the others have what requirements.lock pins. A Python that is not
-there is skipped, and named. Needs a package index; uv is fetched from it where there is none.
+tried by scripts/pytest_range.py); the others have what requirements-dev.lock pins. A Python that is
+not there is skipped, and named. Needs a package index; uv is fetched from it where there is none.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def environment(name: str, folder: Path) -> Path | None:
         run([interpreter, "-m", "venv", "--without-pip", place])
     install: Command = [uv, "pip", "install", "--quiet", "--python", python]
     if name == LOWEST:
-        run([*install, "-r", lowest(uv, folder, version), "--group", "demo"])
+        run([*install, "-r", lowest(uv, folder, version), "--group", "dev"])
     else:
-        run([*install, "--require-hashes", "-r", "requirements.lock"])
+        run([*install, "--require-hashes", "-r", "requirements-dev.lock"])
     run([*install, "--no-deps", "--no-build-isolation", "--editable", "."])
     return python
 
