@@ -8,8 +8,8 @@ import click
 
 from testopt import __version__
 from testopt.cli.common import Context, LazyGroup, report_error
-from testopt.cli.platform_support import check_platform, lacking_package
-from testopt.errors import TestoptError
+from testopt.cli.platform_support import check_platform, lacking_package, open_standard_streams
+from testopt.errors import DataError, TestoptError
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 done, 1 a gate was not met, 2 usage, 3 data."""
     args = sys.argv[1:] if argv is None else argv
     debug = "--debug" in args
+    open_standard_streams()
     try:
         check_platform()
         cli.main(args=args, prog_name="testopt", standalone_mode=True)
@@ -84,7 +85,9 @@ def main(argv: list[str] | None = None) -> None:
             raise
         sys.exit(report_error(error))
     except (ImportError, OSError) as error:
-        lacking = lacking_package(error)
-        if debug or lacking is None:
+        found: TestoptError | None = lacking_package(error)
+        if found is None and isinstance(error, OSError):
+            found = DataError(str(error), "see where it happens: testopt --debug ...")
+        if debug or found is None:
             raise
-        sys.exit(report_error(lacking))
+        sys.exit(report_error(found))

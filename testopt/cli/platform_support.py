@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from testopt.errors import UsageError
@@ -11,10 +13,31 @@ _PACKAGES: Final = {"sklearn": "scikit-learn"}  # where the index calls it other
 _OPENMP: Final = ("libgomp", "libomp")  # LightGBM's wheels do not bring it
 
 
+def open_standard_streams() -> None:
+    """Open what the caller has closed of input, output and errors, to nowhere.
+
+    Else the next file that is opened, such as one of the store, would take its place, and what
+    some library prints would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
+
+
 def check_platform() -> None:
-    """Raise a UsageError where testopt cannot work: it needs locks, forks and signals of POSIX."""
+    """Raise a UsageError where testopt cannot work: without POSIX, or in a folder that is gone."""
     if sys.platform == "win32":
         raise UsageError("testopt does not run on Windows", "run it in WSL, on Linux or on macOS")
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working folder cannot be used: {error.strerror}", "change to another folder"
+        ) from None
 
 
 def lacking_package(error: ImportError | OSError) -> UsageError | None:

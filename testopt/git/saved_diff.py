@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from itertools import chain
@@ -45,6 +46,8 @@ def diff_file(path: Path) -> Change:
         When the file cannot be read, holds no diff, or ends within a hunk.
     """
     try:
+        if path.is_char_device() and not path.samefile(os.devnull) and not _is_terminal(path):
+            raise InputFileError(f"{path} is a device without end")
         with path.open("rb") as file:
             lines = _Lines(iter(lambda: _line(file), b""))
             read = [(_change(path, part, lines), names_of(part)) for part in read_patch(lines)]
@@ -59,6 +62,11 @@ def diff_file(path: Path) -> Change:
     if not named and lines.read:
         raise InputFileError(f"{path} holds no unified diff", "make one with: git diff A B > FILE")
     return Change(files=tuple(_unique(named)))
+
+
+def _is_terminal(path: Path) -> bool:
+    with path.open("rb", buffering=0) as stream:
+        return stream.isatty()
 
 
 def _unique(files: list[FileChange]) -> Iterable[FileChange]:

@@ -198,10 +198,18 @@ def _from_file(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | Re
 
 
 def _spool(path: Path, workdir: Path) -> Path:
+    if path.is_block_device() or (path.is_char_device() and not _has_end(path)):
+        raise InputFileError("is a device without end")
     target = _new_file(workdir)
     with path.open("rb") as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
     return target
+
+
+def _has_end(device: Path) -> bool:
+    """Tell whether a device of characters ends: the one of nothing, and a terminal."""
+    with device.open("rb", buffering=0) as stream:
+        return stream.isatty() or device.samefile(os.devnull)
 
 
 def _from_stdin(workdir: Path) -> Iterator[ReportFile | RejectedPath]:

@@ -436,3 +436,33 @@ def test_a_traceback_only_with_debug(tmp_path, testopt, fails):
     assert fails(*at, code=3, words="error: there is no folder").startswith("error: ")
     with pytest.raises(RepositoryError):
         testopt("--debug", *at)
+
+
+def test_a_device_without_end_is_no_input(place, fails):
+    fails(*place, "rank", "--diff", "/dev/zero", code=3, words="device without end")
+
+
+def test_a_device_without_end_is_no_report(place, testopt):
+    done = testopt(*place, "ingest", "/dev/zero")
+    assert done.code == 3
+    assert "/dev/zero: is a device without end" in done.err
+
+
+def test_nothing_at_all_is_an_empty_change(place, testopt):
+    assert testopt(*place, "rank", "--diff", "/dev/null").code == 0
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path, monkeypatch, fails):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    fails("doctor", code=2, words="the working folder cannot be used")
+    monkeypatch.undo()
+
+
+def test_closed_streams_are_no_files_of_the_store(place):
+    command = [sys.executable, "-m", "testopt", *map(str, place), "ingest", "-"]
+    closed = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *command]
+    done = subprocess.run(closed, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+    assert "-: line 1, column 1: the document ends early" in done.stderr
