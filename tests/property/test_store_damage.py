@@ -34,7 +34,6 @@ from testopt.store.location import Location
 from testopt.store.records import record_tables
 
 CASES = [f"tests/test_a.py::test_{n}" for n in range(7)]
-RUN_TABLES = ("results", "run_changes", "predictions")
 AGAIN = {"links": "testopt ingest --coverage", "labels": "testopt szz"}
 LOG, BESIDE = ("log", "checkpoint", "all log", "last entry"), ("format", "list", "cache")
 WHEN = ("before", "within", "after")
