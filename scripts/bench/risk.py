@@ -7,8 +7,8 @@ added, the interval of the gain, calibration error, seconds; and without the dat
 metrics of the author.
 
 Of each repository (a clone, or a bare one): time and memory of mine, szz, risk and hotspots, each
-in a process of its own, then the same split with groups of metrics, then the share of later-fixed
-files that hotspots find. Effort-aware figures stand beside "smallest first": Popt (Mende and
+in a process of its own, then the same split with groups of metrics, then the share of the later
+fixes that hotspots find. Effort-aware figures stand beside "smallest first": Popt (Mende and
 Koschke 2010) and recall at 20 % of the changed lines, both of changes ranked by probability per
 line. `--candidates` adds metrics that were tried and did not earn a place.
 """
@@ -189,15 +189,16 @@ def repository(repo: Path, store: Store, *, candidates: bool) -> None:
                 yield f"with {name}", split(pd.concat([frame, columns], axis=1), y)
 
     rows("by time", tables())
-    for days, windows in ((90.0, 12), (90.0, 80), (180.0, 12), (180.0, 40)):
+    for windows, per_line in ((12, False), (12, True), (40, False), (40, True)):
         try:
-            report = hotspots(store=store, days=days, windows=windows)
+            report = hotspots(store=store, windows=windows, per_line=per_line)
         except TestoptError as error:
-            print(f"hotspots, {days:g} days: {error.message}")
+            print(f"hotspots: {error.message}")
             continue
         shares = sorted((report.validation or {}).items(), key=lambda kv: -kv[1])
         told = ", ".join(f"{name} {share:.1%}" for name, share in shares)
-        print(f"hotspots, {days:g} days, {report.windows} windows: {told}")
+        part = "lines" if per_line else "files"
+        print(f"hotspots, first 20 % of the {part}, {report.windows} windows: {told}")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.outline import outline
-from testopt.code.paths import path_bytes
+from testopt.code.paths import language_of, path_bytes
 from testopt.errors import RepositoryError
 from testopt.git.blame import run_blame
 from testopt.git.blobs import read_blobs, read_tree
@@ -21,6 +21,7 @@ FILES: Final = 40  # the likeliest files whose functions are looked at
 _HALF_LIFE_S: Final = 360.0 * 86_400.0
 _NEW_LINE_WEIGHT: Final = 8.0  # what a line written now weighs more than an old one
 _BLAME_S: Final = 30.0
+_WITHOUT_FUNCTIONS: Final = frozenset({"make", "css", "html", "protobuf", "sql"})
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
 
 
@@ -47,8 +48,8 @@ def function_hotspots(
     Returns
     -------
     list of Hotspot
-        Functions and classes without those inside them; lines outside of any are one more. Files
-        that git cannot read are left out.
+        Functions and classes without those inside them. Files that git cannot read, and those in
+        languages without functions, are left out.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def function_hotspots(
     """
     commit = resolve(repo, "HEAD")
     now = max(times.values(), default=0.0)
-    likeliest = sorted(files, key=lambda s: (-s.chance, s.path))[:FILES]
+    files = [s for s in files if language_of(s.path) not in _WITHOUT_FUNCTIONS]
+    likeliest = sorted(files, key=lambda s: (-s.expected, s.path))[:FILES]
     tree = read_tree(repo, commit)
     texts = read_blobs(repo, [tree[s.path] for s in likeliest if s.path in tree])
     out: list[Hotspot] = []
@@ -98,10 +100,9 @@ def _split_by_function(file: Hotspot, text: str, weights: Mapping[int, float]) -
             lines = range(definition.first, definition.last + 1)
             owner.update(dict.fromkeys(lines, (definition.name, definition.first)))
     weights_by_function: dict[tuple[str, int], list[float]] = {}
-    for line, weight in weights.items():
-        weights_by_function.setdefault(owner.get(line, ("(outside of functions)", 0)), []).append(
-            weight
-        )
+    for line, function in owner.items():
+        if line in weights:
+            weights_by_function.setdefault(function, []).append(weights[line])
     for (name, first), parts in weights_by_function.items():
         share = sum(parts) / total
         yield Hotspot(

@@ -23,7 +23,7 @@ def test_hotspots_of_a_repository(make_repo, capsys):
         name = f"pkg/bad{i % 4}.py" if i % 2 else f"lib/ok{i % 6}.py"
         repo.commit(
             f"fix {i}" if i % 2 else f"more {i}",
-            {name: "".join(f"{i} {n}\n" for n in range(20))},
+            {name: "".join(f"{i} {n}\n" for n in range(40))},
             env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
         )
     assert call(repo, "mine") == 0
@@ -51,7 +51,7 @@ def test_functions_share_what_their_file_expects(make_repo, capsys):
     repo = make_repo()
     day = 86400
     for i in range(60):
-        body = "".join(f"def f{n}():\n    return {i if n == i % 2 else 0}\n\n\n" for n in range(3))
+        body = "".join(f"def f{n}():\n    return {i if n == i % 2 else 0}\n\n\n" for n in range(9))
         date = f"{1704110400 + i * 10 * day} +0000"
         repo.commit(
             f"fix {i}",
@@ -66,9 +66,9 @@ def test_functions_share_what_their_file_expects(make_repo, capsys):
     found = json.loads(capsys.readouterr().out)["hotspots"]
     for path, file in files.items():
         own = [h for h in found if h["path"] == path]
-        assert {h["function"] for h in own} == {"f0", "f1", "f2"}
-        assert sum(h["chance_of_fix"] for h in own) == pytest.approx(file["chance_of_fix"])
-        first = max(own, key=lambda h: h["per_1000_lines"])
+        assert {h["function"] for h in own} == {f"f{n}" for n in range(9)}
+        assert sum(h["expected_fixes"] for h in own) == pytest.approx(file["expected_fixes"])
+        first = max(own, key=lambda h: h["expected_fixes"])
         assert first["function"] == f"f{int(path[-4]) % 2}"  # the only one that was changed
     assert call(repo, "hotspots", "--by", "function") == 0
     assert "pkg/bad0.py:1 f0" in capsys.readouterr().out

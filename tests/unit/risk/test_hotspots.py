@@ -1,5 +1,6 @@
 """Hotspots: learnt from the past alone, and checked against rankings that need no learning."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,8 +10,8 @@ from builders import append_rows, commit_row, file_row
 from testopt.errors import DataError, EmptyStoreError
 from testopt.risk.area_history import HALF_LIVES, NAMES, AreaHistory, is_focused_fix
 from testopt.risk.change_metrics import ChangeFacts, TouchedFile
-from testopt.risk.fix_rate import FixRate, recall_at_effort
-from testopt.risk.hotspots import Hotspot, hotspots
+from testopt.risk.fix_rate import FixRate, recall_at_effort, share_found
+from testopt.risk.hotspots import MIN_LINES, Hotspot, HotspotReport, hotspots
 from testopt.store import Store
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
@@ -56,11 +57,51 @@ def test_what_was_fixed_comes_first(store):
     assert all(s.lines == 100 for s in report.hotspots)
 
 
-def test_the_ranking_is_checked_on_a_window_it_has_not_seen(store):
-    checked = hotspots(store=store, days=90).validation
-    assert checked["chance of a fix per line"] > checked["churn per line"]
-    assert checked["expected fixes per line"] > 0.3
-    assert set(checked) >= {"largest first", "churn alone", "smallest first"}
+def test_a_longer_time_holds_more_fixes_in_the_same_order(store):
+    short, long = (hotspots(store=store, days=days) for days in (90, 730))
+    assert [s.path for s in short.hotspots] == [s.path for s in long.hotspots]
+    for early, late in zip(short.hotspots, long.hotspots, strict=True):
+        assert late.expected == pytest.approx(early.expected * 730 / 90)
+        assert early.chance < late.chance < 1
+        assert late.trend == early.trend
+
+
+@pytest.mark.parametrize("per_line", [False, True])
+def test_the_ranking_is_checked_on_windows_it_has_not_seen(store, per_line):
+    report = hotspots(store=store, per_line=per_line)
+    checked = report.validation
+    assert checked["expected fixes"] > checked["churn"]
+    assert checked["expected fixes"] > 0.3
+    assert set(checked) == {
+        "expected fixes", "past fixes", "churn", "smallest first" if per_line else "size",
+    }  # fmt: skip
+
+
+def test_a_ranking_that_does_better_is_named():
+    checked = {"expected fixes": 0.5, "size": 0.5, "churn": 0.4}
+    report = HotspotReport((), 90.0, 90.0, 10, 5, checked)
+    assert report.better == ""
+    assert replace(report, validation={**checked, "churn": 0.6}).better == "churn"
+    assert replace(report, validation=None).better == ""
+
+
+def test_few_lines_are_no_area(tmp_path):
+    store = filled(str(tmp_path / "store"))
+    sha = f"{10**6:040x}"
+    append_rows(store, "commits", [commit_row(sha, START + timedelta(days=719))])
+    append_rows(store, "file_changes", [file_row(sha, "bad/tiny.py", MIN_LINES - 1, 0, status="A")])
+    for by in ("file", "folder"):
+        for per_line in (False, True):
+            found = hotspots(store=store, by=by, per_line=per_line).hotspots
+            assert "bad/tiny.py" not in {s.path for s in found}
+    by_line = hotspots(store=store, per_line=True).hotspots
+    assert [s.density for s in by_line] == sorted((s.density for s in by_line), reverse=True)
+
+
+def test_a_young_project_has_short_windows(tmp_path):
+    report = hotspots(store=filled(str(tmp_path / "store"), days=40), days=90)
+    assert report.window_days == pytest.approx(10, abs=0.5)
+    assert 20 < sum(s.expected for s in report.hotspots) < 90  # about 45 in 90 days
 
 
 def test_folders_are_sums_of_their_files(store):
@@ -76,8 +117,8 @@ def test_what_cannot_be_learnt_is_said(tmp_path):
     with pytest.raises(EmptyStoreError, match="no commits"):
         hotspots(store=Store.open(str(tmp_path / "empty"), create=True))
     clean = filled(str(tmp_path / "clean"), fixes=False, days=40)
-    with pytest.raises(DataError, match="too few fixes"):
-        hotspots(store=clean)
+    with pytest.raises(DataError, match=r"0 files fixed in the last \d\d days, 10 are needed"):
+        hotspots(store=clean, days=3650)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +127,7 @@ def test_what_cannot_be_learnt_is_said(tmp_path):
 )
 def test_trend(now, before, trend):
     assert Hotspot("a.py", now, 0.5, 500, before).trend == trend
-    assert Hotspot("a.py", now, 0.5, 500, before).density == 1.0
+    assert Hotspot("a.py", now, 0.5, 500, before).density == 2.0 * now
 
 
 def area(path="a.py", added=10, deleted=0, **rest):
@@ -134,15 +175,25 @@ def test_the_share_found_by_hand():
     assert np.isnan(recall_at_effort(lines, lines, hit & False))
 
 
+def test_the_share_of_files_found_by_hand():
+    hits = np.array([1, 0, 3, 0, 0, 0, 0, 0, 0, 0])
+    assert share_found(np.arange(10.0), hits, 0.2) == 0
+    assert share_found(-np.arange(10.0), hits, 0.2) == pytest.approx(1 / 4)
+    assert share_found(-np.arange(10.0), hits, 0.3) == 1
+    assert np.isnan(share_found(np.arange(10.0), hits * 0))
+
+
 def test_the_rate_is_learnt_and_bounded():
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.integers(0, 20, 2000), np.ones(2000)]).astype(float)
     y = rng.poisson(0.2 * (1 + x[:, 0]))
     model = FixRate().fit(x, y)
-    assert model.predict(x).mean() == pytest.approx(y.mean(), rel=0.02)
-    assert model.predict(np.array([[9.0, 1.0]]))[0] == pytest.approx(2.0, rel=0.15)
-    assert model.predict(np.array([[1e12, 1.0]]))[0] <= 2 * y.max()
-    assert model.predict(np.empty((0, 2))).shape == (0,)
+    assert model.expected(x).mean() == pytest.approx(y.mean(), rel=0.02)
+    assert model.expected(np.array([[9.0, 1.0]]))[0] == pytest.approx(2.0, rel=0.15)
+    assert model.expected(np.array([[9.0, 1.0]]), 4.0)[0] == pytest.approx(8.0, rel=0.15)
+    furthest = model.expected(np.array([[19.0, 1.0]]))[0]
+    assert model.expected(np.array([[1e12, 1.0]]))[0] == pytest.approx(furthest)
+    assert model.expected(np.empty((0, 2))).shape == (0,)
 
 
 def test_the_chance_is_that_of_any_fix():
@@ -150,8 +201,13 @@ def test_the_chance_is_that_of_any_fix():
     x = np.column_stack([rng.integers(0, 20, 4000), np.ones(4000)]).astype(float)
     bursts = np.where(rng.uniform(size=4000) < 0.02 * (1 + x[:, 0]), rng.integers(1, 9, 4000), 0)
     model = FixRate().fit(x, bursts)
-    assert model.chance(x).mean() == pytest.approx((bursts > 0).mean(), abs=0.01)
-    assert model.chance(x).mean() < 0.8 * (1 - np.exp(-model.predict(x))).mean()
+    assert model.chance(x).mean() == pytest.approx((bursts > 0).mean(), abs=0.02)
+    assert model.chance(x).mean() < 0.8 * (1 - np.exp(-model.expected(x))).mean()
     assert model.chance(np.empty((0, 2))).shape == (0,)
-    always = FixRate().fit(x, bursts + 1)
-    np.testing.assert_allclose(always.chance(x), 1 - np.exp(-always.predict(x)))
+
+
+def test_without_bursts_the_chance_is_that_of_a_poisson_number():
+    rng = np.random.default_rng(3)
+    x = np.column_stack([rng.integers(0, 20, 4000), np.ones(4000)]).astype(float)
+    model = FixRate().fit(x, rng.poisson(0.1 * (1 + x[:, 0])))
+    np.testing.assert_allclose(model.chance(x), 1 - np.exp(-model.expected(x)), atol=0.03)
