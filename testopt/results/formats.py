@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HEAD: Final = 1 << 14
 _ROOT: Final = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
-_PROLOGUE: Final = re.compile(rb"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+_PROLOGUE: Final = re.compile(rb"<\?.*?(?:\?>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL)
 _EVENT: Final = re.compile(rb'^\{"[^\n]*"Action":', re.MULTILINE)
 
 

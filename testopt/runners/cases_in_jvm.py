@@ -25,7 +25,7 @@ _TESTS: Final = frozenset(
 )
 _GENERIC: Final = re.compile(r"<[^<>]*>")
 _PARAMETER: Final = re.compile(
-    r"(?:@\w+\s+|final\s+)*(?:\w+\.)*(\w+)\s*((?:\[\s*\]\s*)*|\.\.\.\s*)\w+\s*"
+    r"(?:@\w+\s+|final\s+)*(?:\w++\.)*(\w++)\s*((?:\[\s*\]\s*)*|\.\.\.\s*)\w+\s*"
 )
 _OLD_BASE: Final = re.compile(r"\bextends\s+(?:\w+\.)*\w*TestCase\b")  # JUnit 3: by name
 

@@ -28,7 +28,7 @@ _LOOSE: Final = re.compile(
     r"|(?P<path>(?<![\w.:/\\])(?=[\w.-]+/))"
 )
 _UNCLEAR: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
-_FOLDED: Final = re.compile(rf"(?:[{_BLANKS}]+[{_ARROWS}](?=[{_BLANKS}])|[{_BLANKS}]|::)+")
+_FOLDED: Final = re.compile(rf"(?:[{_BLANKS}]++(?:[{_ARROWS}](?=[{_BLANKS}]))?|::)+")
 _MAX_NAME: Final = 1000  # of longer names the beginning counts
 # Bytes of all files: Linux takes 2 MiB of arguments and environment.
 _MAX_FILES: Final = 1_000_000

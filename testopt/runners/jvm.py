@@ -27,7 +27,7 @@ _ENDINGS: Final = r"\.(?:java|kt|groovy|scala)"
 _FILE: Final = re.compile(
     rf"(?:.*/)?(?:Test[^/]*|[^/]*(?:Tests?|TestCase|IT|Spec)){_ENDINGS}", re.DOTALL
 )
-_SOURCES: Final = re.compile(r"(?:.*/)?src/\w+/(?:java|kotlin|groovy|scala)/", re.DOTALL)
+_SOURCES: Final = re.compile(r"\A(?:.*/)?src/\w+/(?:java|kotlin|groovy|scala)/", re.DOTALL)
 _PROGRAM: Final = re.compile(r"(?:.*/)?src/main/", re.DOTALL)
 _PACKAGE: Final = re.compile(r"^[^\S\n]*package\s+([\w.]+)", re.MULTILINE)
 

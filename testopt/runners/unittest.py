@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testopt.runners.place import Place
 
 # Parameters, and subtests as unittest-xml-reporting writes them: test_sub [message] (i=1).
-_VARIANT: Final = re.compile(r"\s*[\[(].*", re.DOTALL)
+_VARIANT: Final = re.compile(r"(?<!\s)\s*+[\[(].*", re.DOTALL)
 # unittest's own classes stand for what failed outside of a test.
 _DOTTED: Final = re.compile(r"(?!unittest\.)[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 

@@ -44,7 +44,7 @@ _DIFF: Final = (
     "--no-relative", "--diff-algorithm=default", "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
 _BLAMED: Final = re.compile(rb"^([0-9a-f]{40,64}) \d+ (\d+) (\d+)$", re.MULTILINE)
-_HASH: Final = re.compile(r"^\s*([0-9a-f]{40,64})\b", re.MULTILINE)
+_HASH: Final = re.compile(r"^[^\S\n]*([0-9a-f]{40,64})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
