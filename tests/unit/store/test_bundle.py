@@ -3,17 +3,20 @@
 import io
 import json
 import math
+import os
 import time
 import zipfile
 
 import numpy as np
 import pytest
-from builders import make_frame, make_query, make_run
+from builders import make_frame, make_query, make_run, new_store
 
-from testopt.errors import BundleError
+from testopt.errors import BundleError, StoreError
 from testopt.features.pipeline import FeatureState
+from testopt.features.state_store import current_state
 from testopt.ranking.orderings import ORDERINGS
 from testopt.selection.bundle import unpack
+from testopt.selection.bundle_registry import current_bundle
 from testopt.store.arrays import dump_arrays, load_arrays
 from testopt.store.bundle import MANIFEST, pack
 
@@ -263,3 +266,28 @@ def test_a_bad_calibration_is_refused():
     made[MANIFEST] = json.dumps(manifest).encode()
     with pytest.raises(BundleError, match="calibration"):
         unpack(made.get, features="abc")
+
+
+def test_a_pipe_is_no_file_of_a_store(tmp_path):
+    store = new_store(tmp_path)
+    store.write_blob("models/current.json", b"{}")
+    place = tmp_path / "store" / "models" / "current.json"
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(BundleError, match="is no file, but a pipe"):
+        current_bundle(store)
+
+
+def test_a_plain_file_of_a_store_has_a_size_that_memory_has(tmp_path, monkeypatch):
+    store = new_store(tmp_path)
+    store.write_blob("state/a.json", b"12345")
+    monkeypatch.setattr("testopt.store.location._MAX_BYTES", 4)
+    with pytest.raises(StoreError, match="larger than allowed"):
+        store.read_blob("state/a.json")
+
+
+def test_a_trained_state_whose_arrays_do_not_fit_says_so_when_it_is_needed(tmp_path):
+    alone = {"history.file.rate", "history.file.last_fail_tick", "history.file.seconds"}
+    short = {name: STATE[name][:0] if name in alone else STATE[name] for name in STATE}
+    with pytest.raises(BundleError, match=r"state\.npz is damaged"):
+        current_state(new_store(tmp_path), short)
