@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import SettingsError
 from testopt.shares import parse_share
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_STORE = ".testopt"
 PYPROJECT = "pyproject.toml"  # with [tool.testopt]
 FILE = "testopt.toml"  # the same settings at its top
+PROJECT: Final = "{project}"  # in the URL of a store that several repositories share
+_PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_BY_THE_USER: Final = ("environment", "command line")
 
 
 def _setting(default: Any, text: str, *, share: bool = False) -> Any:
@@ -40,6 +44,11 @@ class Settings:
         "",
         "store: a folder in the repository (empty: .testopt); any other folder or URL is named by "
         "TESTOPT_STORE or --store",
+    )
+    project: str = _setting(
+        "",
+        "what {project} in the store's URL stands for, where several repositories share one: named "
+        "by TESTOPT_PROJECT or --project alone (empty: owner.name of the remote origin)",
     )
     command: str = _setting("", "command that starts the engine for the pytest plugin")
     mode: str = _setting("off", "what pytest does by default: off, record, rank, select or shadow")
@@ -121,24 +130,70 @@ class Settings:
                 try:
                     values[name] = _value(name, value, source, known)
                 except SettingsError as error:
-                    if on_wrong is None or name == "store":
+                    if on_wrong is None or name in {"store", "project"}:
                         raise
                     on_wrong(error)
                     continue
                 origin[name] = source
         return replace(cls(**values), origin=MappingProxyType(origin))
 
-    def store_url(self, repo: Path) -> str:
+    def project_in(self, place: str, of_remote: Callable[[], str]) -> str | None:
+        """Return what ``{project}`` in the URL of a store stands for; None where it has none.
+
+        Parameters
+        ----------
+        place : str
+        of_remote : callable
+            Returns the name that the remote gives the repository; empty where there is none.
+
+        Raises
+        ------
+        SettingsError
+            When nobody says the name, it could leave its folder, or a file of the repository says
+            it: whoever writes a repository must not choose the history of another one.
+        """
+        if PROJECT not in place:
+            return None
+        source = self.origin.get("project", "")
+        if self.project and source not in _BY_THE_USER:
+            raise SettingsError(
+                f"the project {self.project!r}, which {source} names, may be another's",
+                f"name it yourself where you trust it: TESTOPT_PROJECT={self.project!r}",
+            )
+        name = self.project or of_remote()
+        if not name:
+            raise SettingsError(
+                f"the store {place!r} is shared, and no remote origin tells which project this is",
+                "name it: --project NAME, or TESTOPT_PROJECT",
+            )
+        if not _PROJECT_NAME.fullmatch(name):
+            raise SettingsError(
+                f"{name!r} is no name of a project",
+                "use up to 100 letters, digits, _, - and ., no . or - at the start",
+            )
+        return name
+
+    def with_project(self, place: str, of_remote: Callable[[], str]) -> str:
+        """Return the URL of a store with the name of the project; see `project_in`."""
+        return place.replace(PROJECT, self.project_in(place, of_remote) or PROJECT)
+
+    def store_url(self, repo: Path, of_remote: Callable[[], str] = str) -> str:
         """Return the URL of the store: the configured one, else ``.testopt`` below `repo`.
+
+        Parameters
+        ----------
+        repo : Path
+        of_remote : callable
+            As for `project_in`.
 
         Raises
         ------
         SettingsError
             When a file of the repository, or a link in it, names a store outside of it: whoever
-            writes a repository must not choose where testopt writes.
+            writes a repository must not choose where testopt writes. As `project_in`.
         """
-        place = self.store or DEFAULT_STORE
-        own = self.origin.get("store") not in {"environment", "command line"}
+        place = self.with_project(self.store or DEFAULT_STORE, of_remote)
+        own = self.origin.get("store") not in _BY_THE_USER
         url = place if "://" in place else str((repo / place).absolute())
         if own and ("://" in place or not _is_inside(repo, url)):
             source = self.origin.get("store", "the link .testopt")

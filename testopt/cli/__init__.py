@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -50,11 +51,17 @@ COMMANDS = {
     default=None,
     help="Store: folder or URL (default: .testopt of the repository).",
 )
+@click.option(
+    "--project",
+    metavar="NAME",
+    default=None,
+    help="What {project} in the store's URL stands for (default: owner.name of the remote origin).",
+)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @click.option("-v", "--verbose", count=True, help="Say more.")
 @click.pass_context
-def cli(ctx: click.Context, repo: str, store: str | None, *, quiet: bool, verbose: int) -> None:
+def cli(ctx: click.Context, /, **options: Any) -> None:
     """Order and select tests for each change, and point at risky changes.
 
     \b
@@ -69,7 +76,7 @@ def cli(ctx: click.Context, repo: str, store: str | None, *, quiet: bool, verbos
     Shell completion: eval "$(_TESTOPT_COMPLETE=bash_source testopt)"
     (zsh_source and fish_source for the other shells).
     """
-    ctx.obj = Context(repo=repo, store=store, quiet=quiet, verbose=verbose)
+    ctx.obj = Context(**options)
 
 
 def main(argv: list[str] | None = None) -> None:

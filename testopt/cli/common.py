@@ -52,6 +52,7 @@ class Context:
 
     repo: str = "."
     store: str | None = None
+    project: str | None = None
     quiet: bool = False
     verbose: int = 0
 
@@ -88,14 +89,26 @@ class Context:
         from testopt.settings import Settings
 
         base = self.root_or_none or Path(self.repo)
-        return Settings.load(base, overrides={"store": self.store})
+        return Settings.load(base, overrides={"store": self.store, "project": self.project})
 
     @property
     def store_url(self) -> str:
         """Where the store is: a relative ``--store`` is relative to the working folder."""
         if self.store is not None:
-            return self.store if "://" in self.store else str(Path(self.store).absolute())
-        return self.settings.store_url((self.root_or_none or Path(self.repo)).absolute())
+            place = self.settings.with_project(self.store, self._name_of_remote)
+            return place if "://" in place else str(Path(place).absolute())
+        top = (self.root_or_none or Path(self.repo)).absolute()
+        return self.settings.store_url(top, self._name_of_remote)
+
+    @property
+    def project_in_store(self) -> str | None:
+        """Which project of a shared store this is; None where the store is one project's."""
+        return self.settings.project_in(self.settings.store, self._name_of_remote)
+
+    def _name_of_remote(self) -> str:
+        from testopt.git.project import project_name
+
+        return project_name(self.root_or_none)
 
     def open_store(self, *, create: bool = False) -> Store:
         """Open the store with the user's settings for compaction.

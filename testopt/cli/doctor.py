@@ -65,8 +65,11 @@ def command(ctx: Context, options: DoctorOptions) -> None:
         recall=ctx.settings.recall,
     )
     if options.as_json:
-        print_json({"ok": not health.degraded, **asdict(health)})
+        found = {"project": ctx.project_in_store, **asdict(health)}
+        print_json({"ok": not health.degraded, **found})
     else:
+        if ctx.project_in_store is not None:
+            click.echo(f"project {ctx.project_in_store} of a shared store")
         _print(health)
     if options.strict and health.degraded:
         click.get_current_context().exit(1)

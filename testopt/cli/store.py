@@ -97,12 +97,13 @@ def info(context: Context, options: JsonOptions) -> None:
     """
     from testopt.store.run_summary import count_runs
 
-    store = context.open_store()
+    store, project = context.open_store(), context.project_in_store
     store_info, counts = store.info(), count_runs(store)
     if options.as_json:
-        print_json({**asdict(store_info), **asdict(counts)})
+        print_json({**asdict(store_info), "project": project, **asdict(counts)})
         return
-    click.echo(f"{printable(store_info.url)}  format {store_info.schema_version}")
+    of_project = f"  project {project}" if project else ""
+    click.echo(f"{printable(store_info.url)}{of_project}  format {store_info.schema_version}")
     when = (
         f", {store_info.first_run:%Y-%m-%d} to {store_info.last_run:%Y-%m-%d}"
         if store_info.last_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from testopt.engine.node_ids import NodeIds, places_of
@@ -80,6 +81,7 @@ def find_session(
     TestoptError
         For settings that leave it open where the store is, or a damaged store.
     """
+    from testopt.git.project import project_name
     from testopt.settings import Settings
 
     root = root.resolve()
@@ -87,7 +89,7 @@ def find_session(
     top = repo or _marked(root) or root
     wrong: list[SettingsError] = []
     settings = Settings.load(top, overrides={"store": store or None}, on_wrong=wrong.append)
-    url = settings.store_url(top)
+    url = settings.store_url(top, partial(project_name, repo))
     opened = _open(url)
     run = _pending_run(repo, opened, base, trouble)
     no_order = in_the_way(wrong[0]) if wrong else None

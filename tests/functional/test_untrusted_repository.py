@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 from click.testing import CliRunner
 
@@ -59,3 +62,18 @@ def test_a_regular_expression_of_its_own_is_stopped(repo, monkeypatch):
 def test_a_time_limit_is_a_number(repo, value):
     (repo / "pyproject.toml").write_text(f"[tool.testopt]\nengine_timeout_s = {value}\n")
     assert "setting 'engine_timeout_s'" in run("mine").exception.message
+
+
+def test_of_a_shared_store_it_does_not_choose_the_project(repo, tmp_path, monkeypatch):
+    monkeypatch.setenv("TESTOPT_STORE", str(tmp_path / "shared" / "{project}"))
+    assert "no remote origin tells which project" in run("mine").exception.message
+    git = ["git", "-C", str(repo), "remote", "add", "origin", "https://u:secret@host/Us/App.git"]
+    subprocess.run(git, check=True)
+    assert run("mine").exit_code == 0
+    assert (tmp_path / "shared" / "us.app" / "commits").is_dir()
+    assert "us.app  project us.app  format" in run("store", "info").stdout
+    assert json.loads(run("doctor", "--json").stdout)["project"] == "us.app"
+    (repo / "pyproject.toml").write_text('[tool.testopt]\nproject = "other"\n')
+    assert "may be another's" in run("mine").exception.message
+    assert run("--project", "mine", "mine").exit_code == 0
+    assert {path.name for path in (tmp_path / "shared").iterdir()} == {"us.app", "mine"}
