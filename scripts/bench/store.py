@@ -1,6 +1,7 @@
 """Measure the store: size on disk, times to open, append and read, memory of a full read.
 
     python scripts/bench/store.py [--runs 1000] [--cases 10000] [--folder FOLDER]
+    python scripts/bench/store.py --projects 100
 
 Case ids have the length and the shape of a real suite; durations are measured times with noise
 (float32, all digits kept) that differ by case; one case in a thousand fails.
@@ -56,6 +57,19 @@ t0 = time.perf_counter()
 rows = Store.open(sys.argv[1]).read(
     "results", dictionary=["run_id", "case_id", "file", "outcome"])
 print(time.perf_counter() - t0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, rows.num_rows)
+"""
+
+LAST = """
+import sys, time
+from testopt.store.process_tuning import skip_pandas
+skip_pandas()
+from testopt.store import Store
+from testopt.store.run_summary import read_run_summary
+store = Store.open(sys.argv[1], light=True)
+began = time.process_time()
+ids = [run["run_id"] for run in read_run_summary(store).last]
+store.read("results", where=[("run_id", "in", ids[:2])], dictionary=["case_id"])
+print(time.process_time() - began)
 """
 
 
@@ -151,6 +165,33 @@ def history(folder: str, cases: int) -> None:
         )
 
 
+def fill_shared(url: str, count: int, runs: int, cases: int) -> None:
+    """Append runs of many projects in turn, a hundred runs of each at once."""
+    store, suites = Store.open(url, create=True), [Suite(cases, seed) for seed in range(count)]
+    for first in range(0, runs, 100):
+        for who, suite in enumerate(suites):
+            numbers = range(first, first + 100)
+            times = {f"{n:04}-{who}": START + timedelta(minutes=n) for n in numbers}
+            store.append("results", {run: suite.results(run) for run in times})
+            marks = {run: RunRecord(Run(run, time), ()) for run, time in times.items()}
+            rows = {run: record_tables(m, seen=times[run])["runs"] for run, m in marks.items()}
+            store.append("runs", rows)
+
+
+def projects(folder: str, count: int, runs: int, cases: int) -> None:
+    """Print what a plan waits for in a store of one project, and of many in the same tables."""
+    print(f"\n{runs} runs of {cases} cases a project, fresh process, best of 5, CPU seconds")
+    print(f"{'projects':>9}{'last runs':>12}{'compact':>10}{'on disk':>12}")
+    for shared in (1, count):
+        url = f"{folder}/projects-{shared}"
+        fill_shared(url, shared, runs, cases)
+        began = time.process_time()
+        Store.open(url, retention_days=0).compact()
+        spent = time.process_time() - began
+        (last,) = best(LAST, url)
+        print(f"{shared:>9}{last:>10.3f} s{spent:>8.1f} s{disk(url):>9.1f} MB", flush=True)
+
+
 def size(folder: str, runs: int, cases: int) -> None:
     """Print what many large runs take on disk, and what reading them takes."""
     url = f"{folder}/size"
@@ -178,13 +219,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--history-cases", type=int, default=500)
+    parser.add_argument("--projects", type=int, help="measure one store of so many projects alone")
     parser.add_argument("--folder", help="default: a temporary one")
     options = parser.parse_args()
     folder = options.folder or tempfile.mkdtemp(prefix="testopt-store-")
     print(f"nproc={os.cpu_count()}")
     try:
-        size(folder, options.runs, options.cases)
-        history(folder, options.history_cases)
+        if options.projects:
+            projects(folder, options.projects, 2000, 20)
+        else:
+            size(folder, options.runs, options.cases)
+            history(folder, options.history_cases)
     finally:
         if options.folder is None:
             shutil.rmtree(folder)

@@ -1,4 +1,12 @@
-"""Reads and writes the tables' Parquet files: sorted, and filtered by their statistics."""
+"""Reads and writes the tables' Parquet files: sorted, and filtered by their statistics.
+
+delta-rs 1.6 reads and compacts, too, and is not used for it, because a plan may take .6 s in all. A
+cold process that reads the runs, and the results of five of them, from stores of 120 and of 2,000
+runs takes .29 and .40 s of CPU and 124 MiB this way, imports counted; ``to_pyarrow_table`` and
+``to_pyarrow_dataset`` with filters .64 to .72 s and 245 MiB, ``QueryBuilder`` .55 s and 172 MiB.
+Its ``optimize`` keeps no footers, of which a lost log is made anew, and its ``repair`` drops log
+entries of missing files, no more.
+"""
 
 from __future__ import annotations
 
@@ -97,21 +105,20 @@ def _write_file(
 
     data = sorted_rows(table, data)
     split = _numeric_columns(data)
-    footer = _footer(table, data, keys)
-    if footer:
-        data = data.replace_schema_metadata(footer)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        data,
+    with pq.ParquetWriter(
         sink,
+        data.schema,
         compression="zstd",
         compression_level=3,
-        row_group_size=ROWS_PER_GROUP,
         store_schema=False,
         use_dictionary=[c for c in data.column_names if c not in split],
         column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
         dictionary_pagesize_limit=8 << 20,
-    )
+    ) as writer:
+        writer.write_table(data, row_group_size=ROWS_PER_GROUP)
+        # without the schema pyarrow writes none of its metadata either
+        writer.add_key_value_metadata(_footer(table, data, keys))
     content = sink.getvalue()
     name = f"part-{_uuid()}-{checksum(content)}.parquet"
     size = location.write(f"{table}/{name}", lambda stream: stream.write(content))
@@ -125,7 +132,7 @@ def _uuid() -> str:
 
 
 def _footer(table: str, data: pa.Table, keys: Mapping[str, str] | None) -> dict[bytes, str]:
-    footer = {}
+    footer: dict[bytes, str] = {}
     if "run_id" in data.column_names and table != "runs":
         runs = data["run_id"].unique().to_pylist()
         if len(runs) <= MAX_RUNS_LISTED:

@@ -432,6 +432,17 @@ class TestDamage:
         assert again.append_runs([record(3, cases=10), record(4)]) == 1
         assert len(rows_of(again, "results")) == again.read("results").num_rows
 
+    @pytest.mark.parametrize("merged", [False, True])
+    def test_a_table_made_anew_knows_the_keys_of_parts(self, store, merged):
+        parts = {"many#0": results_of("many", 3), "many#1": results_of("many", 5).slice(3)}
+        for key, part in parts.items():
+            assert store.append("results", {key: part}) == {key}
+        if merged:
+            store.compact()
+        shutil.rmtree(Path(store.url) / "results" / "_delta_log")
+        Store.open(store.url).check(repair=True)
+        assert Store.open(store.url).append("results", parts) == set()
+
     def test_an_interrupted_rebuild_is_finished(self, store, monkeypatch):
         shutil.rmtree(Path(store.url) / "runs" / "_delta_log")
         move = rebuilding._move
