@@ -22,7 +22,8 @@ def skip_pandas() -> None:
 
     For processes of our own only (the command line, the engine): pyarrow remembers the answer,
     and its ``to_pandas`` would fail afterwards. pandas itself can still be imported. Where it is
-    installed, to read the runs of a store takes .26 s of CPU and 108 MiB so, else .61 s and 154 MiB.
+    installed, to read the runs of a store takes .26 s of CPU and 108 MiB so, else .61 s and
+    154 MiB.
     """
     if "pandas" in sys.modules:
         return
