@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from testopt.risk.values import FileRisk, Risk, RiskReport
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>@:/])")
+# Markup inside of a line, mentions and issue numbers of code hosts, and what looks like an address.
+# What is markup at the beginning of a line alone stays, for nothing that is escaped stands there.
+_SPECIAL: Final = re.compile(
+    r"[\\`*\[\]<>|~@#$&]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|\.(?<=www\.)", re.IGNORECASE
+)
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;"}
 _SHOWN: Final = 6
 _CHANGES: Final = 20
 
@@ -38,7 +43,7 @@ def escape(text: str) -> str:
         Markup, mentions, links and HTML are disarmed; control characters are spelled out.
     """
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return _SPECIAL.sub(r"\\\1", plain).replace("&", "&amp;").replace("<", "&lt;")
+    return _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), plain)
 
 
 def risk_markdown(report: RiskReport, people: Mapping[str, tuple[str, ...]] | None = None) -> str:
