@@ -94,6 +94,12 @@ class StoreError(DataError):
     slug = "store"
 
 
+class ServerError(StoreError):
+    """The server of a store does not answer as it should; nothing is known of what it holds."""
+
+    slug = "server"
+
+
 class EmptyStoreError(StoreError):
     """The store holds nothing that the command could work with."""
 

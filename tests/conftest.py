@@ -21,7 +21,7 @@ from hypothesis import settings
 settings.register_profile("testopt", deadline=None)
 settings.load_profile("testopt")
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "s3"]
 
 ROOT = Path(__file__).resolve().parent.parent
 ALONE = (ROOT / "tests" / "unit", ROOT / "tests" / "property")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.errors import StoreError
+from testopt.errors import ServerError, StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.store.compact import small_files, unreferenced_files
 from testopt.store.delta import TableLog
 from testopt.store.forgotten import COPIES
 from testopt.store.forgotten_list import list_problems
-from testopt.store.format import FORMAT, has_locks, is_unreadable, lock, write_format
+from testopt.store.format import has_locks, is_unreadable, lock, write_format
 from testopt.store.inspection import Problem, broken_log, inspect_files, log_gaps, snapshot
-from testopt.store.location import explain
+from testopt.store.location import FORMAT, explain
 from testopt.store.rebuild import rebuild_table
 from testopt.store.repair import mend_files
 from testopt.store.row_problems import RowProblems, find_row_problems, mend_rows
@@ -103,10 +102,14 @@ def repair_format(location: Location) -> list[Problem]:
         return []
     columns = {}
     for table in TABLES:
-        with suppress(StoreError):  # of a broken log: `find_problems` sees to it
+        try:
             handle = TableLog(location, table).refresh()
-            if handle is not None:
-                columns[table] = {f.name for f in handle.schema().fields}
+        except ServerError:
+            raise
+        except StoreError:  # of a broken log: `find_problems` sees to it
+            continue
+        if handle is not None:
+            columns[table] = {f.name for f in handle.schema().fields}
     if not write_format(location, columns):
         return []
     message = "the file was damaged or gone; the columns of the tables tell their format"

@@ -9,16 +9,15 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from testopt.errors import EmptyStoreError, StoreError
+from testopt.errors import EmptyStoreError, ServerError, StoreError
 from testopt.schema import SCHEMA_VERSION, TABLES
-from testopt.store.location import DAMAGED, REBUILDING, REBUILT, explain, is_refused
+from testopt.store.location import DAMAGED, FORMAT, REBUILDING, REBUILT, explain, is_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from testopt.store.location import Location
 
-FORMAT: Final = "format.json"
 # Columns that came with a version: optional ones, so that readers give null for older rows.
 ADDED: Final[Mapping[int, Mapping[str, tuple[str, ...]]]] = {
     2: {
@@ -38,6 +37,8 @@ def _add_columns(location: Location) -> None:
         log = TableLog(location, table)
         try:
             handle = log.refresh()
+        except ServerError:
+            raise
         except StoreError:
             continue  # a broken log must open for `check` to mend; an append adds the columns
         if handle is not None:
@@ -115,6 +116,8 @@ def is_unreadable(location: Location) -> bool:
     content = location.read(FORMAT)
     try:
         return _has_tables(location) if content is None else _version(content, location) < 0
+    except ServerError:
+        raise
     except StoreError:
         return True
 

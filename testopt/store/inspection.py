@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.errors import StoreError
+from testopt.errors import ServerError, StoreError
 from testopt.pluralize import pluralize
 from testopt.schema import KEYS, TABLES
 from testopt.store.compact import RUN_TABLES
@@ -157,6 +157,8 @@ def broken_log(location: Location, log: TableLog) -> list[Problem]:
     try:
         if not gaps:
             log.refresh()
+    except ServerError:
+        raise
     except StoreError as error:
         return [Problem("log", log.table, error.message)]
     return gaps
@@ -191,6 +193,8 @@ def inspect_files(state: TableState) -> None:
             if state.log.holds(file):
                 problem = Problem("missing", state.log.table, "the file is missing", file.path)
                 state.damaged.append((file, problem))
+        except ServerError:
+            raise  # the file may be whole
         except (OSError, ValueError, StoreError) as error:
             reason = (str(error).splitlines() or ["no words"])[0]
             message = f"the file is damaged: {reason}"

@@ -8,17 +8,29 @@ import os
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from testopt.errors import StoreError, UsageError
+from testopt.errors import ServerError, StoreError
 from testopt.schema import TABLES
+from testopt.store.remote import (
+    check_url,
+    filesystem,
+    in_words,
+    may_pass,
+    options_of,
+    redact,
+    retried,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+FORMAT = "format.json"  # tells the version of the store
+T = TypeVar("T")
 # Folders beside the tables.
 DAMAGED = "damaged"  # what cannot be used is kept there
 REBUILDING, REBUILT = "rebuilding", "rebuilt"  # a table in the making, and one that is whole
@@ -48,6 +60,9 @@ def is_refused(error: BaseException) -> bool:
 
 def explain(error: BaseException, what: str) -> StoreError:
     """Return a `StoreError` that says what could not be done and why, in words of a user."""
+    said = in_words(error, what)
+    if said is not None:
+        return ServerError(f"{what}: {said[0]}", said[1])
     if _is_full(error):
         return StoreError(
             f"{what}: no space left (full disk, quota or file size limit)",
@@ -55,8 +70,7 @@ def explain(error: BaseException, what: str) -> StoreError:
         )
     if _is_denied(error):
         return StoreError(f"{what}: permission denied or read-only", "check who owns the store")
-    text = str(error)
-    first = text.strip().splitlines()
+    first = redact(str(error)).strip().splitlines()
     return StoreError(
         f"{what}: {first[0] if first else type(error).__name__}", "see `testopt store check`"
     )
@@ -69,10 +83,13 @@ class Location:
     Parameters
     ----------
     url : str
-        A folder, or a URL such as ``s3://bucket/prefix``.
+        A folder, or a URL such as ``s3://bucket/prefix``, without credentials.
+    facts : dict of str to bool
+        What this process has found out about the server.
     """
 
     url: str
+    facts: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def local(self) -> Path | None:
@@ -83,39 +100,63 @@ class Location:
             return Path(self.url.removeprefix("file://"))
         return None
 
-    @property
+    @cached_property
     def options(self) -> dict[str, str] | None:
-        """Storage options for Delta: commits by conditional put, never by unsafe rename."""
-        return {"aws_conditional_put": "etag"} if self.url.startswith(("s3://", "s3a://")) else None
+        """How Delta reaches the store; None where it is local."""
+        return None if self.local else options_of(self.url)
 
     def table_url(self, table: str) -> str:
         """Return the URL of a table."""
         base = str(self.local.absolute()) if self.local else self.url.rstrip("/")
         return f"{base}/{table}"
 
+    def __post_init__(self) -> None:
+        if self.local is None:
+            check_url(self.url)
+
     @cached_property
     def _remote(self) -> tuple[Any, str]:
-        from pyarrow import fs
+        return filesystem(self.url)
 
-        try:
-            # Small files in one request: many S3-compatible stores fail on multipart uploads.
-            join = "&" if "?" in self.url else "?"
-            query = f"{join}allow_delayed_open=true" if self.options else ""
-            filesystem, root = fs.FileSystem.from_uri(self.url + query)
-        except (ValueError, OSError) as error:
-            raise UsageError(
-                f"{self.url} is not a store URL: {error}", "use a folder or s3://bucket/prefix"
-            ) from error
-        return filesystem, root.rstrip("/")
+    def _path(self, name: str) -> str:
+        root = self._remote[1]
+        return f"{root}/{name}" if root else name
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Tell whether an error is one of a server that may be in order a moment later."""
+        return may_pass(error, self.url)
+
+    @property
+    def retry_s(self) -> float:
+        """How long something is tried again while a server is out of order."""
+        return 0.0 if self.local else seconds(options_of(self.url), "retry_timeout")
+
+    def retried(
+        self, action: Callable[[], T], *, failures: tuple[type[Exception], ...] = (OSError,)
+    ) -> T:
+        """Do something that may be repeated, again and again while a server is out of order."""
+        return action() if self.local else retried(self.url, action, failures=failures)
 
     def open_input(self, path: str) -> Any:
-        """Open a file of the store for random reading; `path` is relative to the store."""
+        """Open a file of the store for random reading; `path` is relative to the store.
+
+        One of an object store is read as a whole: its parts would take a request for each column.
+        """
+        import pyarrow as pa
         from pyarrow import fs
 
         if self.local:
             return fs.LocalFileSystem().open_input_file(str(self.local / path))
-        filesystem, root = self._remote
-        return filesystem.open_input_file(f"{root}/{path}")
+        try:
+            return pa.BufferReader(self.retried(lambda: self._download(path)))
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # nothing is known of the file then: it is not damaged
+            raise explain(error, f"{self.url}/{path} cannot be read") from error
+
+    def _download(self, path: str) -> Any:
+        with self._remote[0].open_input_file(self._path(path)) as stream:
+            return stream.read_buffer()
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a plain file, or None when there is none."""
@@ -149,12 +190,23 @@ class Location:
         try:
             if self.local:
                 return _write_local(self.local / name, fill, keep=keep)
-            filesystem, root = self._remote
-            with filesystem.open_output_stream(f"{root}/{name}") as stream:
-                fill(stream)
-                return int(stream.tell())
+            return self._upload(name, fill)
         except OSError as error:
             raise explain(error, f"{self.url}/{name} cannot be written") from error
+
+    def _upload(self, name: str, fill: Callable[[Any], object]) -> int:
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        fill(sink)
+        content = sink.getvalue()
+
+        def put() -> None:
+            with self._remote[0].open_output_stream(self._path(name)) as stream:
+                stream.write(content)
+
+        self.retried(put)
+        return int(content.size)
 
     def check_room(self) -> None:
         """Make sure that a local store can be written to: not on a full or read-only disk.
@@ -194,9 +246,13 @@ class Location:
             return
         from pyarrow import fs
 
-        filesystem, root = self._remote
-        selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True, recursive=True)
-        for info in filesystem.get_file_info(selector):
+        files, root = self._remote
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True, recursive=True)
+        try:
+            found = self.retried(lambda: files.get_file_info(selector))
+        except OSError as error:
+            raise explain(error, f"{self.url} cannot be read") from error
+        for info in found:
             if info.is_file:
                 yield info.path.removeprefix(f"{root}/")
 
@@ -206,8 +262,7 @@ class Location:
             if self.local:
                 (self.local / name).unlink()
             else:
-                filesystem, root = self._remote
-                filesystem.delete_file(f"{root}/{name}")
+                self.retried(lambda: self._remote[0].delete_file(self._path(name)))
 
 
 def blob_name(name: str) -> str:
@@ -218,7 +273,7 @@ def blob_name(name: str) -> str:
     StoreError
         When it could leave the store, hide, or collide with a table.
     """
-    if not _NAME.fullmatch(name) or name.partition("/")[0] in {*TABLES, "format.json"}:
+    if not _NAME.fullmatch(name) or name.partition("/")[0] in {*TABLES, FORMAT}:
         raise StoreError(f"{name!r} is not a name for a file of the store")
     return name
 
