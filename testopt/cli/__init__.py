@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 done, 1 a gate was not met, 2 usage, 3 data."""
     args = sys.argv[1:] if argv is None else argv
     debug = "--debug" in args
+    sys.excepthook = _print_redacted
     open_standard_streams()
     try:
         check_platform()
@@ -94,7 +95,18 @@ def main(argv: list[str] | None = None) -> None:
     except (ImportError, OSError) as error:
         found: TestoptError | None = lacking_package(error)
         if found is None and isinstance(error, OSError):
-            found = DataError(str(error), "see where it happens: testopt --debug ...")
+            from testopt.store.remote import redact
+
+            found = DataError(redact(str(error)), "see where it happens: testopt --debug ...")
         if debug or found is None:
             raise
         sys.exit(report_error(found))
+
+
+def _print_redacted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print a traceback without the credentials that errors of a server may repeat."""
+    import traceback
+
+    from testopt.store.remote import redact
+
+    click.echo(redact("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)

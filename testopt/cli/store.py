@@ -134,8 +134,8 @@ def info(context: Context, options: JsonOptions) -> None:
 def check(context: Context, options: CheckOptions) -> None:
     """Read the whole store and name damage; exit code 3 when some is left.
 
-    What a repair removes is kept in the folder damaged/ of the store. On object storage nothing
-    keeps a repair from writers: see that there are none.
+    What a repair removes is kept in the folder damaged/ of the store. On object storage, which has
+    no locks, others may append meanwhile; see docs/object-storage.md.
 
     \b
     Examples:

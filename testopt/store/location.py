@@ -38,6 +38,7 @@ REBUILDING, REBUILT = "rebuilding", "rebuilt"  # a table in the making, and one 
 _NAME = re.compile(r"[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*(/[A-Za-z0-9_=+@-][A-Za-z0-9._=+@-]*)*")
 _MAX_BYTES = 1 << 30  # of a plain file that is read whole
 _ROOM = 1 << 18  # bytes; a run of 10,000 cases takes about as many
+_KEPT_BYTES = 32 << 20
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage full")
 _DENIED_WORDS = ("permission denied", "read-only file system", "access denied", "forbidden")
@@ -86,10 +87,13 @@ class Location:
         A folder, or a URL such as ``s3://bucket/prefix``, without credentials.
     facts : dict of str to bool
         What this process has found out about the server.
+    kept : dict of str to pyarrow.Buffer
+        Files of an object store that this process has read.
     """
 
     url: str
     facts: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def local(self) -> Path | None:
@@ -147,12 +151,22 @@ class Location:
 
         if self.local:
             return fs.LocalFileSystem().open_input_file(str(self.local / path))
+        if path in self.kept:
+            return pa.BufferReader(self.kept[path])
         try:
-            return pa.BufferReader(self.retried(lambda: self._download(path)))
+            content = self.retried(lambda: self._download(path))
         except FileNotFoundError:
             raise
         except OSError as error:  # nothing is known of the file then: it is not damaged
             raise explain(error, f"{self.url}/{path} cannot be read") from error
+        self._keep(path, content)
+        return pa.BufferReader(content)
+
+    def _keep(self, path: str, content: Any) -> None:
+        """Keep a small file of rows, which never changes: a plan reads some of them six times."""
+        is_small = content.size + sum(c.size for c in self.kept.values()) <= _KEPT_BYTES
+        if is_small and path.rpartition("/")[2].startswith("part-"):
+            self.kept[path] = content
 
     def _download(self, path: str) -> Any:
         with self._remote[0].open_input_file(self._path(path)) as stream:
@@ -258,6 +272,7 @@ class Location:
 
     def delete(self, name: str) -> None:
         """Remove a plain file; one that is not there is fine."""
+        self.kept.pop(name, None)
         with suppress(FileNotFoundError):
             if self.local:
                 (self.local / name).unlink()

@@ -8,7 +8,7 @@ import pytest
 from s3 import USUAL_FAULTS, new_url
 from test_store import StoreContract, record
 
-from testopt.errors import SettingsError, StoreError, UsageError
+from testopt.errors import ServerError, SettingsError, StoreError, UsageError
 from testopt.store import Store
 from testopt.store.location import Location
 from testopt.store.remote import endpoint_of, options_of, redact
@@ -119,6 +119,17 @@ class TestAnswers:
         assert time.monotonic() - began < 12
         assert f"the server {s3.url} {said}" in caught.value.message
         assert ("credentials" if fault == "403" else "repeat") in caught.value.hint
+        s3.fail()
+        whole(url, ["run-0", "run-1"])
+
+    @pytest.mark.parametrize("fault", ["500", "403", "reset", "truncate"])
+    def test_a_repair_calls_no_file_damaged_while_the_server_fails(
+        self, url, s3, monkeypatch, fault
+    ):
+        monkeypatch.setenv("TESTOPT_STORAGE_OPTIONS", "timeout=1s retry_timeout=1s")
+        s3.fail(fault, on=r"(GET|HEAD) .*/part-")
+        with pytest.raises(ServerError):
+            Store.open(url).check(repair=True)
         s3.fail()
         whole(url, ["run-0", "run-1"])
 
