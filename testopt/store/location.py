@@ -41,7 +41,11 @@ _ROOM = 1 << 18  # bytes; a run of 10,000 cases takes about as many
 _KEPT_BYTES = 32 << 20
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_WORDS = ("no space left", "file too large", "quota exceeded", "storage full")
-_DENIED_WORDS = ("permission denied", "read-only file system", "access denied", "forbidden")
+_DENIED_WORDS = (
+    "permission denied", "operation not permitted", "read-only file system", "access denied",
+    "forbidden",
+)  # fmt: skip
+_ARROW = re.compile(r"(?:\s|\x1b\[\d*m|↳)+")  # between the causes that Delta Lake names
 
 
 def _is_full(error: BaseException) -> bool:
@@ -71,10 +75,9 @@ def explain(error: BaseException, what: str) -> StoreError:
         )
     if _is_denied(error):
         return StoreError(f"{what}: permission denied or read-only", "check who owns the store")
-    first = redact(str(error)).strip().splitlines()
-    return StoreError(
-        f"{what}: {first[0] if first else type(error).__name__}", "see `testopt store check`"
-    )
+    causes = [_ARROW.sub(" ", line).strip() for line in redact(str(error)).splitlines()]
+    told = ": ".join(dict.fromkeys(filter(None, causes))) or type(error).__name__
+    return StoreError(f"{what}: {told}", "see `testopt store check`")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from testopt.store.location import Location
+from testopt.store.location import Location, explain
 
 FULL = 51  # fcntl.F_FULLFSYNC of macOS
 
@@ -39,3 +39,13 @@ def test_a_file_system_without_the_stronger_one_is_synced_as_elsewhere(
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     write(tmp_path)
     assert synced == ["fsync", "fsync"]
+
+
+def test_what_delta_lake_says_is_one_line():
+    told = "Generic error\n   \x1b[31m↳\x1b[0m Unable to open x#1\n  \x1b[31m↳\x1b[0m {}\n"
+    odd = explain(OSError(told.format("No locks (os error 37)")), "t cannot be appended to")
+    assert odd.message == (
+        "t cannot be appended to: Generic error: Unable to open x#1: No locks (os error 37)"
+    )
+    denied = explain(OSError(told.format("Operation not permitted (os error 1)")), "t")
+    assert denied.message == "t: permission denied or read-only"
