@@ -206,9 +206,8 @@ class DamagedStore(RuleBasedStateMachine):
         assert {p.kind for p in self.store.check()} <= {"lost", "forget", "list"}
         if self.store.forgotten().pending or self.chance.random() < 0.5:
             self._repaired()
-            self.forgotten |= set(self.store.forgotten().among(CASES))
-            self.authors |= {"a"} if self.store.forgotten().authors else set()
-            self._nothing_is_wrong()
+        self.forgotten |= set(self.store.forgotten().among(CASES))
+        self.authors |= {"a"} if self.store.forgotten().authors else set()
         whole = self.store.run_ids()
         for _, runs in self.unfinished:
             self._acknowledge(run for run in runs if run.run.run_id in whole)
