@@ -200,7 +200,7 @@ class TableLog:
                 unquote(row["path"]),
                 row["size_bytes"],
                 row["modification_time"],
-                row["num_records"],
+                -1 if row.get("num_records") is None else row["num_records"],  # not said
                 {
                     c: (row[f"min.{c}"], row[f"max.{c}"])
                     for c in with_bounds

@@ -212,7 +212,8 @@ def _misjudged(log: TableLog, file: DataFile) -> str:
         raise ValueError("its size or checksum is not what was written")
     rows = read_files(log, [file], list(TABLES[log.table]))
     if rows.num_rows != file.rows:
-        return f"the file holds {pluralize(rows.num_rows, 'row')}, the log says {file.rows:,}"
+        said = f"{file.rows:,}" if file.rows >= 0 else "nothing"
+        return f"the file holds {pluralize(rows.num_rows, 'row')}, the log says {said}"
     true = bounds_of(log.table, rows)
     wrong = next((c for c, bound in file.bounds.items() if c in true and true[c] != bound), None)
     return f"the log is wrong about the values of {wrong!r}" if wrong else ""

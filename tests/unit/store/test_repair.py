@@ -4,6 +4,7 @@ from pathlib import Path
 
 from builders import make_record, new_store
 
+from testopt.store import Store
 from testopt.store.records import record_tables
 
 RECORDS = [make_record(f"r{n}", ["t.py::a", "t.py::b"], hours=n) for n in range(4)]
@@ -21,3 +22,14 @@ def test_a_part_of_an_unfinished_run_comes_again(tmp_path):
     assert all(problem.mended for problem in store.check(repair=True))
     for part in parts[1:3]:
         assert store.append("results", part)
+
+
+def test_a_log_that_does_not_count_rows_is_corrected(tmp_path):
+    store = new_store(tmp_path, records=RECORDS[:1])
+    (entry,) = (Path(store.url) / "results" / "_delta_log").glob("*1.json")
+    entry.write_bytes(entry.read_bytes().replace(b"numRecords", b"numRecordz"))
+    store = Store.open(store.url)
+    assert [p.message for p in store.check()] == ["the file holds 2 rows, the log says nothing"]
+    assert all(problem.mended for problem in store.check(repair=True))
+    assert store.check() == []
+    assert store.info().runs == 1
