@@ -18,7 +18,7 @@ CANARIES = (KEY_ID, SECRET, TOKEN, "canary")
 
 
 def test_sixteen_writers_a_compaction_and_a_reader_under_fire(s3):
-    url, processes, count = new_url(), 16, 3
+    url, processes, count = new_url(), 16, 2
     Store.open(url, create=True)
     s3.fail(*USUAL_FAULTS, share=0.02, seed=5)
     children = [start(url, f"p{i}", count) for i in range(processes)]
@@ -78,14 +78,13 @@ def test_no_credentials_in_anything_that_is_printed_or_stored(s3, tmp_path, monk
         ("store", "check"),
         ("doctor",),
     )
-    for fault in ("", "403", "500", "hang", "reset"):
+    for fault in ("", "403", "reset"):
         if fault:
             s3.fail(fault)
         for arguments in commands:
-            said += [
-                command("testopt", *debug, *arguments, cwd=tmp_path, url=url)[1]
-                for debug in ((), ("--debug",))
-            ]
+            said.append(command("testopt", "--debug", *arguments, cwd=tmp_path, url=url)[1])
+            if arguments[0] == "store":
+                said.append(command("testopt", *arguments, cwd=tmp_path, url=url)[1])
     s3.fail()
     host = s3.url.removeprefix("http://")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:canary-word@{host}")
