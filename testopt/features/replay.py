@@ -9,6 +9,7 @@ costs little: it is updated, and no features are read from it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from threading import local
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from testopt.errors import RepositoryError
@@ -59,11 +60,25 @@ class Part:
     def frames(self) -> Iterator[RunFrame]:
         """Yield the runs in time order, each with what the sources say of it."""
         store = Store.open(self.store)
-        sources = None if self.repo is None else Sources(self.repo, store, patience=PATIENCE)
+        sources = _sources(self, store)
         for frame in frames_of(store, self.run_ids, with_patches=sources is not None):
             yield frame if sources is None else replace(frame, query=sources.add(frame.query))
         if sources is not None and self.keeps_index:
             sources.keep()
+
+
+_last = local()  # sources that this thread has read: a worker indexes each file once
+
+
+def _sources(part: Part, store: Store) -> Sources | None:
+    """Return the sources of a part, those of the part before where this thread has read it."""
+    if part.repo is None:
+        return None
+    key = (part.repo, part.store)
+    if part.first == 0 or getattr(_last, "key", None) != key:
+        _last.key, _last.sources = key, Sources(part.repo, store, patience=PATIENCE)
+    sources: Sources = _last.sources
+    return sources
 
 
 @dataclass(frozen=True, slots=True)

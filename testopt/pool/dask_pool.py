@@ -44,46 +44,69 @@ def open_dask(scheduler: str) -> Iterator[DaskPool]:
             with _local_cluster(int(local[1])) as cluster, distributed.Client(cluster) as client:
                 yield DaskPool(client, int(local[1]))
         else:
-            with _connected(scheduler) as client:
+            if not _reached(scheduler)["workers"]:
+                raise UsageError(
+                    f"the scheduler {scheduler} has no workers",
+                    f"start some: dask worker {scheduler}",
+                )
+            with distributed.Client(scheduler, timeout=CONNECT_S) as client:
                 yield DaskPool(client, _checked_workers(client, scheduler))
 
 
 def _local_cluster(workers: int) -> Any:
     """Start worker processes; each may have its share of the memory, and spills what is more."""
-    import dask
     import distributed
 
-    dask.config.set({"distributed.admin.tick.limit": "1h"})
     return distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None would take a port that others like
         silence_logs=logging.CRITICAL,
     )
 
 
-def _connected(address: str) -> Any:
-    import distributed
+def _reached(address: str) -> dict[str, Any]:
+    """Return what the scheduler says of itself, before a client waits for it in earnest.
+
+    Raises
+    ------
+    UsageError
+        When nothing answers there in time, or what answers is no scheduler.
+    """
+    import asyncio
 
     try:
-        return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        why = str(error) or f"no answer within {CONNECT_S:g} s"
+        identity = asyncio.run(asyncio.wait_for(_identity(address), CONNECT_S))
+        if identity["type"] != "Scheduler":
+            raise ValueError(f"it is a {identity['type']}")
+    except Exception as error:  # whatever answers there may say anything
+        known = isinstance(error, OSError | TypeError)  # not there; no certificates
+        why = str(error).partition("\n")[0] or f"no answer within {CONNECT_S:g} s"
+        why = why if known else "what answers there is no Dask scheduler"
         raise UsageError(
             f"the scheduler {address} cannot be reached: {why}",
             "is `dask scheduler` running there?",
         ) from error
+    return dict(identity)
+
+
+async def _identity(address: str) -> Any:
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    arguments = Security().get_connection_args("client")
+    comm = await connect(address, timeout=CONNECT_S / 2, **arguments)
+    try:
+        await comm.write({"op": "identity", "reply": True, "close": True})
+        return await comm.read()
+    finally:
+        comm.abort()
 
 
 def _checked_workers(client: Any, address: str) -> int:
     """Return how many tasks the workers do at a time; all must have this version of testopt."""
-    threads = client.nthreads()
-    if not threads:
-        raise UsageError(
-            f"the scheduler {address} has no workers", f"start some: dask worker {address}"
-        )
     found = client.run(_version, on_error="return")
     other = sorted(name for name, version in found.items() if version != __version__)
     if other:
@@ -92,7 +115,7 @@ def _checked_workers(client: Any, address: str) -> int:
             f"cannot run testopt {__version__}",
             f"install it there: pip install 'testopt[distributed]=={__version__}'",
         )
-    return int(sum(threads.values()))
+    return int(sum(client.nthreads().values()))
 
 
 def _version() -> str:

@@ -1,6 +1,8 @@
 """Where work is done: in this process, or where the user says."""
 
+import socket
 import sys
+import threading
 import time
 
 import pytest
@@ -71,3 +73,25 @@ def test_a_scheduler_that_is_not_there_is_told_soon(monkeypatch):
         pass
     assert time.monotonic() - started < 5
     assert "dask scheduler" in caught.value.hint
+
+
+def test_what_is_no_scheduler_is_told(monkeypatch):
+    pytest.importorskip("distributed")
+    from testopt.pool import dask_pool
+
+    monkeypatch.setattr(dask_pool, "CONNECT_S", 4.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=say_no, args=(server,), daemon=True)
+        thread.start()
+        refused = pytest.raises(UsageError, match="cannot be reached: what answers there is no")
+        with refused as caught, open_pool(f"tcp://127.0.0.1:{server.getsockname()[1]}"):
+            pass
+        thread.join(5)
+    assert caught.value.exit_code == 2
+
+
+def say_no(server):
+    """Answer as a web server does, in words that Dask takes for a length."""
+    client, _ = server.accept()
+    with client:
+        client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" * 4)
