@@ -70,9 +70,9 @@ def _remove(state: TableState, states: States) -> list[Problem]:
         return []
     copies = [save_damaged_file(log.location, log.table, file) for file in files]
     gone = _owners(state, states)
+    if log.table == "file_changes" and "commits" in states:
+        _forget_bare_commits(states)  # first: whoever repeats an interrupted repair finds the file
     mended = log.rewrite(log.create(), add=[], remove=files, gone=gone)
-    if log.table == "file_changes" and mended and "commits" in states:
-        _forget_bare_commits(states)
     again = COMMANDS.get(log.table, "")
     return [
         replace(problem, mended=mended, done=_removed(copy, again) if mended else "")
