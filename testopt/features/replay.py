@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 RESULTS_AT_ONCE: Final = 1_000_000  # of a part: what is in memory at a time
-_PARTS_A_WORKER: Final = 4  # at least, so that none waits for the last long
+# Parts a worker, so that none waits for the last long. Files hold up to a million results:
+# each part that reads one reads the whole, which only what is read of sources outweighs.
+_PARTS_A_WORKER: Final = 4
+_PARTS_WITHOUT_SOURCES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ class History:
         total = sum(row["cases"] for row in rows)
         room = RESULTS_AT_ONCE
         if workers:
-            room = min(room, -(-total // (_PARTS_A_WORKER * workers)))
+            each = _PARTS_WITHOUT_SOURCES if self.repo is None else _PARTS_A_WORKER
+            room = min(room, -(-total // (each * workers)))
         bounds = list(_bounds([row["cases"] for row in rows], room))
         ids = [row["run_id"] for row in rows]
         return [

@@ -55,8 +55,11 @@ def open_dask(scheduler: str) -> Iterator[DaskPool]:
 
 def _local_cluster(workers: int) -> Any:
     """Start worker processes; each may have its share of the memory, and spills what is more."""
+    import dask
     import distributed
 
+    # the profile of the workers, which nobody looks at here, costs some CPU time all along
+    dask.config.set({"distributed.worker.profile.enabled": False})
     return distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
