@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from testopt.errors import ServerError, StoreError
 from testopt.pluralize import pluralize
 from testopt.schema import KEYS, TABLES
 from testopt.store.compact import RUN_TABLES
-from testopt.store.parquet import bounds_of, filter_mask, is_intact, read_file
+from testopt.store.parquet import (
+    extremes_of,
+    filter_mask,
+    is_intact,
+    joined_bounds,
+    read_file,
+    result_schema,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
 # Tables whose key is that of one row. Coverage links and labels are measured again and again, and
 # git may name a path of a commit twice.
 _UNIQUE: Final = ("runs", *RUN_TABLES, "commits")
+_IDS: Final = {"run_id", "case_id", "sha", "path"}
+_ROWS_AT_ONCE: Final = 500_000  # whose keys are compared: 10 million rows take 260 MiB in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +92,73 @@ class TableState:
         """Return columns of all rows in sound files; texts are dictionary-encoded."""
         return read_files(self.log, self.sound(), columns)
 
+    def parts(self, columns: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield the rows of sound files in parts, each with all rows of its runs.
+
+        Memory does not grow with the table so, which is read once for each part. A table without
+        runs is one part.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            With ``run_id``, where the table has it.
+
+        Yields
+        ------
+        ndarray of int64
+            Where each row stands among those that `read` returns, rising.
+        pyarrow.Table
+        """
+        by_run = "run_id" in columns
+        count = 1 + sum(max(f.rows, 0) for f in self.sound()) // _ROWS_AT_ONCE if by_run else 1
+        for number in range(count):
+            yield self._part(columns, number, count)
+
+    def _part(
+        self, columns: Sequence[str], number: int, count: int
+    ) -> tuple[NDArray[np.int64], pa.Table]:
+        import pyarrow as pa
+
+        before, places = 0, [np.empty(0, np.int64)]
+        chunks = [_schema(self.log, columns).empty_table()]
+        for rows in _rows_in(self.log, self.sound(), columns):
+            chosen = np.ones(rows.num_rows, bool)
+            if count > 1:
+                chosen = _place(rows["run_id"], count) == number
+            places.append(before + np.flatnonzero(chosen))
+            chunks.append(rows.filter(pa.array(chosen)))
+            before += rows.num_rows
+        table = pa.concat_tables(chunks).unify_dictionaries().combine_chunks()
+        return np.concatenate(places), table
+
+
+def _place(runs: pa.ChunkedArray, count: int) -> NDArray[np.int64]:
+    """Return the part, of `count`, that each run is in."""
+    encoded = runs.combine_chunks()
+    places = [crc32(run.encode()) % count for run in encoded.dictionary.to_pylist()]
+    return np.asarray(np.array(places, np.int64)[encoded.indices.to_numpy()])
+
 
 def read_files(log: TableLog, files: Iterable[DataFile], columns: Sequence[str]) -> pa.Table:
     """Return columns of some files of a table; ids are dictionary-encoded."""
     import pyarrow as pa
 
-    from testopt.store.parquet import result_schema
-
-    encoded = [c for c in columns if c in {"run_id", "case_id", "sha", "path"}]
-    chunks = [result_schema(log.table, columns, encoded).empty_table()]
-    for file in files:
-        chunks += read_file(log.location, log.table, file.path, columns=columns, dictionary=encoded)
+    chunks = [_schema(log, columns).empty_table(), *_rows_in(log, files, columns)]
     return pa.concat_tables(chunks).unify_dictionaries().combine_chunks()
+
+
+def _schema(log: TableLog, columns: Sequence[str]) -> pa.Schema:
+    return result_schema(log.table, columns, [c for c in columns if c in _IDS])
+
+
+def _rows_in(
+    log: TableLog, files: Iterable[DataFile], columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    encoded = [c for c in columns if c in _IDS]
+    for file in files:
+        yield from read_file(
+            log.location, log.table, file.path, columns=columns, dictionary=encoded
+        )
 
 
 def snapshot(logs: Mapping[str, TableLog], *, is_idle: bool) -> dict[str, TableState]:
@@ -210,11 +275,14 @@ def _misjudged(log: TableLog, file: DataFile) -> str:
     """Say what the log tells wrong of a whole file."""
     if not is_intact(log.location, log.table, file):
         raise ValueError("its size or checksum is not what was written")
-    rows = read_files(log, [file], list(TABLES[log.table]))
-    if rows.num_rows != file.rows:
+    count, extremes = 0, []
+    for rows in _rows_in(log, [file], list(TABLES[log.table])):
+        count += rows.num_rows
+        extremes.append(extremes_of(log.table, rows))
+    if count != file.rows:
         said = f"{file.rows:,}" if file.rows >= 0 else "nothing"
-        return f"the file holds {pluralize(rows.num_rows, 'row')}, the log says {said}"
-    true = bounds_of(log.table, rows)
+        return f"the file holds {pluralize(count, 'row')}, the log says {said}"
+    true = joined_bounds(extremes)
     wrong = next((c for c, bound in file.bounds.items() if c in true and true[c] != bound), None)
     return f"the log is wrong about the values of {wrong!r}" if wrong else ""
 
@@ -228,15 +296,21 @@ def doubled_rows(state: TableState, runs: Collection[str]) -> NDArray[np.bool_] 
         return None
     import pyarrow as pa
 
-    rows = state.read(KEYS[state.log.table])
-    code = _codes(rows)
-    order = np.argsort(code, kind="stable")
-    again = np.zeros(len(code), bool)
-    again[order[1:]] = np.diff(code[order]) == 0
-    if again.any() and "run_id" in rows.column_names:
-        seen = filter_mask(rows["run_id"], "in", pa.array(sorted(runs), pa.string()))
-        again &= seen.to_numpy()
-    return again if again.any() else None
+    count, found = 0, [np.empty(0, np.int64)]
+    for places, rows in state.parts(KEYS[state.log.table]):
+        code = _codes(rows)
+        order = np.argsort(code, kind="stable")
+        later = np.sort(order[1:][np.diff(code[order]) == 0])
+        if len(later) and "run_id" in rows.column_names:
+            of_runs = rows["run_id"].take(pa.array(later))
+            seen = filter_mask(of_runs, "in", pa.array(sorted(runs), pa.string()))
+            later = later[seen.to_numpy()]
+        count += len(places)
+        found.append(places[later])
+    doubled = np.concatenate(found)
+    again = np.zeros(count, bool)
+    again[doubled] = True
+    return again if len(doubled) else None
 
 
 def _codes(rows: pa.Table) -> NDArray[np.int64]:
@@ -254,11 +328,14 @@ def cases_of_runs(state: TableState | None) -> dict[str, int]:
     """Return how many different cases each run has in the table of results."""
     if state is None:
         return {}
-    rows = state.read(["run_id", "case_id"])
-    pairs = rows.group_by(["run_id", "case_id"], use_threads=False).aggregate([])
-    counts: dict[Any, int] = {}
-    for entry in pairs["run_id"].combine_chunks().value_counts():
-        counts[entry["values"].as_py()] = entry["counts"].as_py()
+    counts: dict[str, int] = {}
+    for _, rows in state.parts(["run_id", "case_id"]):
+        runs, cases = (rows[c].combine_chunks().dictionary for c in ("run_id", "case_id"))
+        pairs = np.sort(_codes(rows))  # numpy.unique takes eight times as long
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0] // (len(cases) + 1)
+        of_run = np.bincount(pairs, minlength=len(runs))
+        found = zip(runs.to_pylist(), of_run.tolist(), strict=True)
+        counts |= {run: count for run, count in found if count}
     return counts
 
 

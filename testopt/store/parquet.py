@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
 
 Filter = tuple[str, str, Any]
+Bounds = dict[str, tuple[Any, Any]]  # column -> its smallest and largest value
 
 ROWS_PER_FILE: Final = 1_000_000
 ROWS_PER_GROUP: Final = 131_072
@@ -192,11 +193,30 @@ def _numeric_columns(data: pa.Table) -> list[str]:
     ]
 
 
-def bounds_of(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
+def bounds_of(table: str, data: pa.Table) -> Bounds:
     """Return the smallest and largest value of the columns that readers filter by."""
+    return joined_bounds([extremes_of(table, data)])
+
+
+def joined_bounds(parts: Iterable[Bounds]) -> Bounds:
+    """Return the bounds of rows that come in parts, each with its `extremes_of`."""
+    joined: Bounds = {}
+    for part in parts:
+        for column, (low, high) in part.items():
+            lowest, highest = joined.get(column, (low, high))
+            joined[column] = min(low, lowest), max(high, highest)
+    return {c: bound for c, bound in joined.items() if not any(map(_is_too_long, bound))}
+
+
+def _is_too_long(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > MAX_STATISTIC
+
+
+def extremes_of(table: str, data: pa.Table) -> Bounds:
+    """Return the smallest and largest value of the columns that readers filter by, however long."""
     import pyarrow.compute as pc
 
-    bounds: dict[str, tuple[Any, Any]] = {}
+    extremes_by_column: Bounds = {}
     for column in (*KEYS[table], *_STATISTICS):
         if column not in data.column_names or column == "attempt":
             continue
@@ -205,10 +225,9 @@ def bounds_of(table: str, data: pa.Table) -> dict[str, tuple[Any, Any]]:
             values = values.cast("string")
         extremes = pc.min_max(values)
         low, high = extremes["min"].as_py(), extremes["max"].as_py()
-        if low is None or (isinstance(low, str) and max(len(low), len(high)) > MAX_STATISTIC):
-            continue
-        bounds[column] = (low, high)
-    return bounds
+        if low is not None:
+            extremes_by_column[column] = (low, high)
+    return extremes_by_column
 
 
 def may_match(bounds: dict[str, tuple[Any, Any]], where: Iterable[Filter]) -> bool:
