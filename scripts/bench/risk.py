@@ -35,7 +35,8 @@ from testopt.learning.metrics import expected_calibration_error
 from testopt.risk.change_metrics import AUTHOR_METRICS, RICHER
 from testopt.risk.derived_metrics import METRICS
 from testopt.risk.hotspots import hotspots
-from testopt.risk.model import defect_labels, defective_commits, measure_history, metrics_frame
+from testopt.risk.measured_history import DefectLabels, defective_commits, measure_history
+from testopt.risk.model import metrics_frame
 from testopt.store import Store
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def known_then(store: Store, shas: list[str], when: float) -> np.ndarray:
 
 def repository(repo: Path, store: Store, *, candidates: bool) -> None:
     measured = measure_history(store, {})
-    y = defect_labels(store, measured.shas)
+    y = DefectLabels(store, measured).known(np.inf)
     frame = metrics_frame(measured.facts, measured.rows)
     print(f"\n{len(y)} changes, {int(y.sum())} of which introduced a defect")
 

@@ -29,6 +29,7 @@ class RiskOptions:
     rev_range: str | None
     base: str | None
     fail_over: float | None
+    fail_over_percentile: float | None
     form: str
     as_json: bool
     fairness: bool
@@ -39,6 +40,12 @@ class RiskOptions:
 @click.argument("rev_range", required=False, metavar="[REV_RANGE]")
 @click.option("--base", metavar="REV", help="Judge all that came since REV as one change.")
 @click.option("--fail-over", type=share_type(zero=True), metavar="P", help="Exit 1 above P.")
+@click.option(
+    "--fail-over-percentile",
+    type=share_type(zero=True),
+    metavar="P",
+    help="Exit 1 where a change is riskier than this share of the last changes.",
+)
 @click.option(
     "--format",
     "form",
@@ -67,6 +74,9 @@ def command(ctx: Context, options: RiskOptions) -> None:
     Without it: the uncommitted changes, staged or not, where there are any, else the last commit
     (in CI, the change of the job). Run `testopt mine` and `testopt szz` first.
 
+    A commit is judged by what was known when its month began, so that its risk is the same in any
+    range, and nothing that comes later changes it.
+
     The reasons are in log-odds and add up; each file, and each place in it, is judged as if it had
     changed alone. Tests are those that ran a file (`testopt ingest --coverage`) or failed when it
     changed; files that none of them is known to catch are named.
@@ -76,6 +86,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
       testopt risk
       testopt risk main..topic
       testopt risk --base origin/main --fail-over 0.8
+      testopt risk main..topic --fail-over-percentile 95%
       testopt risk HEAD --format sarif > risk.sarif
       testopt risk --fairness
     """
@@ -84,9 +95,9 @@ def command(ctx: Context, options: RiskOptions) -> None:
     if options.rev_range is not None and options.base is not None:
         raise click.UsageError("--base names the change: it excludes REV_RANGE")
     form = "json" if options.as_json else options.form
-    fail_over = options.fail_over
+    gates = (options.fail_over, options.fail_over_percentile)
     if options.fairness:
-        if (options.rev_range, options.base, fail_over) != (None, None, None):
+        if (options.rev_range, options.base, *gates) != (None,) * 4:
             raise click.UsageError("--fairness judges the model, not a change")
         _fairness(ctx, form)
         return
@@ -101,11 +112,29 @@ def command(ctx: Context, options: RiskOptions) -> None:
     )
     people = _people(ctx, report, changes) if options.names and form != "sarif" else {}
     _print(report, people, form)
-    if fail_over is not None and report.risks[0].probability > fail_over:
-        worst = report.risks[0]
+    _check_gates(report, *gates)
+
+
+def _check_gates(report: RiskReport, most: float | None, most_percentile: float | None) -> None:
+    worst, advice = report.risks[0], "review it closely, or split it"
+    if most is not None and worst.probability > most:
         raise GateError(
-            f"the risk of {worst.name} is {worst.probability:.1%}, above {fail_over:.1%}",
-            "review it closely, or split it",
+            f"the risk of {worst.name} is {worst.probability:.1%}, above {most:.1%}", advice
+        )
+    if most_percentile is None:
+        return
+    places = [(risk.percentile, risk.name) for risk in report.risks if risk.percentile is not None]
+    if len(places) < len(report.risks):
+        raise DataError(
+            "too few changes came before to say how many are less risky",
+            "mine more history, or use --fail-over",
+        )
+    place, name = max(places, key=lambda found: found[0])
+    if place > most_percentile:
+        raise GateError(
+            f"{name} is riskier than {place:.0%} of the changes before it, "
+            f"above {most_percentile:.0%}",
+            advice,
         )
 
 

@@ -64,6 +64,21 @@ def recall_at(failed: NDArray[np.bool_], seconds: NDArray[Any], budget: float) -
     return float((failed & inside).sum() / failed.sum())
 
 
+def roc_auc(y: NDArray[np.bool_], score: NDArray[Any]) -> float:
+    """Return the chance that a positive has a higher score than a negative; ties count half.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        Both values occur.
+    score : ndarray, shape (n,)
+    """
+    _, group, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2.0)[group]
+    n = int(y.sum())
+    return float((rank[y].sum() - n * (n + 1) / 2.0) / (n * (len(y) - n)))
+
+
 def expected_calibration_error(
     y: NDArray[Any], p: NDArray[Any], bins: int = 10, *, weight: NDArray[Any] | None = None
 ) -> float:

@@ -186,6 +186,15 @@ class ChangeHistory:
         return float(len(times)), _recent(times, commit.time), float(len(_union(changes)))
 
 
+def with_lines(row: Sequence[float], added: int, deleted: int) -> list[float]:
+    """Return the metrics of one file that changed alone, had it changed by other lines."""
+    values = dict(zip(NAMES, row, strict=True))
+    values["la"], values["ld"] = float(added), float(deleted)
+    if values["src_share"]:
+        values["src_la"], values["src_ld"] = float(added), float(deleted)
+    return list(values.values())
+
+
 def _union(parts: Iterable[Iterable[int]]) -> set[int]:
     return set().union(*parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +11,11 @@ import numpy as np
 from testopt.code.paths import is_code
 from testopt.errors import DataError
 from testopt.risk.catching_tests import find_catching_tests
+from testopt.risk.change_metrics import with_lines
 from testopt.risk.changed_regions import find_changed_regions
+from testopt.risk.measured_history import files_alone, measure_history
 from testopt.risk.mined_metrics import change_facts, metrics_by_name, touched_files
-from testopt.risk.model import defective_commits, measure_history, metrics_frame, trained_model
+from testopt.risk.model import MonthlyModels, metrics_frame, month_of
 from testopt.risk.values import FileRisk, HunkRisk, MetricContribution, Risk, RiskReport
 
 if TYPE_CHECKING:
@@ -22,14 +24,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from testopt.risk.change_metrics import ChangeFacts, TouchedFile
-    from testopt.risk.model import MeasuredHistory, TrainedRiskModel
+    from testopt.risk.change_metrics import ChangeFacts
+    from testopt.risk.measured_history import FileRows, MeasuredHistory
+    from testopt.risk.model import TrainedRiskModel
     from testopt.schema import Change
     from testopt.store import Store
 
-__all__ = ["change_risk", "defective_commits", "metrics_frame"]
+__all__ = ["change_risk"]
 
-_FILES: Final = 20  # of a change that are shown
 _HUNKS: Final = 5  # of a file that are shown
 _DETAILED: Final = 20  # changes whose places and tests are looked up
 
@@ -45,8 +47,9 @@ def change_risk(
 ) -> RiskReport:
     """Return the risk of changes, the riskiest first.
 
-    The commits that are asked for do not teach the model that judges them, unless they are more
-    than a fifth of the history. The riskiest 20 changes come with their places and tests.
+    Each is judged by the model of its month, which knows nothing of what came later, so that its
+    risk is the same whatever else is asked for. The riskiest 20 changes come with their places
+    and tests.
 
     Parameters
     ----------
@@ -83,125 +86,132 @@ def change_risk(
         for name, change in changes.items()
     }
     history = measure_history(store, changes)
-    model = trained_model(
-        store, history, excluded=list(changes), author_features=author_features, seed=seed
-    )
-    assessor = _ChangeAssessor(history, model, (now or datetime.now(UTC)).timestamp())
+    models = MonthlyModels(store, history, author_features=author_features, seed=seed)
+    assessor = _ChangeAssessor(history, models, (now or datetime.now(UTC)).timestamp())
     risks = sorted(assessor.risks(changes), key=lambda r: (-r.probability, r.name))
     detailed = risks[:_DETAILED]
     if repo is not None:
         detailed = [assessor.with_hunks(risk, changes[risk.name], repo) for risk in detailed]
     detailed = _with_catching_tests(store, detailed, changes)
+    models.save()
+    youngest = assessor.youngest
     return RiskReport(
-        (*detailed, *risks[_DETAILED:]), compared=len(model.recent_probabilities), **model.facts
+        (*detailed, *risks[_DETAILED:]),
+        compared=len(youngest.recent_probabilities),
+        **youngest.facts,
     )
 
 
-class _ChangeAssessor:
-    """A model, and the history at the end of which it judges."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A change as the model of its month sees it."""
 
-    def __init__(self, history: MeasuredHistory, trained: TrainedRiskModel, now: float) -> None:
-        self._history, self._trained, self._now = history, trained, now
+    facts: ChangeFacts
+    row: Sequence[float]
+    files: FileRows
+    month: int
+    n_files: int
+
+
+class _ChangeAssessor:
+    """The models of a history, and the changes that they judge."""
+
+    def __init__(self, history: MeasuredHistory, models: MonthlyModels, now: float) -> None:
+        self._history, self._models, self._now = history, models, now
         self._rows_by_sha = {sha: i for i, sha in enumerate(history.shas)}
+        self._judged: dict[str, _Judged] = {}
+
+    @property
+    def youngest(self) -> TrainedRiskModel:
+        """The model of the youngest change."""
+        return self._models.at(max(judged.month for judged in self._judged.values()))
 
     def risks(self, changes: Mapping[str, Change]) -> list[Risk]:
         """Return the risk of changes; of a mined commit as it was then, not as of today."""
-        history, model = self._history, self._trained.model
-        facts = [change_facts(change, now=self._now) for change in changes.values()]
-        files = [touched_files(change.files) for change in changes.values()]
-        rows = [history.state.measure(f, touched) for f, touched in zip(facts, files, strict=True)]
-        for i, name in enumerate(changes):
-            if name in self._rows_by_sha:
-                row = self._rows_by_sha[name]
-                facts[i], rows[i] = history.facts[row], history.rows[row]
-        frame = metrics_frame(facts, rows)
-        p = model.predict_proba(frame)[:, -1]
-        contributions = model.contributions(frame)
-        file_risks = self._files(facts, files)
-        return [
-            self._risk(
-                name,
-                float(p[i]),
-                self._contributions(contributions.iloc[i], rows[i]),
-                file_risks[i],
-                len(touched),
-            )
-            for i, (name, touched) in enumerate(zip(changes, files, strict=True))
-        ]
+        self._judged = {name: self._measure(name, change) for name, change in changes.items()}
+        by_month: dict[int, list[str]] = {}
+        for name, judged in self._judged.items():
+            by_month.setdefault(judged.month, []).append(name)
+        return [risk for month, names in by_month.items() for risk in self._of_month(month, names)]
 
-    def _risk(
-        self,
-        name: str,
-        p: float,
-        parts: tuple[MetricContribution, ...],
-        files: tuple[FileRisk, ...],
-        n_files: int,
-    ) -> Risk:
-        recent = self._trained.recent_probabilities
-        percentile = float(np.searchsorted(recent, p)) / len(recent) if recent else None
-        return Risk(name, p, percentile, parts, files, n_files)
+    def _measure(self, name: str, change: Change) -> _Judged:
+        history = self._history
+        n_files = len(change.files)
+        if name in self._rows_by_sha:
+            row = self._rows_by_sha[name]
+            facts = history.facts[row]
+            month = month_of(facts.time)
+            return _Judged(facts, history.rows[row], history.files_alone[name], month, n_files)
+        facts = change_facts(change, now=self._now)
+        files = touched_files(change.files)
+        alone = files_alone(history.state, facts, files)
+        row_now = history.state.measure(facts, files)
+        return _Judged(facts, row_now, alone, month_of(facts.time), n_files)
 
-    def _contributions(
-        self, log_odds: pd.Series[float], row: Sequence[float]
-    ) -> tuple[MetricContribution, ...]:
-        values, typical = metrics_by_name(row), self._trained.medians
-        parts = [
-            MetricContribution(str(name), values.get(str(name)), float(v), typical.get(str(name)))
-            for name, v in log_odds.items()
-        ]
-        parts.sort(key=lambda part: (part.metric != "base", -abs(part.log_odds), part.metric))
-        return tuple(parts)
-
-    def _files(
-        self, facts: Sequence[ChangeFacts], files: Sequence[Sequence[TouchedFile]]
-    ) -> list[tuple[FileRisk, ...]]:
-        """Return the riskiest of each change's files with the most lines, each judged alone."""
-        largest = [
-            sorted(touched, key=lambda f: -((f.added or 0) + (f.deleted or 0)))[:_FILES]
-            for touched in files
-        ]
-        pairs = [
-            (change, file)
-            for change, touched in zip(facts, largest, strict=True)
-            for file in touched
-        ]
-        probabilities = iter(self._single_probabilities(pairs))
-        risks = [
-            [FileRisk(f.path, next(probabilities), f.added, f.deleted) for f in touched]
-            for touched in largest
-        ]
-        return [tuple(sorted(touched, key=lambda f: (-f.probability, f.path))) for touched in risks]
-
-    def _single_probabilities(
-        self, pairs: Sequence[tuple[ChangeFacts, TouchedFile]]
-    ) -> list[float]:
-        """Return the probability of each file (or part of one) as if it had changed alone."""
-        if not pairs:
-            return []
-        rows = [self._history.state.measure(facts, [file]) for facts, file in pairs]
-        frame = metrics_frame([facts for facts, _ in pairs], rows)
-        return [float(v) for v in self._trained.model.predict_proba(frame)[:, -1]]
+    def _of_month(self, month: int, names: Sequence[str]) -> list[Risk]:
+        trained, judged = self._models.at(month), [self._judged[name] for name in names]
+        frame = metrics_frame([j.facts for j in judged], [j.row for j in judged])
+        p = _probabilities(trained, frame)
+        contributions = trained.model.contributions(frame)
+        pairs = [(j.facts, row) for j in judged for _, row in j.files]
+        alone = iter(_alone(trained, pairs))
+        recent = trained.recent_probabilities
+        risks = []
+        for i, (name, j) in enumerate(zip(names, judged, strict=True)):
+            files = [FileRisk(f.path, next(alone), f.added, f.deleted) for f, _ in j.files]
+            files.sort(key=lambda f: (-f.probability, f.path))
+            percentile = float(np.searchsorted(recent, p[i])) / len(recent) if recent else None
+            parts = _contributions(contributions.iloc[i], j.row, trained.medians)
+            risks.append(Risk(name, p[i], percentile, parts, tuple(files), j.n_files))
+        return risks
 
     def with_hunks(self, risk: Risk, change: Change, repo: Path) -> Risk:
         """Return a risk with the riskiest places of its files, each judged as if alone."""
-        shown = {f.path for f in risk.files}
-        facts = change_facts(change, now=self._now)
-        touched = {f.path: f for f in touched_files(change.files)}
-        regions = find_changed_regions(repo, change, [f for f in change.files if f.path in shown])
+        judged = self._judged[risk.name]
+        trained = self._models.at(judged.month)
+        rows = {file.path: row for file, row in judged.files}
+        regions = find_changed_regions(repo, change, [f for f in change.files if f.path in rows])
         files = []
         for file in risk.files:
             in_file = regions.get(file.path, ())
-            touched_file = touched[file.path]
             parts = [
-                (facts, replace(touched_file, added=x.added, deleted=x.deleted)) for x in in_file
+                (judged.facts, with_lines(rows[file.path], x.added, x.deleted)) for x in in_file
             ]
             hunks = [
                 HunkRisk(x.first, x.last, x.name, p, x.added, x.deleted)
-                for x, p in zip(in_file, self._single_probabilities(parts), strict=True)
+                for x, p in zip(in_file, _alone(trained, parts), strict=True)
             ]
             hunks.sort(key=lambda h: (-h.probability, h.first))
             files.append(replace(file, hunks=tuple(hunks[:_HUNKS])))
         return replace(risk, files=tuple(files))
+
+
+def _alone(
+    trained: TrainedRiskModel, pairs: Sequence[tuple[ChangeFacts, Sequence[float]]]
+) -> list[float]:
+    """Return the probability of each file (or part of one) as if it had changed alone."""
+    if not pairs:
+        return []
+    return _probabilities(
+        trained, metrics_frame([facts for facts, _ in pairs], [row for _, row in pairs])
+    )
+
+
+def _probabilities(trained: TrainedRiskModel, frame: pd.DataFrame) -> list[float]:
+    """Return the probability of each row, the same to the last digit however many there are."""
+    return [round(float(v), 12) for v in trained.model.predict_proba(frame)[:, -1]]
+
+
+def _contributions(
+    log_odds: pd.Series[float], row: Sequence[float], typical: Mapping[str, float]
+) -> tuple[MetricContribution, ...]:
+    values = metrics_by_name(row)
+    parts = [
+        MetricContribution(str(name), values.get(str(name)), float(v), typical.get(str(name)))
+        for name, v in log_odds.items()
+    ]
+    parts.sort(key=lambda part: (part.metric != "base", -abs(part.log_odds), part.metric))
+    return tuple(parts)
 
 
 def _with_catching_tests(

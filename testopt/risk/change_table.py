@@ -1,4 +1,4 @@
-"""Reads a table of changes as numbers: metrics of any type, dates as day, hour and weekday."""
+"""Reads a table of changes as numbers: metrics of any type, dates as days."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.risk.derived_metrics import DAY, HOUR, METRICS, WEEKDAY
+from testopt.risk.derived_metrics import DAY, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ _MAX_SECONDS: Final = 1e11  # no time in seconds is as large: it counts finer un
 
 
 def read_frame(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return numeric columns as floats and ``date`` as day, hour and weekday (UTC).
+    """Return numeric columns as floats and ``date`` as days since 1970.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def read_frame(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     for at, name in enumerate(map(str, frame.columns)):
         column = frame.iloc[:, at]
         if name == DATE:
-            out.update(_read_dates(column))
+            out[DAY] = _read_dates(column)
             continue
         if name in METRICS and not pd.api.types.is_numeric_dtype(column):
             values = [_FLAGS.get(str(value), value) for value in column]
@@ -48,8 +48,8 @@ def read_frame(frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     return out
 
 
-def _read_dates(column: pd.Series[Any]) -> dict[str, NDArray[np.float64]]:
-    """Return day, hour and weekday; numbers are seconds since 1970, or finer units of them."""
+def _read_dates(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """Return days since 1970; numbers are seconds since 1970, or finer units of them."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column):
@@ -62,8 +62,7 @@ def _read_dates(column: pd.Series[Any]) -> dict[str, NDArray[np.float64]]:
         warnings.simplefilter("ignore", UserWarning)  # of formats that differ from row to row
         times = pd.to_datetime(column, utc=True, errors="coerce")
     since = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    day = np.asarray(since, dtype=np.float64)
-    return {DAY: day, HOUR: day % 1.0 * 24.0, WEEKDAY: (np.floor(day) + 3.0) % 7.0}
+    return np.asarray(since, dtype=np.float64)
 
 
 def ages(day: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Predicts P(a change introduces a defect) from its metrics: calibrated, and explained exactly.
 
-Boosted trees and a logistic regression are averaged in log-odds, younger changes weigh more, and
-the slope is that of the youngest changes under models that had not seen them.
+A logistic regression that begins at "lines added alone" has a few trees beside it. Younger changes
+weigh more, slope and level are those of the youngest changes under models that had not seen them;
+where these do no better there than lines added, lines added decide alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from testopt.errors import BundleError
 from testopt.learning.calibration import fit_level, fit_logit, sigmoid
-from testopt.risk.base_models import RiskModels
-from testopt.risk.change_table import DATE, ages, read_frame
-from testopt.risk.derived_metrics import DAY, HOUR, METRICS, WEEKDAY, derived_columns
-from testopt.risk.label_latency import estimate_latency, latency_weights
+from testopt.learning.metrics import roc_auc
+from testopt.risk.base_models import LINES, RiskModels
+from testopt.risk.change_table import ages, read_frame
+from testopt.risk.derived_metrics import DAY, METRICS, derived_columns
+from testopt.risk.label_latency import estimate_latency, latency_weights, share_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_TIME_COLUMNS: Final = (DAY, HOUR, WEEKDAY)
 _HOLD_OUT: Final = 0.2  # youngest share of the rows that sets slope and level
-_MIN_ROWS: Final = 60  # fewer rows, or fewer than _MIN_PER_CLASS of a class: the rate alone
+_MIN_ROWS: Final = 60  # fewer rows, or fewer than _MIN_PER_CLASS of a class: lines added alone
 _MIN_PER_CLASS: Final = 10
 _BASE: Final = "base"
 _MOST: Final = 1e9  # of a number of a saved model
 _YEAR: Final = 365.0
 _HALF_LIFE_CHANGES: Final = 1_000  # the last changes that weigh at least a half
+_LEAST_SHARE: Final = 0.3  # of defects that are known by a change's age; known of fewer: too young
 
 
 class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -66,6 +68,10 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     held_out_ : tuple of ndarray
         Positions of the youngest rows of training, and their probabilities by a model that had
         not seen them (its calibration had); empty where there were too few. Not saved.
+    aucs_ : tuple of float or None
+        ROC-AUC on these rows, of the models and of lines added alone. Not saved.
+    by_lines_ : bool
+        Whether lines added decide alone: too few changes or defects, or the models did worse.
     n_features_in_ : int
 
     Notes
@@ -73,7 +79,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Rows are changes, oldest first. Known columns are the 14 metrics of Kamei et al., "A
     large-scale empirical study of just-in-time quality assurance", TSE 39 (2013), in lower case,
     and ``date``; any may be missing. Other numeric columns are used as they are, others ignored.
-    With few changes or few defects the answer is the rate alone.
+    With few changes or few defects lines added decide alone; without them (column ``la``) the rate.
 
     Examples
     --------
@@ -117,6 +123,25 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ValueError
             When `y` has more than two classes, or `X` no usable column.
         """
+        return self._fit_changes(X, y, None)
+
+    def fit_examined(self, X: Any, y: Any, share: NDArray[np.float64]) -> Self:  # noqa: N803
+        """Fit on changes of which some are too young to be known as defective.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        share : ndarray, shape (n,)
+            Probability that a defect of each change would be known by now; 0: not examined.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit_changes(X, y, share)
+
+    def _fit_changes(self, X: Any, y: Any, share: NDArray[np.float64] | None) -> Self:  # noqa: N803
         target, rows = self._checked(X, y)
         classes = np.unique(target)
         if len(classes) > 2:  # noqa: PLR2004 - a binary question
@@ -133,7 +158,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.prior_ = float((positive.sum() + 1.0) / (len(positive) + 2.0))
         if len(self.classes_) == 1:
             self.prior_ = 1.0
-        self._fit(columns, positive)
+        self._fit(columns, positive, share)
         return self
 
     def _checked(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[np.float64] | None]:  # noqa: N803
@@ -150,50 +175,104 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_classification_targets(target)
         return target, rows
 
-    def _fit(self, columns: dict[str, NDArray[np.float64]], y: NDArray[np.bool_]) -> None:
-        day = columns.get(DAY)
-        age = None if day is None or np.isnan(day).all() else ages(day)
-        self.latency_ = self._latency(age, y)
-        weight = np.ones(len(y))
-        if age is not None:
-            weight = latency_weights(age, y, self.latency_) * np.exp2(-age / self._half_life(age))
+    def _fit(
+        self,
+        columns: dict[str, NDArray[np.float64]],
+        y: NDArray[np.bool_],
+        share: NDArray[np.float64] | None,
+    ) -> None:
+        weight = self._weights(columns.pop(DAY, None), y, share)
         is_used = weight > 0.0
         self.models_: RiskModels | None = None
         self.calibration_ = (0.0, 1.0)
         self.held_out_ = (np.empty(0, np.intp), np.empty(0))
+        self.aucs_: tuple[float, float] | None = None
+        self.by_lines_ = True
         self.inputs_ = tuple(columns)
+        if not columns:
+            return
+        matrix, self.sources_ = derived_columns(columns)
+        n_positive = int(y[is_used].sum())
         if (
-            min(int(y[is_used].sum()), int((~y[is_used]).sum())) < _MIN_PER_CLASS
+            min(n_positive, int(is_used.sum()) - n_positive) < _MIN_PER_CLASS
             or int(is_used.sum()) < _MIN_ROWS
         ):
+            if LINES in columns and len(self.classes_) > 1:
+                names = [name for name, _ in self.sources_]
+                self.models_ = RiskModels.fit_lines(matrix, y, weight, names=names)
             return
-        matrix, self.sources_ = derived_columns({n: v[is_used] for n, v in columns.items()})
         positions = np.flatnonzero(is_used)
-        self._fit_models(matrix, y[is_used], weight[is_used])
+        self._fit_models(matrix[is_used], y[is_used], weight[is_used])
         young, p = self.held_out_
         self.held_out_ = (positions[young], p)
+
+    def _weights(
+        self,
+        day: NDArray[np.float64] | None,
+        y: NDArray[np.bool_],
+        share: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Return how much each row teaches: by its age, and by how much is known of it."""
+        age = None if day is None or np.isnan(day).all() else ages(day)
+        self.latency_ = self._latency(age, y) if share is None else 0.0
+        weight = np.ones(len(y)) if share is None else share_weights(y, share, _LEAST_SHARE)
+        if age is None:
+            return weight
+        weight = weight * latency_weights(age, y, self.latency_)
+        out: NDArray[np.float64] = weight * np.exp2(-age / self._half_life(age))
+        return out
 
     def _fit_models(
         self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
     ) -> None:
-        names = tuple(name for name, _ in self.sources_)
-        seed, jobs = self.random_state, self.n_jobs
         cut = int(len(y) * (1.0 - _HOLD_OUT))
         old, young = slice(0, cut), slice(cut, None)
+        self.by_lines_ = False
         if min(int(y[old].sum()), int((~y[old]).sum())) >= _MIN_PER_CLASS:
-            held_out_models = RiskModels.fit(
-                matrix[old], y[old], weight[old], names=names, seed=seed, n_jobs=jobs
-            )
-            margin = held_out_models.margin(matrix[young])
+            trial = self._models(matrix[old], y[old], weight[old])
+            trial = self._better(trial, matrix, y, weight, cut)
+            margin = trial.margin(matrix[young])
             self.calibration_ = fit_logit(margin, y[young], weight[young] / weight[young].max())
             intercept, slope = self.calibration_
             self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
-        self.models_ = RiskModels.fit(matrix, y, weight, names=names, seed=seed, n_jobs=jobs)
+        self.models_ = self._models(matrix, y, weight)
         # These models have seen how the rate drifts, the trial had not: the slope is the trial's,
         # the level is where the youngest changes agree with what these models say of them.
         slope = self.calibration_[1]
         margin = slope * self.models_.margin(matrix[young])
         self.calibration_ = (fit_level(margin, y[young], weight[young]), slope)
+
+    def _models(
+        self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
+    ) -> RiskModels:
+        names = tuple(name for name, _ in self.sources_)
+        if self.by_lines_:
+            return RiskModels.fit_lines(matrix, y, weight, names=names)
+        return RiskModels.fit(
+            matrix, y, weight, names=names, given=len(self.inputs_), seed=self.random_state,
+            n_jobs=self.n_jobs,
+        )  # fmt: skip
+
+    def _better(
+        self,
+        trial: RiskModels,
+        matrix: NDArray[np.float64],
+        y: NDArray[np.bool_],
+        weight: NDArray[np.float64],
+        cut: int,
+    ) -> RiskModels:
+        """Return the models, or lines added where these do better on the rows from `cut` on."""
+        young = y[cut:]
+        if LINES not in self.inputs_ or not 0 < int(young.sum()) < len(young):
+            return trial
+        self.by_lines_ = True
+        lines = self._models(matrix[:cut], y[:cut], weight[:cut])
+        self.aucs_ = (
+            roc_auc(young, trial.margin(matrix[cut:])),
+            roc_auc(young, lines.margin(matrix[cut:])),
+        )
+        self.by_lines_ = self.aucs_[0] < self.aucs_[1]
+        return lines if self.by_lines_ else trial
 
     def _half_life(self, age: NDArray[np.float64]) -> float:
         if self.half_life != "auto":
@@ -262,8 +341,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         out = {_BASE: np.full(n, intercept + slope * base)}
         for (_, sources), part in zip(self.sources_, parts.T, strict=True):
             for source in sources:
-                name = DATE if source in _TIME_COLUMNS else source
-                out[name] = out.get(name, 0.0) + slope * part / len(sources)
+                out[source] = out.get(source, 0.0) + slope * part / len(sources)
         return pd.DataFrame(out, index=index)
 
     def to_dict(self) -> dict[str, Any]:
@@ -275,6 +353,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             "prior": self.prior_,
             "latency": self.latency_,
             "calibration": list(self.calibration_),
+            "by_lines": self.by_lines_,
             "models": None if self.models_ is None else self.models_.dump(),
         }
 
@@ -292,7 +371,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             model.inputs_ = tuple(map(str, data["inputs"]))
             model.prior_, model.latency_ = float(data["prior"]), float(data["latency"])
             intercept, slope = map(float, data["calibration"])
-            saved = data["models"]
+            saved, model.by_lines_ = data["models"], bool(data["by_lines"])
             numbers = (model.prior_, model.latency_, intercept, slope)
             if not (0.0 < model.prior_ <= 1.0 and all(abs(n) < _MOST for n in numbers)):
                 raise ValueError("its numbers are none of a model")
@@ -301,7 +380,9 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         model.calibration_ = (intercept, slope)
         model.classes_ = np.array([False, True])
         model._columns = None
-        model.sources_ = derived_columns({n: np.zeros(1) for n in model.inputs_})[1]
+        model.sources_ = ()
+        if model.inputs_:
+            model.sources_ = derived_columns({n: np.zeros(1) for n in model.inputs_})[1]
         model.models_ = None if saved is None else RiskModels.load(saved, len(model.sources_))
         return model
 

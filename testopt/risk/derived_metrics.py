@@ -1,8 +1,8 @@
-"""Derives the columns of the risk model from change metrics: logs, ratios, time of day.
+"""Derives the columns of the risk model from change metrics: logs and ratios.
 
 Everything follows from the row itself, so a row means the same in training and in use. The
 metrics and their logs are those of Kamei et al. (2013); churn relative to the size of the files
-follows Nagappan and Ball (2005); hour and weekday follow Śliwerski et al. (2005).
+follows Nagappan and Ball (2005).
 """
 
 from __future__ import annotations
@@ -20,10 +20,8 @@ METRICS: Final = (
     "ns", "nd", "nf", "entropy", "la", "ld", "lt", "fix", "ndev", "age", "nuc", "exp", "rexp",
     "sexp",
 )  # fmt: skip
-HOUR: Final = "hour"  # hours since midnight UTC
-WEEKDAY: Final = "weekday"  # 0 is Monday
 DAY: Final = "day"  # days since 1970
-_PLAIN: Final = frozenset({"fix", WEEKDAY, DAY})
+_PLAIN: Final = frozenset({"fix"})
 
 
 def log1p(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,8 +58,6 @@ _DERIVED: Final[dict[str, tuple[tuple[str, ...], Callable[..., NDArray[np.float6
     "changes_by_size": (("nuc", "lt"), _log_ratio),
     "changes_by_age": (("nuc", "age"), lambda nuc, age: log1p(nuc / (np.maximum(age, 0.0) + 1.0))),
     "added_and_size": (("la", "lt"), lambda la, lt: log1p(la) + log1p(lt)),
-    "hour_sin": ((HOUR,), lambda h: np.sin(h * (2 * np.pi / 24))),
-    "hour_cos": ((HOUR,), lambda h: np.cos(h * (2 * np.pi / 24))),
 }
 
 
@@ -79,7 +75,7 @@ def derived_columns(
     Returns
     -------
     matrix : ndarray, shape (n, k)
-        First each given column (its log, except flags and times), then the derived ones.
+        First each given column (its log, except flags), then the derived ones.
     names : tuple of (str, tuple of str)
         Name of each column of the matrix, and the given columns that it comes from.
     """

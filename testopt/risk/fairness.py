@@ -6,6 +6,7 @@ left out: its row would speak of one of them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import DataError, UsageError
-from testopt.risk.model import defect_labels, measure_history, metrics_frame
+from testopt.risk.measured_history import DefectLabels, measure_history
+from testopt.risk.model import metrics_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from testopt.risk.model import MeasuredHistory
+    from testopt.risk.measured_history import MeasuredHistory
     from testopt.store import Store
 
 FLAGGED: Final = 0.2  # the riskiest share of the changes counts as flagged
@@ -95,14 +97,15 @@ def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) 
     """
     metric_frame = _metric_frame()
     history = measure_history(store, {})
-    y = defect_labels(store, history.shas)
-    checked, p = _held_out(history, y, author_features=author_features, seed=seed)
+    labels = DefectLabels(store, history)
+    y = labels.known(math.inf)
+    checked, p = _held_out(history, labels, author_features=author_features, seed=seed)
     truth = y[checked]
     if not 0 < int(truth.sum()) < len(truth):
         raise DataError(
             "too few changes or defects to check risk on", "mine and trace more history"
         )
-    checked_without, p_without = _held_out(history, y, author_features=False, seed=seed)
+    checked_without, p_without = _held_out(history, labels, author_features=False, seed=seed)
     metrics = _metrics(float(np.quantile(p, 1.0 - FLAGGED)))
     groups: list[GroupFigures] = []
     hidden = 0
@@ -135,12 +138,13 @@ def _metric_frame() -> Callable[..., Any]:
 
 
 def _held_out(
-    history: MeasuredHistory, y: NDArray[np.bool_], *, author_features: bool, seed: int
+    history: MeasuredHistory, labels: DefectLabels, *, author_features: bool, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     from testopt.risk.classifier import ChangeRiskClassifier
 
     frame = metrics_frame(history.facts, history.rows, author_features=author_features)
-    return ChangeRiskClassifier(random_state=seed).fit(frame, y).held_out_
+    y, (share, _) = labels.known(math.inf), labels.found_shares(math.inf)
+    return ChangeRiskClassifier(random_state=seed).fit_examined(frame, y, share).held_out_
 
 
 def _metrics(threshold: float) -> dict[str, Callable[[Any, Any], float]]:

@@ -23,6 +23,7 @@ _MIN_DEFECTS: Final = 20
 _MIN_GAIN: Final = 3.0  # log-likelihood by which latency must beat drift
 _GRID_SIZE: Final = 60
 _MIN_FOUND: Final = 0.5  # commits less likely than this to be labelled teach nothing
+_LEFT: Final = 0.05  # a single late delay does not take all before it for rare
 
 
 def estimate_latency(age: NDArray[np.float64], y: NDArray[np.bool_]) -> float:
@@ -77,17 +78,74 @@ def latency_weights(
     Returns
     -------
     ndarray, shape (n,)
+        As of `share_weights`.
+    """
+    share = known_share(age, latency)
+    return share if latency <= 0.0 else share_weights(y, share)
+
+
+def share_weights(
+    y: NDArray[np.bool_], share: NDArray[np.float64], least: float = _MIN_FOUND
+) -> NDArray[np.float64]:
+    """Return weights under which the labels stand for what will be known in the end.
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        Labels known so far.
+    share : ndarray, shape (n,)
+        Probability that a defect of each change would be known by now; 0: not examined.
+    least : float
+        A change of a smaller share is too young to tell.
+
+    Returns
+    -------
+    ndarray, shape (n,)
         Defects weigh 1 / P(found); unlabelled commits P(clean | unlabelled); commits too young
         to tell, 0.
     """
-    share = known_share(age, latency)
-    if latency <= 0.0:
-        return share
-    rate = _defect_rate(y, share)
-    safe = np.maximum(share, _MIN_FOUND)
+    rate = _defect_rate(y & (share > 0.0), share)
+    safe = np.maximum(share, least)
     weight: NDArray[np.float64] = np.where(y, 1.0 / safe, (1.0 - rate) / (1.0 - rate * safe))
-    weight[share < _MIN_FOUND] = 0.0
+    weight[share < least] = 0.0
     return weight
+
+
+def found_share(
+    delay: NDArray[np.float64], seen: NDArray[np.float64], age: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Estimate the probability that a defect of each age has been found, from known delays.
+
+    A defect is known only if it was found before the end, so young commits show short delays
+    alone; the estimate corrects for that (product limit for data truncated at the right:
+    Lynden-Bell 1971; Woodroofe 1985).
+
+    Parameters
+    ----------
+    delay : ndarray, shape (m,)
+        Days from each known defect to its fix.
+    seen : ndarray, shape (m,)
+        Days from each known defect to the end, none less than its delay.
+    age : ndarray, shape (n,)
+        Days from each commit to the end; what is negative was committed after it.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        1 at the longest delay that is known, and from there on.
+    """
+    if not len(delay):
+        return (age >= 0.0).astype(np.float64)
+    times = np.unique(delay)
+    # of the defects that could have been found as late as each delay, those found by then
+    upto = np.searchsorted(np.sort(delay), times, side="right")
+    at_risk = np.maximum(upto - np.searchsorted(np.sort(seen), times, side="left"), 1)
+    found = upto - np.searchsorted(np.sort(delay), times, side="left")
+    left = np.clip(1.0 - found / at_risk, _LEFT, 1.0)
+    share = np.append(np.cumprod(left[1:][::-1])[::-1], 1.0)
+    at = np.searchsorted(times, age, side="right")
+    out: NDArray[np.float64] = np.where(at > 0, share[np.maximum(at - 1, 0)], 0.0)
+    return out
 
 
 def _known_shares(

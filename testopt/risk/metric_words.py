@@ -67,8 +67,11 @@ def basis_text(report: RiskReport) -> str:
             f"; on the youngest {report.checked}, not seen in training: AUC {report.auc:.2f} "
             f"(lines added alone: {report.auc_lines:.2f})"
         )
+    if report.by_lines:
+        why = "too little to learn more from" if report.auc is None else "the model does no better"
+        text += f"; lines added alone decide: {why}"
     if report.latency_days:
-        text += f"; defects are found after {report.latency_days:.0f} days on average"
+        text += f"; half of the defects are found within {report.latency_days:.0f} days"
     return text + "."
 
 

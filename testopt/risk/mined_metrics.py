@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_test_path, subsystem_of
-from testopt.risk.change_metrics import NAMES, ChangeFacts, ChangeHistory, TouchedFile
+from testopt.risk.change_metrics import NAMES, ChangeFacts, TouchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     import pyarrow as pa
@@ -39,29 +39,6 @@ def mined_commits(commits: pa.Table, files: pa.Table) -> Iterator[MinedCommit]:
     for sha, author, time, is_fix, is_merge in sorted(unique.values(), key=lambda row: row[2]):
         facts = ChangeFacts(author, time.timestamp(), is_fix, is_merge)
         yield sha, facts, list(touched.get(sha, {}).values())
-
-
-def measured_commits(
-    history: Iterator[MinedCommit], state: ChangeHistory, *, wanted: Mapping[str, Change]
-) -> Iterator[tuple[str, ChangeFacts, list[float]]]:
-    """Yield the metrics of each commit that is no merge and changes a file, and remember it.
-
-    Parameters
-    ----------
-    history : iterator
-        From `mined_commits`.
-    state : ChangeHistory
-        Updated.
-    wanted : mapping of str to Change
-        Commits to yield even if they are merges, which stand in no table with files: what they
-        bring in counts.
-    """
-    for sha, facts, files in history:
-        if files and not facts.is_merge:
-            yield sha, facts, state.measure(facts, files)
-        elif sha in wanted:
-            yield sha, facts, state.measure(facts, touched_files(wanted[sha].files))
-        state.update(facts, files)
 
 
 def change_facts(change: Change, *, now: float) -> ChangeFacts:

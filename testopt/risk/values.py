@@ -86,9 +86,10 @@ class Risk:
 class RiskReport:
     """Risks, and what they rest on: the training data, and the fit on changes not seen in it.
 
-    ``auc`` is measured on the youngest ``checked`` changes by a model that had not seen them,
-    ``auc_lines`` is that of the number of added lines alone. ``latency_days`` is the estimated
-    mean time until a defect is found.
+    They are those of the youngest change. ``auc`` is measured on the youngest ``checked`` changes
+    by a model that had not seen them, ``auc_lines`` is that of the number of added lines alone;
+    ``by_lines`` says that these decide, as the model does no better, or too little is known.
+    ``latency_days`` is the estimated time until half of the defects are found.
     """
 
     risks: tuple[Risk, ...]
@@ -99,3 +100,4 @@ class RiskReport:
     checked: int = 0
     auc: float | None = None
     auc_lines: float | None = None
+    by_lines: bool = False

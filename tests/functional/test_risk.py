@@ -25,10 +25,10 @@ def project(make_repo, monkeypatch):
         sha = repo.commit(f"step {i}", {f"pkg/m{i % 5}.py": text}, env={
             "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date,
         })  # fmt: skip
-        guilty += [sha] if large else []
+        fixed = datetime.fromtimestamp(1704110400 + i * 86400 + 3600, UTC)
+        guilty += [(sha, fixed)] if large else []
     call(repo, "mine")
-    now = datetime(2024, 3, 1, tzinfo=UTC)
-    rows = [label_row(f"{i:040x}", sha, now) for i, sha in enumerate(guilty)]
+    rows = [label_row(f"{i:040x}", sha, fixed) for i, (sha, fixed) in enumerate(guilty)]
     append_rows(new_store(repo.path, ".testopt"), "labels", rows)
     return repo
 
@@ -45,7 +45,7 @@ def test_risk_of_all_kinds_of_changes(project, capsys):
     assert call(project, "risk") == 0
     out = capsys.readouterr().out
     assert head in out
-    assert "Learnt from 39 changes, 10 of which introduced a defect" in out
+    assert "Learnt from 31 changes, 8 of which introduced a defect" in out
 
     assert call(project, "risk", "HEAD~5..HEAD", "--json") == 0
     risks = json.loads(capsys.readouterr().out)["risks"]
@@ -80,6 +80,12 @@ def test_the_gate(project, capsys):
     assert call(project, "risk", "--fail-over", "1") == 0
     assert call(project, "risk", "--fail-over", "0.01") == 1
     assert "above 1.0%" in capsys.readouterr().err
+    assert call(project, "risk", "HEAD~8..HEAD", "--fail-over-percentile", "1") == 0
+    assert call(project, "risk", "HEAD~8..HEAD", "--fail-over-percentile", "0.5") == 1
+    assert "of the changes before it" in capsys.readouterr().err
+    root = project.git("rev-list", "--max-parents=0", "HEAD")
+    assert call(project, "risk", root, "--fail-over-percentile", "0.5") == 3
+    assert "too few changes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

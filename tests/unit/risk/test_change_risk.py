@@ -7,9 +7,12 @@ import pytest
 from builders import append_rows, arrow_rows, commit_row, file_row, label_row, make_change
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
-from testopt.risk.change_risk import change_risk, defective_commits
+from testopt.risk.change_risk import change_risk
+from testopt.risk.measured_history import defective_commits
+from testopt.risk.model import month_of
 from testopt.schema import Change, FileChange
 from testopt.store import Store
+from testopt.store.examined import Examined, write_examined
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=500)
@@ -35,7 +38,7 @@ def filled(url, *, n=600, seed=0, labels=True):
         )  # fmt: skip
         files.append(file_row(sha(i), f"core/{i % 7}.py", added[i]))
         if guilty[i]:
-            traced.append(label_row(sha(n + i), sha(i), END))
+            traced.append(label_row(sha(n + i), sha(i), time + timedelta(days=5)))
     store = Store.open(url, create=True)
     append_rows(store, "commits", commits)
     append_rows(store, "file_changes", files)
@@ -73,11 +76,14 @@ def test_large_changes_are_riskier_and_the_parts_add_up(store):
 
 def test_the_report_says_what_it_rests_on(store):
     report = change_risk(store=store, changes={"x": change(("core/1.py", 2))})
-    assert report.changes == 600
+    start = month_of(END.timestamp()) * 30.4375 * 86400  # of the month that it is judged in
+    known = [i for i in range(600) if (START + timedelta(hours=20 * i)).timestamp() < start]
+    assert len(known) - 10 < report.changes <= len(known)  # the youngest are not examined
     assert 100 < report.defects < 300
-    assert report.checked == report.compared == 120
-    assert report.auc > 0.7
-    assert report.auc_lines > 0.7
+    assert report.compared == report.checked > 100
+    assert report.auc > 0.65
+    assert report.auc_lines > 0.65
+    assert report.latency_days == pytest.approx(5.0)
 
 
 def test_files_are_ranked_each_alone(store):
@@ -94,8 +100,11 @@ def test_files_are_ranked_each_alone(store):
 def test_a_mined_commit_is_judged_as_it_was_then(store):
     (risk,) = change_risk(store=store, changes={sha(3): change(("core/3.py", 10))}).risks
     values = {p.metric: p.value for p in risk.parts}
-    assert values["exp"] == 1  # of commits 0 to 2, the author made 1
-    assert values["nuc"] == 0
+    assert values["la"] != 10
+    (late,) = change_risk(store=store, changes={sha(503): change(("core/3.py", 10))}).risks
+    values = {p.metric: p.value for p in late.parts}
+    assert values["exp"] == 251  # of commits 0 to 502, the author made every other one
+    assert late.files[0].probability < 0.9
 
 
 def test_the_model_is_kept_and_a_damaged_one_replaced(tmp_path):
@@ -146,12 +155,13 @@ def test_what_is_missing_is_said(tmp_path):
         change_risk(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
 
 
-def test_few_commits_give_the_rate(tmp_path):
+def test_few_commits_leave_lines_added(tmp_path):
     store = filled(str(tmp_path / "store"), n=20)
-    (risk,) = change_risk(store=store, changes={"x": change(("a.py", 500))}).risks
-    count = len(defective_commits(store.read("labels")))
-    assert risk.probability == pytest.approx((count + 1) / 22)
-    assert risk.percentile is None
+    ask = {"small": change(("a.py", 5)), "large": change(("a.py", 500))}
+    report = change_risk(store=store, changes=ask)
+    assert [risk.name for risk in report.risks] == ["large", "small"]
+    assert report.by_lines
+    assert {p.metric for p in report.risks[0].parts if p.log_odds} == {"base", "la"}
 
 
 def test_the_latest_tracing_of_a_fix_counts():
@@ -168,12 +178,50 @@ def test_the_latest_tracing_of_a_fix_counts():
     assert defective_commits(table) == {"new"}
 
 
-def test_a_commit_that_is_judged_does_not_teach(store):
-    guilty = min(defective_commits(store.read("labels")))
-    judged = change_risk(store=store, changes={guilty: change(("core/3.py", 10))})
-    assert (judged.changes, judged.defects) == (
-        599,
-        len(defective_commits(store.read("labels"))) - 1,
-    )
-    many = {sha(i): change(("core/3.py", 10)) for i in range(200)}  # nothing would be left
-    assert change_risk(store=store, changes=many).changes == 600
+def without_what_came_after(store, url, last):
+    """A store whose history ends with a commit, traced up to there."""
+    end = START + timedelta(hours=20 * last)
+    commits = [c for c in store.read("commits").to_pylist() if c["committed"] <= end]
+    shas = {c["sha"] for c in commits}
+    cut = Store.open(url, create=True)
+    append_rows(cut, "commits", commits)
+    files = [f for f in store.read("file_changes").to_pylist() if f["sha"] in shas]
+    append_rows(cut, "file_changes", files)
+    labels = [x for x in store.read("labels").to_pylist() if x["time"] <= end]
+    append_rows(cut, "labels", labels)
+    return cut
+
+
+def test_deleting_all_later_commits_changes_no_score(tmp_path, store):
+    asked = {sha(i): change((f"core/{i % 7}.py", 10)) for i in range(0, 600, 40)}
+    whole = {r.name: r for r in change_risk(store=store, changes=asked).risks}
+    for last in (280, 560):
+        cut = without_what_came_after(store, str(tmp_path / str(last)), last)
+        write_examined(cut, Examined(START + timedelta(hours=20 * last), sha(last)))
+        left = {name: c for name, c in asked.items() if int(name, 16) <= last}
+        for risk in change_risk(store=cut, changes=left).risks:
+            assert risk == whole[risk.name]
+
+
+def test_a_commit_has_one_score_whatever_else_is_asked_for(store):
+    asked = {sha(i): change((f"core/{i % 7}.py", 10)) for i in range(300, 600, 20)}
+    together = {r.name: r for r in change_risk(store=store, changes=asked).risks}
+    for name in list(asked)[::4]:
+        (alone,) = change_risk(store=store, changes={name: asked[name]}).risks
+        assert alone == together[name]
+    everything = {sha(i): change((f"core/{i % 7}.py", 10)) for i in range(600)}
+    for risk in change_risk(store=store, changes=everything).risks:
+        assert risk.name not in together or risk.probability == together[risk.name].probability
+
+
+def test_commits_that_szz_has_not_examined_are_not_clean(tmp_path):
+    store = filled(str(tmp_path / "store"))
+    ask = {"x": change(("core/1.py", 40))}
+    labels = [
+        x for x in store.read("labels").to_pylist() if x["time"] < START + timedelta(days=200)
+    ]
+    unlabelled = filled(str(tmp_path / "unlabelled"), labels=False)
+    append_rows(unlabelled, "labels", labels)
+    report = change_risk(store=unlabelled, changes=ask)
+    assert report.changes < 250
+    assert 0.13 < report.risks[0].probability < 0.52  # 0.26 in truth

@@ -11,6 +11,7 @@ from testopt.cli.fairness import fairness_dict, fairness_lines
 from testopt.errors import DataError, UsageError
 from testopt.risk.fairness import FLAGGED, risk_fairness
 from testopt.store import Store
+from testopt.store.examined import Examined, write_examined
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 pytest.importorskip("fairlearn")
@@ -35,6 +36,7 @@ def filled(url, *, people=9, n=700, guilty=None):
     store = Store.open(url, create=True)
     for table, rows in (("commits", commits), ("file_changes", files), ("labels", labels)):
         append_rows(store, table, rows)
+    write_examined(store, Examined(time, sha))
     return store, folder, bad
 
 

@@ -1,0 +1,185 @@
+"""The mined history as metrics, each commit as of its own time, and what was known of it when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from testopt.errors import EmptyStoreError
+from testopt.risk.change_metrics import ChangeHistory
+from testopt.risk.label_latency import found_share
+from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, mined_commits, touched_files
+from testopt.store.examined import read_examined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from testopt.risk.change_metrics import ChangeFacts, TouchedFile
+    from testopt.schema import Change
+    from testopt.store import Store
+
+FILES: Final = 20  # of a change that are judged alone
+_DAY_S: Final = 86_400.0
+
+FileRows = list[tuple["TouchedFile", list[float]]]
+
+
+@dataclass(frozen=True)
+class MeasuredHistory:
+    """The history as metrics, oldest first, and the state at its end.
+
+    ``files_alone`` holds, of the commits that were wanted, the metrics of each of their largest
+    files as if it had changed alone, at the time of the commit.
+    """
+
+    shas: list[str]
+    facts: list[ChangeFacts]
+    rows: list[list[float]]
+    state: ChangeHistory
+    files_alone: dict[str, FileRows] = field(default_factory=dict)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """When each was committed, in seconds since 1970."""
+        return np.array([facts.time for facts in self.facts], np.float64)
+
+    @property
+    def teaches(self) -> NDArray[np.bool_]:
+        """Which commits are no merges: a merge is only here because its risk is asked for."""
+        return np.array([not facts.is_merge for facts in self.facts], bool)
+
+
+def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHistory:
+    """Return the metrics of all mined commits, each as of its own time.
+
+    Parameters
+    ----------
+    store : Store
+    wanted : mapping of str to Change
+        Commits to measure even if they are merges (what they bring in counts), and file by file.
+
+    Raises
+    ------
+    EmptyStoreError
+        When no commits were mined.
+    """
+    commits = store.read("commits", columns=COMMIT_COLUMNS)
+    if not commits.num_rows:
+        raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
+    history = MeasuredHistory([], [], [], ChangeHistory())
+    state = history.state
+    for sha, facts, files in mined_commits(
+        commits, store.read("file_changes", columns=FILE_COLUMNS)
+    ):
+        asked = touched_files(wanted[sha].files) if sha in wanted else None
+        measured = files if files and not facts.is_merge else asked
+        if measured is not None:
+            history.shas.append(sha)
+            history.facts.append(facts)
+            history.rows.append(state.measure(facts, measured))
+        if asked is not None:
+            history.files_alone[sha] = files_alone(state, facts, asked)
+        state.update(facts, files)
+    return history
+
+
+def files_alone(state: ChangeHistory, facts: ChangeFacts, files: Sequence[TouchedFile]) -> FileRows:
+    """Return the files of a change with the most lines, each with its metrics alone."""
+    largest = sorted(files, key=lambda f: -((f.added or 0) + (f.deleted or 0)))[:FILES]
+    return [(file, state.measure(facts, [file])) for file in largest]
+
+
+class DefectLabels:
+    """Which commits introduced a defect, as it was known at any time.
+
+    Parameters
+    ----------
+    store : Store
+    history : MeasuredHistory
+
+    Raises
+    ------
+    EmptyStoreError
+        When no defects were traced, or there are no commits.
+    """
+
+    def __init__(self, store: Store, history: MeasuredHistory) -> None:
+        labels = store.read("labels")
+        if not labels.num_rows:
+            raise EmptyStoreError(
+                "no defects have been traced to the commits that introduced them",
+                "trace them: testopt szz (where it finds no fixes, there is nothing to learn from)",
+            )
+        if not len(history.shas):
+            raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")
+        found = first_fixes(labels)
+        places = {sha: i for i, sha in enumerate(history.shas)}
+        known = sorted((places[sha], time) for sha, time in found.items() if sha in places)
+        self._times = history.times
+        self._rows = np.array([row for row, _ in known], np.intp)
+        self._fixed = np.array([time for _, time in known], np.float64)
+        examined = read_examined(store)
+        latest = max((time for time in found.values()), default=0.0)
+        self.until = examined.until.timestamp() if examined is not None else latest
+
+    def known(self, time: float) -> NDArray[np.bool_]:
+        """Return which commits were known to be defective then, shape (n,)."""
+        out = np.zeros(len(self._times), bool)
+        out[self._rows[self._fixed < time]] = True
+        return out
+
+    def found_shares(self, time: float) -> tuple[NDArray[np.float64], float]:
+        """Return which share of the defects of each commit would have been found by then.
+
+        Returns
+        -------
+        share : ndarray, shape (n,)
+            0 for commits that nobody has looked for defects of, for they are younger than the
+            last commit that was examined.
+        latency : float
+            Days after which half of the defects are found; 0 where none is known.
+        """
+        until = min(time, self.until)
+        in_time = (self._fixed < time) & (self._fixed <= until)
+        written = self._times[self._rows[in_time]]
+        delay = np.maximum(self._fixed[in_time] - written, 0.0) / _DAY_S
+        seen = np.maximum((until - written) / _DAY_S, delay)
+        share = found_share(delay, seen, (until - self._times) / _DAY_S)
+        if not len(delay):
+            return share, 0.0
+        days = np.unique(delay)
+        half = np.searchsorted(found_share(delay, seen, days), 0.5)
+        return share, float(days[min(int(half), len(days) - 1)])
+
+
+def first_fixes(labels: pa.Table) -> dict[str, float]:
+    """Return the commits that introduced a defect, and when the first fix of each was committed.
+
+    Parameters
+    ----------
+    labels : pyarrow.Table
+        Table ``labels``; of each fix the answers of the latest tracing count.
+    """
+    columns = ["fix_commit", "bug_commit", "chosen", "seen", "time"]
+    rows = labels.select(columns).to_pylist()
+    latest: dict[str, datetime] = {}
+    for row in rows:
+        latest[row["fix_commit"]] = max(row["seen"], latest.get(row["fix_commit"], row["seen"]))
+    out: dict[str, float] = {}
+    for row in rows:
+        bug: Any = row["bug_commit"]
+        if row["chosen"] and bug and row["seen"] == latest[row["fix_commit"]]:
+            time = row["time"].timestamp()
+            out[bug] = min(time, out.get(bug, time))
+    return out
+
+
+def defective_commits(labels: pa.Table) -> set[str]:
+    """Return the commits that introduced a defect, as `first_fixes` finds them."""
+    return set(first_fixes(labels))
