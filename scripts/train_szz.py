@@ -1,21 +1,24 @@
 """Learn the weights with which SZZ ranks the commits that may have introduced a defect.
 
-    python scripts/train_szz.py CLONES ORACLE.parquet [--variants VARIANTS.parquet] [--cache FILE]
+    python scripts/train_szz.py CLONES TABLE.parquet… [--oracle ORACLE.parquet] [--limit 120]
 
 CLONES    folder with the repositories: owner/name, owner+name or owner+name/repo (bare or not)
-ORACLE    project (owner/name), fix_commit, bug_commit, and issue_date where one is known
-VARIANTS  variant, project, fix_commit, pred_commit: answers of other methods to compare with
+TABLE     project (owner/name), fix_commit, bug_commit: what the authors of fixes named themselves
+ORACLE    the same, of many small projects, which together weigh as much as six large ones
 
-Prints F1 with repositories held out whole (grouped cross-validation, repeated), the same with
-issue dates, a paired bootstrap against R-SZZ and, last, the weights to paste into
-``testopt/labels/ranking.py``. Messages of the fixes are not read for hashes.
+Of each project at most --limit fixes count, drawn by a fixed seed. Messages are read without the
+lines that hold the answer. Prints F1 with projects held out whole (those of the oracle in eight
+parts) beside blame, how right confidences are, and the weights for ``testopt/szz/ranking.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,27 +30,28 @@ from testopt.errors import TestoptError
 from testopt.git.process import find_root
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
-from testopt.szz.ranking import WEIGHTS, candidate_features
+from testopt.szz.ranking import ADDING, DELETING, SOFTENED, candidate_features
 
-REPEATS, FOLDS, DRAWS = 20, 10, 10_000
+RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS = 30.0, 100, 600, 8
+SAME_PAST = {"ovn-org/ovn": "openvswitch/ovs"}  # projects of one history are held out together
+_ANSWER = re.compile(r"^\s*fixes:.*\n?", re.IGNORECASE | re.MULTILINE)
 
 
 class Case(NamedTuple):
-    """One fix of the oracle: its candidates and the commit that developers named."""
+    """One fix: where it stands when projects are held out, its weight, candidates, answers."""
 
     project: str
-    fix: str
-    bug: str
-    reported: float | None
+    part: str
+    weight: float
+    x: np.ndarray
+    right: list[int]
+    wanted: int
     candidates: list[Candidate]
 
-
-class Table(NamedTuple):
-    """Features (candidates x features) and the index of the right one (-1: not among them)."""
-
-    project: str
-    x: np.ndarray
-    right: int
+    @property
+    def only_adds(self) -> bool:
+        """Whether the fix deletes and changes no line."""
+        return bool(self.candidates) and self.candidates[0].only_adds
 
 
 def clone_of(clones: Path, project: str) -> Path | None:
@@ -60,116 +64,130 @@ def clone_of(clones: Path, project: str) -> Path | None:
     return None
 
 
-def seconds(value: object) -> float | None:
-    if not isinstance(value, str) or not value:
-        return None
-    time = datetime.fromisoformat(value)
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-
-
-def read_cases(clones: Path, oracle: pd.DataFrame) -> list[Case]:
-    def one(row: tuple[str, str, str, object]) -> Case | None:
-        project, fix, bug, date = row
-        repo = clone_of(clones, project)
+def read_cases(clones: Path, table: pd.DataFrame, limit: int, *, oracle: bool) -> list[Case]:
+    cases = []
+    for number, (project, rows) in enumerate(table.groupby("project")):
+        repo = clone_of(clones, str(project))
         if repo is None:
             print(f"no clone of {project}")
-            return None
-        with Tracer(repo) as tracer:
-            trace = tracer.trace(fix)
-        found = find_candidates(trace.fix, trace.files, trace.facts) if trace.fix else []
-        return Case(project, fix, bug, seconds(date), found)
-
-    columns = ["project", "fix_commit", "bug_commit", "issue_date"]
-    with ThreadPoolExecutor() as pool:
-        rows = oracle.reindex(columns=columns).itertuples(index=False, name=None)
-        return [case for case in pool.map(one, rows) if case is not None]
-
-
-def table(case: Case, names: list[str], *, dated: bool) -> Table:
-    keep = [
-        c
-        for c in case.candidates
-        if not (dated and case.reported is not None) or c.facts.authored <= case.reported
-    ]
-    x = np.array([[row[n] for n in names] for row in candidate_features(keep)]).reshape(
-        len(keep), len(names)
-    )
-    right = [i for i, c in enumerate(keep) if c.facts.sha == case.bug]
-    return Table(case.project, x, right[0] if right else -1)
+            continue
+        answers = rows.groupby("fix_commit")["bug_commit"].agg(set).to_dict()
+        fixes = sorted(answers)
+        random.Random(7).shuffle(fixes)
+        fixes = fixes[:limit]
+        per_fix = ORACLE_WEIGHT / len(table) if oracle else min(1.0, PER_PROJECT / len(fixes))
+        part = f"oracle {number % PARTS}" if oracle else SAME_PAST.get(str(project), str(project))
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(lambda fix, repo=repo: candidates_of(repo, fix), fixes)
+            for fix, some in zip(fixes, found, strict=True):
+                right = [i for i, c in enumerate(some) if c.facts.sha in answers[fix]]
+                x = np.array([[row[n] for n in DELETING] for row in candidate_features(some)])
+                name = "oracle" if oracle else str(project)
+                cases.append(Case(name, part, per_fix, x, right, len(answers[fix]), some))
+        print(f"{project}: {len(fixes)} fixes", flush=True)
+    return cases
 
 
-def fit(tables: list[Table], ridge: float) -> np.ndarray:
-    """Fit a conditional logit with a ridge penalty on standardised weights."""
-    use = [t for t in tables if t.right >= 0 and len(t.x) > 1]
-    stacked = np.vstack([t.x for t in use])
-    scale = stacked.std(0) + 1e-9
-    x = stacked / scale
-    sizes = np.array([len(t.x) for t in use])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    right = starts + np.array([t.right for t in use])
-    wanted = x[right].sum(0)
+def candidates_of(repo: Path, fix: str) -> list[Candidate]:
+    with Tracer(repo) as tracer:
+        trace = tracer.trace(fix)
+    if trace.fix is None:
+        return []
+    asked = replace(trace.fix, message=_ANSWER.sub("", trace.fix.message))
+    return find_candidates(asked, trace.files, trace.facts)
+
+
+def fit(cases: list[Case], columns: list[int]) -> np.ndarray:
+    """Fit a conditional logit with a ridge penalty; the last weight is that of "none of these"."""
+    cases = [c for c in cases if len(c.x)]
+    scale = np.vstack([c.x[:, columns] for c in cases]).std(0)
+    scale[scale < 1e-9] = 1e9
+    blocks = [np.pad(c.x[:, columns] / scale, ((0, 1), (0, 1))) for c in cases]
+    for block in blocks:
+        block[-1, -1] = 1.0
+    sizes = np.array([len(b) for b in blocks])
+    starts, x = np.r_[0, np.cumsum(sizes)[:-1]], np.vstack(blocks)
+    weight = np.array([c.weight for c in cases])
+    share = np.zeros(len(x))  # of the answer
+    for case, start, size in zip(cases, starts, sizes, strict=True):
+        for i in case.right or [size - 1]:
+            share[start + i] = case.weight / max(len(case.right), 1)
+    penalty = np.r_[np.full(len(columns), RIDGE), 0.0]
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ w
         z -= np.repeat(np.maximum.reduceat(z, starts), sizes)
         e = np.exp(z)
         total = np.add.reduceat(e, starts)
-        value = np.log(total).sum() - z[right].sum() + ridge * w @ w
-        return float(value), (e / np.repeat(total, sizes)) @ x - wanted + 2 * ridge * w
+        value = (weight * np.log(total)).sum() - share @ z + (penalty * w * w).sum()
+        p = e / np.repeat(total, sizes) * np.repeat(weight, sizes)
+        return float(value), (p - share) @ x + 2 * penalty * w
 
-    return minimize(loss, np.zeros(len(scale)), jac=True, method="L-BFGS-B").x / scale
-
-
-def hits(tables: list[Table], w: np.ndarray) -> np.ndarray:
-    return np.array([t.right >= 0 and int((t.x @ w).argmax()) == t.right for t in tables], float)
+    w = minimize(loss, np.zeros(len(columns) + 1), jac=True, method="L-BFGS-B").x
+    return np.r_[w[:-1] / scale, w[-1]]
 
 
-def held_out(cases: list[Case], names: list[str], ridge: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of repeats in which each case was hit: without and with issue dates."""
-    plain = [table(c, names, dated=False) for c in cases]
-    dated = [table(c, names, dated=True) for c in cases]
-    projects = sorted({c.project for c in cases})
-    out = np.zeros((2, len(cases)))
-    for repeat in range(REPEATS):
-        fold = dict(
-            zip(
-                projects,
-                np.random.default_rng(repeat).permutation(len(projects)) % FOLDS,
-                strict=True,
-            )
-        )
-        for k in range(FOLDS):
-            inside = [i for i, c in enumerate(cases) if fold[c.project] == k]
-            w = fit([t for t in plain if fold[t.project] != k], ridge)
-            out[0, inside] += hits([plain[i] for i in inside], w)
-            out[1, inside] += hits([dated[i] for i in inside], w)
-    return out[0] / REPEATS, out[1] / REPEATS
+def confidences(case: Case, w: np.ndarray, columns: list[int]) -> np.ndarray:
+    if not len(case.x):
+        return np.zeros(0)
+    z = np.r_[case.x[:, columns] @ w[:-1], w[-1]] / SOFTENED
+    e = np.exp(z - z.max())
+    return (e / e.sum())[:-1]
 
 
-def f1(hit: np.ndarray, answered: np.ndarray) -> float:
-    return float(2 * hit.sum() / (answered.sum() + len(hit)))
+def columns_of(*, only_adds: bool) -> list[int]:
+    names = list(DELETING)
+    return [names.index(n) for n in (ADDING if only_adds else DELETING)]
 
 
-def bootstrap(
-    ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...], projects: list[str]
-) -> np.ndarray:
-    """Draw repositories with replacement; return the differences in F1."""
-    groups = [np.flatnonzero(np.array(projects) == p) for p in sorted(set(projects))]
-    rng, out = np.random.default_rng(0), []
-    for _ in range(DRAWS):
-        i = np.concatenate([groups[g] for g in rng.integers(len(groups), size=len(groups))])
-        out.append(f1(ours[0][i], ours[1][i]) - f1(theirs[0][i], theirs[1][i]))
-    return np.array(out)
+def held_out(cases: list[Case]) -> list[np.ndarray]:
+    """Return the confidences of each case, by weights to which its project taught nothing."""
+    out: list[np.ndarray] = [np.zeros(0)] * len(cases)
+    for part in sorted({c.part for c in cases}):
+        for adds in (False, True):
+            columns = columns_of(only_adds=adds)
+            inside = [c for c in cases if c.part != part and c.only_adds is adds]
+            w = fit(inside, columns)
+            for i, case in enumerate(cases):
+                if case.part == part and case.only_adds is adds:
+                    out[i] = confidences(case, w, columns)
+    return out
 
 
-def compare(cases: list[Case], ours: tuple[np.ndarray, ...], answers: pd.DataFrame) -> str:
-    known = {(p, f): b for p, f, b in answers[["project", "fix_commit", "pred_commit"]].to_numpy()}
-    their = np.array([float(known.get((c.project, c.fix)) == c.bug) for c in cases])
-    answered = np.array([float((c.project, c.fix) in known) for c in cases])
-    d = bootstrap(ours, (their, answered), [c.project for c in cases])
-    low, high = np.percentile(d, [2.5, 97.5])
-    ours_more = f"ours {d.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"F1 {f1(their, answered):.3f}; {ours_more}, better in {(d > 0).mean():.1%} of draws"
+def f1(cases: list[Case], scores: list[np.ndarray]) -> float:
+    """Return F1 when the highest score of each fix is the answer; none where all are 0."""
+    said = [(c, int(s.argmax())) for c, s in zip(cases, scores, strict=True) if s.any()]
+    hits = sum(best in case.right for case, best in said)
+    return 2 * hits / (len(said) + sum(c.wanted for c in cases))
+
+
+def report(cases: list[Case]) -> None:
+    ours = held_out(cases)
+    ways = {
+        "ranked": ours,
+        "latest": [np.array([float(c.latest) for c in case.candidates]) for case in cases],
+        "most lines": [np.array([float(c.most) for c in case.candidates]) for case in cases],
+    }
+    for project, n in sorted(Counter(c.project for c in cases).items()):
+        for name, adds in (("all", None), ("deleting", False), ("adding", True)):
+            part = [
+                i
+                for i, c in enumerate(cases)
+                if c.project == project and adds in {None, c.only_adds}
+            ]
+            if part:
+                told = {w: f1([cases[i] for i in part], [s[i] for i in part])
+                        for w, s in ways.items()}  # fmt: skip
+                print(
+                    f"{project:32} {name:9} {len(part):4} of {n}",
+                    *(f"{w} {v:.3f}" for w, v in told.items()),
+                )
+    best = [
+        (s.max(), int(s.argmax()) in c.right) for c, s in zip(cases, ours, strict=True) if s.any()
+    ]
+    for low in (0.3, 0.5, 0.7, 0.8, 0.9):
+        right = [hit for p, hit in best if p >= low]
+        print(f"confidence from {low}: {len(right)} fixes, {np.mean(right or [0]):.2f} right")
 
 
 def main() -> None:
@@ -177,40 +195,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clones", type=Path)
-    parser.add_argument("oracle")
-    parser.add_argument("--variants")
-    parser.add_argument("--ridge", type=float, default=3.0)
-    parser.add_argument("--without", nargs="*", default=[], help="features left out")
+    parser.add_argument("tables", nargs="+")
+    parser.add_argument("--oracle")
+    parser.add_argument("--limit", type=int, default=120)
     options = parser.parse_args()
-    cases = read_cases(options.clones, pd.read_parquet(options.oracle))
-    names = [n for n in WEIGHTS if n not in options.without]
-    report(
-        cases, names, options.ridge, pd.read_parquet(options.variants) if options.variants else None
-    )
-
-
-def report(
-    cases: list[Case], names: list[str], ridge: float, variants: pd.DataFrame | None
-) -> None:
-    plain = [table(c, names, dated=False) for c in cases]
-    print(f"{len(cases)} fixes; right one among the candidates: {sum(t.right >= 0 for t in plain)}")
-    for kind, hit, suffix in zip(
-        ("without", "with"), held_out(cases, names, ridge), ("", "+issuefilter"), strict=True
-    ):
-        answered = np.array(
-            [float(len(table(c, names, dated=kind == "with").x) > 0) for c in cases]
+    named = pd.concat([pd.read_parquet(table) for table in options.tables])
+    cases = read_cases(options.clones, named, options.limit, oracle=False)
+    if options.oracle:
+        cases += read_cases(
+            options.clones, pd.read_parquet(options.oracle), options.limit, oracle=True
         )
-        print(f"{kind} issue dates, repositories held out: F1 {f1(hit, answered):.3f}")
-        if variants is not None:
-            print(
-                "  R-SZZ:",
-                compare(cases, (hit, answered), variants[variants.variant == "r" + suffix]),
-            )
-    w = fit(plain, ridge)
-    answered = np.array([float(len(t.x) > 0) for t in plain])
-    print(f"fitted to all: F1 {f1(hits(plain, w), answered):.3f}")
-    for name, value in zip(names, w, strict=True):
-        print(f'    "{name}": {value:.2f},')
+    report(cases)
+    for adds in (False, True):
+        columns = columns_of(only_adds=adds)
+        w = fit([c for c in cases if c.only_adds is adds], columns)
+        print("ADDING" if adds else "DELETING", f"(nobody {w[-1]:.2f})")
+        for i, value in zip(columns, w[:-1], strict=True):
+            print(f'    "{list(DELETING)[i]}": {value:.2f},')
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ the next one.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,12 @@ from testopt.errors import SettingsError
 from testopt.git.line_counts import LineCounts
 from testopt.git.log import History, list_commits, read_history, shallow_edge
 from testopt.git.pseudonyms import author_key, key_fingerprint, pseudonym
-from testopt.git.subjects import fix_matcher, is_fix, is_revert
+from testopt.git.subjects import fix_matcher, is_revert, judge_fix
 from testopt.schema import arrow_schema, digest
 from testopt.store.forgotten import AUTHOR_KEY
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -111,7 +112,7 @@ def mine(
             "authors of this store were forgotten, and cannot be told with another key",
             "set the TESTOPT_KEY that the store was written with",
         )
-    writer = _Writer(repo, store, key=key, matcher=_matcher(fix_pattern), known=known)
+    writer = _Writer(repo, store, key=key, matcher=fix_matcher(fix_pattern), known=known)
     histories = read_history(repo, new)
     if progress is not None:
         histories = _with_progress(histories, len(new), progress)
@@ -135,15 +136,6 @@ def _with_progress(
         done += len(history.commits)
         progress(done, total)
         yield history
-
-
-def _matcher(pattern: str) -> re.Pattern[str]:
-    try:
-        return fix_matcher(pattern)
-    except re.error as error:
-        raise SettingsError(
-            f"fix_pattern {pattern!r} is not a regular expression: {error}"
-        ) from error
 
 
 def _known(store: Store, table: str) -> set[str]:
@@ -178,7 +170,13 @@ class _Writer:
     """Turns histories into tables and appends them."""
 
     def __init__(
-        self, repo: Path, store: Store, *, key: bytes, matcher: re.Pattern[str], known: set[str]
+        self,
+        repo: Path,
+        store: Store,
+        *,
+        key: bytes,
+        matcher: re.Pattern[str] | None,
+        known: set[str],
     ) -> None:
         self._store, self._matcher = store, matcher
         self._lines = LineCounts(repo)
@@ -212,17 +210,29 @@ class _Writer:
             "author": [self._authors[c.author] for c in commits],
             "time": _times([c.authored for c in commits]),
             "committed": _times([c.committed for c in commits]),
-            "is_fix": self._fixes([c.subject for c in commits]),
+            "is_fix": self._fixes(history),
             "is_merge": [len(c.parents) > 1 for c in commits],
             "is_revert": [is_revert(c.subject) for c in commits],
             "subject_digest": [digest(c.subject) for c in commits],
         }
         return pa.Table.from_pydict(columns, schema=arrow_schema("commits"))
 
-    def _fixes(self, subjects: list[str]) -> list[bool]:
-        # 4,096 subjects take 10 ms with the built-in expression
-        with time_limit(_PATTERN_S, f"fix_pattern {self._matcher.pattern!r}"):
-            return [is_fix(subject, self._matcher) for subject in subjects]
+    def _fixes(self, history: History) -> list[bool]:
+        paths: dict[str, list[str]] = {}
+        for row in history.files:
+            paths.setdefault(row.sha, []).append(row.path)
+        pattern = self._matcher.pattern if self._matcher else ""
+        # 4,096 messages take a second with what is built in
+        with time_limit(_PATTERN_S, f"fix_pattern {pattern!r}") if pattern else nullcontext():
+            return [
+                judge_fix(
+                    f"{c.subject}\n\n{c.body}",
+                    paths.get(c.sha, ()),
+                    parents=len(c.parents),
+                    matcher=self._matcher,
+                ).is_fix
+                for c in history.commits
+            ]
 
     def _file_table(self, files: list[FileRow], sizes: Iterator[int | None]) -> pa.Table:
         import pyarrow as pa

@@ -86,6 +86,7 @@ def command(ctx: Context, options: SzzOptions) -> None:
         fixes=fixes,
         issues=issues,
         stated=options.stated,
+        fix_pattern=ctx.settings.fix_pattern,
         store=None if options.no_store else ctx.open_store(create=True),
         progress=ctx.progress("tracing"),
     )

@@ -35,6 +35,7 @@ class Head:
     author: str | None
     time: datetime | None
     subject: str
+    message: str = ""
 
 
 class UnknownChangeError(Exception):

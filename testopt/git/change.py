@@ -28,7 +28,7 @@ from testopt.git.filtered import filters_of, without_equal
 from testopt.git.process import GitStream, empty_tree, is_bare, resolve, run_git
 from testopt.git.pseudonyms import author_key, pseudonym
 from testopt.git.saved_diff import diff_file
-from testopt.git.subjects import is_fix
+from testopt.git.subjects import judge_fix
 from testopt.git.untracked import untracked_files
 from testopt.schema import Change
 
@@ -52,7 +52,7 @@ _DIFF: Final = (
 )  # fmt: skip
 _LOG_HEAD: Final = (
     "log", "-1", "--no-show-signature", "--encoding=UTF-8",
-    "--format=%H%x00%P%x00%at%x00%aE%x00%aN%x00%s",
+    "--format=%H%x00%P%x00%at%x00%aE%x00%aN%x00%s%x00%B",
 )  # fmt: skip
 
 
@@ -132,13 +132,15 @@ def _in_ci(
 
 
 def _committed(repo: Path, tip: Head, base: str | None) -> Change:
+    files = tuple(_diff(repo, base or empty_tree(tip.sha), tip.sha))
+    paths = [file.path for file in files]
     return Change(
-        files=tuple(_diff(repo, base or empty_tree(tip.sha), tip.sha)),
+        files=files,
         base=base,
         head=tip.sha,
         author=tip.author,
         time=tip.time,
-        is_fix=is_fix(tip.subject),
+        is_fix=judge_fix(tip.message, paths, parents=len(tip.parents)).is_fix,
         is_merge=len(tip.parents) > 1,
     )
 
@@ -148,13 +150,14 @@ def _read_head(repo: Path, revision: str) -> Head:
         out = run_git(repo, *_LOG_HEAD, revision, "--")
     except GitFailedError as error:
         raise UnknownChangeError(f"there is no commit to look at: {error.message}") from error
-    sha, parents, when, mail, name, subject = out.rstrip(b"\n").split(b"\0", 5)
+    sha, parents, when, mail, name, subject, message = out.split(b"\0", 6)
     return Head(
         sha=sha.decode(),
         parents=tuple(parents.decode().split()),
         author=_pseudonym(mail or name),
         time=_time(when),
         subject=subject.decode("utf-8", "replace"),
+        message=message.decode("utf-8", "replace"),
     )
 
 

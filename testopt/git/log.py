@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Commits that one git process reads: few share the work better, many make git unpack less twice.
 CHUNK: Final = (256, 1024)
 MAX_WORKERS: Final = 8
-_HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s"
+_HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s%x00%b"
 _RAW_ARGS: Final = (
     "-z", "--raw", "--no-abbrev", "--root", "--no-diff-merges",
     "--no-color", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes",
@@ -63,6 +63,7 @@ class Commit(NamedTuple):
     committed: int
     author: bytes
     subject: str
+    body: str = ""
 
 
 class FileRow(NamedTuple):
@@ -256,7 +257,7 @@ def parse_log(output: bytes) -> History:
     Parameters
     ----------
     output : bytes
-        Fields that end with NUL: seven of a commit, then its raw and its numstat entries.
+        Fields that end with NUL: eight of a commit, then its raw and its numstat entries.
 
     Returns
     -------
@@ -288,7 +289,7 @@ def _split(output: bytes) -> tuple[list[Commit], list[tuple[str, RawEntry]], _Co
 
 
 def _commit(sha: str, fields: Iterator[bytes]) -> Commit:
-    parents, authored, committed, mail, name, subject = islice(fields, 6)
+    parents, authored, committed, mail, name, subject, body = islice(fields, 7)
     return Commit(
         sha,
         parents.decode("ascii").split(),
@@ -296,6 +297,7 @@ def _commit(sha: str, fields: Iterator[bytes]) -> Commit:
         _seconds(committed),
         mail or name,
         subject.decode("utf-8", "replace"),
+        body.decode("utf-8", "replace"),
     )
 
 

@@ -13,9 +13,11 @@ from testopt.errors import RepositoryError
 from testopt.git.process import start_git
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 MAX_BLOB: Final = 8_000_000  # bytes; larger files are data, whatever their name says
+MAX_PATHS: Final = 200  # changed paths that are kept of a commit
 _CAT: Final = ("cat-file", "--batch")
 _TREE: Final = ("diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-renames")
 _BLOCK: Final = 1 << 20
@@ -34,6 +36,7 @@ class CommitObject:
     author: bytes
     message: str
     files: int = 0
+    paths: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -158,7 +161,7 @@ class Objects:
             answer = self.read(sha)
             self._commits[sha] = None
             if answer is not None and answer[0] == b"commit":
-                self._commits[sha] = parse_commit(sha, answer[1], len(self.paths(sha)))
+                self._commits[sha] = parse_commit(sha, answer[1], self.paths(sha))
         return self._commits[sha]
 
     def paths(self, sha: str) -> list[str]:
@@ -180,7 +183,7 @@ class Objects:
         return [path_text(line) for line in lines[1:]]
 
 
-def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitObject:
+def parse_commit(sha: str, content: bytes, paths: Sequence[str] = ()) -> CommitObject:
     """Read a raw commit object.
 
     Parameters
@@ -189,8 +192,8 @@ def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitObject:
         Its name.
     content : bytes
         Headers, a blank line, the message. A missing or odd time counts as 0.
-    files : int
-        How many files it changed.
+    paths : sequence of str
+        Files that it changed; the first ``MAX_PATHS`` are kept.
 
     Returns
     -------
@@ -210,7 +213,9 @@ def parse_commit(sha: str, content: bytes, files: int = 0) -> CommitObject:
     except LookupError:
         text = message.decode("utf-8", "replace")
     parents = tuple(p.decode("ascii", "replace") for p in headers.get(b"parent", []))
-    return CommitObject(sha, parents, authored, committed, author, text, files)
+    return CommitObject(
+        sha, parents, authored, committed, author, text, len(paths), tuple(paths[:MAX_PATHS])
+    )
 
 
 def _person(text: bytes) -> tuple[bytes, int]:

@@ -1,72 +1,77 @@
-"""Tells fixes and reverts by the subject line of a commit.
-
-A commit is a fix when its subject holds one of the words that Mockus and Votta (2000) and most
-studies since look for (fix, bug, defect, fault, patch, error, crash, regression, and their forms),
-or closes an issue. Words such as "prefix", "fixture" and "typo in docs" are not fixes.
-
-Features need a rule of their own beside ``testopt.szz.fixes``: it reads the subject alone, which
-is all that a change under test may have, so that what is learnt and what is predicted see the same,
-and a user's pattern replaces it. Labels are made afterwards and weigh message, paths and issues.
-"""
+"""Tells fixes and reverts: fixes by `testopt.git.fixes`, or by the user's own pattern."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-FIX_PATTERN: Final = (
-    r"\b(?:bug|hot|quick)?-?fix(?:e[sd]|ing|up)?\b|\bbugs?\b|\bdefects?\b|\bfaults?\b|\bfaulty\b"
-    r"|\berrors?\b|\bcrash(?:es|ed|ing)?\b|\bregressions?\b|\bpatch(?:es|ed)?\b|\bincorrect(?:ly)?\b"
-    r"|\bwrong(?:ly)?\b|\bbroken\b|\b(?:close[sd]?|resolve[sd]?)\s+#\d+"
-)
-_NO_FIX: Final = re.compile(r"\b(?:typos?|docs?|documentation|comments?|lint)\b", re.IGNORECASE)
+from testopt.errors import SettingsError
+from testopt.git.fixes import FixClassification, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _REVERT: Final = re.compile(
     r"(?:revert(?:s|ed|ing)?\b|reapply\b|back(?:ed)?\s+out\b)", re.IGNORECASE
 )
 
 
-def fix_matcher(pattern: str = "") -> re.Pattern[str]:
-    """Return the compiled expression that finds subjects of fixing commits.
+def fix_matcher(pattern: str = "") -> re.Pattern[str] | None:
+    """Return the compiled expression with which a user finds subjects of fixing commits.
 
     Parameters
     ----------
     pattern : str
-        The user's own regular expression; empty: `FIX_PATTERN`.
+        The setting ``fix_pattern``.
 
     Returns
     -------
-    re.Pattern
-        Case-insensitive.
+    re.Pattern or None
+        Case-insensitive; None where there is no pattern.
 
     Raises
     ------
-    re.error
+    SettingsError
         When `pattern` is no regular expression.
     """
-    return re.compile(pattern or FIX_PATTERN, re.IGNORECASE)
+    if not pattern:
+        return None
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise SettingsError(
+            f"fix_pattern {pattern!r} is not a regular expression: {error}"
+        ) from error
 
 
-_FIX: Final = fix_matcher()
-
-
-def is_fix(subject: str, matcher: re.Pattern[str] | None = None) -> bool:
-    """Tell whether a subject line announces the fix of a defect.
+def judge_fix(
+    message: str,
+    paths: Sequence[str],
+    *,
+    parents: int = 1,
+    matcher: re.Pattern[str] | None = None,
+    issue_type: str = "",
+) -> FixClassification:
+    """Tell whether a commit fixes a defect, and why.
 
     Parameters
     ----------
-    subject : str
-        First line of the commit message.
+    message, paths, parents, issue_type
+        As for `testopt.git.fixes.classify`.
     matcher : re.Pattern, optional
-        From `fix_matcher`; a user's own decides alone, the built-in one leaves out documentation.
+        From `fix_matcher`: it decides alone, by the subject, unless an issue does.
 
     Returns
     -------
-    bool
-        True for a fix.
+    FixClassification
+        Whether it is one, and the reason in words.
     """
-    if matcher is not None and matcher.pattern != FIX_PATTERN:
-        return bool(matcher.search(subject))
-    return bool(_FIX.search(subject)) and not _NO_FIX.search(subject)
+    if matcher is None or issue_type:
+        return classify(message, paths, parents=parents, issue_type=issue_type)
+    subject = message.strip().partition("\n")[0]
+    if matcher.search(subject):
+        return FixClassification(is_fix=True, reason="its subject matches fix_pattern")
+    return FixClassification(is_fix=False, reason="its subject does not match fix_pattern")
 
 
 def is_revert(subject: str) -> bool:

@@ -22,8 +22,10 @@ from testopt.szz.hunks import (
     FileDiff,
     TextHunk,
     added_lines,
+    function_around,
     meaningful_hunks,
     merge_ranges,
+    named_lines,
     surrounding_lines,
     suspect_lines,
 )
@@ -242,7 +244,10 @@ class Tracer:
 
 
 def _ranges(diff: FileDiff, hunks: Sequence[TextHunk], lines: Collection[int]) -> list[range]:
-    around = (surrounding_lines(diff, hunk) for hunk in hunks)
+    around = [surrounding_lines(diff, hunk) for hunk in hunks]
+    if not lines:  # it only adds: its function, and where else the names are that it adds
+        around += [function_around(diff, hunk) for hunk in hunks]
+        around += [range(n, n + 1) for n in named_lines(diff, hunks)]
     return merge_ranges([*around, *(range(n, n + 1) for n in lines)])
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.lines import code_mask, line_identifiers, without_whitespace
-from testopt.szz.hunks import surrounding_lines
+from testopt.szz.hunks import (
+    function_around,
+    lines_of_code,
+    named_lines,
+    surrounding_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +27,10 @@ MAX_DISTANCE: Final = 30  # distance of a commit that wrote none of the lines ne
 MAX_PAST_COMMITS: Final = 20  # latest commits of a file that are looked at
 MIN_MERGE_PARENTS: Final = 2  # parents
 SECONDS_PER_DAY: Final = 86_400
+_MESSAGE_WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_COMMON: Final = frozenset(
+    ("add", "and", "fix", "fixed", "fixes", "for", "from", "the", "use", "with")
+)
 _SHOWN: Final = 5  # lines shown as evidence for a candidate
 
 
@@ -56,7 +66,12 @@ class Candidate:
     a weight that falls with distance, ``distance`` the lines from the nearest hunk to the nearest
     line of it, ``position`` its place among the latest commits of the file (0: the last one),
     ``returned`` names it deleted that the fix adds, ``restored`` whole lines that it deleted and
-    the fix adds. ``share`` and ``near`` are shares of all candidates of the fix.
+    the fix adds. Where a fix only adds: ``around`` counts the lines of the same functions that it
+    wrote, ``named`` weighs lines elsewhere in the file that hold rare names which the fix adds.
+    ``introduced`` counts such names that it once added to the file. ``overlap`` is the share of
+    the files of the fix that it changed, ``alike`` how alike the messages are. ``share``,
+    ``near``, ``around`` and ``named`` are shares of all candidates of the fix; ``latest`` and
+    ``most`` tell the last one and the one of most lines among those that wrote suspect lines.
     """
 
     facts: CommitObject
@@ -67,6 +82,15 @@ class Candidate:
     position: int = MAX_PAST_COMMITS
     returned: int = 0
     restored: int = 0
+    around: float = 0.0
+    named: float = 0.0
+    introduced: int = 0
+    overlap: float = 0.0
+    alike: float = 0.0
+    latest: bool = False
+    most: bool = False
+    sibling: bool = False
+    only_adds: bool = False
     same_author: bool = False
     age_days: float = 0.0
     stated: bool = False
@@ -99,14 +123,44 @@ def find_candidates(
             collector.count_suspect_lines(trace)
             collector.weigh_nearby_lines(trace)
             collector.compare_past_changes(trace)
+            if not trace.lines:
+                collector.weigh_function(trace)
     candidates = collector.candidates()
-    written, near = sum(c.written for c in candidates), sum(c.near for c in candidates)
-    for candidate in candidates:
-        candidate.share = candidate.written / max(written, 1)
-        candidate.near = candidate.near / near if near else 0.0
-        candidate.same_author = candidate.facts.author == fix.author
-        candidate.age_days = max(fix.committed - candidate.facts.committed, 0) / SECONDS_PER_DAY
+    _compare_with_fix(fix, candidates)
+    _compare_with_each_other(candidates)
     return sorted(candidates, key=lambda c: (-c.facts.committed, c.position, c.facts.sha))
+
+
+def _compare_with_fix(fix: CommitObject, candidates: Sequence[Candidate]) -> None:
+    paths, words = set(fix.paths), _message_words(fix.message)
+    for c in candidates:
+        c.same_author = c.facts.author == fix.author
+        c.age_days = max(fix.committed - c.facts.committed, 0) / SECONDS_PER_DAY
+        c.sibling = c.same_author and abs(fix.authored - c.facts.authored) < SECONDS_PER_DAY
+        c.overlap = len(paths.intersection(c.facts.paths)) / max(len(paths), 1)
+        subject = _message_words(c.facts.subject)
+        c.alike = len(words & subject) / math.sqrt(max(len(words), 1) * max(len(subject), 1))
+
+
+def _compare_with_each_other(candidates: Sequence[Candidate]) -> None:
+    written, near = sum(c.written for c in candidates), sum(c.near for c in candidates)
+    around, named = sum(c.around for c in candidates), sum(c.named for c in candidates)
+    for c in candidates:
+        c.share = c.written / max(written, 1)
+        c.near = c.near / near if near else 0.0
+        c.around = c.around / around if around else 0.0
+        c.named = c.named / named if named else 0.0
+        c.only_adds = not written
+    writers = [c for c in candidates if c.written]
+    if writers:
+        max(writers, key=lambda c: (c.facts.committed, c.written)).latest = True
+        max(writers, key=lambda c: (c.written, c.facts.committed)).most = True
+
+
+def _message_words(message: str) -> set[str]:
+    """Return the words of a subject, by which commits on the same matter are recognised."""
+    subject = message.strip().partition("\n")[0]
+    return {w.lower() for w in _MESSAGE_WORD.findall(subject)} - _COMMON
 
 
 class _CandidateCollector:
@@ -137,7 +191,7 @@ class _CandidateCollector:
 
     def weigh_nearby_lines(self, trace: FileTrace) -> None:
         """Weigh the lines of code around each hunk, which is all that an insertion has."""
-        mask = code_mask(trace.diff.before, trace.diff.language)
+        mask = lines_of_code(trace.diff.before, trace.diff.language)
         for hunk in trace.hunks:
             span = hunk.span
             for number in surrounding_lines(trace.diff, hunk):
@@ -146,6 +200,17 @@ class _CandidateCollector:
                     distance = _distance(number, span)
                     candidate.near += math.exp(-distance / DECAY)
                     candidate.distance = min(candidate.distance, distance)
+
+    def weigh_function(self, trace: FileTrace) -> None:
+        """Weigh the functions that lines were added to, and what else names what was added."""
+        mask = lines_of_code(trace.diff.before, trace.diff.language)
+        for hunk in trace.hunks:
+            for number in function_around(trace.diff, hunk):
+                if mask[number - 1] and (c := self._candidate(trace.blame.get(number))):
+                    c.around += 1.0
+        for number, weight in named_lines(trace.diff, trace.hunks).items():
+            if mask[number - 1] and (c := self._candidate(trace.blame.get(number))):
+                c.named += weight
 
     def compare_past_changes(self, trace: FileTrace) -> None:
         """Compare what the file's latest commits did with what the fix does."""
@@ -157,6 +222,8 @@ class _CandidateCollector:
             candidate.position = min(candidate.position, position)
             deleted = Counter(line_identifiers(line for h in change.hunks for line in h.old))
             candidate.returned += (added & deleted).total()
+            written = set(line_identifiers(line for h in change.hunks for line in h.new))
+            candidate.introduced += len(added.keys() & (written - deleted.keys()))
             deleted_lines = {without_whitespace(line) for h in change.hunks for line in h.old}
             candidate.restored += len(added_lines & deleted_lines)
 

@@ -17,12 +17,13 @@ from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import RepositoryError
+from testopt.git.fixes import classify, stated_commits
 from testopt.git.messages import read_messages
+from testopt.git.subjects import fix_matcher, judge_fix
 from testopt.schema import arrow_schema
 from testopt.store.examined import Examined, write_examined
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
-from testopt.szz.fixes import classify, stated_commits
 from testopt.szz.ranking import candidate_reasons, rank_candidates
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from testopt.szz.fix_lists import Issue
     from testopt.szz.ranking import RankedCandidate
 
-METHOD: Final = "szz-2"  # changes with whatever changes answers
+METHOD: Final = "szz-3"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
 MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported
+MIN_QUOTED: Final = 16  # characters of a subject by which it is known again in a message
 FLUSH: Final = 200  # fixes of one append
 FLUSH_S: Final = 15.0  # at most so much work is lost by an interruption
 
@@ -140,6 +142,7 @@ def szz(
     fixes: Sequence[str] | None = None,
     issues: Mapping[str, Issue] | None = None,
     stated: bool = False,
+    fix_pattern: str = "",
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SzzReport:
@@ -155,6 +158,8 @@ def szz(
         By fixing commit: when its issue was opened, and its type.
     stated : bool
         As for `trace_fix`.
+    fix_pattern : str
+        Regular expression of subjects of fixing commits; empty: built in.
     store : Store, optional
         Where answers are kept (table ``labels``) and known ones are read from.
     progress : callable, optional
@@ -176,9 +181,8 @@ def szz(
         missing, head = [], None
         if fixes is None:
             head = tracer.commit(tracer.resolve("HEAD") or "HEAD")
-            reasons_by_fix = dict(
-                find_fixes(repo, {k: i.kind for k, i in issues_by_fix.items() if k})
-            )
+            kinds = {k: i.kind for k, i in issues_by_fix.items() if k}
+            reasons_by_fix = dict(find_fixes(repo, kinds, fix_pattern=fix_pattern))
         else:
             resolved = {name: tracer.resolve(name) for name in fixes}
             missing = [name for name, full in resolved.items() if full is None]
@@ -212,7 +216,9 @@ def _moment(commit: CommitObject) -> datetime:
     return datetime.fromtimestamp(min(max(commit.committed, 0), _MAX_TIME), UTC)
 
 
-def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+def find_fixes(
+    repo: Path, kinds: Mapping[str, str] | None = None, *, fix_pattern: str = ""
+) -> Iterator[tuple[str, str]]:
     """Yield the fixing commits of HEAD, newest first, each with the reason.
 
     Parameters
@@ -221,18 +227,20 @@ def find_fixes(repo: Path, kinds: Mapping[str, str] | None = None) -> Iterator[t
         Working tree or bare repository.
     kinds : mapping of str to str, optional
         Types of issues by commit; they decide where they are known.
+    fix_pattern : str
+        As for `szz`.
 
     Yields
     ------
     tuple of str
         Full hash, and why the commit counts as a fix.
     """
+    matcher = fix_matcher(fix_pattern)
     for sha, parents, message, paths in read_messages(repo):
-        classification = classify(
-            message, paths, parents=parents, issue_type=(kinds or {}).get(sha, "")
-        )
-        if classification.is_fix:
-            yield sha, classification.reason
+        kind = (kinds or {}).get(sha, "")
+        verdict = judge_fix(message, paths, parents=parents, matcher=matcher, issue_type=kind)
+        if verdict.is_fix:
+            yield sha, verdict.reason
 
 
 def _traced(
@@ -307,7 +315,8 @@ def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candid
     fix: CommitObject = trace.fix  # type: ignore[assignment]
     candidates = find_candidates(fix, trace.files, trace.facts)
     by_sha = {c.facts.sha: c for c in candidates}
-    for name in stated_commits(fix.message, prose=prose):
+    quoted = [c.facts.sha for c in candidates if _quotes(fix.message, c.facts.subject)]
+    for name in (*stated_commits(fix.message, prose=prose), *quoted):
         full = tracer.resolve(name)
         facts = tracer.commit(full) if full and full != fix.sha else None
         if facts is None or facts.committed > fix.committed:
@@ -317,6 +326,13 @@ def _with_stated(tracer: Tracer, trace: FixTrace, *, prose: bool) -> list[Candid
             candidates.append(by_sha[facts.sha])
         by_sha[facts.sha].stated = True
     return candidates
+
+
+def _quotes(message: str, subject: str) -> bool:
+    """Tell whether a message quotes the subject of another commit."""
+    return len(subject) >= MIN_QUOTED and any(
+        f"{a}{subject}{b}" in message for a, b in ('""', "''", "\u201c\u201d", "()")
+    )
 
 
 def _label(ranked: RankedCandidate) -> Label:

@@ -82,7 +82,11 @@ def test_commits_and_files(make_repo, store):
     assert commits[two]["parents"] == [one]
     assert commits[two]["time"] == datetime.fromtimestamp(1704200000, UTC)
     assert commits[two]["committed"] == datetime.fromtimestamp(1704110400, UTC)
-    assert [commits[s]["is_fix"] for s in (one, two, three)] == [False, True, True]
+    assert [commits[s]["is_fix"] for s in (one, two, three)] == [
+        False,
+        True,
+        False,
+    ]  # three is empty
     assert [commits[s]["is_revert"] for s in (one, two, three)] == [False, False, True]
     assert len({c["author"] for c in commits.values()}) == 2
     kinds = rows(store, "file_changes", key="path")

@@ -1,60 +1,25 @@
-"""Fixes and reverts by their subject line."""
-
-import re
+"""Fixes by a user's pattern, and reverts by their subject line."""
 
 import pytest
 
-from testopt.git.subjects import fix_matcher, is_fix, is_revert
+from testopt.errors import SettingsError
+from testopt.git.subjects import fix_matcher, is_revert, judge_fix
 
-
-@pytest.mark.parametrize(
-    "subject",
-    [
-        "Fix crash on empty input",
-        "fixes #12",
-        "bugfix: off by one",
-        "hotfix for login",
-        "Fixed a regression in parsing",
-        "Handle error when the file is missing",
-        "Closes #44",
-        "resolve #7 by waiting",
-        "Merge pull request #3 from a/fix-it",
-        "Correct wrong rounding",
-    ],
-)
-def test_fix(subject):
-    assert is_fix(subject)
-
-
-@pytest.mark.parametrize(
-    "subject",
-    [
-        "Add prefix option",
-        "New fixture for databases",
-        "Add suffix",
-        "Fix typo in README",
-        "Fix docs",
-        "Release 1.0",
-        "Close the file",
-        "Debugging output",
-        "",
-    ],
-)
-def test_no_fix(subject):
-    assert not is_fix(subject)
+CODE = ["src/a.py"]
 
 
 def test_own_pattern_decides_alone():
     own = fix_matcher(r"^PROJ-\d+")
-    assert is_fix("proj-12 docs", own)
-    assert not is_fix("Fix crash", own)
-    with pytest.raises(re.error):
+    assert judge_fix("proj-12 docs", CODE, matcher=own).is_fix
+    assert not judge_fix("Fix crash", CODE, matcher=own).is_fix
+    assert not judge_fix("proj-12 docs", CODE, matcher=own, issue_type="feature").is_fix
+    with pytest.raises(SettingsError, match="fix_pattern"):
         fix_matcher("(")
 
 
-def test_empty_pattern_is_the_built_in_one():
-    assert is_fix("Fix crash", fix_matcher(""))
-    assert not is_fix("Fix typo", fix_matcher(""))
+def test_empty_pattern_is_what_is_built_in():
+    assert judge_fix("Fix crash", CODE, matcher=fix_matcher("")).is_fix
+    assert not judge_fix("Fix typo", CODE, matcher=fix_matcher("")).is_fix
 
 
 def test_revert():

@@ -1,8 +1,13 @@
 """Which messages announce fixes."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from testopt.szz.fixes import classify, stated_commits
+from testopt.git import fixes
+from testopt.git.fixes import classify, stated_commits
+from testopt.szz.ranking import TAUGHT_BY
 
 CODE = ["src/a.py"]
 SHA = "272f03ff3b5bf79829f80c2febd004904d64006e"
@@ -28,6 +33,17 @@ SHA = "272f03ff3b5bf79829f80c2febd004904d64006e"
         'Revert "Speed up"\n\nThis reverts commit ' + SHA + ".",
         "Fix typo in variable name that caused a crash",
         "Repair the index",
+        # learnt words
+        "Check for a null pointer before the name is read",
+        "Handle short reads\n\nOtherwise the buffer is used after it was freed.",
+        # other languages
+        "Behebt Absturz beim Start",
+        "Corrige l'erreur de calcul",
+        "Corrección de errores al guardar",
+        "Corrige erro ao salvar",
+        "Исправлена ошибка при запуске",
+        "修复登录崩溃的问题",
+        "ログイン時のクラッシュを修正",
     ],
 )
 def test_fixes(message):
@@ -58,6 +74,11 @@ def test_fixes(message):
         "Refactor the parser",
         "refactor: move errors",
         "Implement export (closes #3)",
+        "Apply automatic fixes",
+        "[pre-commit.ci] auto fixes from pre-commit.com hooks",
+        "Fix build",
+        "Tippfehler korrigiert",
+        "添加导出功能",
         "",
     ],
 )
@@ -103,3 +124,28 @@ def test_stated_commits():
     assert stated_commits(prose, prose=True) == [SHA]
     assert stated_commits(f'Revert "x"\n\nThis reverts commit {SHA}.') == [SHA]
     assert stated_commits("fix bug introduced by accident in facade", prose=True) == []
+
+
+# what is kept apart to examine testopt on; nothing that ships may have learnt from it
+EXAM = {
+    "jinja", "click", "werkzeug", "marshmallow", "iproute2", "libbpf", "nvme-cli", "linux", "pflag",
+    "hashie", "ufo", "cJSON", "retrofit", "deeplearning4j", "druid",
+}  # fmt: skip
+
+
+def test_what_is_kept_apart_taught_nothing():
+    document = json.loads(Path(fixes.__file__).with_name("fix_words.json").read_text("utf-8"))
+    taught_by = {*document["taught_by"], *TAUGHT_BY}
+    assert len(taught_by) > 20
+    assert not EXAM & {name.partition("/")[2] for name in taught_by}
+
+
+def test_a_reason_names_the_words_that_weigh_most():
+    verdict = classify("Check the name before it is read\n\nA null name leads to a crash.", CODE)
+    assert verdict.is_fix
+    assert "words of fixes" in verdict.reason or "says" in verdict.reason
+
+
+def test_odd_messages_are_judged():
+    for message in ("", "\n\n", "\x00", "a" * 100_000, "(" * 5000, "x: " * 20_000, "é\u0301\u202e"):
+        assert not classify(message, CODE).is_fix

@@ -1,4 +1,4 @@
-"""Which commits fix a defect, and for what reason: rules over messages and paths.
+"""Which commits fix a defect, and for what reason: rules, and learnt weights of words.
 
 The rules are read from top to bottom and the first that holds decides:
 
@@ -9,29 +9,45 @@ The rules are read from top to bottom and the first that holds decides:
    projects that mark defects (``BUG/MINOR:``, ``[fix]``).
 5. Trailers and sentences that name a defect (``Fixes: 1a2b3c``, ``introduced by 1a2b3c``).
 6. Subjects about typos, formatting, comments, documentation, tests or releases are not fixes,
-   unless they name a failure as well.
-7. Words for repairing and for failing in the subject.
-8. Closed issues (``fixes #12``), and sentences such as "this fixes a crash" in the body.
+   unless they name a failure and a repair as well.
+7. Unless the subject announces something new: closed issues (``fixes #12``), numbers of bugs
+   (``BZ 123``), and words for failing in the subject.
+8. Else the weights decide that ``scripts/train_fixes.py`` learnt (``fix_words.json``): words of
+   subject and body, kinds and number of files.
 
 Cherry-picks and back-ports are fixes where their message says so; the reason tells of them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_code, is_test_path, language_of
+from testopt.git.fix_words import (
+    CLOSES,
+    FAILURE,
+    FEATURE,
+    NOT_A_FIX,
+    REPAIR,
+    TRACKED,
+    TRIVIAL,
+    in_english,
+    message_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _I: Final = re.IGNORECASE
 _HASH: Final = r"(?<![0-9a-z])(?=[0-9a-f]*\d|[a-f]{8})[0-9a-f]{6,40}(?![0-9a-z])"
-_ISSUE: Final = (
-    r"(?:(?:issues?|bugs?|tickets?)\s*)?(?:#|gh-|[a-z][\w.-]*/[\w.-]+#|https?://\S+/)\d+"
-)
+_BUG_NUMBER: Final = re.compile(r"bug|bz|rh|lp", _I)
+_STAND_INS: Final = ("codename", "issuenumber", "bugnumber")
+_SHOWN: Final = 3  # words that a reason names
 _BUG_TYPES: Final = re.compile(r"bug|defect|regression|crash|fault|error|incident", _I)
 
 _REVERT: Final = re.compile(r"^(?:\[[^\]]*\]\s*)?revert(?:s|ed|ing)?\b[:\s]*(.*)", _I)
@@ -68,52 +84,6 @@ _NAMED_COMMITS: Final = (
         ),
         "names the commit that introduced the defect",
     ),
-)
-_FAILURE: Final = re.compile(
-    r"\bbug(?:s|gy|fix(?:es)?)?\b|\bcrash\w*|\bsegfault\w*|\bregress\w*|\bdefects?\b"
-    r"|\bfault(?:s|y)?\b"
-    r"|\bdead-?lock\w*|\brace condition|\b(?:memory|resource) leaks?|\bleaks?\b|\binfinite loop"
-    r"|\b(?:null ?pointer|npe|nullref\w*)\b|\boverflow\w*|\buse[- ]after[- ]free"
-    r"|\bbroken?\b|\bbroke\b|\bincorrect\w*|\bwrong(?:ly)?\b|\bexception\b|\bhangs?\b|\bvulnerab\w*|\bcve-\d|\bxss\b",
-    _I,
-)
-_REPAIR: Final = re.compile(
-    r"\b(?:bug|hot|quick)?-?fix(?:e[sd]|ing)?\b(?![- ](?:width|size|point|length|seed)\b)"
-    r"|\brepair(?:s|ed|ing)?\b|\bcorrect(?:s|ed|ing|ly)?\b|\bresolv(?:e[sd]?|ing)\b"
-    r"|\bwork-?around\b|\b(?:wh)?oops\b|\bunbreak\b|\bregression\b"
-    r"|\badd(?:ed|s)? missing (?:import|check|return|include|call|await)"
-    r"|\bforg[eo]t(?:ten)?\b|\bprevent(?:s|ed|ing)?\b|\bavoid(?:s|ed|ing)?\b|\bproperly\b"
-    r"|\b(?:don'?t|do not|stop) (?:crash|fail|rais|throw|hang|break)\w*",
-    _I,
-)
-_TRIVIAL: Final = re.compile(
-    r"\btypos?\b|\bspelling\b|\bgrammar\b|\bmisspell\w*|\bwhite-?spaces?\b|\bindent\w*"
-    r"|\b(?:re-?)?format(?:ting|ted)?\b(?=\s*(?:$|code|files?|source|fix|issues?|of\b|in\b))"
-    r"|\bcod(?:e|ing) style\b|\bstyle (?:fix|issue|error)\w*|\bfix(?:e[sd])? style\b|\blint\w*\b"
-    r"|\bpep-?8\b|\bflake8\b|\bpylint\b|\beslint\b|\bjshint\b|\bcheckstyle\b|\brubocop\b"
-    r"|\bcomments?\b(?=\s*(?:$|in\b|for\b|typo|fix))|\bdoc(?:s|string)?s?\b|\bdocumentation\b"
-    r"|\bjavadocs?\b|\bread-?me\b|\bchange-?log\b|\brelease notes\b|\bcopyright\b|\blicen[cs]e\b"
-    r"|\btranslations?\b|\b(?:bump|release) v?\d"
-    r"|\b(?:fix|repair)\w* (?:\w+ ){0,2}(?:unit ?)?tests?\b"
-    r"|\btravis\b|\bgithub actions?\b|\bcoverage\b|\bsemicolons?\b(?! (?:bug|crash))",
-    _I,
-)
-_NOT_A_FIX: Final = re.compile(
-    r"\b(?:bug|issue) (?:template|report|tracker)|\bfix(?:ed)?[- ](?:width|size|point|length)"
-    r"|\berror (?:messages?|pages?|handling)\b.*\b(?:add|improve)|^(?:add|improve|implement)\b.*"
-    r"\berror (?:messages?|pages?|handling)\b|^merge\b|^bump\b|^release\b|^version\b"
-    r"|^update changelog",
-    _I,
-)
-_FEATURE: Final = re.compile(
-    r"^(?:\W*\w+:\s*)?(?:add|implement|introduc|support|allow|new|feature|enh\b|enhance|improve)",
-    _I,
-)
-_CLOSES: Final = re.compile(rf"\b(fix(?:e[sd])?|close[sd]?|resolve[sd]?):?\s+{_ISSUE}", _I)
-_BODY_FIX: Final = re.compile(
-    r"\b(?:fix(?:e[sd])?|solve[sd]?|resolve[sd]?|correct(?:s|ed)?)\s+(?:\w+\s+){0,3}?"
-    r"(?:bug|crash|regression|error|issue|problem|failure|leak|defect)",
-    _I,
 )
 _CHERRY_PICKED: Final = (
     (re.compile(rf"\(?cherry[- ]picked from commit ({_HASH})", _I), "cherry-picked from"),
@@ -154,16 +124,16 @@ def classify(
         By the rules of this module.
     """
     subject, _, body = message.strip().partition("\n")
+    subject = in_english(subject)
     rules = (
         _by_issue(issue_type),
         _by_shape(paths, parents),
         _by_revert(subject),
         _by_marker(subject),
         _by_name(message),
-        _by_subject(subject),
-        _by_body(subject, body),
+        _by_subject(subject, body),
     )
-    classification = next((v for v in rules if v), _no("says nothing of a defect"))
+    classification = next((v for v in rules if v), None) or _by_words(message, paths)
     return _with_origin(classification, message) if classification.is_fix else classification
 
 
@@ -208,12 +178,12 @@ def _by_marker(subject: str) -> FixClassification | None:
     if match := _CONVENTIONAL.match(subject):
         kind = match[1].lower()
         description = subject[match.end() :]
-        trivial = _TRIVIAL.search(description) and not _FAILURE.search(description)
+        trivial = TRIVIAL.search(description) and not FAILURE.search(description)
         if _TYPE_IS_FIX.get(kind) and not trivial:
             return _yes(f"conventional commit of type {kind}")
         if _TYPE_IS_FIX.get(kind) is False:
             return _no(f"conventional commit of type {kind}")
-    if (match := _FIX_MARKER.match(subject)) and not _TRIVIAL.search(subject):
+    if (match := _FIX_MARKER.match(subject)) and not TRIVIAL.search(subject):
         return _yes(f"marked {match[0].strip()}")
     return None
 
@@ -225,29 +195,48 @@ def _by_name(message: str) -> FixClassification | None:
     return None
 
 
-def _by_subject(subject: str) -> FixClassification | None:
-    if _NOT_A_FIX.search(subject):
+def _by_subject(subject: str, body: str) -> FixClassification | None:
+    failure, repair = FAILURE.search(subject), REPAIR.search(subject)
+    if (trivial := TRIVIAL.search(subject)) and not (failure and repair):
+        return _no(f"is about {trivial[0].lower()}")
+    if NOT_A_FIX.search(subject) and not repair:
+        return _no("announces something else")
+    if FEATURE.match(subject):
         return None
-    failure, repair = _FAILURE.search(subject), _REPAIR.search(subject)
-    if trivial := _TRIVIAL.search(subject):
-        return None if failure and repair else _no(f"is about {trivial[0].lower()}")
-    if repair:
+    if closes := CLOSES.search(f"{subject}\n{body}"):
+        return _yes(f'message says "{" ".join(closes[0].split())}"')
+    if (named := TRACKED.search(subject)) and _BUG_NUMBER.match(named[0]):
+        return _yes(f'subject says "{named[0]}"')
+    return _yes(f'subject says "{failure[0]}"') if failure else None
+
+
+def _by_words(message: str, paths: Sequence[str]) -> FixClassification:
+    """Let the learnt weights of all facts decide."""
+    weights = _weights()
+    told = {fact: w for fact in message_facts(message, paths) if (w := weights.words.get(fact))}
+    if weights.intercept + sum(told.values()) < weights.threshold:
+        return _no("says little of a defect")
+    if repair := REPAIR.search(message.strip().partition("\n")[0]):
         return _yes(f'subject says "{repair[0]}"')
-    if failure and not _FEATURE.match(subject):
-        return _yes(f'subject says "{failure[0]}"')
-    return None
+    best = sorted((-w, fact[2:]) for fact, w in told.items() if w > 0 and fact[0] in "svb")
+    words = [w for w in dict.fromkeys(fact for _, fact in best) if w not in _STAND_INS][:_SHOWN]
+    quoted = ", ".join(f'"{word}"' for word in words)
+    return _yes(f"message has words of fixes: {quoted}" if words else "message reads like a fix")
 
 
-def _by_body(subject: str, body: str) -> FixClassification | None:
-    closes = _CLOSES.search(f"{subject}\n{body}")
-    if closes and not _FEATURE.match(subject):
-        return _yes(f'message says "{closes[0]}"')
-    failure, repair = _FAILURE.search(subject), _REPAIR.search(subject)
-    if failure and repair:
-        return _yes(f'subject says "{repair[0]}" and "{failure[0]}"')
-    if sentence := _BODY_FIX.search(body):
-        return _yes(f'message says "{" ".join(sentence[0].split())}"')
-    return None
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Log-odds of each fact; a commit whose sum is not below the threshold is a fix."""
+
+    intercept: float
+    threshold: float
+    words: dict[str, float]
+
+
+@cache
+def _weights() -> _Weights:
+    document = json.loads(Path(__file__).with_name("fix_words.json").read_text(encoding="utf-8"))
+    return _Weights(document["intercept"], document["threshold"], document["words"])
 
 
 def _with_origin(classification: FixClassification, message: str) -> FixClassification:
