@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from testopt.code.paths import path_bytes
+from testopt.code.paths import is_code, is_test_path, path_bytes
 from testopt.risk.metric_words import contribution_text, percentile_text
 from testopt.schema import digest
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULE: Final = "testopt/change-risk"
 _REASONS: Final = 3
-_HIGH: Final = 0.9  # percentile above which a change is a warning
+_HIGH: Final = 0.9  # percentile of a change above which its risky files are warnings
+_OWN: Final = 0.5  # of the probability of its change: a file that has less alone is a note
 
 
 def risk_sarif(report: RiskReport, *, version: str) -> str:
     """Return a report of risks as a SARIF log: one result for each risky file of each change.
+
+    Files of the program alone are results: nobody reviews a document or a test for a defect.
 
     Parameters
     ----------
@@ -50,20 +53,25 @@ def risk_sarif(report: RiskReport, *, version: str) -> str:
 
 
 def _results(risk: Risk, compared: int) -> list[dict[str, Any]]:
-    high = risk.percentile is not None and risk.percentile >= _HIGH
+    files = [f for f in risk.files if is_code(f.path) and not is_test_path(f.path)]
     return [
         {
             "ruleId": _RULE,
             "ruleIndex": 0,
-            "level": "warning" if high else "note",
+            "level": _level(risk, file),
             "message": {"text": _message(risk, file, compared)},
             "locations": [_location(file)],
             "rank": round(100.0 * risk.probability, 2),
             "partialFingerprints": {"change/v1": digest(f"{risk.name}\0{file.path}")},
             "properties": {"change": risk.name, "probability": round(risk.probability, 6)},
         }
-        for file in risk.files
+        for file in files
     ]
+
+
+def _level(risk: Risk, file: FileRisk) -> str:
+    high = risk.percentile is not None and risk.percentile >= _HIGH
+    return "warning" if high and file.probability >= _OWN * risk.probability else "note"
 
 
 def _location(file: FileRisk) -> dict[str, Any]:

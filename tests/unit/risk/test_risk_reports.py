@@ -178,7 +178,7 @@ def test_sarif_warns_of_the_riskiest_tenth(percentile, level):
     assert log["runs"][0]["results"][0]["level"] == level
 
 
-@pytest.mark.parametrize("path", [EVIL, "caf\\xe9.py", "ünï.py", "a%2e.py", "-x"])
+@pytest.mark.parametrize("path", [EVIL, "caf\\xe9.py", "ünï.py", "a%2e.py", "-x.py"])
 def test_sarif_locations_are_uris(path):
     log = json.loads(risk_sarif(report(path), version="1"))
     uri = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"][
@@ -194,3 +194,20 @@ def test_the_same_finding_keeps_its_fingerprint():
         for r in (report(), report(percentile=0.1), report("b.py"))
     )
     assert first == again != other
+
+
+def test_sarif_levels_are_those_of_the_files():
+    (risk,) = report().risks
+    files = tuple(
+        FileRisk(path, p) for path, p in (
+            ("core/a.py", 0.3), ("core/b.py", 0.1), ("README.md", 0.4), ("tests/test_a.py", 0.4),
+        )
+    )  # fmt: skip
+    log = json.loads(
+        risk_sarif(replace(report(), risks=(replace(risk, files=files),)), version="1")
+    )
+    levels = {
+        r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]: r["level"]
+        for r in log["runs"][0]["results"]
+    }
+    assert levels == {"core/a.py": "warning", "core/b.py": "note"}
