@@ -112,7 +112,8 @@ def train(
     EmptyStoreError
         When the store holds no run.
     DataError
-        When no case ever failed, or every one always did: there is nothing to learn.
+        When no case ever failed, or every one always did: there is nothing to learn. When a case
+        was forgotten since the runs were read.
     """
     version_read, cases = store.version("runs"), _cases_by_run(store)
     late = late_misses(store, until=as_of)
@@ -136,7 +137,9 @@ def train(
         "closeness": "" if repo is None else load_pretrained().name,  # what weighed it
     }
     promoted, (before, before_runs) = promote or as_of is None, current_window(store)
-    bundle_id = register(store, pack(manifest, files), promote=promoted)
+    with store.writing():  # nothing is forgotten meanwhile
+        _check_forgotten(store, state)
+        bundle_id = register(store, pack(manifest, files), promote=promoted)
     if as_of is None:
         save_state(store, state, version=version_read)
     return TrainReport(
@@ -144,6 +147,14 @@ def train(
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
         promoted or bundle_id == before, before, before_runs,
     )  # fmt: skip
+
+
+def _check_forgotten(store: Store, state: FeatureState) -> None:
+    if store.forgotten().among(state.history.table.ids):
+        raise DataError(
+            "the model knows a case that the store was told to forget meanwhile",
+            "train again: testopt train",
+        )
 
 
 def _cases_by_run(store: Store) -> NDArray[Any]:

@@ -62,8 +62,14 @@ def _state_name() -> str:
 
 
 def save_state(store: Store, state: FeatureState, *, version: int) -> None:
-    """Keep the feature state for the next plan, as of a version of the table ``runs``."""
-    store.write_blob(_state_name(), dump_arrays({**state.dump(), _VERSION: np.array(version)}))
+    """Keep the feature state for the next plan, as of a version of the table ``runs``.
+
+    One that knows a case which was forgotten meanwhile is not kept.
+    """
+    with store.writing():
+        if not store.forgotten().among(state.history.table.ids):
+            arrays = {**state.dump(), _VERSION: np.array(version)}
+            store.write_blob(_state_name(), dump_arrays(arrays))
 
 
 def current_state(

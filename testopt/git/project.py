@@ -23,7 +23,9 @@ def project_name(repo: Path | None) -> str:
     Returns
     -------
     str
-        In lower case, as hosts do not tell cases apart; empty where there is no such remote.
+        In lower case, as hosts do not tell cases apart. A dot of a name is doubled, so that
+        ``group/sub.app`` and ``group/sub/app`` are two. Empty where there is no such remote, or
+        it is a folder: many have the same name.
     """
     if repo is None:
         return ""
@@ -35,11 +37,11 @@ def project_name(repo: Path | None) -> str:
 
 
 def _name(url: str) -> str:
-    """Return the name in a URL: without host, user and password; of a folder the last part."""
+    """Return the name in a URL: without host, user and password; of a folder none."""
     found = _URL.match(url) or _SCP.match(url)
-    path = url if found is None else found["path"]
-    path = path.lower().rstrip("/").removesuffix(".git")
+    if found is None or url.lower().startswith("file:"):
+        return ""
+    path = found["path"].lower().rstrip("/").removesuffix(".git")
     parts = [_OTHER.sub("-", part) for part in path.split("/")]
     named = [part for part in (part.strip(".-") for part in parts) if part]
-    is_folder = found is None or url.lower().startswith("file:")
-    return ".".join(named[-1:] if is_folder else named)
+    return ".".join(part.replace(".", "..") for part in named)

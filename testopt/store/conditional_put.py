@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Barrier
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError
@@ -18,6 +16,8 @@ from testopt.schema import digest
 from testopt.store.remote import endpoint_of
 
 if TYPE_CHECKING:
+    from threading import Barrier
+
     from testopt.store.location import Location
 
 # Delta looks before it writes, so that a probe is a race: of 60 races of two and of four writers at
@@ -80,6 +80,9 @@ def _try(location: Location) -> None:
 
 def _race(location: Location) -> bool:
     """Tell whether of writers that commit at once one wins, and no more."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
     import pyarrow as pa
     from deltalake import DeltaTable
 

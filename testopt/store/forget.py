@@ -139,6 +139,7 @@ def erase_traces(location: Location, logs: Mapping[str, TableLog], forgotten: Fo
         except (DeltaError, OSError) as error:
             raise explain(error, f"old files of table {log.table} cannot be removed") from error
         _erase_checkpoints(log, int(handle.version()))
+    _erase_drafts(location)
     for name in location.list(f"{REBUILDING}/"):
         location.delete(name)
     for name in location.list(f"{DAMAGED}/"):
@@ -158,6 +159,13 @@ def _erase_files(log: TableLog, handle: Any) -> None:
         log.location.delete(f"{log.table}/{name}")
 
 
+def _erase_drafts(location: Location) -> None:
+    """Remove what dead writers of plain files left: caches and bundles name cases."""
+    for path in location.local.rglob(".tmp-*") if location.local else ():
+        with suppress(FileNotFoundError):  # its writer has just finished it
+            path.unlink()
+
+
 def _is_draft(path: str) -> bool:
     """Tell whether a file of a log is what a dead writer was writing."""
     name = path.rpartition("/")[2]
@@ -170,7 +178,7 @@ def _clean_log(log: TableLog, forgotten: Forgotten) -> None:
         content = log.location.read(name) if name.endswith(".json") else None
         if not content:
             continue
-        lines = content.decode().splitlines()
+        lines = content.decode().split("\n")  # a text may hold other ends of lines
         clean = [_clean_entry(line, forgotten) for line in lines]
         if clean != lines:
             log.location.write(name, partial(_fill, "\n".join(clean).encode()))

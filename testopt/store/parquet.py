@@ -4,8 +4,8 @@ delta-rs 1.6 reads and compacts, too, and is not used for it, because a plan may
 cold process that reads the runs, and the results of five of them, from stores of 120 and of 2,000
 runs takes .29 and .40 s of CPU and 124 MiB this way, imports counted; ``to_pyarrow_table`` and
 ``to_pyarrow_dataset`` with filters .64 to .72 s and 245 MiB, ``QueryBuilder`` .55 s and 172 MiB.
-Its ``optimize`` keeps no footers, of which a lost log is made anew, and its ``repair`` drops log
-entries of missing files, no more.
+Of its files ``optimize`` makes others without our footers, of which a lost log is made anew, and
+without the checksum in the name; its ``repair`` drops log entries of missing files, no more.
 """
 
 from __future__ import annotations

@@ -53,11 +53,17 @@ def check_url(url: str) -> None:
     UsageError
         Where it does not; nothing that could be a secret is repeated.
     """
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    if parts.query or parts.fragment or ":" in user or (at and parts.scheme not in AZURE):
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # as of an address in brackets
         raise UsageError(
-            f"the {parts.scheme}:// URL of the store holds credentials or options",
+            "the URL of the store cannot be read", "write s3://bucket/prefix, gs://… or az://…"
+        ) from None
+    at = "@" in parts.netloc
+    # a secret may hold a slash, behind which all is path: no bucket and no account has a colon
+    if parts.query or parts.fragment or ":" in parts.netloc or (at and parts.scheme not in AZURE):
+        raise UsageError(
+            f"the {parts.scheme}:// URL of the store holds credentials, a port or options",
             "name the bucket and a prefix only; the rest goes into the environment",
         )
     if parts.scheme not in {*AMAZON, *GOOGLE, *AZURE} or not parts.netloc:
@@ -228,6 +234,14 @@ _DENIED: Final = re.compile(
 _MEANINGS: Final = (
     (_NO_BUCKET, "has no such bucket", "create it, or check the URL of the store"),
     (
+        re.compile(
+            r"permanent_?redirect|status\D{0,7}301\b|redirect without location|specified endpoint"
+            r"|authorization_?header_?malformed"
+        ),
+        "has the bucket in another region",
+        "set AWS_REGION to the region of the bucket",
+    ),
+    (
         re.compile(r"169\.254\.169\.254|no credentials|metadata\.google|oauth"),
         "needs credentials, and the environment has none",
         "docs/object-storage.md tells their names",
@@ -259,7 +273,7 @@ def _server_in(text: str) -> str:
 
 _USER: Final = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
 _QUERY: Final = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]+")
-_SECRET_NAME: Final = re.compile(r"SECRET|TOKEN|PASSWORD|_KEY\b|_KEY_ID\b|SAS|SERVICE_ACCOUNT_KEY")
+_SECRET_NAME: Final = re.compile(r"SECRET|TOKEN|PASSWORD|_KEY\b|_KEY_ID\b|SAS|CONNECTION_STRING")
 _SHORTEST: Final = 6  # shorter values stand in words of any text
 
 

@@ -1,6 +1,8 @@
 """Forgetting removes the bytes, not only the rows, and survives an interruption anywhere."""
 
+import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,9 +17,13 @@ from builders import (
     prediction_row,
 )
 
-from testopt.errors import StoreError
+from testopt.errors import DataError, StoreError
+from testopt.features.state_store import current_state, save_state
+from testopt.forget import find_forgettable
+from testopt.forget import forget as forget_found
 from testopt.store import Store
 from testopt.store.forgotten import COPIES, NOBODY
+from testopt.train import _check_forgotten
 
 CASE, OTHER = "tests/test_a.py::test_0canary", "tests/test_a.py::test_b"
 PERSON = "0123456789abcdef01234567"
@@ -37,8 +43,14 @@ def store(example, tmp_path):
 
 
 def plain_files(monkeypatch):
-    write, plain = pq.write_table, {"compression": "NONE", "compression_level": None}
-    monkeypatch.setattr(pq, "write_table", lambda *a, **named: write(*a, **{**named, **plain}))
+    plain = {"compression": "NONE", "compression_level": None}
+    for name in ("write_table", "ParquetWriter"):  # of these the latter writes tables
+        write = partial(_call_with, getattr(pq, name), plain)
+        monkeypatch.setattr(pq, name, write)
+
+
+def _call_with(function, plain, *args, **named):
+    return function(*args, **{**named, **plain})
 
 
 def filled(folder):
@@ -59,6 +71,10 @@ def filled(folder):
         path.parent.mkdir(parents=True)
         pq.write_table(rows, path)
     (path.parent / "part-2-3.parquet").write_bytes(b"PAR1" + CASE.encode())
+    for name in ("state/.tmp-0", "models/m/.tmp-0"):  # of writers that died
+        path = Path(store.url) / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(CASE.encode())
     return store
 
 
@@ -80,7 +96,7 @@ def forget(store, cases=(CASE,), authors=(PERSON,)):
 def test_no_byte_of_it_is_left(store, monkeypatch):
     plain_files(monkeypatch)
     places = {name.partition("/")[0] for name in holders(store, CASE, PERSON)}
-    assert places == {"results", "predictions", "links", "commits", "damaged"}
+    assert places == {"results", "predictions", "links", "commits", "damaged", "state", "models"}
     assert any("_delta_log" in name and ".json" in name for name in holders(store, CASE))
     assert any("checkpoint" in name for name in holders(store, CASE))
     forget(store)
@@ -139,6 +155,28 @@ def test_a_reader_that_is_at_it_reads_on(store):
     assert reader.append_runs([make_record("late", [OTHER])]) == 1
     assert Store.open(store.url).read("results").num_rows == 4
     assert store.check() == []
+
+
+def test_other_ends_of_lines_in_a_log_are_text(store):
+    entry = max(Path(store.url).glob("results/_delta_log/*.json"))
+    odd = json.dumps({"commitInfo": {"by": "one\u2028\x85two"}}, ensure_ascii=False)
+    entry.write_text(f"{odd}\n{entry.read_text()}", encoding="utf-8", newline="")
+    forget(store)
+    assert odd in entry.read_text(encoding="utf-8").split("\n")
+    assert store.check() == []
+
+
+def test_a_state_that_was_read_before_is_not_kept_after(store):
+    state, version = current_state(store).state, store.version("runs")
+    save_state(store, state, version=version)
+    assert {name for name in holders(store, CASE) if name.startswith("state/features-")}
+    forget_found(store=store, found=find_forgettable(store=store, repo=None, cases=[CASE]))
+    save_state(store, state, version=version)
+    with pytest.raises(DataError, match="meanwhile"):
+        _check_forgotten(store, state)
+    assert holders(store, CASE) == set()
+    save_state(store, current_state(store).state, version=store.version("runs"))
+    assert store.blobs("state")
 
 
 def test_a_damaged_store_is_refused(store):

@@ -10,8 +10,8 @@ from test_store import StoreContract, record
 
 from testopt.errors import ServerError, SettingsError, StoreError, UsageError
 from testopt.store import Store
-from testopt.store.location import Location
-from testopt.store.remote import endpoint_of, options_of, redact
+from testopt.store.location import Location, explain
+from testopt.store.remote import endpoint_of, may_pass, options_of, redact
 
 COMMIT = r"PUT .*/results/_delta_log/\d+\.json"
 SLOW = [pytest.mark.slow, pytest.mark.integration]
@@ -193,6 +193,8 @@ class TestConditionalPut:
     [
         "s3://AKIAKEY:topsecret@bucket/x",
         "s3://AKIAKEY@bucket/x",
+        "s3://AKIAKEY:topsecret/more@bucket/x",
+        "s3://AKIAKEY:topsecret@[bucket/x",
         "s3://bucket/x?secret_key=topsecret",
         "gs://bucket/x#topsecret",
         "az://name:topsecret@account/x",
@@ -209,6 +211,21 @@ def test_a_url_with_credentials_is_refused_and_not_repeated(url):
 def test_a_url_of_something_else_is_refused(url):
     with pytest.raises(UsageError, match="is not a store URL"):
         Store.open(url)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "AWS Error UNKNOWN (HTTP status 301) during HeadObject operation: No response body.",
+        "Received redirect without LOCATION, this normally indicates another region",
+        "<Code>AuthorizationHeaderMalformed</Code> the region 'us-east-1' is wrong",
+    ],
+)
+def test_a_bucket_of_another_region_is_said_and_not_tried_again(said):
+    error = OSError(said)
+    assert "AWS_REGION" in explain(error, "s3://b/301 cannot be read").hint
+    assert not may_pass(error, "s3://b")
+    assert may_pass(OSError("AWS Error UNKNOWN (HTTP status 500) of b/301/x"), "s3://b/301")
 
 
 def test_options(monkeypatch):
