@@ -43,7 +43,8 @@ def check_platform() -> None:
 def lacking_package(error: ImportError | OSError) -> UsageError | None:
     """Return an error that says what to install; None where the error means something else."""
     text = str(error)
-    if any(name in text for name in _OPENMP):
+    found_no_file = isinstance(error, OSError) and error.errno is not None  # of that path, say
+    if not found_no_file and any(name in text for name in _OPENMP):
         return UsageError(
             f"LightGBM does not load: {text}",
             "install OpenMP: apt-get install libgomp1, or on macOS: brew install libomp",

@@ -22,7 +22,7 @@ repositories_option = click.option(
     "--repositories",
     metavar="FILE",
     help="Do it for many repositories, one path a line (-: standard input). Each has its own "
-    "store: .testopt in it, or with --store a folder of its name there.",
+    "store: .testopt in it, or with --store a folder of its name there, or where {project} says.",
 )
 
 
@@ -63,12 +63,12 @@ def _lines(file: str) -> list[str]:
 
 
 def _place(ctx: Context, line: str) -> Place:
-    own = Context(repo=line)
+    own = Context(repo=line, store=ctx.store, project=ctx.project)
     root = own.root.absolute()
-    if ctx.store is None and own.settings.origin.get("store") != "environment":
+    by_the_user = own.settings.origin.get("store") in {"environment", "command line"}
+    if not by_the_user or own.project_in_store is not None:
         return Place(root, own.store_url)
-    shared = own.store_url if ctx.store is None else ctx.store_url
-    return Place(root, f"{shared.rstrip('/')}/{root.name}")
+    return Place(root, f"{own.store_url.rstrip('/')}/{root.name}")
 
 
 def over_all(

@@ -248,6 +248,7 @@ def _span(captures: dict[str, list[Node]]) -> Span | None:
         name = _name(captures["name"][0])
     if "owner" in captures:
         name = f"{_text(captures['owner'][0]).lstrip('*').partition('[')[0]}.{name}"
+    name = " ".join(name.split())  # one line, without tabs: indexes of sources are kept so
     if not name:
         return None
     row, column = node.end_point  # a directive ends with its line

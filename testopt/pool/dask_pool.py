@@ -148,6 +148,7 @@ class _DaskTask:
         """Wait for the task; what it raised is raised here."""
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
 
         try:
             return self.future.result()
@@ -158,7 +159,7 @@ class _DaskTask:
                 "a task took several workers down with it, most likely for want of memory",
                 "give the workers more memory, or take fewer of them on a machine",
             ) from error
-        except (FutureCancelledError, OSError) as error:
+        except (FutureCancelledError, CommClosedError, ConnectionError, TimeoutError) as error:
             raise WorkersError(
                 f"the workers are gone: {error}", "nothing was written; try again"
             ) from error

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from testopt.code.grammars import languages, supported
+from testopt.code.paths import language_of
 from testopt.git.blobs import read_blobs
 from testopt.schema import digest
 from testopt.similarity.bags import Bags
@@ -31,6 +33,7 @@ class SourceIndex:
         self._repo = repo
         self._files: dict[str, FileText] = {}
         self._texts: dict[str, str] = {}
+        self._languages: set[str] = set()  # of what is indexed: those that a grammar may read
         self.added = 0
 
     def __len__(self) -> int:
@@ -59,8 +62,13 @@ class SourceIndex:
         """
         missing = {name: path for path, name in files.items() if not self._has(name, words=words)}
         for name, text in self.texts(missing).items():
-            self._files[name] = index_file(text, missing[name], words=words)
+            self._index(name, text, missing[name], words=words)
             self.added += 1
+
+    def _index(self, name: str, text: str, path: str, *, words: bool = True) -> None:
+        self._files[name] = index_file(text, path, words=words)
+        if supported(language_of(path)):
+            self._languages.add(language_of(path))
 
     def _has(self, name: str, *, words: bool) -> bool:
         file = self._files.get(name)
@@ -71,7 +79,7 @@ class SourceIndex:
         """Index a text that git does not have (yet); return the name it goes by here."""
         name = f"{digest(text)}:{path}"
         if name not in self._files:
-            self._files[name] = index_file(text, path)
+            self._index(name, text, path)
         self._texts[name] = text
         return name
 
@@ -90,6 +98,7 @@ class SourceIndex:
         names = "\n".join("\t".join(file.names) for file in files)
         out: dict[str, NDArray[Any]] = {
             "version": np.array(_VERSION),
+            "readers": np.frombuffer(_readers(self._languages).encode(), np.uint8),
             "objects": np.frombuffer("\n".join(dumped).encode(), np.uint8),
             "names": np.frombuffer(names.encode("utf-8", "surrogatepass"), np.uint8),
             "defines": np.concatenate([f.defines for f in files] or [np.zeros(0, np.uint32)]),
@@ -111,6 +120,10 @@ class SourceIndex:
         """
         if int(arrays["version"]) != _VERSION:
             raise ValueError("the index of sources is of another version")
+        readers = arrays["readers"].tobytes().decode()
+        known = {line.rpartition(" ")[0] for line in readers.split("\n") if line}
+        if _readers(known) != readers:
+            raise ValueError("other grammars were installed when the sources were indexed")
         dumped = _lines(arrays["objects"])
         names = [tuple(n for n in line.split("\t") if n) for line in _lines(arrays["names"])]
         names += [()] * (len(dumped) - len(names))
@@ -120,6 +133,7 @@ class SourceIndex:
             Bags(*(arrays[f"{part}.{field}"] for field in ("ends", "words", "counts")))
             for part in ("bodies", "uses")
         ]
+        self._languages |= known
         efforts = arrays["efforts"]
         sizes = {len(efforts), *map(len, both)}
         if len(names) != len(dumped) or sizes != {int(rows[-1])}:
@@ -135,6 +149,12 @@ class SourceIndex:
 
 _KEPT: Final = 4_000
 _VERSION: Final = 4  # of what is indexed of a file
+
+
+def _readers(names: Iterable[str]) -> str:
+    """Return how files of some languages are read here: a grammar tells other definitions."""
+    installed = languages() if names else frozenset()
+    return "\n".join(f"{n} {'grammar' if n in installed else 'indent'}" for n in sorted(names))
 
 
 def _lines(data: NDArray[Any]) -> list[str]:

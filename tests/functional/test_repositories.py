@@ -51,6 +51,25 @@ def test_with_a_store_named_each_has_a_folder_there(testopt, listed, tmp_path):
     assert not (folders[0] / ".testopt").exists()
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_store_by_project_is_the_one_that_each_finds_alone(
+    testopt, listed, tmp_path, monkeypatch, by_option
+):
+    file, folders = listed
+    for folder in folders:
+        config = folder / ".git" / "config"
+        url = f"https://example.org/Acme/{folder.name}.git"
+        config.write_text(f'{config.read_text()}[remote "origin"]\n\turl = {url}\n')
+    stores = str(tmp_path / "stores" / "{project}")
+    if not by_option:
+        monkeypatch.setenv("TESTOPT_STORE", stores)
+    options = ["--store", stores] if by_option else []
+    done = testopt(*options, "mine", "--repositories", file)
+    assert done.code == 0, done.err
+    for folder in folders:
+        assert len(commits(tmp_path / "stores" / f"acme.{folder.name}")) == 2
+
+
 def test_one_that_fails_does_not_stop_the_others(testopt, listed, make_repo, tmp_path):
     file, folders = listed
     make_repo("empty")

@@ -49,6 +49,7 @@ def test_what_to_install_is_said(error, package, monkeypatch, capsys):
         ModuleNotFoundError("No module named 'testopt.gone'", name="testopt.gone"),
         ImportError("cannot import name 'x' from 'testopt'", name="testopt"),
         OSError(28, "No space left on device"),
+        FileNotFoundError(2, "No such file or directory", "/src/libomp/list.txt"),
     ],
 )
 def test_other_errors_are_not_taken_for_it(error):

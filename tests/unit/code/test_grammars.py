@@ -174,3 +174,16 @@ def test_what_is_no_program_is_not_read_for_minutes(language, text):
 def test_broken_text_is_read_as_far_as_it_can_be(text):
     outline.cache_clear()
     outline(text, "a.c")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "names"),
+    [
+        ("describe('out\tside', () => {\n});\n", "a.test.js", ["out side"]),
+        ("const o = { 'a\tb': () => 1 };\n", "a.js", ["a b"]),
+        ("bool A::operator\n()(int x)\n{\n}\n", "a.cc", ["A.operator ()"]),
+        ("TEST(int\n a, B) {\n}\n", "a.cc", ["int a.B"]),
+    ],
+)
+def test_a_name_is_one_line_without_tabs(text, path, names):
+    assert [d.name for d in outline(text, path)] == names

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from testopt.errors import UsageError
+from testopt.errors import UsageError, WorkersError
 from testopt.pool import THIS_PROCESS, in_order, open_pool
 
 
@@ -95,3 +95,30 @@ def say_no(server):
     client, _ = server.accept()
     with client:
         client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" * 4)
+
+
+class Failed:
+    """A future of which an error came out."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def result(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (TimeoutError("no answer"), WorkersError),
+        (ConnectionRefusedError(111, "Connection refused"), WorkersError),
+        (OSError(28, "No space left on device"), OSError),
+        (PermissionError(13, "Permission denied", "/data"), PermissionError),
+    ],
+)
+def test_what_a_task_lacked_is_not_told_as_the_loss_of_its_worker(error, raised):
+    pytest.importorskip("distributed")
+    from testopt.pool.dask_pool import _DaskTask
+
+    with pytest.raises(raised):
+        _DaskTask(Failed(error)).result()
