@@ -168,6 +168,7 @@ def replay(
     for part in parts:
         frames = _told(part, lambda done: tell(done, total))
         found.append(visit(part.first, frames, state))
+    vars(_last).clear()  # the texts of a large repository are not for the rest of the process
     state.finish()
     return found, state
 

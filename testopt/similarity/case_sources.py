@@ -60,7 +60,7 @@ class Sources:
             # a cache: what is damaged or of another version is read from git again
             with suppress(BundleError, KeyError, ValueError, IndexError):
                 self._reader.index.load(load_arrays(data))
-        self._size_loaded = len(self._reader.index)
+        self._size_kept = len(self._reader.index)
 
     def add(self, query: Query) -> Query:
         """Return the query with the text of its cases and of its change, where it is known."""
@@ -91,7 +91,8 @@ class Sources:
     def keep(self) -> None:
         """Keep the index for the next plan, where it has grown."""
         index = self._reader.index
-        if self._store is None or len(index) == self._size_loaded:
+        if self._store is None or len(index) == self._size_kept:
             return
         with suppress(StoreError):
             self._store.write_blob(_SOURCES, dump_arrays(index.dump(index.objects())))
+            self._size_kept = len(index)

@@ -10,6 +10,7 @@ import numpy as np
 
 from testopt.code.effort import effort
 from testopt.code.outline import outline
+from testopt.code.paths import is_test_path
 from testopt.code.words import count_words, name_number, text_words, token_counts
 from testopt.similarity.bags import Bags, Words
 
@@ -98,7 +99,8 @@ def index_file(text: str, path: str, *, words: bool = True) -> FileText:
         for helper in helpers:
             for word, n in count_words(found[helper].items()).items():
                 rows[row][word] = rows[row].get(word, 0.0) + HELPER_WEIGHT * n
-            for name in list(used[helper]):
+            # the uses of a source must not depend on whether its bodies were wanted
+            for name in list(used[helper]) if is_test_path(path) else ():
                 used[row].setdefault(name, HELPER_WEIGHT)
     defines = np.array([name_number(d.call_name) for d in definitions], np.uint32)
     efforts = np.full(len(rows), np.nan, np.float32)

@@ -115,6 +115,30 @@ def test_one_process_reads_part_by_part_too(store, monkeypatch):
     assert_same(state.dump(), ended.dump())
 
 
+class NoSources:
+    """Sources that say nothing."""
+
+    def __init__(self, *_, **__):
+        self.asked = 0
+
+    def add(self, query):
+        self.asked += 1
+        return query
+
+    def keep(self):
+        assert self.asked
+
+
+def test_sources_are_read_once_and_let_go(store, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(module, "RESULTS_AT_ONCE", 200)
+    monkeypatch.setattr(module, "Sources", lambda *_, **__: made.append(NoSources()) or made[-1])
+    found, _ = replay(History(store, tmp_path), partial(read_some, share=1.0))
+    assert len(found) > 1
+    assert [sources.asked for sources in made] == [40]
+    assert not vars(module._last)
+
+
 def test_a_state_says_what_it_waits_for(store):
     """The test above means something only where a border of parts has runs that are not over."""
     state = module.FeatureState()
