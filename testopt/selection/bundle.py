@@ -110,9 +110,9 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     manifest = read_manifest(read(MANIFEST))
     if manifest.get("features") != features:
         raise BundleError("the bundle was trained on other features", "run: testopt train")
-    forest = Forest.load(load_arrays(checked_file(manifest, "forest.npz", read)))
-    linear = Linear.load(load_arrays(checked_file(manifest, "linear.npz", read)), forest.n_features)
-    state = load_arrays(checked_file(manifest, "state.npz", read))
+    forest = Forest.load(_arrays(manifest, "forest.npz", read))
+    linear = Linear.load(_arrays(manifest, "linear.npz", read), forest.n_features)
+    state = _arrays(manifest, "state.npz", read)
     try:
         check_state(state)
     except ValueError as error:
@@ -125,6 +125,12 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     evidence = _evidence(manifest, read)
     ordering_weights = _ordering_weights(manifest)
     return Bundle(manifest, forest, linear, (line[0], line[1]), state, ordering_weights, evidence)
+
+
+def _arrays(
+    manifest: Mapping[str, Any], name: str, read: Callable[[str], bytes | None]
+) -> dict[str, NDArray[Any]]:
+    return load_arrays(checked_file(manifest, name, read), name)
 
 
 def _check_window(manifest: Mapping[str, Any]) -> None:

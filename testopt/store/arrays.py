@@ -37,8 +37,14 @@ def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def load_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+def load_arrays(data: bytes, name: str = "an array file") -> dict[str, NDArray[Any]]:
     """Read what `dump_arrays` returned: arrays of plain numbers, none larger than its file.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        What an error calls them.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def load_arrays(data: bytes) -> dict[str, NDArray[Any]]:
                 raise ValueError("it holds more than it may")
             return {m.filename.removesuffix(".npy"): _array(archive.read(m)) for m in members}
     except _UNREADABLE as error:
-        raise BundleError(f"an array file is damaged: {error}") from None
+        raise BundleError(f"{name} is damaged: {error}") from None
 
 
 def _array(data: bytes) -> NDArray[Any]:
