@@ -17,6 +17,7 @@ from testopt.code.paths import is_code, is_test_path, language_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+MAX_READ: Final = 2_000  # characters of the body that are read
 MAX_BODY: Final = 150  # words of the body that are read
 _I: Final = re.IGNORECASE
 _AREA: Final = re.compile(r"^(?:\[[^\]]*\]\s*)*(?:[\w./*+,{}() -]{1,60}?:\s+)*")
@@ -161,7 +162,7 @@ def message_facts(message: str, paths: Sequence[str]) -> set[str]:
     """
     subject, _, body = message.strip().partition("\n")
     subject = in_english(subject)
-    prose, trailers = _without_trailers(body)
+    prose, trailers = _without_trailers(body[:MAX_READ])
     title = _words(_PATCH_NUMBER.sub("", _AREA.sub("", subject, count=1) or subject))
     text = _words(prose)[:MAX_BODY]
     facts = {f"v:{title[0]}"} if title else set()
@@ -204,7 +205,8 @@ def _without_trailers(body: str) -> tuple[str, set[str]]:
 def _words(text: str) -> list[str]:
     text = TRACKED.sub(" bugnumber ", _ISSUE.sub(" issuenumber ", text))
     text = _NAME.sub(" codename ", _URL.sub(" ", text)).lower()
-    return _WORD.findall(in_english(text))
+    # the subject comes in English; a body in ASCII is seldom of another language
+    return _WORD.findall(text if text.isascii() else in_english(text))
 
 
 def in_english(text: str) -> str:
