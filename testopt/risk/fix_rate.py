@@ -69,7 +69,14 @@ class FixRate:
 
     def chance(self, x: NDArray[Any], windows: float = 1.0) -> NDArray[np.float64]:
         """Return the probability of at least one fix in some windows to come, shape (n,)."""
-        rates = self.expected(x, windows)
+        return self.chance_of(self.expected(x, windows))
+
+    def chance_of(self, rates: Any) -> NDArray[np.float64]:
+        """Return the probability of at least one fix where so many are expected.
+
+        Of a part of a file too: the fixes of all parts come in the bursts of the file.
+        """
+        rates = np.asarray(rates, np.float64)
         return np.asarray(-np.expm1(-self.shape_ * np.log1p(rates / self.shape_)), np.float64)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from testopt.risk.fix_rate import FixRate
+
 FILES: Final = 40  # the likeliest files whose functions are looked at
 _HALF_LIFE_S: Final = 360.0 * 86_400.0
 _NEW_LINE_WEIGHT: Final = 8.0  # what a line written now weighs more than an old one
@@ -29,6 +31,7 @@ def function_hotspots(
     repo: Path,
     files: Sequence[Hotspot],
     times: Mapping[str, float],
+    model: FixRate,
 ) -> list[Hotspot]:
     """Return the functions of the likeliest files, as they are at ``HEAD``.
 
@@ -44,6 +47,8 @@ def function_hotspots(
         Files.
     times : mapping of str to float
         Seconds since 1970, by commit.
+    model : FixRate
+        What the files were judged by.
 
     Returns
     -------
@@ -69,7 +74,7 @@ def function_hotspots(
             weights = _line_weights(repo, commit, file.path, times, now) if text else {}
         except RepositoryError:
             continue
-        out += _split_by_function(file, text or "", weights)
+        out += _split_by_function(file, text or "", weights, model)
     return out
 
 
@@ -89,7 +94,9 @@ def _line_weights(
     return weights
 
 
-def _split_by_function(file: Hotspot, text: str, weights: Mapping[int, float]) -> Iterator[Hotspot]:
+def _split_by_function(
+    file: Hotspot, text: str, weights: Mapping[int, float], model: FixRate
+) -> Iterator[Hotspot]:
     """Yield the functions of a file, each with its share."""
     total = sum(weights.values())
     if not total:
@@ -104,7 +111,6 @@ def _split_by_function(file: Hotspot, text: str, weights: Mapping[int, float]) -
         if line in weights:
             weights_by_function.setdefault(function, []).append(weights[line])
     for (name, first), parts in weights_by_function.items():
-        share = sum(parts) / total
-        yield Hotspot(
-            file.path, file.expected * share, file.chance * share, len(parts), None, name, first
-        )
+        expected = file.expected * sum(parts) / total
+        chance = float(model.chance_of(expected))
+        yield Hotspot(file.path, expected, chance, len(parts), None, name, first)

@@ -7,7 +7,8 @@ the expected number; per line it is that of the effort of a review.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -154,13 +155,15 @@ def hotspots(
     length = _window_days(history)
     *training, now = _snapshots(history, length, windows=windows, tests=tests)
     _refuse_too_few(training, length)
-    ranked = _file_hotspots(training, now, days / length)
+    model = _fit(training[-TRAINING_WINDOWS:])
+    ranked = _file_hotspots(model, training[-1], now, days / length)
     if by == "folder":
         ranked = _folders(ranked)
     elif by == "function" and repo is not None:
         from testopt.risk.function_hotspots import function_hotspots
 
-        ranked = function_hotspots(repo, ranked, {sha: facts.time for sha, facts, _ in history})
+        times = {sha: facts.time for sha, facts, _ in history}
+        ranked = function_hotspots(repo, ranked, times, model)
     if by != "function" or per_line:
         ranked = [s for s in ranked if s.lines >= MIN_LINES]
     ranked.sort(key=lambda s: (-(s.density if per_line else s.expected), s.path, s.first))
@@ -176,7 +179,13 @@ def _history(store: Store) -> list[MinedCommit]:
     commits = store.read("commits", columns=COMMIT_COLUMNS)
     if not commits.num_rows:
         raise EmptyStoreError("the store holds no commits", "read them first: testopt mine")
-    return list(mined_commits(commits, store.read("file_changes", columns=FILE_COLUMNS)))
+    mined = list(mined_commits(commits, store.read("file_changes", columns=FILE_COLUMNS)))
+    # a clock that was wrong dates a commit in years to come, up to which nothing would be fixed
+    now = time.time()
+    return [
+        (sha, facts if facts.time <= now else replace(facts, time=now), files)
+        for sha, facts, files in mined
+    ]
 
 
 def _window_days(history: Sequence[MinedCommit]) -> float:
@@ -196,9 +205,9 @@ def _refuse_too_few(training: Sequence[_Snapshot], length: float) -> None:
         )
 
 
-def _file_hotspots(training: Sequence[_Snapshot], now: _Snapshot, windows: float) -> list[Hotspot]:
-    model = _fit(training[-TRAINING_WINDOWS:])
-    last = training[-1]
+def _file_hotspots(
+    model: FixRate, last: _Snapshot, now: _Snapshot, windows: float
+) -> list[Hotspot]:
     before = dict(zip(last.paths, model.expected(last.x, windows), strict=True))
     expected, chance = model.expected(now.x, windows), model.chance(now.x, windows)
     rows = zip(now.paths, expected, chance, now.lines, strict=True)

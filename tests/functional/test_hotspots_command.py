@@ -68,6 +68,8 @@ def test_functions_share_what_their_file_expects(make_repo, capsys):
         own = [h for h in found if h["path"] == path]
         assert {h["function"] for h in own} == {f"f{n}" for n in range(9)}
         assert sum(h["expected_fixes"] for h in own) == pytest.approx(file["expected_fixes"])
+        chances = [h["chance_of_fix"] for h in own]
+        assert max(chances) < file["chance_of_fix"] < sum(chances)
         first = max(own, key=lambda h: h["expected_fixes"])
         assert first["function"] == f"f{int(path[-4]) % 2}"  # the only one that was changed
     assert call(repo, "hotspots", "--by", "function") == 0

@@ -18,14 +18,14 @@ START = datetime(2022, 1, 1, tzinfo=UTC)
 DAY = 86_400.0
 
 
-def filled(url, *, fixes=True, days=720):
+def filled(url, *, fixes=True, days=720, start=START):
     """Sixty files of 100 lines; bad/ is fixed often, good/ changed as often and never fixed."""
     rng = np.random.default_rng(1)
     commits, files = [], []
 
     def commit(day, touched, fix):
         sha = f"{len(commits):040x}"
-        commits.append(commit_row(sha, START + timedelta(days=float(day)), is_fix=fix))
+        commits.append(commit_row(sha, start + timedelta(days=float(day)), is_fix=fix))
         files.extend(
             file_row(sha, path, added, deleted, status=status)
             for path, status, added, deleted in touched
@@ -102,6 +102,17 @@ def test_a_young_project_has_short_windows(tmp_path):
     report = hotspots(store=filled(str(tmp_path / "store"), days=40), days=90)
     assert report.window_days == pytest.approx(10, abs=0.5)
     assert 20 < sum(s.expected for s in report.hotspots) < 90  # about 45 in 90 days
+
+
+def test_a_clock_that_was_wrong_moves_no_window_into_years_to_come(tmp_path):
+    store = filled(str(tmp_path / "store"), start=datetime.now(UTC) - timedelta(days=720))
+    before = hotspots(store=store)
+    sha = f"{10**6:040x}"
+    append_rows(store, "commits", [commit_row(sha, datetime(2199, 1, 1, tzinfo=UTC))])
+    append_rows(store, "file_changes", [file_row(sha, "good/00.py", 1, 0)])
+    after = hotspots(store=store)
+    assert after.fixed == pytest.approx(before.fixed, abs=3)
+    assert after.windows == before.windows
 
 
 def test_folders_are_sums_of_their_files(store):
@@ -211,3 +222,14 @@ def test_without_bursts_the_chance_is_that_of_a_poisson_number():
     x = np.column_stack([rng.integers(0, 20, 4000), np.ones(4000)]).astype(float)
     model = FixRate().fit(x, rng.poisson(0.1 * (1 + x[:, 0])))
     np.testing.assert_allclose(model.chance(x), 1 - np.exp(-model.expected(x)), atol=0.03)
+
+
+def test_the_chance_of_a_file_is_that_of_its_parts_together():
+    """Parts share the bursts: half of a rate that is sure of a fix is nearly as sure of one."""
+    model = FixRate()
+    model.shape_ = 2.0
+    rng = np.random.default_rng(4)
+    fixes = rng.poisson(8.0 * rng.gamma(model.shape_, 1 / model.shape_, 100_000))
+    in_half = rng.binomial(fixes, 0.5)
+    assert model.chance_of(8.0) == pytest.approx((fixes > 0).mean(), abs=0.01)
+    assert model.chance_of(4.0) == pytest.approx((in_half > 0).mean(), abs=0.01)
