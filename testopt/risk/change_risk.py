@@ -13,7 +13,8 @@ from testopt.errors import DataError
 from testopt.risk.catching_tests import find_catching_tests
 from testopt.risk.change_metrics import with_lines
 from testopt.risk.changed_regions import find_changed_regions
-from testopt.risk.measured_history import files_alone, measure_history
+from testopt.risk.inert_files import inert_files, inert_in
+from testopt.risk.measured_history import files_alone, measure_history, without_lines
 from testopt.risk.mined_metrics import change_facts, metrics_by_name, touched_files
 from testopt.risk.model import MonthlyModels, metrics_frame, month_of
 from testopt.risk.values import FileRisk, HunkRisk, MetricContribution, Risk, RiskReport
@@ -85,9 +86,10 @@ def change_risk(
         name: replace(change, author=forgotten.author(change.author or ""))
         for name, change in changes.items()
     }
-    history = measure_history(store, changes)
+    inert = _inert_files(repo, changes)
+    history = measure_history(store, changes, inert)
     models = MonthlyModels(store, history, author_features=author_features, seed=seed)
-    assessor = _ChangeAssessor(history, models, (now or datetime.now(UTC)).timestamp())
+    assessor = _ChangeAssessor(history, models, inert, (now or datetime.now(UTC)).timestamp())
     risks = sorted(assessor.risks(changes), key=lambda r: (-r.probability, r.name))
     detailed = risks[:_DETAILED]
     if repo is not None:
@@ -100,6 +102,16 @@ def change_risk(
         compared=len(youngest.recent_probabilities),
         **youngest.facts,
     )
+
+
+def _inert_files(repo: Path | None, changes: Mapping[str, Change]) -> dict[str, frozenset[str]]:
+    """Return the files of each change in which nothing that runs has changed."""
+    if repo is None:
+        return {}
+    commits = [name for name, change in changes.items() if name == change.head]
+    found = inert_files(repo, commits)
+    others = {name: change for name, change in changes.items() if name != change.head}
+    return {**found, **{name: inert_in(repo, change) for name, change in others.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +128,14 @@ class _Judged:
 class _ChangeAssessor:
     """The models of a history, and the changes that they judge."""
 
-    def __init__(self, history: MeasuredHistory, models: MonthlyModels, now: float) -> None:
-        self._history, self._models, self._now = history, models, now
+    def __init__(
+        self,
+        history: MeasuredHistory,
+        models: MonthlyModels,
+        inert: Mapping[str, frozenset[str]],
+        now: float,
+    ) -> None:
+        self._history, self._models, self._inert, self._now = history, models, inert, now
         self._rows_by_sha = {sha: i for i, sha in enumerate(history.shas)}
         self._judged: dict[str, _Judged] = {}
 
@@ -141,9 +159,9 @@ class _ChangeAssessor:
             row = self._rows_by_sha[name]
             facts = history.facts[row]
             month = month_of(facts.time)
-            return _Judged(facts, history.rows[row], history.files_alone[name], month, n_files)
+            return _Judged(facts, history.judged[name], history.files_alone[name], month, n_files)
         facts = change_facts(change, now=self._now)
-        files = touched_files(change.files)
+        files = without_lines(touched_files(change.files), self._inert.get(name, ()))
         alone = files_alone(history.state, facts, files)
         row_now = history.state.measure(facts, files)
         return _Judged(facts, row_now, alone, month_of(facts.time), n_files)
@@ -158,7 +176,11 @@ class _ChangeAssessor:
         recent = trained.recent_probabilities
         risks = []
         for i, (name, j) in enumerate(zip(names, judged, strict=True)):
-            files = [FileRisk(f.path, next(alone), f.added, f.deleted) for f, _ in j.files]
+            inert = self._inert.get(name, frozenset())
+            files = [
+                FileRisk(f.path, next(alone), f.added, f.deleted, inert=f.path in inert)
+                for f, _ in j.files
+            ]
             files.sort(key=lambda f: (-f.probability, f.path))
             percentile = float(np.searchsorted(recent, p[i])) / len(recent) if recent else None
             parts = _contributions(contributions.iloc[i], j.row, trained.medians)

@@ -1,8 +1,8 @@
 """Predicts P(a change introduces a defect) from its metrics: calibrated, and explained exactly.
 
-A logistic regression that begins at "lines added alone" has a few trees beside it. Younger changes
-weigh more, slope and level are those of the youngest changes under models that had not seen them;
-where these do no better there than lines added, lines added decide alone.
+A logistic regression that begins at "lines added alone" has a few trees beside it. Younger
+changes weigh more; the slope is that of the youngest changes under models that had not seen them,
+and where these do no better there than lines added, lines added decide alone.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Parameters
     ----------
-    half_life : float or "auto", default="auto"
+    half_life : float or "auto" or None, default="auto"
         Days after which a change weighs half as much in training; used where `X` has ``date``.
         "auto": the time of the last 1,000 changes, at least a year, for a project that changes
-        seldom cannot afford to forget.
+        seldom cannot afford to forget. None: all weigh alike.
     latency : float or "auto" or None, default="auto"
         Mean days until a defect is found. Young commits are unlabelled, not clean: the youngest
         are left out and the others corrected for what is not known yet. "auto" estimates it from
@@ -94,7 +94,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def __init__(
         self,
         *,
-        half_life: float | str = "auto",
+        half_life: float | str | None = "auto",
         latency: float | str | None = "auto",
         random_state: int = 0,
         n_jobs: int | None = None,
@@ -236,11 +236,11 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             intercept, slope = self.calibration_
             self.held_out_ = (np.arange(len(y))[young], sigmoid(intercept + slope * margin))
         self.models_ = self._models(matrix, y, weight)
-        # These models have seen how the rate drifts, the trial had not: the slope is the trial's,
-        # the level is where the youngest changes agree with what these models say of them.
+        # The trial tells the slope. The level is that of all rows, as far as they weigh: that of
+        # the youngest alone would go up and down with every few defects found late.
         slope = self.calibration_[1]
-        margin = slope * self.models_.margin(matrix[young])
-        self.calibration_ = (fit_level(margin, y[young], weight[young]), slope)
+        margin = slope * self.models_.margin(matrix)
+        self.calibration_ = (fit_level(margin, y, weight), slope)
 
     def _models(
         self, matrix: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]
@@ -275,6 +275,8 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return lines if self.by_lines_ else trial
 
     def _half_life(self, age: NDArray[np.float64]) -> float:
+        if self.half_life is None:
+            return np.inf
         if self.half_life != "auto":
             return float(self.half_life)
         return max(_YEAR, float(np.sort(age)[:_HALF_LIFE_CHANGES][-1]))

@@ -144,7 +144,8 @@ def _held_out(
 
     frame = metrics_frame(history.facts, history.rows, author_features=author_features)
     y, (share, _) = labels.known(math.inf), labels.found_shares(math.inf)
-    return ChangeRiskClassifier(random_state=seed).fit_examined(frame, y, share).held_out_
+    model = ChangeRiskClassifier(half_life=None, random_state=seed)
+    return model.fit_examined(frame, y, share).held_out_
 
 
 def _metrics(threshold: float) -> dict[str, Callable[[Any, Any], float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, mined_commi
 from testopt.store.examined import read_examined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -34,14 +34,16 @@ FileRows = list[tuple["TouchedFile", list[float]]]
 class MeasuredHistory:
     """The history as metrics, oldest first, and the state at its end.
 
-    ``files_alone`` holds, of the commits that were wanted, the metrics of each of their largest
-    files as if it had changed alone, at the time of the commit.
+    Of the commits that were wanted ``judged`` holds the metrics that their risk goes by, in which
+    inert files have no changed lines, and ``files_alone`` those of each of their largest files as
+    if it had changed alone, all at the time of the commit.
     """
 
     shas: list[str]
     facts: list[ChangeFacts]
     rows: list[list[float]]
     state: ChangeHistory
+    judged: dict[str, list[float]] = field(default_factory=dict)
     files_alone: dict[str, FileRows] = field(default_factory=dict)
 
     @property
@@ -55,7 +57,11 @@ class MeasuredHistory:
         return np.array([not facts.is_merge for facts in self.facts], bool)
 
 
-def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHistory:
+def measure_history(
+    store: Store,
+    wanted: Mapping[str, Change],
+    inert: Mapping[str, frozenset[str]] | None = None,
+) -> MeasuredHistory:
     """Return the metrics of all mined commits, each as of its own time.
 
     Parameters
@@ -63,6 +69,8 @@ def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHisto
     store : Store
     wanted : mapping of str to Change
         Commits to measure even if they are merges (what they bring in counts), and file by file.
+    inert : mapping of str to frozenset of str, optional
+        Files, by commit, in which nothing that runs has changed.
 
     Raises
     ------
@@ -83,10 +91,18 @@ def measure_history(store: Store, wanted: Mapping[str, Change]) -> MeasuredHisto
             history.shas.append(sha)
             history.facts.append(facts)
             history.rows.append(state.measure(facts, measured))
-        if asked is not None:
-            history.files_alone[sha] = files_alone(state, facts, asked)
+        if measured is not None and asked is not None:
+            paths = (inert or {}).get(sha, frozenset())
+            effective = without_lines(measured, paths)
+            history.judged[sha] = state.measure(facts, effective)
+            history.files_alone[sha] = files_alone(state, facts, without_lines(asked, paths))
         state.update(facts, files)
     return history
+
+
+def without_lines(files: Sequence[TouchedFile], inert: Collection[str]) -> list[TouchedFile]:
+    """Return files, those of some paths without changed lines."""
+    return [replace(f, added=0, deleted=0) if f.path in inert else f for f in files]
 
 
 def files_alone(state: ChangeHistory, facts: ChangeFacts, files: Sequence[TouchedFile]) -> FileRows:

@@ -171,7 +171,9 @@ def _train(
 ) -> TrainedRiskModel:
     from testopt.risk.classifier import ChangeRiskClassifier
 
-    model = ChangeRiskClassifier(random_state=seed).fit_examined(frame, y, share)
+    # all weigh alike: culprits that authors named are too few to forget (rdma-core: AUC .799 with a
+    # half-life of the last 1,000 changes, .814 without)
+    model = ChangeRiskClassifier(half_life=None, random_state=seed).fit_examined(frame, y, share)
     at, p = model.held_out_
     recent = p[-_N_RECENT:]
     if not len(recent) and len(frame) >= _MIN_RECENT:

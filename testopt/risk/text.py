@@ -72,7 +72,9 @@ def _files(risk: Risk, people: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 
 
 def _file(file: FileRisk, people: tuple[str, ...]) -> Iterator[str]:
-    yield f"  {file.probability:6.1%}  {file.path}  +{file.added or 0} -{file.deleted or 0}"
+    size = f"+{file.added or 0} -{file.deleted or 0}"
+    told = "layout and comments only" if file.inert else size
+    yield f"  {file.probability:6.1%}  {file.path}  {told}"
     for hunk in file.hunks[:_HUNKS]:
         yield f"    {hunk.probability:6.1%}  {hunk_text(hunk)}"
     if len(file.hunks) > _HUNKS:

@@ -51,7 +51,7 @@ class FileRisk:
 
     ``hunks`` are the riskiest places, ``tests`` the likeliest of the ``n_tests`` that may catch a
     defect there; ``n_tests`` is None where nothing is known of tests, or the file is none of the
-    program.
+    program. ``inert``: nothing that runs has changed, and no line of it counts.
     """
 
     path: str
@@ -61,6 +61,7 @@ class FileRisk:
     hunks: tuple[HunkRisk, ...] = ()
     tests: tuple[CatchingTest, ...] = ()
     n_tests: int | None = None
+    inert: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Risk from a store: what it learns from, what it says, what it keeps."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,22 @@ def test_files_are_ranked_each_alone(store):
     (risk,) = change_risk(store=store, changes={"vast": vast}).risks
     assert risk.n_files == 20_000
     assert len(risk.files) == 20
+
+
+def test_a_file_in_which_nothing_that_runs_changed_adds_no_lines(store, monkeypatch):
+    commit = sha(503)
+    ask = {commit: change(("core/6.py", 10), head=commit)}
+    (believed,) = change_risk(store=store, changes=ask).risks
+    judged = {commit: frozenset({"core/6.py"})}
+    monkeypatch.setattr("testopt.risk.change_risk.inert_files", lambda *_: judged)
+    monkeypatch.setattr("testopt.risk.change_risk.find_changed_regions", lambda *_: {})
+    (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
+    assert risk.probability < believed.probability
+    assert risk.percentile < 0.1
+    assert risk.files[0].inert
+    everything = {sha(i): change((f"core/{i % 7}.py", 10), head=sha(i)) for i in range(500, 560)}
+    again = change_risk(store=store, changes=everything, repo=Path("anywhere")).risks
+    assert next(r for r in again if r.name == commit).probability == risk.probability
 
 
 def test_a_mined_commit_is_judged_as_it_was_then(store):
