@@ -11,11 +11,13 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
+from testopt.code.patterns import time_limit
 from testopt.errors import RepositoryError
 from testopt.git.fixes import classify, stated_commits
 from testopt.git.messages import read_messages
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "szz-3"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
+PATTERN_S: Final = 10.0  # that a user's pattern may take for one subject
 MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported
 MIN_QUOTED: Final = 16  # characters of a subject by which it is known again in a message
 FLUSH: Final = 200  # fixes of one append
@@ -238,7 +241,8 @@ def find_fixes(
     matcher = fix_matcher(fix_pattern)
     for sha, parents, message, paths in read_messages(repo):
         kind = (kinds or {}).get(sha, "")
-        verdict = judge_fix(message, paths, parents=parents, matcher=matcher, issue_type=kind)
+        with time_limit(PATTERN_S, f"fix_pattern {fix_pattern!r}") if matcher else nullcontext():
+            verdict = judge_fix(message, paths, parents=parents, matcher=matcher, issue_type=kind)
         if verdict.is_fix:
             yield sha, verdict.reason
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
+from testopt.errors import SettingsError
 from testopt.ingest.merged_stores import merge_store
 from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
@@ -291,6 +292,14 @@ def test_a_pattern_of_the_user_finds_fixes(story):
     repo, shas = story
     report = szz(repo=repo.path, fix_pattern="^rename$")
     assert [a.fix_commit for a in report.traced] == [shas["other"]]
+
+
+def test_a_pattern_that_takes_too_long_is_stopped(story, monkeypatch):
+    repo, _ = story
+    repo.commit("a" * 40, {"x.py": "x = 1\n"}, env=at(20))
+    monkeypatch.setattr(use_case, "PATTERN_S", 0.2)
+    with pytest.raises(SettingsError, match="takes longer"):
+        szz(repo=repo.path, fix_pattern="(a+)+$b")
 
 
 def test_the_store_keeps_answers_and_a_repeat_only_reads(story, tmp_path, monkeypatch):
