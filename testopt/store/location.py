@@ -167,7 +167,8 @@ class Location:
 
     def _keep(self, path: str, content: Any) -> None:
         """Keep a small file of rows, which never changes: a plan reads some of them six times."""
-        is_small = content.size + sum(c.size for c in self.kept.values()) <= _KEPT_BYTES
+        known = sum(c.size for c in tuple(self.kept.values()))  # other threads may add some
+        is_small = content.size + known <= _KEPT_BYTES
         if is_small and path.rpartition("/")[2].startswith("part-"):
             self.kept[path] = content
 

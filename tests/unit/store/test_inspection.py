@@ -34,6 +34,14 @@ def test_parts_find_the_rows_that_stand_there_twice(state, monkeypatch):
     assert inspection.doubled_rows(state, []) is None
 
 
+def test_a_table_past_a_network_is_read_once(state, monkeypatch):
+    monkeypatch.setattr(inspection, "_ROWS_AT_ONCE", 10)
+    read = []
+    monkeypatch.setattr(inspection.TableState, "_part", lambda *_: read.append("once"))
+    monkeypatch.setattr(Location, "local", None)
+    assert len(list(state.parts(["run_id"]))) == len(read) == 1
+
+
 def test_bounds_of_parts_are_those_of_the_whole(state):
     rows = state.read(["run_id", "case_id"])
     parts = [extremes_of("results", rows.slice(at, 10)) for at in range(0, rows.num_rows, 10)]

@@ -133,6 +133,13 @@ class TestAnswers:
         s3.fail()
         whole(url, ["run-0", "run-1"])
 
+    def test_a_check_reads_again_what_was_read_before(self, url):
+        store, location = Store.open(url), Location(url)
+        assert store.read("results").num_rows == 40
+        name = next(name for name in location.list("results/part-"))
+        location.write(name, lambda stream: stream.write(b"PAR1"))
+        assert "damaged" in {problem.kind for problem in store.check()}
+
     def test_a_bucket_that_is_not_there(self, s3):
         with pytest.raises(StoreError, match="has no such bucket") as caught:
             Store.open("s3://no-such-bucket/x", create=True)
