@@ -247,7 +247,8 @@ def vacuum(log: TableLog, retention_days: float) -> int:
         handle.create_checkpoint()
         handle.cleanup_metadata()
     except (DeltaError, OSError) as error:
-        raise explain(error, f"table {log.table} cannot be vacuumed") from error
+        what = f"table {log.table} of {log.location.url} cannot be vacuumed"
+        raise explain(error, what) from error
     return len(removed)
 
 

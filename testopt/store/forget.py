@@ -137,7 +137,8 @@ def erase_traces(location: Location, logs: Mapping[str, TableLog], forgotten: Fo
             handle = log.create()
             handle.create_checkpoint()
         except (DeltaError, OSError) as error:
-            raise explain(error, f"old files of table {log.table} cannot be removed") from error
+            what = f"old files of table {log.table} of {location.url} cannot be removed"
+            raise explain(error, what) from error
         _erase_checkpoints(log, int(handle.version()))
     _erase_drafts(location)
     for name in location.list(f"{REBUILDING}/"):

@@ -23,6 +23,7 @@ from testopt.store.remote import (
     options_of,
     redact,
     retried,
+    said_by,
     seconds,
 )
 
@@ -75,7 +76,7 @@ def explain(error: BaseException, what: str) -> StoreError:
         )
     if _is_denied(error):
         return StoreError(f"{what}: permission denied or read-only", "check who owns the store")
-    causes = [_ARROW.sub(" ", line).strip() for line in redact(str(error)).splitlines()]
+    causes = [_ARROW.sub(" ", line).strip() for line in redact(said_by(error)).splitlines()]
     told = ": ".join(dict.fromkeys(filter(None, causes))) or type(error).__name__
     return StoreError(f"{what}: {told}", "see `testopt store check`")
 

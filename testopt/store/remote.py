@@ -216,9 +216,10 @@ def in_words(error: BaseException, what: str) -> tuple[str, str] | None:
     tuple of str or None
         None where the store is no object store, or the error not one of its server.
     """
-    url, text = _URL.search(what), str(error).lower()
+    url = _URL.search(what)
     if url is None:
         return None
+    text = _without_names(said_by(error).lower(), url.group().lower())
     found = next((said for pattern, *said in _MEANINGS if pattern.search(text)), None)
     if found is None:
         return None
@@ -226,6 +227,21 @@ def in_words(error: BaseException, what: str) -> tuple[str, str] | None:
     return f"the server {server} {found[0]}".replace("  ", " "), found[1]
 
 
+def said_by(error: BaseException) -> str:
+    """Return the text of an error, without the frames that RUST_BACKTRACE adds to Delta's."""
+    return _BACKTRACE.split(str(error), maxsplit=1)[0]
+
+
+def _without_names(text: str, url: str) -> str:
+    """Return a text without the place of the store: its names may be words of an error."""
+    parts = urlsplit(url.rstrip(":,"))
+    bucket, path = re.escape(parts.netloc), re.escape(parts.path.strip("/"))
+    if not path:
+        return text
+    return re.sub(rf"(?<![\w.-])(?:{bucket}/{path}(?![\w.-])|{path}(?=/))", "…", text)
+
+
+_BACKTRACE: Final = re.compile(r"\s*\n\s*(?:stack backtrace:|0: )", re.IGNORECASE)
 _URL: Final = re.compile(rf"\b({'|'.join((*AMAZON, *GOOGLE, *AZURE))})://\S+")
 _NO_BUCKET: Final = re.compile(r"no_?such_?bucket|no_?such_?container|container_?not_?found")
 _DENIED: Final = re.compile(

@@ -235,6 +235,26 @@ def test_a_bucket_of_another_region_is_said_and_not_tried_again(said):
     assert may_pass(OSError("AWS Error UNKNOWN (HTTP status 500) of b/301/x"), "s3://b/301")
 
 
+def test_the_names_of_a_store_are_no_words_of_an_error():
+    url = "s3://slow-down-503/acme.connect/dns"
+    missing = OSError(
+        "Object at location acme.connect/dns/results/_delta_log/1.json not found: "
+        "http://host/slow-down-503/acme.connect/dns/results status 404"
+    )
+    assert not may_pass(missing, url)
+    assert not isinstance(explain(missing, f"table results of {url}"), ServerError)
+    assert may_pass(OSError(f"{missing} status 503"), url)
+    away = explain(OSError("error sending request for url (http://host:1/b/x)"), "s3://b")
+    assert "the server http://host:1 cannot be reached" in away.message
+
+
+def test_frames_of_delta_are_no_message():
+    frames = "\n   0: <unknown>\n   1: start_thread\n             at ./nptl/pthread_create.c:442:8"
+    for head in ("", "\n\nStack backtrace:"):
+        error = OSError(f"Json error: cut{head}{frames}")
+        assert explain(error, "table x of /store").message == "table x of /store: Json error: cut"
+
+
 def test_options(monkeypatch):
     assert options_of("s3://b/x")["aws_conditional_put"] == "etag"
     assert "aws_conditional_put" not in options_of("gs://b/x")
