@@ -42,7 +42,7 @@ class HotspotsOptions:
     type=click.Choice(["file", "folder", "function"]),
     default="file",
     show_default=True,
-    help="What to rank; functions: of the 40 files first in order, at HEAD.",
+    help="What to rank; functions: of the 40 files with the most fixes to expect, at HEAD.",
 )
 @click.option(
     "--per-line", is_flag=True, help="Rank by the expected fixes per line, not by their number."
