@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, printable, scheduler_option, with_options
-from testopt.cli.repositories import Place, over_all, read_places, repositories_option, tell_all
-from testopt.errors import SettingsError, UsageError
+from testopt.cli.repositories import (
+    Place,
+    fix_pattern_of,
+    over_all,
+    read_places,
+    repositories_option,
+    tell_all,
+)
+from testopt.errors import UsageError
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
@@ -92,18 +99,10 @@ def _mine_all(ctx: Context, options: MineOptions, file: str) -> None:
 
 def _mine_place(place: Place, *, rev_range: str | None, fingerprint: bytes) -> MineReport:
     """Mine one of several repositories, perhaps on another machine."""
-    import threading
-
     from testopt.mine import mine
 
     own = Context(repo=str(place.repo), store=place.store)
-    fix_pattern = own.settings.fix_pattern
-    if fix_pattern and threading.current_thread() is not threading.main_thread():
-        # `time_limit` works in the main thread alone, and the repository may be anybody's
-        raise SettingsError(
-            "a worker cannot stop a fix_pattern that takes too long, and this repository has one",
-            f"mine it without --scheduler: testopt --repo {place.repo} mine",
-        )
+    fix_pattern = fix_pattern_of(own, "mine", "mine")
     return mine(
         repo=place.repo,
         store=own.open_store(create=True),

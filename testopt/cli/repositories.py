@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from testopt.cli.common import Context, print_json, printable, report_error
-from testopt.errors import DataError, TestoptError, UsageError
+from testopt.errors import DataError, SettingsError, TestoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +70,31 @@ def _place(ctx: Context, line: str) -> Place:
     if not by_the_user or own.project_in_store is not None:
         return Place(root, own.store_url)
     return Place(root, f"{own.store_url.rstrip('/')}/{root.name}")
+
+
+def fix_pattern_of(own: Context, what: str, command: str) -> str:
+    """Return the setting ``fix_pattern`` of one of several repositories, or nothing.
+
+    Parameters
+    ----------
+    own : Context
+        Of the repository.
+    what, command : str
+        What is done with it, in words, and the command that does.
+
+    Raises
+    ------
+    SettingsError
+        When there is one, and nothing here could stop it: `time_limit` works in the main thread
+        alone, and the repository may be anybody's.
+    """
+    pattern = own.settings.fix_pattern
+    if pattern and threading.current_thread() is not threading.main_thread():
+        raise SettingsError(
+            "a worker cannot stop a fix_pattern that takes too long, and this repository has one",
+            f"{what} it without --scheduler: testopt --repo {own.repo} {command}",
+        )
+    return pattern
 
 
 def over_all(

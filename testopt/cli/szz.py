@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testopt.cli.common import Context, print_json, printable, scheduler_option, with_options
-from testopt.cli.repositories import Place, over_all, read_places, repositories_option, tell_all
-from testopt.errors import SettingsError, UsageError
+from testopt.cli.repositories import (
+    Place,
+    fix_pattern_of,
+    over_all,
+    read_places,
+    repositories_option,
+    tell_all,
+)
+from testopt.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,18 +131,10 @@ def _trace_all(ctx: Context, options: SzzOptions) -> None:
 
 def _trace_place(place: Place, *, stated: bool) -> SzzReport:
     """Trace the fixes of one of several repositories, perhaps on another machine."""
-    import threading
-
     from testopt.szz.trace import szz
 
     own = Context(repo=str(place.repo), store=place.store)
-    fix_pattern = own.settings.fix_pattern
-    if fix_pattern and threading.current_thread() is not threading.main_thread():
-        # `time_limit` works in the main thread alone, and the repository may be anybody's
-        raise SettingsError(
-            "a worker cannot stop a fix_pattern that takes too long, and this repository has one",
-            f"trace it without --scheduler: testopt --repo {place.repo} szz",
-        )
+    fix_pattern = fix_pattern_of(own, "trace", "szz")
     store = own.open_store(create=True)
     report = szz(repo=place.repo, stated=stated, fix_pattern=fix_pattern, store=store)
     # the answers are in the store: what is sent says how many they are

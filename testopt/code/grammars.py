@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     _Grammar = tuple[Parser, Query]
 
-EXTRA: Final = "languages"
 MAX_TEXT: Final = 500_000  # characters; a longer file is generated, and broken ones take 10 us each
 # A query takes time that is quadratic in the children of a node that is not understood, and in the
 # depth of a tree: 0.3 s for 20,000 of either. Some places of a text tell whether it is such a one.
