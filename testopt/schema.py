@@ -380,6 +380,8 @@ class Origin:
         What weighs the closeness to the change.
     stale : tuple of Reason
         Why the history that was read is not the whole one.
+    level : float
+        What real runs have added to the log-odds of the bundle's probabilities.
     """
 
     fallback: Reason | None = None
@@ -390,6 +392,7 @@ class Origin:
     weights: Reason | None = None
     closeness: Reason | None = None
     stale: tuple[Reason, ...] = ()
+    level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

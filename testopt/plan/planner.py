@@ -239,6 +239,7 @@ def _origin(predictor: Predictor, scored: ScoredCases, sources: Sources | None) 
         weights=scored.weights,
         closeness=_closeness(sources, text),
         stale=predictor.stale,
+        level=predictor.level,
     )
 
 

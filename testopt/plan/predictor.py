@@ -10,6 +10,7 @@ from testopt.features.pipeline import FeatureState
 from testopt.features.state_store import current_state
 from testopt.reasons import Reason, ReasonKind
 from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.failure_level import load_level
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """Feature state and bundle; ``trouble``: why there is no bundle, ``stale``: what is unread."""
+    """Feature state and bundle.
+
+    ``trouble`` says why there is no bundle, ``stale`` what is unread, and ``level`` what real runs
+    have added to the log-odds of the bundle's probabilities.
+    """
 
     state: FeatureState
     bundle: Bundle | None = None
     stale: tuple[Reason, ...] = ()
     trouble: Reason | None = None
+    level: float = 0.0
 
     @property
     def model(self) -> Bundle | None:
@@ -60,4 +66,5 @@ def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
     except BundleError as error:
         bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
         current = current_state(store, now=now)
-    return Predictor(current.state, bundle, current.stale, trouble)
+    level = 0.0 if bundle is None else load_level(store, bundle.bundle_id).shift
+    return Predictor(current.state, bundle, current.stale, trouble, level)

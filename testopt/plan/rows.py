@@ -73,7 +73,7 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
     if fell_back:
         return Policy(mode=mode, fell_back=fell_back)
     if promise is None:
-        return Policy(mode=mode, bundle=origin.bundle)
+        return Policy(mode=mode, bundle=origin.bundle, level=origin.level)
     return Policy(
         mode=mode,
         bundle=origin.bundle,
@@ -83,6 +83,7 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
         low=promise.low,
         explored=plan.explored,
         seeded=promise.seeded,
+        level=origin.level,
     )
 
 

@@ -12,6 +12,7 @@ from testopt.ranking.cost_order import run_order, steps, value_per_cost
 from testopt.ranking.front import leading
 from testopt.ranking.orderings import LEAD, OrderingWeights, priority, signals_of
 from testopt.ranking.reasons import reasons
+from testopt.selection.failure_level import shifted
 from testopt.selection.score import selection_score
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     return ScoredCases(
         query,
         features,
-        p,
+        p if model is None else shifted(p, predictor.level),
         seconds,
         score=selection_score(features, p, seconds, ordering=ordering),
         priority=value,

@@ -229,6 +229,7 @@ def _contributions(
         list(groups.values()),
     )
     parts = [Contribution(name, float(v)) for name, v in zip(groups, values, strict=True)]
+    base += scored.plan.origin.level
     return base, tuple(sorted(parts, key=lambda part: (-abs(part.log_odds), part.family)))
 
 

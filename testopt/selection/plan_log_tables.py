@@ -10,6 +10,7 @@ import numpy as np
 
 from testopt.learning.drift import log_odds_histogram
 from testopt.schema import FAILING, VARIANT_KINDS
+from testopt.selection.failure_level import shifted
 from testopt.selection.misses import CasePrediction, PastRun, parents, regressions, with_ancestors
 from testopt.selection.policy import Policy
 
@@ -37,7 +38,7 @@ class LoggedPlan:
     policy : Policy
     cases, selected : int
     histogram : tuple of int
-        P(case fails) of its cases, counted by `log_odds_histogram`.
+        P(case fails) of its cases as the bundle has it, counted by `log_odds_histogram`.
     """
 
     run_id: str
@@ -236,10 +237,15 @@ def _plans(
             policies[run.run_id],
             len(part),
             int(selected[part].sum()),
-            tuple(log_odds_histogram(p[part]).tolist()),
+            tuple(log_odds_histogram(_as_predicted(p[part], policies[run.run_id])).tolist()),
         )
         for run, part in zip(runs, parts, strict=True)
     ]
+
+
+def _as_predicted(p: NDArray[np.float64], policy: Policy) -> NDArray[np.float64]:
+    """Return the probabilities as the bundle had them: what runs add later is no drift of it."""
+    return shifted(p, -policy.level) if policy.level else p
 
 
 def positions(column: pa.ChunkedArray, words: Sequence[str]) -> NDArray[np.int64]:

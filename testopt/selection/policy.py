@@ -33,6 +33,9 @@ class Policy:
         Whether the promise rests on seeded faults.
     kept_for : str
         The run that the plan was kept for, where another one has taken it.
+    level : float
+        What was added to the log-odds of the bundle's probabilities
+        (`testopt.selection.failure_level`).
     """
 
     mode: str = "rank"
@@ -45,6 +48,7 @@ class Policy:
     explored: bool = False
     seeded: bool = False
     kept_for: str = ""
+    level: float = 0.0
 
     @property
     def allowed(self) -> float | None:
