@@ -64,6 +64,7 @@ def mine(
     rev_range: str | None = None,
     fix_pattern: str = "",
     key_is: bytes | None = None,
+    newest: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MineReport:
     """Read the history of a repository into the store.
@@ -80,6 +81,8 @@ def mine(
         Regular expression of subjects of fixing commits; empty: built in.
     key_is : bytes, optional
         `key_fingerprint` of the key of pseudonyms that must be the one here.
+    newest : int, optional
+        At most so many commits are read; default all.
     progress : callable, optional
         Called with commits read and commits to read.
 
@@ -103,7 +106,7 @@ def mine(
         raise SettingsError(
             "this worker would name authors with another key", "set the same TESTOPT_KEY on all"
         )
-    listed = list_commits(repo, rev_range)
+    listed = list_commits(repo, rev_range, newest=newest)
     known = _known(store, "commits")
     new = [sha for sha in listed if sha not in known]
     other_key = _other_key(store, key)

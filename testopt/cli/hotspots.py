@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from testopt.cli.bootstrap import open_mined_store
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.values import Number
 from testopt.pluralize import pluralize
@@ -71,7 +72,7 @@ def command(ctx: Context, options: HotspotsOptions) -> None:
 
     repo = ctx.root if options.by == "function" else None
     report = hotspots(
-        store=ctx.open_store(),
+        store=open_mined_store(ctx, "read it first: testopt mine"),
         days=options.days,
         by=options.by,
         tests=options.tests,

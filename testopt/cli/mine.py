@@ -75,7 +75,7 @@ def command(ctx: Context, options: MineOptions) -> None:
         fix_pattern=settings.fix_pattern,
         progress=ctx.progress("mining"),
     )
-    _warn(ctx, report)
+    warn_of(ctx, report)
     if options.as_json:
         print_json(asdict(report))
     else:
@@ -86,7 +86,7 @@ def _mine_all(ctx: Context, options: MineOptions, file: str) -> None:
     from testopt.git.pseudonyms import author_key, key_fingerprint
 
     def tell(place: Place, report: MineReport) -> dict[str, Any]:
-        _warn(ctx, report, f"{printable(str(place.repo))}: ")
+        warn_of(ctx, report, f"{printable(str(place.repo))}: ")
         if not options.as_json:
             click.echo(f"{printable(str(place.repo))}: {_line(report)}")
         return asdict(report)
@@ -119,7 +119,8 @@ def _line(report: MineReport) -> str:
     )
 
 
-def _warn(ctx: Context, report: MineReport, where: str = "") -> None:
+def warn_of(ctx: Context, report: MineReport, where: str = "") -> None:
+    """Warn of what mining could not read."""
     if report.shallow:
         ctx.warn(
             f"{where}this clone is shallow: history ends at {pluralize(report.shallow, 'commit')}, "

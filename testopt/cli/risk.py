@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testopt import __version__
+from testopt.cli.bootstrap import bootstrap, open_mined_store
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.values import share_type
 from testopt.errors import DataError, GateError
@@ -34,6 +35,7 @@ class RiskOptions:
     as_json: bool
     fairness: bool
     names: bool
+    bootstrap: bool
 
 
 @click.command("risk")
@@ -66,13 +68,19 @@ class RiskOptions:
     show_default=True,
     help="Name who knows the files, from git and in the order of the alphabet (never in SARIF).",
 )
+@click.option(
+    "--bootstrap",
+    is_flag=True,
+    help="First read the newest history, and trace the newest fixes for a minute at most.",
+)
 @with_options(RiskOptions)
 def command(ctx: Context, options: RiskOptions) -> None:
     """Say how likely a change introduces a defect, and why.
 
     REV_RANGE is a commit, or a range such as main..topic, whose commits are judged one by one.
     Without it: the uncommitted changes, staged or not, where there are any, else the last commit
-    (in CI, the change of the job). Run `testopt mine` and `testopt szz` first.
+    (in CI, the change of the job). Run `testopt mine` and `testopt szz` first; --bootstrap does
+    of both what fits in a minute, and goes on when it is called again.
 
     A commit is judged by what was known when its month began, so that its risk is the same in any
     range, and nothing that comes later changes it.
@@ -84,6 +92,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
     \b
     Example:
       testopt risk
+      testopt risk --bootstrap
       testopt risk main..topic
       testopt risk --base origin/main --fail-over 0.8
       testopt risk main..topic --fail-over-percentile 95%
@@ -101,10 +110,13 @@ def command(ctx: Context, options: RiskOptions) -> None:
             raise click.UsageError("--fairness judges the model, not a change")
         _fairness(ctx, form)
         return
+    if options.bootstrap:
+        bootstrap(ctx)
+    store = open_mined_store(ctx)
     changes = _changes(ctx, options.rev_range, options.base)
     settings = ctx.settings
     report = change_risk(
-        store=ctx.open_store(),
+        store=store,
         changes=changes,
         repo=ctx.root,
         author_features=settings.author_features,
@@ -176,7 +188,7 @@ def _fairness(ctx: Context, form: str) -> None:
         raise click.UsageError("--fairness is printed as text or as JSON")
     settings = ctx.settings
     report = risk_fairness(
-        store=ctx.open_store(),
+        store=open_mined_store(ctx),
         author_features=settings.author_features,
         seed=settings.seed,
     )

@@ -91,7 +91,9 @@ class History:
     unreadable: int = 0
 
 
-def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
+def list_commits(
+    repo: Path, rev_range: str | None = None, *, newest: int | None = None
+) -> list[str]:
     """Return the hashes of the commits in a range, parents before children.
 
     Parameters
@@ -100,6 +102,8 @@ def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
         Working tree or bare repository.
     rev_range : str, optional
         A revision or range such as ``v1.0..main``; default all of ``HEAD``.
+    newest : int, optional
+        At most so many, by the time of their commit.
 
     Returns
     -------
@@ -119,8 +123,9 @@ def list_commits(repo: Path, rev_range: str | None = None) -> list[str]:
     if not revisions or revisions.startswith("-") or "\0" in revisions:
         raise RevisionError(f"{revisions!r} is not a revision or range", hint)
     arguments = ("--topo-order", "--reverse", "--end-of-options", revisions, "--")
+    limit = () if newest is None else (f"--max-count={newest}",)
     try:
-        out = run_git(repo, "rev-list", *arguments, env=_ENV, timeout=None)
+        out = run_git(repo, "rev-list", *limit, *arguments, env=_ENV, timeout=None)
     except GitFailedError as error:
         if rev_range is None:
             raise RepositoryError(

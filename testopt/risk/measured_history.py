@@ -128,10 +128,7 @@ class DefectLabels:
     def __init__(self, store: Store, history: MeasuredHistory) -> None:
         labels = store.read("labels")
         if not labels.num_rows:
-            raise EmptyStoreError(
-                "no defects have been traced to the commits that introduced them",
-                "trace them: testopt szz (where it finds no fixes, there is nothing to learn from)",
-            )
+            raise _no_labels(store)
         if not len(history.shas):
             raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")
         found = first_fixes(labels)
@@ -143,6 +140,8 @@ class DefectLabels:
         examined = read_examined(store)
         latest = max((time for time in found.values()), default=0.0)
         self.until = examined.until.timestamp() if examined is not None else latest
+        since = examined.since if examined is not None else None
+        self._since = since.timestamp() if since is not None else -np.inf
 
     def known(self, time: float) -> NDArray[np.bool_]:
         """Return which commits were known to be defective then, shape (n,)."""
@@ -157,21 +156,40 @@ class DefectLabels:
         -------
         share : ndarray, shape (n,)
             0 for commits that nobody has looked for defects of, for they are younger than the
-            last commit that was examined.
+            last commit that was examined, or older than the first.
         latency : float
             Days after which half of the defects are found; 0 where none is known.
         """
         until = min(time, self.until)
-        in_time = (self._fixed < time) & (self._fixed <= until)
-        written = self._times[self._rows[in_time]]
+        written = self._times[self._rows]
+        in_time = (self._fixed < time) & (self._fixed <= until) & (written >= self._since)
+        written = written[in_time]
         delay = np.maximum(self._fixed[in_time] - written, 0.0) / _DAY_S
         seen = np.maximum((until - written) / _DAY_S, delay)
         share = found_share(delay, seen, (until - self._times) / _DAY_S)
+        share[self._times < self._since] = 0.0
         if not len(delay):
             return share, 0.0
         days = np.unique(delay)
         half = np.searchsorted(found_share(delay, seen, days), 0.5)
         return share, float(days[min(int(half), len(days) - 1)])
+
+
+def _no_labels(store: Store) -> EmptyStoreError:
+    is_fix = store.read("commits", columns=["is_fix"])["is_fix"].to_pylist()
+    if not any(is_fix):
+        return EmptyStoreError(
+            f"none of the {len(is_fix):,} commits that were read is told as a fix: there is "
+            "nothing to learn risk from",
+            "say by which subject fixes are known: the setting fix_pattern, then mine into a new "
+            "store",
+        )
+    return EmptyStoreError(
+        f"no fix is traced yet to the commit that introduced its defect ({sum(is_fix):,} fixes "
+        "were read)",
+        "trace them: `testopt szz` (minutes for some thousand), or `testopt risk --bootstrap` for "
+        "the newest ones that fit in a minute",
+    )
 
 
 def first_fixes(labels: pa.Table) -> dict[str, float]:

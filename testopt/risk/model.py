@@ -181,7 +181,7 @@ def _train(
     aucs = model.aucs_ or (None, None)
     facts = {
         "changes": int((share > 0.0).sum()),
-        "defects": int(y.sum()),
+        "defects": int((y & (share > 0.0)).sum()),
         "latency_days": latency,
         "checked": len(at),
         "auc": aucs[0],

@@ -78,11 +78,16 @@ class TracedFix:
 
 @dataclass(frozen=True, slots=True)
 class SzzReport:
-    """All answers; ``known`` of them came from the store, ``missing`` are commits not found."""
+    """All answers; ``known`` of them came from the store, ``missing`` are commits not found.
+
+    ``left`` fixes were not traced, as the time was over; none of them is younger than ``since``.
+    """
 
     traced: tuple[TracedFix, ...]
     known: int = 0
     missing: tuple[str, ...] = ()
+    left: int = 0
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ def szz(
     fix_pattern: str = "",
     store: Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    stop_after: float | None = None,
 ) -> SzzReport:
     """Find the commits that introduced the defects which others fixed.
 
@@ -167,6 +173,8 @@ def szz(
         Where answers are kept (table ``labels``) and known ones are read from.
     progress : callable, optional
         Called with fixes done and fixes to do.
+    stop_after : float, optional
+        Seconds after which no further fix is traced; the newest come first.
 
     Returns
     -------
@@ -179,6 +187,7 @@ def szz(
         When git cannot read the repository.
     """
     issues_by_name = issues or {}
+    end = None if stop_after is None else time.monotonic() + stop_after
     with Tracer(repo) as tracer:
         issues_by_fix = {tracer.resolve(name): issue for name, issue in issues_by_name.items()}
         missing, head = [], None
@@ -196,15 +205,30 @@ def szz(
     ]
     stored = _known(store, tasks)
     traced = dict(stored)
-    for traced_fix in _traced(repo, [t for t in tasks if t.fix not in stored], store, progress):
+    to_do = [t for t in tasks if t.fix not in stored]
+    for traced_fix in _traced(repo, to_do, store, progress, end):
         traced[traced_fix.fix_commit] = traced_fix
-    ordered = tuple(traced[task.fix] for task in tasks)
+    ordered = tuple(traced[task.fix] for task in tasks if task.fix in traced)
+    left = [task.fix for task in tasks if task.fix not in traced]
+    since = _latest(repo, left)
     if store is not None:
-        _mark(store, ordered, head)
-    return SzzReport(ordered, known=len(stored), missing=tuple(missing))
+        _mark(store, ordered, head, since)
+    return SzzReport(ordered, len(stored), tuple(missing), len(left), since)
 
 
-def _mark(store: Store, traced: Sequence[TracedFix], head: CommitObject | None) -> None:
+def _latest(repo: Path, shas: Sequence[str]) -> datetime | None:
+    """Return when the latest of some commits was committed."""
+    with Tracer(repo) as tracer:
+        commits = [commit for sha in shas if (commit := tracer.commit(sha))]
+    return max(map(_moment, commits), default=None)
+
+
+def _mark(
+    store: Store,
+    traced: Sequence[TracedFix],
+    head: CommitObject | None,
+    since: datetime | None,
+) -> None:
     """Record how far fixes were traced: to the head, or to the latest of a list."""
     ends = [(_moment(head), head.sha)] if head else []
     ends = ends or [(a.time, a.fix_commit) for a in traced if a.time]
@@ -212,7 +236,7 @@ def _mark(store: Store, traced: Sequence[TracedFix], head: CommitObject | None) 
         until, sha = max(ends)
         unread = sum(a.git_failed for a in traced)
         until = min(until, datetime.now(UTC))  # clocks of committers go wrong
-        write_examined(store, Examined(until, sha, len(traced), unread))
+        write_examined(store, Examined(until, sha, len(traced), unread, since))
 
 
 def _moment(commit: CommitObject) -> datetime:
@@ -252,8 +276,9 @@ def _traced(
     tasks: Sequence[_Task],
     store: Store | None,
     progress: Callable[[int, int], None] | None,
+    end: float | None,
 ) -> Iterator[TracedFix]:
-    """Trace fixes in parallel; write them to the store batch by batch."""
+    """Trace fixes in parallel until the time `end`; write them to the store batch by batch."""
     batch: list[tuple[_Task, TracedFix]] = []
     started = time.monotonic()
     for done, (task, traced) in enumerate(_parallel(repo, tasks), 1):
@@ -264,6 +289,8 @@ def _traced(
         if progress:
             progress(done, len(tasks))
         yield traced
+        if end is not None and time.monotonic() > end:
+            break
     _write(store, batch)
 
 

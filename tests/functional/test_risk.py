@@ -7,6 +7,7 @@ import pytest
 from builders import append_rows, label_row, new_store
 
 from testopt.cli import main
+from testopt.store.examined import read_examined
 
 pytestmark = pytest.mark.integration
 
@@ -114,8 +115,31 @@ def test_the_formats(project, capsys):
     assert capsys.readouterr().out.startswith("## Change risk")
 
 
-def test_nothing_mined_yet(make_repo, capsys):
+def test_the_first_use_says_what_to_do_and_bootstrap_does_it(make_repo, capsys, monkeypatch):
     repo = make_repo("fresh")
-    repo.commit("first", {"a.py": "1\n"})
+    repo.commit("Add the sum", {"a.py": "def total(a, b):\n    return a - b\n"})
     assert call(repo, "risk") == 3
-    assert "testopt mine" in capsys.readouterr().err
+    assert "testopt mine && testopt szz" in capsys.readouterr().err
+    assert call(repo, "mine") == 0
+    assert call(repo, "risk") == 3
+    assert "none of the 1 commits that were read is told as a fix" in capsys.readouterr().err
+    repo.commit(
+        "Fix crash: the sum was a difference", {"a.py": "def total(a, b):\n    return a + b\n"}
+    )
+    repo.commit(
+        "Fix crash of the sum of None", {"a.py": "def total(a, b):\n    return (a or 0) + b\n"}
+    )
+    assert call(repo, "mine") == 0
+    assert call(repo, "risk") == 3
+    assert "no fix is traced yet" in capsys.readouterr().err
+
+    monkeypatch.setattr("testopt.cli.bootstrap._TOTAL_S", 0.0)
+    monkeypatch.setattr("testopt.cli.bootstrap._LEAST_S", 0.0)
+    assert call(repo, "risk", "--bootstrap") == 0
+    assert "the newest 1 of 2 fixes traced" in capsys.readouterr().err
+    store = new_store(repo.path, ".testopt")
+    examined = read_examined(store)
+    assert examined.since is not None
+    assert call(repo, "risk", "--bootstrap") == 0
+    assert "fixes traced: 2" in capsys.readouterr().err
+    assert read_examined(store).since is None

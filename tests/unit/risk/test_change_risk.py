@@ -166,7 +166,7 @@ def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(EmptyStoreError, match="no commits"):
         change_risk(store=empty, changes=ask)
     unlabelled = filled(str(tmp_path / "unlabelled"), n=5, labels=False)
-    with pytest.raises(EmptyStoreError, match="no defects"):
+    with pytest.raises(EmptyStoreError, match="no fix is traced yet"):
         change_risk(store=unlabelled, changes=ask)
     with pytest.raises(DataError, match="shallow"):
         change_risk(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
@@ -241,4 +241,15 @@ def test_commits_that_szz_has_not_examined_are_not_clean(tmp_path):
     append_rows(unlabelled, "labels", labels)
     report = change_risk(store=unlabelled, changes=ask)
     assert report.changes < 250
+    assert 0.13 < report.risks[0].probability < 0.52  # 0.26 in truth
+
+
+def test_commits_from_before_the_first_traced_fix_are_not_examined(tmp_path):
+    store = filled(str(tmp_path / "store"), labels=False)
+    since = START + timedelta(days=250)
+    every = filled(str(tmp_path / "every")).read("labels").to_pylist()
+    append_rows(store, "labels", [row for row in every if row["time"] > since])
+    write_examined(store, Examined(START + timedelta(days=500), sha(599), since=since))
+    report = change_risk(store=store, changes={"x": change(("core/1.py", 40))})
+    assert 260 < report.changes <= 300  # the younger half
     assert 0.13 < report.risks[0].probability < 0.52  # 0.26 in truth
