@@ -134,10 +134,10 @@ class Context:
         )
 
     def open_other_store(self, url: str) -> Store:
-        """Open a store that the user names beside their own."""
+        """Open a store that the user names beside their own; ``{project}`` stands for the same."""
         from testopt.store import Store
 
-        return Store.open(url)
+        return Store.open(self.settings.with_project(url, self._name_of_remote))
 
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""

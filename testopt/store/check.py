@@ -15,7 +15,7 @@ from testopt.store.format import has_locks, is_unreadable, lock, write_format
 from testopt.store.inspection import Problem, broken_log, inspect_files, log_gaps, snapshot
 from testopt.store.location import FORMAT, explain
 from testopt.store.rebuild import rebuild_table
-from testopt.store.repair import mend_files
+from testopt.store.repair import forget_commits_of, mend_files
 from testopt.store.row_problems import RowProblems, find_row_problems, mend_rows
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def find_problems(
         except (FileNotFoundError, DeltaError) as error:  # removed since the log was read
             failure = error
             continue
+        except OSError as error:  # of a server, for longer than it is tried again
+            raise explain(error, f"{location.url} cannot be checked") from error
         if repair or location.read(COPIES[0]) == before:
             break  # else somebody forgets meanwhile
     else:
@@ -170,7 +172,7 @@ def _find_problems(
         inspect_files(state)
         problems += [
             Problem("leftover", state.log.table, "a dead writer left it; compaction removes it", f)
-            for f in unreferenced_files(state.log, state.handle)
+            for f in unreferenced_files(state.log, state.handle, state.replaced)
         ]
     found = find_row_problems(states) if not broken else RowProblems()
     if not repair:
@@ -181,9 +183,18 @@ def _find_problems(
 
 
 def _check_logs(location: Location, logs: Mapping[str, TableLog], *, repair: bool) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
     for table in sorted(logs, key=lambda name: name != "runs"):
         found = broken_log(location, logs[table])
-        done = rebuild_table(logs[table]) if found and repair else ""
+        done = _made_anew(logs, table) if found and repair else ""
         problems += [replace(p, mended=bool(done), done=done) for p in found]
     return problems
+
+
+def _made_anew(logs: Mapping[str, TableLog], table: str) -> str:
+    """Make a table anew from its files; say what was done, with what became of others by it."""
+    bare = ""
+    if table == "file_changes" and "commits" in logs and logs[table].location.local:
+        bare = forget_commits_of(logs[table], logs["commits"])  # first: it may die in between
+    done = rebuild_table(logs[table])
+    return f"{done}{bare}" if done else ""

@@ -10,12 +10,14 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from testopt.schema import TABLES
 from testopt.store.format import lock
 from testopt.store.location import explain
 from testopt.store.parquet import (
+    MAX_KEYS_MERGED,
     ROWS_PER_FILE,
     filter_mask,
     keys_of,
@@ -73,13 +75,13 @@ def merge(log: TableLog) -> bool:
     handle = log.refresh()
     if handle is None:
         return True
-    for group in _groups(small_files(log.files(handle))):
+    for group, keys in _groups(log, small_files(log.files(handle))):
         merged = write_files(
             log.location,
             log.table,
             rows_of(log, group),
             modified=max(f.modified for f in group),
-            keys=keys_of_files(log, group),
+            keys=keys,
         )
         if not log.rewrite(handle, add=merged, remove=group):
             return False
@@ -120,18 +122,24 @@ def _present(log: TableLog) -> list[DataFile]:
     return [] if handle is None else log.files(handle)
 
 
-def _groups(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
-    """Yield neighbours in time that fit into one file together, two at least."""
+def _groups(
+    log: TableLog, files: Sequence[DataFile]
+) -> Iterator[tuple[list[DataFile], dict[str, str]]]:
+    """Yield neighbours in time that fit into one file together, two at least, and their keys."""
     group: list[DataFile] = []
+    keys: dict[str, str] = {}
     for file in files:
+        own = keys_of(log.location, log.table, file)
         full = sum(f.rows for f in group) + file.rows > ROWS_PER_FILE
-        if full or sum(f.size for f in group) + file.size > BYTES_PER_FILE:
+        full = full or sum(f.size for f in group) + file.size > BYTES_PER_FILE
+        if full or len(keys) + len(own) > MAX_KEYS_MERGED:
             if len(group) > 1:
-                yield group
-            group = []
+                yield group, keys
+            group, keys = [], {}
         group.append(file)
+        keys |= own
     if len(group) > 1:
-        yield group
+        yield group, keys
 
 
 def rows_of(log: TableLog, files: Sequence[DataFile], without: pa.Array | None = None) -> pa.Table:
@@ -185,9 +193,24 @@ def _drop_orphans(log: TableLog, committed: Collection[str]) -> int:
 
 
 def drop_runs(
-    log: TableLog, handle: DeltaTable, *, files: Sequence[DataFile], runs: Collection[str]
+    log: TableLog,
+    handle: DeltaTable,
+    *,
+    files: Sequence[DataFile],
+    runs: Collection[str],
+    damaged: Sequence[DataFile] = (),
 ) -> bool:
-    """Remove the rows of some runs from some files in one commit; the runs may come again.
+    """Remove the rows of some runs in one commit; the runs may come again.
+
+    Parameters
+    ----------
+    log : TableLog
+    handle : DeltaTable
+    files : sequence of DataFile
+        Those that hold the rows.
+    runs : collection of str
+    damaged : sequence of DataFile
+        Files that are removed as they are.
 
     Returns
     -------
@@ -202,7 +225,8 @@ def drop_runs(
         remaining = rows_of(log, [file], without=dropped)
         keys = {k: run for k, run in keys_of_files(log, [file]).items() if run not in runs}
         added += write_files(log.location, log.table, remaining, modified=file.modified, keys=keys)
-    return not (files or runs) or log.rewrite(handle, add=added, remove=files, gone=runs)
+    removed = [*files, *damaged]
+    return not (removed or runs) or log.rewrite(handle, add=added, remove=removed, gone=runs)
 
 
 def orphan_runs(
@@ -224,42 +248,39 @@ def vacuum(log: TableLog, retention_days: float) -> int:
     int
         Number of removed files.
     """
-    from deltalake import PostCommitHookProperties
     from deltalake.exceptions import DeltaError
 
     handle = log.refresh()
     if handle is None:
         return 0
-    hours = max(0, int(retention_days * 24))
-    quiet = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     try:
-        removed = unreferenced_files(log, handle)
+        # Delta would say in two commits that it removes files, which all writers read afterwards
+        removed = replaced_files(log, handle, retention_days)
+        removed += unreferenced_files(log, handle, replaced_files(log, handle))
         for path in removed:
             log.location.delete(f"{log.table}/{path}")
-        if handle.vacuum(hours, dry_run=True, enforce_retention_duration=False):
-            removed += handle.vacuum(
-                hours,
-                dry_run=False,
-                enforce_retention_duration=False,
-                post_commithook_properties=quiet,
-            )
-            handle.update_incremental()
-        handle.create_checkpoint()
-        handle.cleanup_metadata()
+        log.asked(handle.create_checkpoint)
+        log.asked(handle.cleanup_metadata)
     except (DeltaError, OSError) as error:
         what = f"table {log.table} of {log.location.url} cannot be vacuumed"
         raise explain(error, what) from error
     return len(removed)
 
 
-def unreferenced_files(log: TableLog, handle: DeltaTable) -> list[str]:
+def replaced_files(log: TableLog, handle: DeltaTable, days: float = 0.0) -> list[str]:
+    """Return the files that commits replaced so many days ago, and nobody has removed."""
+    hours = max(0, int(days * 24))
+    look = partial(handle.vacuum, hours, dry_run=True, enforce_retention_duration=False)
+    return list(log.asked(look))
+
+
+def unreferenced_files(log: TableLog, handle: DeltaTable, replaced: Collection[str]) -> list[str]:
     """Return files older than a day that no commit ever named: dead writers leave them.
 
-    Younger ones may be about to be committed.
+    Younger ones may be about to be committed; `replaced` ones are no such files.
     """
-    unnamed = handle.vacuum(24, dry_run=True, enforce_retention_duration=False, full=True)
-    replaced = handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
-    files = sorted(set(unnamed).difference(replaced))
+    look = partial(handle.vacuum, 24, dry_run=True, enforce_retention_duration=False, full=True)
+    files = sorted(set(log.asked(look)).difference(replaced))
     if log.location.local is None:
         return files
     folder = log.location.local / log.table

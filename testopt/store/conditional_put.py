@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import StoreError
 from testopt.schema import digest
+from testopt.store.location import FORMAT, explain
 from testopt.store.remote import endpoint_of
 
 if TYPE_CHECKING:
@@ -30,14 +31,8 @@ _KEY: Final = "conditional_put"  # in ``format.json``: servers that were tried
 _SERVERS: Final = 20  # of them are remembered
 
 
-def require_conditional_put(location: Location, format_name: str) -> None:
+def require_conditional_put(location: Location) -> None:
     """Make sure that a server refuses to write a file that is there; ask it only once.
-
-    Parameters
-    ----------
-    location : Location
-    format_name : str
-        The plain file in which it is remembered.
 
     Raises
     ------
@@ -47,7 +42,7 @@ def require_conditional_put(location: Location, format_name: str) -> None:
     if location.local is not None or location.facts.get(_KEY):
         return
     server = digest(f"{endpoint_of(location.url)}\0{location.url}")[:16]
-    content = location.read(format_name)
+    content = location.read(FORMAT)
     document = json.loads(content) if content else {}
     tried = document.get(_KEY, [])
     if server not in tried:
@@ -55,14 +50,12 @@ def require_conditional_put(location: Location, format_name: str) -> None:
         if document:
             document[_KEY] = [*tried, server][-_SERVERS:]
             told = json.dumps(document).encode()
-            location.write(format_name, lambda stream: stream.write(told))
+            location.write(FORMAT, lambda stream: stream.write(told))
     location.facts[_KEY] = True
 
 
 def _try(location: Location) -> None:
     from deltalake.exceptions import DeltaError
-
-    from testopt.store.location import explain
 
     failures = (DeltaError, OSError)
     try:

@@ -8,23 +8,25 @@ import random
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from testopt.errors import StoreError
 from testopt.schema import TABLES, arrow_schema, digest
 from testopt.store.conditional_put import require_conditional_put
-from testopt.store.location import FORMAT, REBUILT, explain, is_refused
+from testopt.store.location import REBUILT, explain, is_refused
 from testopt.store.parquet import DataFile, write_files
 from testopt.store.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pyarrow as pa
     from deltalake import DeltaTable
 
     from testopt.store.location import Location
+
+_T = TypeVar("_T")
 
 MAX_RETRY_S: Final = 300.0  # how long a writer keeps trying while others win
 CHECKPOINT_EVERY: Final = 20  # commits that a reader may have to replay
@@ -67,13 +69,22 @@ class TableLog:
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            self._handle = self.location.retried(self._open, failures=(DeltaError, OSError))
+            self._handle = self.asked(self._open)
         except TableNotFoundError:
             self._handle = None
             self._check_absent()
         except (DeltaError, OSError, ValueError) as error:
             raise explain(error, f"table {self.table} of {self.location.url}") from error
         return self._handle
+
+    def asked(self, action: Callable[[], _T]) -> _T:
+        """Do something with Delta that may be repeated, while a server is out of order.
+
+        Its client itself tries again what cannot be sent, but not an answer that is cut short.
+        """
+        from deltalake.exceptions import DeltaError
+
+        return self.location.retried(action, failures=(DeltaError, OSError))
 
     def _open(self) -> DeltaTable:
         from deltalake import DeltaTable
@@ -129,7 +140,7 @@ class TableLog:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        require_conditional_put(self.location, FORMAT)
+        require_conditional_put(self.location)
         for attempt in range(20):
             handle = self.refresh()
             if handle is not None:
@@ -240,9 +251,14 @@ class TableLog:
         Delta reads its log for each one that it is asked for, so that of many all are read; and
         of a store past a network, which took 527 requests to append a run behind 18 others.
         """
-        if self.location.local and len(ids) <= _FEW_IDS:
-            return {i: handle.transaction_version(i) or 0 for i in ids}
-        found = self._transactions.at(handle.version())
+        from deltalake.exceptions import DeltaError
+
+        try:
+            if self.location.local and len(ids) <= _FEW_IDS:
+                return {i: handle.transaction_version(i) or 0 for i in ids}
+            found = self._transactions.at(handle.version())
+        except (DeltaError, OSError, ValueError, LookupError, TypeError) as error:
+            raise explain(error, f"the log of table {self.table} of {self.location.url}") from error
         return {i: found.get(i, 0) for i in ids}
 
     def append(

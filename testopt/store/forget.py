@@ -16,7 +16,7 @@ from uuid import uuid4
 from testopt.errors import StoreError
 from testopt.schema import TABLES, arrow_schema
 from testopt.store.check import find_problems
-from testopt.store.compact import keys_of_files, unreferenced_files
+from testopt.store.compact import keys_of_files, replaced_files, unreferenced_files
 from testopt.store.forgotten import (
     CASE_TABLES,
     load_forgotten,
@@ -135,7 +135,7 @@ def erase_traces(location: Location, logs: Mapping[str, TableLog], forgotten: Fo
             _erase_files(log, handle)
             _clean_log(log, forgotten)
             handle = log.create()
-            handle.create_checkpoint()
+            log.asked(handle.create_checkpoint)
         except (DeltaError, OSError) as error:
             what = f"old files of table {log.table} of {location.url} cannot be removed"
             raise explain(error, what) from error
@@ -148,8 +148,8 @@ def erase_traces(location: Location, logs: Mapping[str, TableLog], forgotten: Fo
 
 
 def _erase_files(log: TableLog, handle: Any) -> None:
-    old = handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
-    names = {*old, *unreferenced_files(log, handle)}
+    old = replaced_files(log, handle)
+    names = {*old, *unreferenced_files(log, handle, old)}
     root = log.location.local
     if root is not None:
         live = {file.path for file in log.files(handle)}

@@ -12,7 +12,7 @@ import numpy as np
 from testopt.errors import ServerError, StoreError
 from testopt.pluralize import pluralize
 from testopt.schema import KEYS, TABLES
-from testopt.store.compact import RUN_TABLES
+from testopt.store.compact import RUN_TABLES, replaced_files
 from testopt.store.parquet import (
     extremes_of,
     filter_mask,
@@ -20,6 +20,7 @@ from testopt.store.parquet import (
     joined_bounds,
     read_file,
     result_schema,
+    runs_of,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 # git may name a path of a commit twice.
 _UNIQUE: Final = ("runs", *RUN_TABLES, "commits")
 _IDS: Final = {"run_id", "case_id", "sha", "path"}
-_ROWS_AT_ONCE: Final = 500_000  # whose keys are compared: 10 million rows take 260 MiB in all
+_ROWS_AT_ONCE: Final = 1_000_000  # whose keys are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class TableState:
     handle : DeltaTable
     files : list of DataFile
         What the log names.
+    replaced : list of str
+        Files that it named before, and nobody has removed.
     unnamed : list of DataFile
         Whole files in the folder that no log entry names, while nobody was writing.
     damaged, misjudged : list of (DataFile, Problem)
@@ -75,6 +78,7 @@ class TableState:
     log: TableLog
     handle: DeltaTable
     files: list[DataFile]
+    replaced: list[str]
     unnamed: list[DataFile] = field(default_factory=list)
     damaged: list[tuple[DataFile, Problem]] = field(default_factory=list)
     misjudged: list[tuple[DataFile, Problem]] = field(default_factory=list)
@@ -95,8 +99,10 @@ class TableState:
     def parts(self, columns: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
         """Yield the rows of sound files in parts, each with all rows of its runs.
 
-        Memory does not grow with the table so, which is read once for each part. A table without
-        runs is one part, and so is one past a network: to send it takes longer than all else.
+        Memory does not grow with the table so, and time no faster than it, as long as a run
+        stands in few files: those that have runs in common are read once for each part of them.
+        Past a network they are one part: to send them takes longer than all else. So is a table
+        without runs.
 
         Parameters
         ----------
@@ -109,19 +115,48 @@ class TableState:
             Where each row stands among those that `read` returns, rising.
         pyarrow.Table
         """
-        in_parts = "run_id" in columns and self.log.location.local is not None
-        count = 1 + sum(max(f.rows, 0) for f in self.sound()) // _ROWS_AT_ONCE if in_parts else 1
-        for number in range(count):
-            yield self._part(columns, number, count)
+        before, by_run = 0, "run_id" in columns
+        for files in self._files_of_runs() if by_run else [self.sound()]:
+            rows = sum(max(f.rows, 0) for f in files)
+            in_parts = by_run and self.log.location.local is not None
+            count = max(1, -(-rows // _ROWS_AT_ONCE)) if in_parts else 1
+            end = before
+            for number in range(count):
+                places, part, end = self._part(columns, files, before, (number, count))
+                yield places, part
+            before = end
+
+    def _files_of_runs(self) -> Iterator[list[DataFile]]:
+        """Yield neighbouring files outside of which none of their runs stands."""
+        files = self.sound()
+        runs = [runs_of(self.log.location, self.log.table, file) for file in files]
+        last = {run: at for at, own in enumerate(runs) for run in own}
+        group: list[DataFile] = []
+        until = -1  # the last file with a run of the group
+        for at, file in enumerate(files):
+            rows = sum(max(f.rows, 0) for f in [*group, file])
+            if group and at > until and rows > _ROWS_AT_ONCE:
+                yield group
+                group = []
+            group.append(file)
+            until = max([until, *(last[run] for run in runs[at])])
+        if group:
+            yield group
 
     def _part(
-        self, columns: Sequence[str], number: int, count: int
-    ) -> tuple[NDArray[np.int64], pa.Table]:
+        self,
+        columns: Sequence[str],
+        files: Sequence[DataFile],
+        before: int,
+        part: tuple[int, int],
+    ) -> tuple[NDArray[np.int64], pa.Table, int]:
+        """Return the rows of one part of some files, their places, and where the files end."""
         import pyarrow as pa
 
-        before, places = 0, [np.empty(0, np.int64)]
+        number, count = part
+        places = [np.empty(0, np.int64)]
         chunks = [_schema(self.log, columns).empty_table()]
-        for rows in _rows_in(self.log, self.sound(), columns):
+        for rows in _rows_in(self.log, files, columns):
             chosen = np.ones(rows.num_rows, bool)
             if count > 1:
                 chosen = _place(rows["run_id"], count) == number
@@ -129,7 +164,7 @@ class TableState:
             chunks.append(rows.filter(pa.array(chosen)))
             before += rows.num_rows
         table = pa.concat_tables(chunks).unify_dictionaries().combine_chunks()
-        return np.concatenate(places), table
+        return np.concatenate(places), table, before
 
 
 def _place(runs: pa.ChunkedArray, count: int) -> NDArray[np.int64]:
@@ -179,15 +214,12 @@ def snapshot(logs: Mapping[str, TableLog], *, is_idle: bool) -> dict[str, TableS
         log = logs[table]
         handle = log.refresh()
         if handle is not None:
-            found[table] = TableState(log, handle, log.files(handle))
+            state = TableState(log, handle, log.files(handle), replaced_files(log, handle))
+            found[table] = state
             if is_idle:
-                found[table].unnamed = _unnamed(found[table])
+                known = {*state.replaced, *(file.path for file in state.files)}
+                state.unnamed = whole_files(log, known)[0]
     return found
-
-
-def _unnamed(state: TableState) -> list[DataFile]:
-    replaced = state.handle.vacuum(0, dry_run=True, enforce_retention_duration=False)
-    return whole_files(state.log, {*replaced, *(file.path for file in state.files)})[0]
 
 
 def whole_files(log: TableLog, but: Collection[str] = ()) -> tuple[list[DataFile], int]:
@@ -220,8 +252,9 @@ def broken_log(location: Location, log: TableLog) -> list[Problem]:
     """Find what makes a table's log unusable."""
     gaps = _gaps(location, log.table)
     try:
-        if not gaps:
-            log.refresh()
+        handle = None if gaps else log.refresh()
+        if handle is not None:
+            log.written(handle, {"": ""})  # Delta reads what was written only when it is asked
     except ServerError:
         raise
     except StoreError as error:

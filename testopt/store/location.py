@@ -99,7 +99,7 @@ class Location:
     facts: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def local(self) -> Path | None:
         """The folder of a local store, else None."""
         if "://" not in self.url:

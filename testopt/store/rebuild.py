@@ -61,10 +61,11 @@ def rebuild_table(log: TableLog) -> str:
     if root is None:
         return ""
     ready, folder = root / REBUILT / log.table, root / log.table
+    again = f"; read again what it lacks: {COMMANDS[log.table]}" if log.table in COMMANDS else ""
     if ready.exists() and not folder.exists():  # killed between the two moves
         _move(ready, folder)
         log.reopen()
-        return "an interrupted repair was finished"
+        return f"an interrupted repair was finished{again}"
     backup = _unused_path(root / DAMAGED / f"{log.table}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     files, n_damaged = _files(log)
     rebuilt = TableLog(Location(str(root / REBUILDING)), log.table)
@@ -90,10 +91,9 @@ def rebuild_table(log: TableLog) -> str:
             raise
     log.reopen()
     damaged = f", {n_damaged} damaged ones left out" if n_damaged else ""
-    again = f"; read the rest again: {COMMANDS[log.table]}" if log.table in COMMANDS else ""
     return (
         f"made anew with {rows} rows from {len(files)} files{damaged}; "
-        f"the broken one is kept in {DAMAGED}/{backup.name}{again if n_damaged else ''}"
+        f"the broken one is kept in {DAMAGED}/{backup.name}{again}"
     )
 
 

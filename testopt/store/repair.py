@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from testopt.pluralize import pluralize
 from testopt.schema import KEYS, TABLES, arrow_schema, digest
 from testopt.store.compact import RUN_TABLES, drop_runs, keys_of_files
 from testopt.store.inspection import TableState, read_files, whole_files
@@ -69,10 +70,16 @@ def _remove(state: TableState, states: States) -> list[Problem]:
     if not files:
         return []
     copies = [save_damaged_file(log.location, log.table, file) for file in files]
-    gone = _owners(state, states)
+    gone, half = _owners(state, states)
     if log.table == "file_changes" and "commits" in states:
-        _forget_bare_commits(states)  # first: whoever repeats an interrupted repair finds the file
-    mended = log.rewrite(log.create(), add=[], remove=files, gone=gone)
+        commits = states["commits"]  # first: whoever repeats an interrupted repair finds the file
+        bad = {file.path for file, _ in commits.damaged}
+        forget_bare_commits(commits.log, _shas(state.read(["sha"])), bad)
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    left = [file for file in state.sound() if half and half & runs_if_known(log, file)]
+    save_rows(log, left, half, moment=moment)
+    handle = log.create()
+    mended = drop_runs(log, handle, files=left, runs=gone | half, damaged=files)
     again = COMMANDS.get(log.table, "")
     return [
         replace(problem, mended=mended, done=_removed(copy, again) if mended else "")
@@ -86,20 +93,28 @@ def _removed(copy: str, again: str) -> str:
     return text + (f"; it is kept in {copy}" if copy else "")
 
 
-def _owners(state: TableState, states: States) -> set[str]:
-    """Return whose parts may be gone with the damaged files of a table."""
+def _owners(state: TableState, states: States) -> tuple[set[str], set[str]]:
+    """Return whose parts may be gone with the damaged files of a table: wholly, or a part of them.
+
+    Of the latter only those of runs that never ended: the row of the others says how many they are.
+    """
     if state.log.table not in {*RUN_TABLES, "runs"}:
-        return {""}
+        return {""}, set()
     left = set(state.read(["run_id"])["run_id"].unique().to_pylist())
     known = {run for file, _ in state.damaged for run in runs_if_known(state.log, file)}
-    runs = set(states["runs"].read(["run_id"])["run_id"].to_pylist()) if "runs" in states else set()
+    ended = states.get("runs")
+    runs = set() if ended is None else set(ended.read(["run_id"])["run_id"].to_pylist())
+    rows = set(runs)
     # of runs that have no row yet the files that were replaced tell, and the bounds themselves
     old = whole_files(state.log, {file.path for file in state.files})[0]
     runs |= {run for file in old for run in runs_if_known(state.log, file)}
     bounds = [f.bounds["run_id"] for f, _ in state.damaged if "run_id" in f.bounds]
     runs |= {run for bound in bounds for run in bound}
     known |= {run for run in runs if any(low <= run <= high for low, high in bounds)}
-    return known - left
+    half = (known & left) - rows
+    if ended is not None:
+        half -= ended.log.written(ended.handle, {run: run for run in half})
+    return known - left, half
 
 
 def runs_if_known(log: TableLog, file: DataFile) -> set[str]:
@@ -110,20 +125,48 @@ def runs_if_known(log: TableLog, file: DataFile) -> set[str]:
         return set()
 
 
-def _forget_bare_commits(states: States) -> None:
-    """Remove the commits without any changed file, so that both are mined again."""
-    state = states["commits"]
-    log = state.log
-    mined = states["file_changes"].read(["sha"])["sha"].unique()
-    rows = _rows(log, state.sound())
-    mined = mined.dictionary if hasattr(mined, "dictionary") else mined
+def _shas(rows: pa.Table) -> pa.Array:
+    found = rows["sha"].unique()
+    return found.dictionary if hasattr(found, "dictionary") else found
+
+
+def forget_commits_of(changes: TableLog, commits: TableLog) -> str:
+    """Remove the commits without a row in whole files of `changes`, of a local store; say so."""
+    mined = _shas(read_files(changes, whole_files(changes)[0], ["sha"]))
+    whole = {file.path for file in whole_files(commits)[0]}
+    bad = {file.path for file in commits.files(commits.create())} - whole
+    count = forget_bare_commits(commits, mined, bad)
+    return f"; {pluralize(count, 'commit')} without changed files will be mined again" * bool(count)
+
+
+def forget_bare_commits(commits: TableLog, mined: pa.Array, damaged: Collection[str]) -> int:
+    """Remove the commits without any changed file, so that `testopt mine` reads both again.
+
+    Parameters
+    ----------
+    commits : TableLog
+    mined : pyarrow.Array
+        The commits whose changed files are there.
+    damaged : collection of str
+        Files of the table that cannot be read; they stay.
+
+    Returns
+    -------
+    int
+        How many commits were removed.
+    """
+    handle = commits.create()
+    files = [f for f in commits.files(handle) if f.path not in damaged]
+    rows = _rows(commits, files)
     kept = rows.filter(filter_mask(rows["sha"], "in", mined))
-    modified = max((f.modified for f in state.files), default=0)
-    added = write_files(log.location, log.table, kept, modified=modified)
-    log.rewrite(log.create(), add=added, remove=state.files, gone=[""])
+    modified = max((f.modified for f in files), default=0)
+    if kept.num_rows < rows.num_rows:
+        added = write_files(commits.location, "commits", kept, modified=modified)
+        commits.rewrite(handle, add=added, remove=files, gone=[""])
+    return int(rows.num_rows - kept.num_rows)
 
 
-def take_back(states: States, lost: Collection[str]) -> dict[str, int]:
+def take_back(states: States, lost: Collection[str], tables: Collection[str]) -> dict[str, int]:
     """Append rows that only files hold which no log entry names, or which were replaced.
 
     Parameters
@@ -131,13 +174,18 @@ def take_back(states: States, lost: Collection[str]) -> dict[str, int]:
     states : mapping of str to TableState
     lost : collection of str
         Runs of which rows are missing: those in replaced files count, too.
+    tables : collection of str
+        Tables without runs of which rows are missing, likewise.
 
     Returns
     -------
     dict of str to int
         How many rows each table got back.
     """
-    found = {name: missing_rows(state, states, lost) for name, state in states.items()}
+    found = {
+        name: missing_rows(state, states, lost, replaced=name in tables)
+        for name, state in states.items()
+    }
     back = {
         name: _append(states[name].log, rows, files)
         for name, (rows, files) in sorted(found.items(), key=lambda item: item[0] == "runs")
@@ -151,13 +199,13 @@ def take_back(states: States, lost: Collection[str]) -> dict[str, int]:
 
 
 def missing_rows(
-    state: TableState, states: States, lost: Collection[str] = ()
+    state: TableState, states: States, lost: Collection[str] = (), *, replaced: bool = False
 ) -> tuple[pa.Table, list[DataFile]]:
     """Return rows that belong to a table and are in none of its files, and where they stand."""
     log = state.log
     live = {file.path for file in state.sound()}
     spare = state.unnamed
-    if lost or (log.table in COMMANDS and state.damaged):
+    if lost or (log.table in COMMANDS and (state.damaged or replaced)):
         spare = whole_files(log, live)[0]
     if not spare:
         return arrow_schema(log.table).empty_table(), []

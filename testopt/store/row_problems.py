@@ -115,7 +115,7 @@ def mend_rows(found: RowProblems, logs: Mapping[str, TableLog]) -> list[Problem]
     if found == RowProblems():
         return []
     done = Outcome()
-    back = take_back(snapshot(logs, is_idle=True), found.lost | found.incomplete)
+    back = take_back(snapshot(logs, is_idle=True), found.lost | found.incomplete, found.unnamed)
     done.unnamed = {name: f"{pluralize(count, 'row')} taken back" for name, count in back.items()}
     states = snapshot(logs, is_idle=False)  # there are no unnamed files any more
     recovered, unable = recover_runs(states, found.lost - set(_cases_by_run(states)))

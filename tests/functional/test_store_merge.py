@@ -53,6 +53,11 @@ def rows(store, table, **options):
     return sorted(map(repr, found))
 
 
+def test_a_source_may_name_the_project(machines):
+    merged = run("--project", "b", "--store", "one", "store", "merge", "{project}")
+    assert (merged.exit_code, merged.output) == (0, "b: 2 new runs\n")
+
+
 def test_what_several_machines_have_becomes_one(machines, tmp_path):
     a, b = machines
     first = run("--store", "one", "store", "merge", "a", "b")

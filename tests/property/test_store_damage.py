@@ -31,13 +31,14 @@ from testopt.store import Store
 from testopt.store.delta import TableLog
 from testopt.store.forgotten import COPIES, NOBODY
 from testopt.store.location import Location
+from testopt.store.rebuild import COMMANDS
 from testopt.store.records import record_tables
 
 CASES = [f"tests/test_a.py::test_{n}" for n in range(7)]
-AGAIN = {"links": "testopt ingest --coverage", "labels": "testopt szz"}
 LOG, BESIDE = ("log", "checkpoint", "all log", "last entry"), ("format", "list", "cache")
 WHEN = ("before", "within", "after")
 HOW = ("flip", "truncate", "delete", "empty")
+SHOWN = {"results": ["case_id", "outcome"], "run_changes": ["path"], "predictions": ["case_id"]}
 WORKS = ("_append_in_parts", "_append_at_once", "_merge")
 
 
@@ -54,8 +55,10 @@ def record(number):
 def rows_of(run):
     """Return the rows of a run by table, as sorted lists of keys."""
     tables = record_tables(run, seen=run.run.time)
-    keys = {"results": ["case_id", "outcome"], "run_changes": ["path"], "predictions": ["case_id"]}
-    return {t: sorted(zip(*(tables[t][k].to_pylist() for k in keys[t]), strict=True)) for t in keys}
+    return {
+        t: sorted(zip(*(tables[t][k].to_pylist() for k in keys), strict=True))
+        for t, keys in SHOWN.items()
+    }
 
 
 class Killed(BaseException):
@@ -231,27 +234,35 @@ class DamagedStore(RuleBasedStateMachine):
 
     @rule(table=st.sampled_from(list(TABLES)), dies=st.integers(0, 9), how=st.sampled_from(HOW))
     def damage_rows(self, table, how, dies):
-        self._damaged_and_mended(table, "rows", how, dies)
+        self._damaged_and_mended([(table, "rows", how)], dies)
 
     @rule(table=st.sampled_from(list(TABLES)), part=st.sampled_from(LOG), dies=st.integers(0, 9),
           how=st.sampled_from(HOW))  # fmt: skip
     def damage_log(self, table, part, how, dies):
-        self._damaged_and_mended(table, part, how, dies)
+        self._damaged_and_mended([(table, part, how)], dies)
 
     @rule(part=st.sampled_from(BESIDE), how=st.sampled_from(HOW))
     def damage_beside(self, part, how):
-        self._damaged_and_mended("", part, how, 0)
+        self._damaged_and_mended([("", part, how)], 0)
 
-    def _damaged_and_mended(self, table, part, how, dies):
-        if not self._damage(table, part, how):
+    @rule(damages=st.lists(st.tuples(st.sampled_from(list(TABLES)),
+                                     st.sampled_from(["rows", *LOG, *BESIDE]),
+                                     st.sampled_from(HOW)), min_size=2, max_size=3),
+          dies=st.integers(0, 9))  # fmt: skip
+    def damage_several(self, damages, dies):
+        self._damaged_and_mended(damages, dies)
+
+    def _damaged_and_mended(self, damages, dies):
+        damages = [damage for damage in damages if self._damage(*damage)]
+        if not damages:
             return
-        type(self).damages += 1
+        type(self).damages += len(damages)
         named = self._killed_repair(dies) if dies % 3 == 1 else ""
         problems = self._repaired()
         again = Store.open(self.url)
-        assert again.check() == [], (part, how)
+        assert again.check() == [], damages
         named += " ".join(f"{p.message} {p.done}" for p in problems)
-        self._compare(again, named, lossless=part != "rows")
+        self._compare(again, named, lossless=all(part != "rows" for _, part, _ in damages))
         self._bring_back(again)
         self.store = Store.open(self.url, compact_files=6)
 
@@ -262,7 +273,9 @@ class DamagedStore(RuleBasedStateMachine):
                 problems = self._repaired()
         except Killed:
             kept = list((Path(self.url) / "damaged").rglob("*.parquet"))
-            return "its rows were removed " * bool(kept) + " ".join(map(_run_ids, kept))
+            read_again = " ".join(COMMANDS.get(_table(path), "") for path in kept)
+            runs = " ".join(map(_run_ids, kept))
+            return f"{'its rows were removed' if kept else ''} {read_again} {runs}"
         return " ".join(f"{p.message} {p.done}" for p in problems)
 
     def _damage(self, table, part, how):
@@ -314,7 +327,7 @@ class DamagedStore(RuleBasedStateMachine):
         return found
 
     def _compare(self, store, named, *, lossless):
-        there = store.run_ids()
+        there, rows = store.run_ids(), rows_in(store)
         for run_id, run in self.runs.items():
             if run_id not in there:
                 assert repr(run_id) in named
@@ -322,7 +335,7 @@ class DamagedStore(RuleBasedStateMachine):
                 continue
             expected = self._expected(run)
             for table, keys in expected.items():
-                found = rows_in(store, table, run_id)
+                found = rows[table].get(run_id, [])
                 assert len(found) <= len(keys)
                 if found != keys and (run_id, table) not in self.lost:
                     assert table != "results"
@@ -334,7 +347,7 @@ class DamagedStore(RuleBasedStateMachine):
             assert not lossless
         for table, numbers in self.measured.items():
             if not numbers_of(store, table) >= self._kept(table, numbers):
-                assert AGAIN[table] in named
+                assert COMMANDS[table] in named
                 assert not lossless
         self._no_trace(store)
 
@@ -365,9 +378,10 @@ class DamagedStore(RuleBasedStateMachine):
     def _each_run_is_whole(self, store):
         columns = ["run_id", "cases", "failed"]
         said = {row["run_id"]: row for row in store.read("runs", columns=columns).to_pylist()}
+        there = rows_in(store, ["results"])["results"]
         for run_id, run in self.runs.items():
             results = self._expected(run)["results"]
-            assert rows_in(store, "results", run_id) == results
+            assert there.get(run_id, []) == results
             counts = (len(results), sum(outcome == "failed" for _, outcome in results))
             assert (said[run_id]["cases"], said[run_id]["failed"]) == counts
 
@@ -388,6 +402,11 @@ def _texts(path, column):
         return set(pq.read_table(path, columns=[column])[column].to_pylist())
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return set()
+
+
+def _table(path):
+    """Return the table of a file in ``damaged``: links/…, or links-20260115T120000/…"""
+    return path.parent.name.partition("-")[0]
 
 
 def _run_ids(path):
@@ -418,12 +437,15 @@ def mined(store):
     return set(store.read("commits", columns=["sha"])["sha"].to_pylist())
 
 
-def rows_in(store, table, run_id):
-    """Return the rows of a run in a store, as in `rows_of`."""
-    names = {"results": ["case_id", "outcome"], "run_changes": ["path"], "predictions": ["case_id"]}
-    columns = names[table]
-    rows = store.read(table, columns=columns, where=[("run_id", "==", run_id)])
-    return sorted(zip(*(rows[c].to_pylist() for c in columns), strict=True))
+def rows_in(store, tables=tuple(SHOWN)):
+    """Return the rows of a store by table and run, as in `rows_of`."""
+    found = {}
+    for table in tables:
+        rows = store.read(table, columns=["run_id", *SHOWN[table]])
+        found[table] = {}
+        for run_id, *row in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
+            found[table].setdefault(run_id, []).append(tuple(row))
+    return {table: {run: sorted(rows) for run, rows in of.items()} for table, of in found.items()}
 
 
 def _settings(examples):
@@ -433,13 +455,13 @@ def _settings(examples):
     )  # fmt: skip
 
 
-def test_ten_damages():
-    """Damage follows work, five times on each of two stores: a short way through all rules."""
+def test_twenty_damages():
+    """Damage follows work, two at once on each of two stores: a short way through all rules."""
     chance = random.Random(1)
     for seed in range(2):
         store = DamagedStore()
         store.start(seed=seed)
-        until = DamagedStore.damages + 5
+        until = DamagedStore.damages + 10
         while DamagedStore.damages < until:
             work_somehow(store, chance)
             damage_somehow(store, chance)
@@ -457,12 +479,12 @@ def work_somehow(store, chance):
 
 
 def damage_somehow(store, chance):
-    table, how, dies = chance.choice(list(TABLES)), chance.choice(HOW), chance.randrange(10)
-    chance.choice([
-        lambda: store.damage_rows(table=table, how=how, dies=dies),
-        lambda: store.damage_log(table=table, part=chance.choice(LOG), how=how, dies=dies),
-        lambda: store.damage_beside(part=chance.choice(BESIDE), how=how),
-    ])()  # fmt: skip
+    parts = [["rows"], LOG, BESIDE]
+    damages = [
+        (chance.choice(list(TABLES)), chance.choice(chance.choice(parts)), chance.choice(HOW))
+        for _ in range(2)
+    ]
+    store.damage_several(damages=damages, dies=chance.randrange(10))
 
 
 @pytest.mark.slow

@@ -37,9 +37,28 @@ def test_parts_find_the_rows_that_stand_there_twice(state, monkeypatch):
 def test_a_table_past_a_network_is_read_once(state, monkeypatch):
     monkeypatch.setattr(inspection, "_ROWS_AT_ONCE", 10)
     read = []
-    monkeypatch.setattr(inspection.TableState, "_part", lambda *_: read.append("once"))
-    monkeypatch.setattr(Location, "local", None)
-    assert len(list(state.parts(["run_id"]))) == len(read) == 1
+    part = lambda _self, _columns, files, *_: (read.append(files), None, 0)  # noqa: E731
+    monkeypatch.setattr(inspection.TableState, "_part", part)
+    monkeypatch.setattr(inspection, "runs_of", lambda *_: {"run"})
+    monkeypatch.setitem(vars(state.log.location), "local", None)
+    assert len(list(state.parts(["run_id"]))) == 1
+    assert read == [state.files]
+
+
+def test_files_without_a_common_run_are_read_once(tmp_path, monkeypatch):
+    store, ids = new_store(tmp_path), [f"t.py::test_{n}" for n in range(7)]
+    for i in range(6):
+        store.append_runs([make_record(f"run-{i}", ids, hours=i)])
+    log = TableLog(Location(store.url), "results")
+    log.append({"again": store.read("results", where=[("run_id", "==", "run-2")])})
+    state = inspection.snapshot({"results": log}, is_idle=True)["results"]
+    monkeypatch.setattr(inspection, "_ROWS_AT_ONCE", 7)
+    parts = [set(rows["run_id"].to_pylist()) for _, rows in state.parts(["run_id"])]
+    assert parts[:2] == [{"run-0"}, {"run-1"}]
+    assert sum(map(len, parts)) == 6
+    again = inspection.doubled_rows(state, [f"run-{i}" for i in range(6)])
+    assert (again.sum(), len(again)) == (7, 49)
+    assert inspection.cases_of_runs(state) == {f"run-{i}": 7 for i in range(6)}
 
 
 def test_bounds_of_parts_are_those_of_the_whole(state):

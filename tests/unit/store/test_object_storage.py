@@ -72,6 +72,16 @@ class TestAnswers:
         assert (report.files_after, report.busy) == (1, False)
         whole(url, ["run-0", "run-1", "run-2"])
 
+    def test_listings_that_are_cut_short_are_asked_for_again(self, url, s3):
+        Store.open(url, compact_files=1000).append_runs([record(2)])
+        s3.fail("truncate", on="list-type", share=0.15, seed=1)
+        store = Store.open(url)
+        assert {t.busy for t in store.compact(retention_days=0).tables} == {False}
+        assert store.check() == []
+        assert any(line.startswith("truncate") for line in s3.requests())
+        s3.fail()
+        whole(url, ["run-0", "run-1", "run-2"])
+
     def test_a_removal_whose_answer_is_lost_is_recognised(self, url, s3):
         log = Store.open(url)._logs["results"]
         handle = log.refresh()
