@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
 from testopt.errors import InputFileError
+from testopt.input_files import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,13 +54,19 @@ def read_cases(name: str, *, root: Path | None = None) -> list[str]:
     """
     place = "standard input" if name == "-" else name
     try:
-        with click.open_file(name, encoding="utf-8", errors="surrogateescape") as stream:
+        with _open(name) as stream:
             text = stream.read()
     except OSError as error:
         raise InputFileError(f"{place} cannot be read: {error.strerror}", "check --cases") from None
     listed = text.lstrip().startswith("[") and not _LABELLED.match(text)
     ids = _listed(text, place) if listed else _lines(text, place)
     return ids if root is None else _from_top(ids, root.resolve())
+
+
+def _open(name: str) -> IO[str]:
+    if name == "-":
+        return click.open_file(name, encoding="utf-8", errors="surrogateescape")
+    return io.TextIOWrapper(open_input(Path(name)), encoding="utf-8", errors="surrogateescape")
 
 
 def _lines(text: str, place: str) -> list[str]:

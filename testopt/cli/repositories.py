@@ -13,6 +13,7 @@ import click
 
 from testopt.cli.common import Context, print_json, printable, report_error
 from testopt.errors import DataError, SettingsError, TestoptError, UsageError
+from testopt.input_files import open_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +58,11 @@ def read_places(ctx: Context, file: str) -> list[Place]:
 
 def _lines(file: str) -> list[str]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        if file == "-":
+            text = sys.stdin.read()
+        else:
+            with open_input(Path(file)) as stream:
+                text = stream.read().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "one path a line") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -165,7 +165,9 @@ class _Unit:
         return min(known + older, life.executions)
 
 
-_COUNTS: Final = len(fields(_Past)) - 1  # all but the weight
+_KEPT: Final = [f.name for f in fields(_Past)][1:]  # all but the weight
+_COUNTS: Final = len(_KEPT)
+COUNTED: Final = tuple(map(_KEPT.index, ("hits", "ran", "made_hits", "made_ran")))  # else hashes
 
 
 class CoFailure:

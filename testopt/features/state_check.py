@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from testopt.features.cases import LEVELS
-from testopt.features.cofailure import MAX_TICKS, MAX_UNITS
+from testopt.features.cofailure import COUNTED, MAX_TICKS, MAX_UNITS
 from testopt.features.parent_run import HEADS_KEPT
 from testopt.features.similar_runs import KEPT, MAX_SETS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[Any]]
 
-_TICKS: Final = 2**31 - 1
+_TICKS: Final = 2**30  # as all that is counted on: it may grow as much again and still fit
 _TIME: Final = 1e12  # seconds: further than any date
 _COUNT: Final = 2**31 - 1
 _NEVER: Final = -1
@@ -127,7 +127,7 @@ def _check_runs(arrays: Arrays, tick: int, cases: int) -> None:
 
 
 def _check_cofailure(arrays: Arrays) -> None:
-    number, count = _Column(np.uint32, 0, 2**32 - 1), _Column(np.int32, 0, _COUNT)
+    number, count = _Column(np.uint32, 0, 2**32 - 1), _Column(np.int32, 0, _TICKS)
     weight = _Column(np.float64, 0.0, _COUNT)
     units = len(_column(arrays, "cofailure.things", number))
     sizes = _column(arrays, "cofailure.sizes", _Column(np.int64, 0, _COUNT), size=units)
@@ -140,13 +140,21 @@ def _check_cofailure(arrays: Arrays) -> None:
     for name in optional.keys() & {key.partition(".")[2] for key in arrays}:
         _column(arrays, f"cofailure.{name}", optional[name], size=units)
     hits = arrays.get("cofailure.hits")
-    if hits is not None and (hits.dtype != np.uint32 or hits.ndim != 2 or len(hits) != rows):  # noqa: PLR2004
+    if hits is not None and not _are_hits(hits, rows):
         raise ValueError("cofailure.hits is damaged")
     if "cofailure.ticks" in arrays:
         ticks = _column(arrays, "cofailure.ticks", count)
         of_unit = _Column(np.int32, 0, MAX_TICKS)
         if int(_column(arrays, "cofailure.tick_counts", of_unit, size=units).sum()) != len(ticks):
             raise ValueError("cofailure.tick_counts is damaged")
+
+
+def _are_hits(hits: NDArray[Any], rows: int) -> bool:
+    """Tell whether an array may be that of the failures of targets; some columns are numbers."""
+    if hits.dtype != np.uint32 or hits.ndim != 2 or len(hits) != rows:  # noqa: PLR2004
+        return False
+    counts = [at for at in COUNTED if at < hits.shape[1]]
+    return not (hits[:, counts] > _TICKS).any()
 
 
 def _column(arrays: Arrays, name: str, column: _Column, *, size: int | None = None) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from itertools import chain
@@ -14,6 +13,7 @@ from testopt.errors import InputFileError
 from testopt.git.diff import read_patch
 from testopt.git.diff_listing import FILE_TOKENS, join_tokens
 from testopt.git.diff_prefixes import names_of, same_paths
+from testopt.input_files import open_input
 from testopt.schema import Change, FileChange
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ def diff_file(path: Path) -> Change:
         When the file cannot be read, holds no diff, or ends within a hunk.
     """
     try:
-        if path.is_char_device() and not path.samefile(os.devnull) and not _is_terminal(path):
-            raise InputFileError(f"{path} is a device without end")
-        with path.open("rb") as file:
+        with open_input(path) as file:
             lines = _Lines(iter(lambda: _line(file), b""))
             read = [(_change(path, part, lines), names_of(part)) for part in read_patch(lines)]
     except OSError as error:
@@ -62,11 +60,6 @@ def diff_file(path: Path) -> Change:
     if not named and lines.read:
         raise InputFileError(f"{path} holds no unified diff", "make one with: git diff A B > FILE")
     return Change(files=tuple(_unique(named)))
-
-
-def _is_terminal(path: Path) -> bool:
-    with path.open("rb", buffering=0) as stream:
-        return stream.isatty()
 
 
 def _unique(files: list[FileChange]) -> Iterable[FileChange]:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import numpy as np
 
 from testopt.errors import InputFileError
+from testopt.input_files import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +110,7 @@ def read_coverage(path: Path) -> CoverageData:
         When the file cannot be read, is damaged or too large, or holds no contexts.
     """
     try:
+        require_file(path)
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from testopt.errors import InputFileError
+from testopt.input_files import require_file
 from testopt.results.junit_values import (
     TOO_EARLY,
     TOO_LATE,
@@ -182,6 +183,7 @@ def _load(path: Path) -> pa.Table:
 def _load_blocks(path: Path) -> Iterator[pa.Table]:
     """Yield the rows of a file; one block at least, which may be empty."""
     try:
+        require_file(path)
         with path.open("rb") as stream:
             parquet = stream.read(4) == b"PAR1"
         yield from _parquet_blocks(path) if parquet else _csv_blocks(path)

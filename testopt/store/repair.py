@@ -16,6 +16,7 @@ from testopt.pluralize import pluralize
 from testopt.schema import KEYS, TABLES, arrow_schema, digest
 from testopt.store.compact import RUN_TABLES, drop_runs, keys_of_files
 from testopt.store.inspection import TableState, read_files, whole_files
+from testopt.store.location import DAMAGED
 from testopt.store.parquet import filter_mask, keys_of, runs_of, write_files
 from testopt.store.rebuild import COMMANDS, save_damaged_file, save_rows
 from testopt.store.records import rows_by_owner
@@ -75,16 +76,24 @@ def _remove(state: TableState, states: States) -> list[Problem]:
         commits = states["commits"]  # first: whoever repeats an interrupted repair finds the file
         bad = {file.path for file, _ in commits.damaged}
         forget_bare_commits(commits.log, _shas(state.read(["sha"])), bad)
-    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    moment, again = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}", COMMANDS.get(log.table, "")
     left = [file for file in state.sound() if half and half & runs_if_known(log, file)]
-    save_rows(log, left, half, moment=moment)
-    handle = log.create()
-    mended = drop_runs(log, handle, files=left, runs=gone | half, damaged=files)
-    again = COMMANDS.get(log.table, "")
-    return [
-        replace(problem, mended=mended, done=_removed(copy, again) if mended else "")
+    save_rows(log, left, half, moment=f"{moment}-unfinished")
+    done = [
+        replace(problem, mended=True, done=_removed(copy, again))
         for (_, problem), copy in zip(state.damaged, copies, strict=True)
     ]
+    _write_down(log, done, f"{DAMAGED}/{log.table}-{moment}.txt")
+    handle = log.create()
+    if drop_runs(log, handle, files=left, runs=gone | half, damaged=files):
+        return done
+    return [problem for _, problem in state.damaged]
+
+
+def _write_down(log: TableLog, done: Sequence[Problem], name: str) -> None:
+    """Keep what is about to be removed in words: a repair that dies tells nobody."""
+    words = "".join(f"{log.table}/{p.file}: {p.message}: {p.done}\n" for p in done).encode()
+    log.location.write(name, lambda stream: stream.write(words))
 
 
 def _removed(copy: str, again: str) -> str:
@@ -108,6 +117,8 @@ def _owners(state: TableState, states: States) -> tuple[set[str], set[str]]:
     # of runs that have no row yet the files that were replaced tell, and the bounds themselves
     old = whole_files(state.log, {file.path for file in state.files})[0]
     runs |= {run for file in old for run in runs_if_known(state.log, file)}
+    if state.log.table == "runs" and "results" in states:
+        runs |= set(states["results"].read(["run_id"])["run_id"].unique().to_pylist())
     bounds = [f.bounds["run_id"] for f, _ in state.damaged if "run_id" in f.bounds]
     runs |= {run for bound in bounds for run in bound}
     known |= {run for run in runs if any(low <= run <= high for low, high in bounds)}
@@ -204,14 +215,17 @@ def missing_rows(
     """Return rows that belong to a table and are in none of its files, and where they stand."""
     log = state.log
     live = {file.path for file in state.sound()}
-    spare = state.unnamed
-    if lost or (log.table in COMMANDS and (state.damaged or replaced)):
+    spare, by_run = state.unnamed, log.table in {*RUN_TABLES, "runs"}
+    if lost if by_run else state.damaged or replaced:
         spare = whole_files(log, live)[0]
     if not spare:
         return arrow_schema(log.table).empty_table(), []
     rows = _rows(log, spare)
-    if log.table in {*RUN_TABLES, "runs"}:
+    if by_run:
         rows = rows.filter(filter_mask(rows["run_id"], "in", _wanted(states, lost)))
+    elif log.table == "commits" and "file_changes" in states:  # without them they are mined again
+        mined = _shas(states["file_changes"].read(["sha"]))
+        rows = rows.filter(filter_mask(rows["sha"], "in", mined))
     return _without(rows, state), spare
 
 

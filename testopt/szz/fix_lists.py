@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.errors import InputFileError
+from testopt.input_files import open_input, require_file
 from testopt.results.junit_values import parse_timestamp
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def read_fixes(path: Path) -> list[str]:
         When the file cannot be read or is no text.
     """
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+        if str(path) == "-":
+            text = sys.stdin.read()
+        else:
+            with open_input(path) as stream:
+                text = stream.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputFileError(f"{path} cannot be read: {error}", "one commit hash a line") from error
     words = (line.partition("#")[0].split() for line in text.splitlines())
@@ -104,6 +109,7 @@ def _load(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
+        require_file(path)
         with path.open("rb") as stream:
             if stream.read(4) == b"PAR1":
                 return pq.ParquetFile(path).read()

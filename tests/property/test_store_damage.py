@@ -272,10 +272,12 @@ class DamagedStore(RuleBasedStateMachine):
             with killed(dies, self.chance.choice(WHEN)):
                 problems = self._repaired()
         except Killed:
-            kept = list((Path(self.url) / "damaged").rglob("*.parquet"))
-            read_again = " ".join(COMMANDS.get(_table(path), "") for path in kept)
-            runs = " ".join(map(_run_ids, kept))
-            return f"{'its rows were removed' if kept else ''} {read_again} {runs}"
+            damaged = Path(self.url) / "damaged"
+            words = [path.read_text() for path in damaged.glob("*.txt")]
+            kept = list(damaged.rglob("*.parquet"))
+            words += ["its rows were removed" * bool(kept), *map(_run_ids, kept)]
+            # of a table that was made anew its folder tells
+            return " ".join([*words, *(COMMANDS.get(_table(path), "") for path in kept)])
         return " ".join(f"{p.message} {p.done}" for p in problems)
 
     def _damage(self, table, part, how):
@@ -293,7 +295,7 @@ class DamagedStore(RuleBasedStateMachine):
             "list": [root / self.chance.choice(COPIES)],
             "cache": (root / "state").glob("recent*"),
         }.get(part, ())
-        whole = sorted(f for f in files if f.is_file())
+        whole = sorted(f for f in files if f.is_file() and f.stat().st_size)
         if not whole:
             return False
         file = self.chance.choice(whole)
