@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -159,6 +160,38 @@ def only_reformatted(old: Sequence[str], new: Sequence[str], language: str) -> b
     if tokens(old, language) != tokens(new, language):
         return False
     return language != "python" or _depths(old) == _depths(new)
+
+
+def reflowed_lines(old: Sequence[str], new: Sequence[str], language: str) -> list[int]:
+    """Return the old line that each new one came from, where an edit is `only_reformatted`.
+
+    Parameters
+    ----------
+    old, new : sequence of str
+        Lines before (at least one) and after, with the same tokens.
+    language : str
+        As for `code_mask`.
+
+    Returns
+    -------
+    list of int
+        Counted from 0: where the first token of the line stood; a line without tokens goes with
+        the line above.
+    """
+    came_from = dict(zip(_token_lines(new, language)[::-1], _token_lines(old, language)[::-1]))  # noqa: B905
+    sources, last = [], 0
+    for number in range(len(new)):
+        last = came_from.get(number, last)
+        sources.append(last)
+    return sources
+
+
+def _token_lines(lines: Sequence[str], language: str) -> list[int]:
+    """Return the number of the line of each token."""
+    text = "\n".join(lines)
+    ends = [match.end() for match in re.finditer("\n", text)]
+    matches = _token_pattern(language).finditer(text)
+    return [bisect_right(ends, match.start()) for match in matches if match[1] is not None]
 
 
 def _depths(lines: Sequence[str]) -> set[int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from testopt.code.paths import path_text
 from testopt.code.words import identifiers
-from testopt.git.diff import read_patch
+from testopt.git.diff import read_patch, unquote
 from testopt.schema import FileChange
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ def raw_entry(head: bytes, fields: Iterator[bytes]) -> RawEntry:
     if letter in "RC":
         return RawEntry(old_mode, new_mode, old_blob, new_blob, letter, next(fields), first)
     return RawEntry(old_mode, new_mode, old_blob, new_blob, letter, first, None)
+
+
+def raw_line(line: bytes) -> RawEntry:
+    """Read one line of ``--raw`` without ``-z``."""
+    head, *paths = line.rstrip(b"\n").split(b"\t")
+    return raw_entry(head, iter([unquote(path) for path in paths]))
 
 
 def numstat_entry(head: bytes, fields: Iterator[bytes]) -> tuple[bytes, int | None, int | None]:

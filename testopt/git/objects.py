@@ -1,4 +1,4 @@
-"""Reads commits, blobs and changed paths through two git processes that stay open."""
+"""Reads commits, blobs, changed paths and diffs through git processes that stay open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 MAX_BLOB: Final = 8_000_000  # bytes; larger files are data, whatever their name says
 MAX_PATHS: Final = 200  # changed paths that are kept of a commit
 _CAT: Final = ("cat-file", "--batch")
-_TREE: Final = ("diff-tree", "--stdin", "-r", "--root", "--name-only", "--no-renames")
+_TREE: Final = ("diff-tree", "--stdin", "-r", "--root")
+_NAMES: Final = ("--name-only", "--no-renames")
 _BLOCK: Final = 1 << 20
 _SHA: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks the end of an answer
@@ -55,14 +56,14 @@ class Objects:
 
     def __init__(self, repo: Path) -> None:
         self._repo = repo
-        self._open: dict[str, subprocess.Popen[bytes]] = {}
+        self._open: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
         self._commits: dict[str, CommitObject | None] = {}
 
     def _process(self, *args: str) -> subprocess.Popen[bytes]:
         """Return the process of a git command, started when it is first needed."""
-        if args[0] not in self._open:
-            self._open[args[0]] = start_git(self._repo, *args)
-        return self._open[args[0]]
+        if args not in self._open:
+            self._open[args] = start_git(self._repo, *args)
+        return self._open[args]
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +83,7 @@ class Objects:
                 process.kill()
                 process.wait()
 
-    def _drop(self, command: str) -> None:
+    def _drop(self, command: tuple[str, ...]) -> None:
         """Forget a process that has ended, so that one bad object is not the end of all."""
         process = self._open.pop(command, None)
         if process is not None:
@@ -122,7 +123,7 @@ class Objects:
         pipe = self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n")
         head = pipe.readline().rstrip(b"\n")
         if not head:
-            self._drop(_CAT[0])
+            self._drop(_CAT)
             raise RepositoryError(f"git cat-file failed in {self._repo}", "see: git fsck")
         sha, kind, length = [*head.rsplit(b" ", 2), b"", b""][:3]
         if not length.isdigit() or not _SHA.fullmatch(sha):  # "… missing", "… ambiguous"
@@ -172,15 +173,36 @@ class Objects:
         RepositoryError
             When git stopped answering, as it does at a missing tree.
         """
-        pipe = self._ask(_TREE, sha.encode() + b"\n" + _END)
+        return [path_text(line.rstrip(b"\n")) for line in self._compare(sha, _NAMES)]
+
+    def diff(self, parent: str, sha: str, options: tuple[str, ...]) -> list[bytes]:
+        """Return the lines of a diff between two commits.
+
+        Parameters
+        ----------
+        parent, sha : str
+            Full hashes: before and after.
+        options : tuple of str
+            Options of ``git diff-tree`` with which no line of content is a point alone, such as
+            ``-U0`` has it.
+
+        Raises
+        ------
+        RepositoryError
+            When git stopped answering, as it does at a missing object.
+        """
+        return self._compare(f"{sha} {parent}", options)
+
+    def _compare(self, question: str, options: tuple[str, ...]) -> list[bytes]:
+        command = (*_TREE, *options)
+        pipe = self._ask(command, question.encode() + b"\n" + _END)
         lines = []
         while (line := pipe.readline()) and line != _END:
-            lines.append(line.rstrip(b"\n"))
+            lines.append(line)
         if line != _END:
-            self._drop(_TREE[0])
+            self._drop(command)
             raise RepositoryError(f"git diff-tree failed in {self._repo}", "see: git fsck")
-        # the hash itself comes first, unless nothing was changed
-        return [path_text(line) for line in lines[1:]]
+        return lines[1:]  # the hash itself comes first, unless nothing was changed
 
 
 def parse_commit(sha: str, content: bytes, paths: Sequence[str] = ()) -> CommitObject:

@@ -31,7 +31,7 @@ from testopt.git.isolation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from io import BufferedReader
 
 TIMEOUT_S = 60.0
@@ -157,6 +157,8 @@ class GitStream:
         Working tree or bare repository.
     *args : str
         Subcommand and arguments.
+    stdin : bytes
+        Standard input.
 
     Raises
     ------
@@ -164,11 +166,15 @@ class GitStream:
         When git is missing; on leaving the context, when it failed by itself.
     """
 
-    def __init__(self, repo: Path, *args: str) -> None:
+    def __init__(self, repo: Path, *args: str, stdin: bytes = b"") -> None:
         self.stopped = False
         self._repo, self._args = repo, args
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
-        self._git = start_git(repo, *args, stdin=subprocess.DEVNULL, stderr=self._errors.fileno())
+        with tempfile.TemporaryFile() as question:
+            question.write(stdin)
+            question.seek(0)
+            files = question.fileno(), self._errors.fileno()
+            self._git = start_git(repo, *args, stdin=files[0], stderr=files[1])
         self._out = cast("BufferedReader", self._git.stdout)
         self._timer: threading.Timer | None = None
 
@@ -183,6 +189,10 @@ class GitStream:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes as soon as there are some; empty at the end."""
         return self._out.read1(size)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield what is left line by line, with line ends."""
+        return iter(self._out)
 
     def _stop(self) -> None:
         self.stopped = True

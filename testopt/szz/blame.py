@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.lines import only_reformatted
@@ -13,7 +14,7 @@ from testopt.code.paths import is_code, is_test_path, language_of, path_text
 from testopt.errors import RepositoryError
 from testopt.git.blame import run_blame
 from testopt.git.diff import read_patch
-from testopt.git.diff_listing import RawEntry, raw_entry
+from testopt.git.diff_listing import RawEntry, raw_line
 from testopt.git.log import shallow_edge
 from testopt.git.objects import CommitObject, Objects
 from testopt.git.process import run_git
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from testopt.git.diff import Hunk
+    from testopt.git.file_histories import FileHistory, PastEdit
 
 MAX_FILES: Final = 20  # files of a fix that are traced: code first, in git's order
 TIMEOUT_S: Final = 120.0  # for one git command; a file that takes longer is left out
 IGNORE_FILE: Final = ".git-blame-ignore-revs"
+_BINARY_LINES: Final = 200  # that may hold the zero by which git knows a binary file
 MAX_IGNORED: Final = 200  # commits that blame is asked to pass over
 _DIFF: Final = (
     "-p", "-U0", "--full-index", "--no-abbrev", "--no-color", "--no-ext-diff", "--no-textconv",
@@ -102,13 +105,15 @@ class Tracer:
         """Return what a commit says of itself, or None."""
         return self._objects.commit(sha)
 
-    def trace(self, sha: str) -> FixTrace:
+    def trace(self, sha: str, histories: Mapping[str, FileHistory] | None = None) -> FixTrace:
         """Trace one fix.
 
         Parameters
         ----------
         sha : str
             Full hash of the fixing commit.
+        histories : mapping of str to FileHistory, optional
+            By path before the fix; git is asked for the files that are not in it.
 
         Returns
         -------
@@ -131,7 +136,7 @@ class Tracer:
             return FixTrace(fix, notes=(*notes, error.message), git_failed=True)
         added = added_lines(diffs)
         unread: list[str] = []
-        files = self._files(parent, diffs, added, unread)
+        files = self._files(parent, diffs, added, histories or {}, unread)
         notes += unread
         shas = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
         if diffs and not any(f.hunks for f in files):
@@ -146,10 +151,7 @@ class Tracer:
     def _diffs(self, parent: str, sha: str, notes: list[str]) -> list[FileDiff]:
         """Return the changed text files, code first; blank space counts where nothing else did."""
         for options in (("-w", "--ignore-blank-lines"), ()):
-            out = run_git(
-                self._repo, "diff", "--raw", "-z", "-M", *_DIFF, *options, parent, sha,
-                timeout=TIMEOUT_S,
-            )  # fmt: skip
+            out = self._objects.diff(parent, sha, ("--raw", "-M", *_DIFF, *options))
             entries, hunks = read_diff(out)
             changed = [
                 e for e in entries if e.status in "MRC" and hunks.get((e.old_blob, e.new_blob))
@@ -177,18 +179,28 @@ class Tracer:
         return lines
 
     def _files(
-        self, parent: str, diffs: Sequence[FileDiff], added: Mapping[str, int], unread: list[str]
+        self,
+        parent: str,
+        diffs: Sequence[FileDiff],
+        added: Mapping[str, int],
+        histories: Mapping[str, FileHistory],
+        unread: list[str],
     ) -> tuple[FileTrace, ...]:
         """Trace the files that say most, which come first; the others would not be looked at."""
         files: list[FileTrace] = []
         for diff in diffs:
             if any(f.hunks and f.weight > _weight(diff.path) for f in files):
                 break
-            files.append(self._file(parent, diff, added, unread))
+            files.append(self._file(parent, diff, added, histories.get(diff.path), unread))
         return tuple(files)
 
     def _file(
-        self, parent: str, diff: FileDiff, added: Mapping[str, int], unread: list[str]
+        self,
+        parent: str,
+        diff: FileDiff,
+        added: Mapping[str, int],
+        history: FileHistory | None,
+        unread: list[str],
     ) -> FileTrace:
         hunks = tuple(meaningful_hunks(diff))
         weight = _weight(diff.path)
@@ -196,12 +208,33 @@ class Tracer:
             return FileTrace(diff, (), (), {}, weight=weight)
         lines = suspect_lines(diff, hunks, added)
         try:
-            past = self._past(parent, diff.path)
-            blame = self._blame(parent, diff, _ranges(diff, hunks, lines), past)
+            past = self._past_of(history) if history else self._past(parent, diff.path)
+            blame = self._blame(parent, diff, _ranges(diff, hunks, lines), past, history)
         except RepositoryError as error:
             unread.append(f"{diff.path}: {error.message}")
             return FileTrace(diff, (), (), {}, weight=weight)
         return FileTrace(diff, hunks, tuple(lines), blame, tuple(past), weight)
+
+    def _past_of(self, history: FileHistory) -> list[PastChange]:
+        return [PastChange(edit.sha, tuple(self._edit_hunks(edit))) for edit in history.past]
+
+    def _edit_hunks(self, edit: PastEdit) -> Iterator[TextHunk]:
+        """Yield what an edit did; one that made or ended the file, with all of its lines."""
+        if edit.patch is not None:
+            yield from _hunks(edit.patch)
+            return
+        old, new = (tuple(self._shown(b)) for b in (edit.old_blob, edit.new_blob))
+        if old:
+            yield TextHunk(1, old, 0, ())
+        if new:
+            yield TextHunk(0, (), 1, new)
+
+    def _shown(self, blob: bytes) -> list[str]:
+        """Return the lines of a blob that a diff would show: none of no file and of a binary."""
+        if not blob.strip(b"0"):
+            return []
+        lines = self._text(blob.decode())
+        return [] if any("\0" in line for line in lines[:_BINARY_LINES]) else lines
 
     def _past(self, parent: str, path: str) -> list[PastChange]:
         """Return the latest commits of a file, newest first, with what they did to it."""
@@ -217,12 +250,19 @@ class Tracer:
         ]
 
     def _blame(
-        self, parent: str, diff: FileDiff, ranges: Iterable[range], past: Sequence[PastChange]
+        self,
+        parent: str,
+        diff: FileDiff,
+        ranges: Sequence[range],
+        past: Sequence[PastChange],
+        history: FileHistory | None,
     ) -> dict[int, str]:
         """Return who wrote each line, with commits that only reformatted the file passed over."""
-        ignored = self._ignored(parent) | {
-            change.sha for change in past if _mechanical(change, diff.language)
-        }
+        ignored = self._ignored(parent)
+        known = history.authors(ranges, len(diff.before), ignored) if history else None
+        if known is not None:
+            return known
+        ignored |= {change.sha for change in past if _mechanical(change, diff.language)}
         out = run_blame(
             self._repo, "--incremental", "-w",
             *(f"-L{r.start},{r.stop - 1}" for r in ranges),
@@ -265,14 +305,14 @@ def _weight(path: str) -> int:
 
 
 def read_diff(
-    out: bytes,
+    lines: Iterable[bytes],
 ) -> tuple[list[RawEntry], dict[tuple[bytes, bytes], list[TextHunk]]]:
-    """Read ``git diff --raw -z -p -U0 --full-index``.
+    """Read ``git diff --raw -p -U0 --full-index``.
 
     Parameters
     ----------
-    out : bytes
-        List of files, an empty field, patch.
+    lines : iterable of bytes
+        List of files, an empty line, patch.
 
     Returns
     -------
@@ -280,12 +320,11 @@ def read_diff(
         The files, and the hunks by the names of the old and new blob. Binary files and
         submodules have none.
     """
-    listing, _, patch = out.partition(b"\0\0")
-    fields = iter(listing.split(b"\0"))
-    entries = [raw_entry(head, fields) for head in fields if head.startswith(b":")]
+    rest = iter(lines)
+    entries = [raw_line(line) for line in takewhile(lambda line: line.startswith(b":"), rest)]
     links = {(e.old_blob, e.new_blob) for e in entries if e.is_submodule}
     hunks = {}
-    for file in read_patch(BytesIO(patch)):
+    for file in read_patch(rest):
         index = file.old_object.encode(), file.new_object.encode()
         if index not in links and (text_hunks := [_hunk(hunk) for hunk in file.hunks]):
             hunks[index] = text_hunks

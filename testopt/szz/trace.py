@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import local
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.code.patterns import time_limit
 from testopt.errors import RepositoryError
+from testopt.git.file_histories import read_file_histories
 from testopt.git.fixes import classify, stated_commits
 from testopt.git.messages import read_messages
 from testopt.git.subjects import fix_matcher, judge_fix
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from testopt.git.file_histories import FileHistory
     from testopt.git.objects import CommitObject
     from testopt.store import Store
     from testopt.szz.blame import FixTrace
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 METHOD: Final = "szz-3"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
+AHEAD: Final = 4  # fixes a thread has at hand
 PATTERN_S: Final = 10.0  # that a user's pattern may take for one subject
 MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported
 MIN_QUOTED: Final = 16  # characters of a subject by which it is known again in a message
@@ -300,12 +303,12 @@ def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Trace
         return
     thread, opened = local(), []
 
-    def work(task: _Task) -> TracedFix:
+    def work(task: _Task, histories: Mapping[str, FileHistory]) -> TracedFix:
         if not hasattr(thread, "tracer"):
             thread.tracer = Tracer(repo)
             opened.append(thread.tracer)
         try:
-            return _trace_task(thread.tracer, task)
+            return _trace_task(thread.tracer, task, histories)
         except RepositoryError as error:
             # a damaged object stops git; the next fix starts with a new one
             del thread.tracer
@@ -313,18 +316,38 @@ def _parallel(repo: Path, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Trace
 
     count = min(os.cpu_count() or 1, MAX_WORKERS, len(tasks))
     pool = ThreadPoolExecutor(count, thread_name_prefix="szz")
+    waiting: dict[Future[TracedFix], _Task] = {}
     try:
-        futures = {pool.submit(work, task): task for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        for task, histories in _with_histories(repo, tasks):
+            waiting[pool.submit(work, task, histories)] = task
+            if len(waiting) >= count * AHEAD:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result()
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
         for tracer in opened:
             tracer.close()
 
 
-def _trace_task(tracer: Tracer, task: _Task) -> TracedFix:
-    trace = tracer.trace(task.fix)
+def _with_histories(
+    repo: Path, tasks: Sequence[_Task]
+) -> Iterator[tuple[_Task, Mapping[str, FileHistory]]]:
+    """Yield each task, those of many with the histories of their files."""
+    left = {task.fix: task for task in tasks}
+    # what git cannot read, the fixes that need it will say
+    with suppress(RepositoryError):
+        for fix, histories in read_file_histories(repo, left.keys()):
+            yield left.pop(fix), histories
+    for task in left.values():
+        yield task, {}
+
+
+def _trace_task(
+    tracer: Tracer, task: _Task, histories: Mapping[str, FileHistory] | None = None
+) -> TracedFix:
+    trace = tracer.trace(task.fix, histories)
     if trace.fix is None:
         return TracedFix(task.fix, why=task.why, notes=trace.notes)
     candidates = _with_stated(tracer, trace, prose=task.stated)

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from testopt.errors import SettingsError
+from testopt.git import file_histories
+from testopt.git.process import GitStream
 from testopt.ingest.merged_stores import merge_store
 from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
@@ -203,10 +205,14 @@ def test_a_damaged_repository_says_so(story):
     assert any("git" in note for note in answer.notes)
 
 
+@pytest.mark.parametrize("fewest", [1, 50])  # one pass over the history, or each fix alone
 @pytest.mark.parametrize("part", ["src/a.py", ""])
-def test_what_git_cannot_read_is_nobody_found_for_nobody(story, part, tmp_path):
+def test_what_git_cannot_read_is_nobody_found_for_nobody(
+    story, part, fewest, tmp_path, monkeypatch
+):
     """Neither a missing file nor a missing tree becomes an answer that is kept."""
     repo, shas = story
+    monkeypatch.setattr(file_histories, "MIN_FIXES", fewest)
     gone = repo.git("rev-parse", f"{shas['bug']}:{part}")
     (repo.path / ".git/objects" / gone[:2] / gone[2:]).unlink()
     store = Store.open(str(tmp_path / "store"), create=True)
@@ -214,6 +220,25 @@ def test_what_git_cannot_read_is_nobody_found_for_nobody(story, part, tmp_path):
     assert answer.git_failed
     assert store.read("labels").num_rows == 0
     assert read_examined(store).unread == 1
+
+
+def test_a_pass_that_is_killed_costs_no_answer(story, monkeypatch):
+    repo, shas = story
+    fixes = list(shas.values())
+    expected = szz(repo=repo.path, fixes=fixes).traced
+    read, killed = GitStream.lines, []
+
+    def lines(stream):
+        for number, line in enumerate(read(stream)):
+            if number == 12 and not killed:
+                stream._git.kill()
+                killed.append(stream)
+            yield line
+
+    monkeypatch.setattr(file_histories, "MIN_FIXES", 1)
+    monkeypatch.setattr(GitStream, "lines", lines)
+    assert szz(repo=repo.path, fixes=fixes).traced == expected
+    assert killed
 
 
 def test_how_far_fixes_were_traced_is_recorded(story, tmp_path, monkeypatch):
