@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from testopt.risk.values import RiskReport
     from testopt.schema import Change
+    from testopt.store import Store
 
 _CHANGES = 20
 _MAX_COMMITS = 5_000
@@ -36,6 +37,7 @@ class RiskOptions:
     fairness: bool
     names: bool
     bootstrap: bool
+    history: bool
 
 
 @click.command("risk")
@@ -73,6 +75,12 @@ class RiskOptions:
     is_flag=True,
     help="First read the newest history, and trace the newest fixes for a minute at most.",
 )
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Instead: past changes as judged at the time, and what came of the alarms; the gates "
+    "say what is one (default: riskier than 90% of the changes before).",
+)
 @with_options(RiskOptions)
 def command(ctx: Context, options: RiskOptions) -> None:
     """Say how likely a change introduces a defect, and why.
@@ -97,6 +105,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
       testopt risk --base origin/main --fail-over 0.8
       testopt risk main..topic --fail-over-percentile 95%
       testopt risk HEAD --format sarif > risk.sarif
+      testopt risk --history
       testopt risk --fairness
     """
     from testopt.risk.change_risk import change_risk
@@ -113,6 +122,9 @@ def command(ctx: Context, options: RiskOptions) -> None:
     if options.bootstrap:
         bootstrap(ctx)
     store = open_mined_store(ctx)
+    if options.history:
+        _history(ctx, options, store, form)
+        return
     changes = _changes(ctx, options.rev_range, options.base)
     settings = ctx.settings
     report = change_risk(
@@ -125,6 +137,20 @@ def command(ctx: Context, options: RiskOptions) -> None:
     people = _people(ctx, report, changes) if options.names and form != "sarif" else {}
     _print(report, people, form)
     _check_gates(report, *gates)
+
+
+def _history(ctx: Context, options: RiskOptions, store: Store, form: str) -> None:
+    from testopt.cli.risk_history import show_history
+
+    if options.rev_range is not None or options.base is not None:
+        raise click.UsageError("--history looks at the last year that was examined")
+    if form not in ("text", "json"):
+        raise click.UsageError("--history is printed as text or as JSON")
+    over, over_percentile = options.fail_over, options.fail_over_percentile
+    if over is not None and over_percentile is not None:
+        raise click.UsageError("--history takes one of --fail-over and --fail-over-percentile")
+    as_json = form == "json"
+    show_history(ctx, store, over=over, over_percentile=over_percentile, as_json=as_json)
 
 
 def _check_gates(report: RiskReport, most: float | None, most_percentile: float | None) -> None:

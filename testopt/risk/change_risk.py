@@ -45,12 +45,12 @@ def change_risk(
     author_features: bool = True,
     seed: int = 0,
     now: datetime | None = None,
+    detailed: int = _DETAILED,
 ) -> RiskReport:
     """Return the risk of changes, the riskiest first.
 
     Each is judged by the model of its month, which knows nothing of what came later, so that its
-    risk is the same whatever else is asked for. The riskiest 20 changes come with their places
-    and tests.
+    risk is the same whatever else is asked for.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ def change_risk(
         Of training.
     now : datetime, optional
         Time of changes that have none (uncommitted ones).
+    detailed : int
+        How many of the riskiest come with their places and tests.
 
     Returns
     -------
@@ -91,14 +93,14 @@ def change_risk(
     models = MonthlyModels(store, history, author_features=author_features, seed=seed)
     assessor = _ChangeAssessor(history, models, inert, (now or datetime.now(UTC)).timestamp())
     risks = sorted(assessor.risks(changes), key=lambda r: (-r.probability, r.name))
-    detailed = risks[:_DETAILED]
+    first = risks[:detailed]
     if repo is not None:
-        detailed = [assessor.with_hunks(risk, changes[risk.name], repo) for risk in detailed]
-    detailed = _with_catching_tests(store, detailed, changes)
+        first = [assessor.with_hunks(risk, changes[risk.name], repo) for risk in first]
+    first = _with_catching_tests(store, first, changes)
     models.save()
     youngest = assessor.youngest
     return RiskReport(
-        (*detailed, *risks[_DETAILED:]),
+        (*first, *risks[detailed:]),
         compared=len(youngest.recent_probabilities),
         **youngest.facts,
     )

@@ -89,6 +89,26 @@ def test_the_gate(project, capsys):
     assert "too few changes" in capsys.readouterr().err
 
 
+def test_what_came_of_past_alarms(project, capsys):
+    capsys.readouterr()
+    assert call(project, "risk", "--history", "--fail-over", "0.3", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    changes = {c["sha"]: c for c in document["changes"]}
+    young = [c for c in changes.values() if c["outcome"] == "open"]
+    assert [c["sha"] for c in young] == list(changes)[-3:]  # behind the last fix that was seen
+    assert document["all"]["defects"] == 10
+    assert document["all"]["too_young"] == 0
+    months = document["months"].values()
+    for key in ("changes", "alarms", "right", "defects", "missed"):
+        assert document["all"][key] == sum(month[key] for month in months)
+    assert call(project, "risk", list(changes)[-5], "--json") == 0
+    (risk,) = json.loads(capsys.readouterr().out)["risks"]
+    assert risk["probability"] == changes[risk["name"]]["probability"]  # as it was made then
+    right = sum(c["alarm"] and c["outcome"] == "defect" for c in changes.values())
+    assert call(project, "risk", "--history", "--fail-over", "0.3") == 0
+    assert f"whose outcome is known {right} were right" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -100,6 +120,8 @@ def test_the_gate(project, capsys):
         (["--fairness", "HEAD"], 2, "judges the model"),
         (["--fairness", "--format", "sarif"], 2, "text or as JSON"),
         (["--fairness"], 3, "too few changes"),
+        (["--history", "HEAD"], 2, "the last year"),
+        (["--history", "--format", "sarif"], 2, "text or as JSON"),
     ],
 )
 def test_bad_input_is_explained(project, capsys, args, code, words):
