@@ -211,12 +211,14 @@ def backtest(
 class _ReplayedRun:
     """A run that is over, and what was known before it; arrays of shape (n_cases,).
 
-    ``rows`` are its rows in the training set: skipped cases have none. ``seconds`` are expected.
+    ``rows`` are its rows in the training set: skipped cases have none. ``seconds`` are expected;
+    ``forced`` says which cases its changed files force to run.
     """
 
     frame: RunFrame
     features: RunFeatures
     seconds: NDArray[np.float32]
+    forced: NDArray[np.bool_]
     rows: slice
 
     @property
@@ -238,23 +240,23 @@ def _replay(history: History, pool: Pool) -> _Replayed:
     parts, state = replay(history, _read, pool)
     runs: list[_ReplayedRun] = []
     end = 0
-    for frame, features, seconds in chain.from_iterable(parts):
+    for frame, features, seconds, forced in chain.from_iterable(parts):
         start, end = end, end + int((~frame.skipped).sum())
-        runs.append(_ReplayedRun(frame, features, seconds, slice(start, end)))
+        runs.append(_ReplayedRun(frame, features, seconds, forced, slice(start, end)))
     rows = TrainingSet.concatenate([_rows(i, run) for i, run in enumerate(runs)])
     return _Replayed(runs, rows, len(state.history.table))
 
 
 def _read(
     _first: int, frames: Iterable[RunFrame], state: FeatureState
-) -> list[tuple[RunFrame, RunFeatures, NDArray[np.float32]]]:
-    """Return the runs of a part of the history, with features and expected seconds of each."""
+) -> list[tuple[RunFrame, RunFeatures, NDArray[np.float32], NDArray[np.bool_]]]:
+    """Return the runs of a part, with features, expected seconds and what must run of each."""
     runs = []
     for frame in frames:
         # what was read of its sources is large, and in the features now
         light = replace(frame, query=replace(frame.query, text=None, closeness=None))
         features, seconds = state.read(frame.query), state.history.seconds(frame.query)
-        runs.append((light, features, seconds))
+        runs.append((light, features, seconds, _by_rule(frame)))
         state.update(frame)
     return runs
 
@@ -423,7 +425,7 @@ def _finished_run(run: _ReplayedRun, prediction: _Prediction) -> FinishedRun:
         scores=selection_score(
             features, prediction.probability, run.seconds, ordering=prediction.ordering
         ),
-        must=must_run(features) | _by_rule(frame),
+        must=must_run(features) | run.forced,
         regressing=regressing(features, frame.failed) & (not frame.is_disturbed),
         expected=run.seconds.astype(np.float64),
         seconds=np.where(frame.skipped, 0.0, run.took),
@@ -436,7 +438,7 @@ def _by_rule(frame: RunFrame) -> NDArray[np.bool_]:
     cases, files = frame.query.cases, frame.query.files
     if why_everything(files):
         return np.ones(len(cases), bool)
-    forced = beside_data(cases, files)
+    forced = beside_data(cases, files, frame.query.text)
     return np.fromiter((case in forced for case in cases), bool, len(cases))
 
 

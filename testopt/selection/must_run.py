@@ -46,7 +46,7 @@ def forced_cases(
     read = features.source_read.tolist()
     unread = [case for case, known in zip(query.cases, read, strict=True) if not known]
     return {
-        **beside_data(query.cases, query.files),
+        **beside_data(query.cases, query.files, query.text),
         **_in_changed_files(unread, query.files),
         **dict(_from_features(query.cases, features, history=history)),
         **always_run(query.cases, selection.must_run),

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from testopt.code.globs import glob_matcher
 from testopt.code.paths import is_test_path
 from testopt.code.shared_files import RUN_ALL_ON
+from testopt.code.words import name_number
 from testopt.reasons import Reason, ReasonKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testopt.schema import FileChange
+    from testopt.similarity.texts import Texts
 
+# A name that more of the test functions hold is a word like another, and tells nothing of files.
+_DISTINCT: Final = 0.05
 _NO_DATA: Final = re.compile(r"(?:readme|changelog|licen[cs]e|\.git\w+)(?:\.\w+)?", re.IGNORECASE)
 
 
@@ -58,12 +64,15 @@ def always_run(cases: Iterable[str], globs: Sequence[str]) -> dict[str, Reason]:
     return found
 
 
-def beside_data(cases: Sequence[str], files: Iterable[FileChange]) -> dict[str, Reason]:
+def beside_data(
+    cases: Sequence[str], files: Iterable[FileChange], text: Texts | None = None
+) -> dict[str, Reason]:
     """Return the cases whose fixtures, helpers or data a change touches, each with its reason.
 
     A file among the tests that holds no case is what the cases around it may use: those in and
-    below its folder, or the nearest folder above that holds any. Where no case names a file,
-    which of them use it cannot be told.
+    below its folder, or the nearest folder above that holds any. Where test functions name a file
+    of data, it is what the cases of their files use. Where no case names its own file, which of
+    them use it cannot be told.
 
     Parameters
     ----------
@@ -71,10 +80,40 @@ def beside_data(cases: Sequence[str], files: Iterable[FileChange]) -> dict[str, 
         Ids; what stands before ``::`` is the file.
     files : iterable of FileChange
         The change.
+    text : Texts, optional
+        Sources of the cases, where they were read.
     """
     homes = {case: case.partition("::")[0] for case in cases}
     held = set(homes.values())
-    used = [p for file in files for p in (file.path, file.old_path) if p and _is_used(p, held)]
+    all_used = [p for file in files for p in (file.path, file.old_path) if p and _is_used(p, held)]
+    found, used = {}, []
+    for path in all_used:
+        named = _cases_naming(path, cases, text)
+        if named:
+            found.update(dict.fromkeys(named, Reason(ReasonKind.MAY_USE_CHANGED, (path,))))
+        else:
+            used.append(path)
+    return {**found, **_around(used, homes, held)}
+
+
+def _cases_naming(path: str, cases: Sequence[str], text: Texts | None) -> list[str]:
+    """Return the cases of the test files of which a function names a file of data; maybe none.
+
+    Its name without the ending must be one word, and a rare one. A `conftest.py` is used unnamed.
+    """
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
+    if text is None or not dot or not stem.isidentifier() or ending == "py":
+        return []
+    naming = np.zeros(len(text.uses), bool)
+    naming[text.uses.owners()[text.uses.words == name_number(stem)]] = True
+    if not 0 < naming.sum() <= max(_DISTINCT * len(naming), 1):
+        return []
+    files = np.unique(text.file[naming[text.document]])
+    return [cases[i] for i in np.flatnonzero(np.isin(text.file, files)).tolist()]
+
+
+def _around(used: Sequence[str], homes: dict[str, str], held: set[str]) -> dict[str, Reason]:
+    """Return the cases that may use files of which nobody says who uses them."""
     if not used:
         return {}
     folders = {folder for home in held for folder in _folders(home)}

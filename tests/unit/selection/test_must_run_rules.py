@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from testopt.code.globs import glob_matcher
+from testopt.code.words import name_number
 from testopt.reasons import Reason, ReasonKind, sentence, words
 from testopt.schema import FileChange
 from testopt.selection.must_run_rules import always_run, beside_data, why_everything
+from testopt.similarity.bags import Bags
 
 CASES = [
     "tests/test_a.py::test_1",
@@ -97,3 +102,30 @@ def test_cases_without_files_all_depend_on_test_data():
     cases = ["com.acme.FooTest::works", "com.acme.BarTest::works"]
     assert list(beside_data(cases, [FileChange("src/test/resources/x.json")])) == cases
     assert not beside_data(cases, [FileChange("src/main/resources/x.json")])
+
+
+def texts_of(uses, files=(0, 0, 1, 2, 3)):
+    """Return the sources of `CASES` as far as data is looked for: what each function names."""
+    rows = [{name_number(name): 1.0 for name in names} for names in uses]
+    return SimpleNamespace(
+        uses=Bags.of(rows), document=np.arange(len(CASES)), file=np.array(files, np.int32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "uses", "reached"),
+    [
+        ("tests/data/orders.json", [["orders"], [], [], [], []], CASES[:2]),  # all of its file
+        ("tests/data/orders.json", [[], [], [], [], ["orders"]], CASES[4:]),  # wherever it lies
+        ("tests/data/orders.json", [["order"], ["json"], [], [], []], CASES[:4]),  # nobody
+        ("tests/data/orders.json", [["orders"], ["orders"], [], [], []], CASES[:4]),  # a usual word
+        ("tests/data/orders-2.json", [["orders"], [], [], [], []], CASES[:4]),  # no one word
+        ("tests/helpers.py", [["helpers"], [], [], [], []], CASES[:4]),  # whoever imports it
+        ("tests/conftest.py", [["conftest"], [], [], [], []], CASES[:4]),
+    ],
+)
+def test_data_that_functions_name_reaches_the_cases_of_their_files(path, uses, reached):
+    found = beside_data(CASES, [FileChange(path)], texts_of(uses))
+    assert list(found) == reached
+    everywhere = beside_data(CASES, [FileChange(path), FileChange("conftest.py")], texts_of(uses))
+    assert set(everywhere) == set(CASES)
