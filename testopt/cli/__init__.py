@@ -10,7 +10,7 @@ import click
 from testopt import __version__
 from testopt.cli.common import Context, LazyGroup, report_error
 from testopt.cli.platform_support import check_platform, lacking_package, open_standard_streams
-from testopt.errors import DataError, TestoptError
+from testopt.errors import DataError, TestoptError, UsageError
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     open_standard_streams()
     try:
         check_platform()
+        _check_text(args)
         cli.main(args=args, prog_name="testopt", standalone_mode=True)
     except TestoptError as error:
         if debug:
@@ -101,6 +102,24 @@ def main(argv: list[str] | None = None) -> None:
         if debug or found is None:
             raise
         sys.exit(report_error(found))
+    except UnicodeEncodeError:
+        wrong = _not_utf8(args)
+        if debug or wrong is None:
+            raise
+        sys.exit(report_error(wrong))
+
+
+def _check_text(args: list[str]) -> None:
+    """Refuse what no name, path or text holds: other code of ours may call `main`."""
+    wrong = next((arg for arg in args if "\0" in arg), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong[:80]!r} holds a character NUL")
+
+
+def _not_utf8(args: list[str]) -> TestoptError | None:
+    """Return what is wrong where a text of the command line cannot be written; paths may be any."""
+    texts = [arg for arg in args if any("\ud800" <= c <= "\udfff" for c in arg)]
+    return UsageError(f"{texts[0][:80]!r} is no UTF-8") if texts else None
 
 
 def _print_redacted(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -225,7 +225,9 @@ def missing_rows(
         rows = rows.filter(filter_mask(rows["run_id"], "in", _wanted(states, lost)))
     elif log.table == "commits" and "file_changes" in states:  # without them they are mined again
         mined = _shas(states["file_changes"].read(["sha"]))
-        rows = rows.filter(filter_mask(rows["sha"], "in", mined))
+        kept = rows.filter(filter_mask(rows["sha"], "in", mined))
+        spare = spare if kept.num_rows == rows.num_rows else []  # its keys may come again, too
+        rows = kept
     return _without(rows, state), spare
 
 

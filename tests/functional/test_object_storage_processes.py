@@ -18,7 +18,7 @@ CANARIES = (KEY_ID, SECRET, TOKEN, "canary")
 
 
 def test_sixteen_writers_a_compaction_and_a_reader_under_fire(s3):
-    url, processes, count = new_url(), 16, 2
+    url, processes, count = new_url(), 16, 3
     Store.open(url, create=True)
     s3.fail(*USUAL_FAULTS, share=0.02, seed=5)
     children = [start(url, f"p{i}", count) for i in range(processes)]

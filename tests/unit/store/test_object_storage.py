@@ -150,6 +150,27 @@ class TestAnswers:
         location.write(name, lambda stream: stream.write(b"PAR1"))
         assert "damaged" in {problem.kind for problem in store.check()}
 
+    def test_a_file_that_grows_while_it_is_read_is_read_again(self, url, s3, monkeypatch):
+        store, location = Store.open(url), Location(url)
+        store.write_blob("state/x", b"old")
+        files = location._remote[0]
+        asked = []
+
+        class Files:
+            def open_input_file(self, name):
+                stream = files.open_input_file(name)  # knows the size now
+                if not asked:
+                    store.write_blob("state/x", b"new and longer")
+                asked.append(name)
+                return stream
+
+            def __getattr__(self, name):
+                return getattr(files, name)
+
+        monkeypatch.setitem(vars(location), "_remote", (Files(), location._remote[1]))
+        assert location.read("state/x") == b"new and longer"
+        assert len(asked) == 2
+
     def test_a_bucket_that_is_not_there(self, s3):
         with pytest.raises(StoreError, match="has no such bucket") as caught:
             Store.open("s3://no-such-bucket/x", create=True)
