@@ -17,20 +17,23 @@ import argparse
 import random
 import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
 from testopt.errors import TestoptError
+from testopt.git.file_histories import FileHistory, read_file_histories
 from testopt.git.process import find_root
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.ranking import ADDING, DELETING, SOFTENED, candidate_features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS = 30.0, 100, 600, 8
 SAME_PAST = {"ovn-org/ovn": "openvswitch/ovs"}  # projects of one history are held out together
@@ -77,20 +80,27 @@ def read_cases(clones: Path, table: pd.DataFrame, limit: int, *, oracle: bool) -
         fixes = fixes[:limit]
         per_fix = ORACLE_WEIGHT / len(table) if oracle else min(1.0, PER_PROJECT / len(fixes))
         part = f"oracle {number % PARTS}" if oracle else SAME_PAST.get(str(project), str(project))
-        with ThreadPoolExecutor() as pool:
-            found = pool.map(lambda fix, repo=repo: candidates_of(repo, fix), fixes)
-            for fix, some in zip(fixes, found, strict=True):
-                right = [i for i, c in enumerate(some) if c.facts.sha in answers[fix]]
-                x = np.array([[row[n] for n in DELETING] for row in candidate_features(some)])
-                name = "oracle" if oracle else str(project)
-                cases.append(Case(name, part, per_fix, x, right, len(answers[fix]), some))
+        for fix, some in candidates_of(repo, fixes):
+            right = [i for i, c in enumerate(some) if c.facts.sha in answers[fix]]
+            x = np.array([[row[n] for n in DELETING] for row in candidate_features(some)])
+            name = "oracle" if oracle else str(project)
+            cases.append(Case(name, part, per_fix, x, right, len(answers[fix]), some))
         print(f"{project}: {len(fixes)} fixes", flush=True)
     return cases
 
 
-def candidates_of(repo: Path, fix: str) -> list[Candidate]:
+def candidates_of(repo: Path, fixes: list[str]) -> Iterator[tuple[str, list[Candidate]]]:
+    left = dict.fromkeys(fixes)
     with Tracer(repo) as tracer:
-        trace = tracer.trace(fix)
+        for fix, histories in read_file_histories(repo, fixes):
+            del left[fix]
+            yield fix, candidates(tracer, fix, histories)
+        for fix in left:
+            yield fix, candidates(tracer, fix, {})
+
+
+def candidates(tracer: Tracer, fix: str, histories: dict[str, FileHistory]) -> list[Candidate]:
+    trace = tracer.trace(fix, histories)
     if trace.fix is None:
         return []
     asked = replace(trace.fix, message=_ANSWER.sub("", trace.fix.message))

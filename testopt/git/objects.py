@@ -13,7 +13,7 @@ from testopt.errors import RepositoryError
 from testopt.git.process import start_git
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 MAX_BLOB: Final = 8_000_000  # bytes; larger files are data, whatever their name says
@@ -22,6 +22,7 @@ _CAT: Final = ("cat-file", "--batch")
 _TREE: Final = ("diff-tree", "--stdin", "-r", "--root")
 _NAMES: Final = ("--name-only", "--no-renames")
 _BLOCK: Final = 1 << 20
+_BATCH: Final = 100  # commits asked for at once
 _SHA: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _END: Final = b".\n"  # no object name: git diff-tree repeats it, which marks the end of an answer
 
@@ -120,7 +121,9 @@ class Objects:
         """Return hash, type and content of an object."""
         if "\n" in name:
             return None
-        pipe = self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n")
+        return self._next_object(self._ask(_CAT, name.encode("utf-8", "surrogateescape") + b"\n"))
+
+    def _next_object(self, pipe: IO[bytes]) -> tuple[bytes, bytes, bytes] | None:
         head = pipe.readline().rstrip(b"\n")
         if not head:
             self._drop(_CAT)
@@ -158,12 +161,28 @@ class Objects:
 
     def commit(self, sha: str) -> CommitObject | None:
         """Return what a commit says of itself; None when it is not here or no commit."""
-        if sha not in self._commits:
-            answer = self.read(sha)
-            self._commits[sha] = None
-            if answer is not None and answer[0] == b"commit":
-                self._commits[sha] = parse_commit(sha, answer[1], self.paths(sha))
-        return self._commits[sha]
+        return self.commits([sha]).get(sha)
+
+    def commits(self, shas: Iterable[str]) -> dict[str, CommitObject]:
+        """Return what commits say of themselves, by hash, those that are here."""
+        shas = list(shas)
+        new = [sha for sha in dict.fromkeys(shas) if sha not in self._commits]
+        for start in range(0, len(new), _BATCH):
+            self._read_commits(new[start : start + _BATCH])
+        return {sha: found for sha in shas if (found := self._commits[sha]) is not None}
+
+    def _read_commits(self, shas: Sequence[str]) -> None:
+        """Ask for all before the first answer is read; a pipe holds that many questions."""
+        pipe = self._ask(_CAT, "".join(f"{sha}\n" for sha in shas).encode())
+        answers = {sha: self._next_object(pipe) for sha in shas}
+        commits = {sha: a[2] for sha, a in answers.items() if a is not None and a[1] == b"commit"}
+        ends = "".join(f"{sha}\n{_END.decode()}" for sha in commits)
+        pipe = self._ask((*_TREE, *_NAMES), ends.encode())
+        paths = {sha: self._next_diff(pipe, _NAMES) for sha in commits}
+        for sha in shas:
+            self._commits[sha] = (
+                parse_commit(sha, commits[sha], _texts(paths[sha])) if sha in commits else None
+            )
 
     def paths(self, sha: str) -> list[str]:
         """Return the paths that a commit changed, as git quotes them; none for merges.
@@ -173,7 +192,7 @@ class Objects:
         RepositoryError
             When git stopped answering, as it does at a missing tree.
         """
-        return [path_text(line.rstrip(b"\n")) for line in self._compare(sha, _NAMES)]
+        return _texts(self._compare(sha, _NAMES))
 
     def diff(self, parent: str, sha: str, options: tuple[str, ...]) -> list[bytes]:
         """Return the lines of a diff between two commits.
@@ -194,15 +213,21 @@ class Objects:
         return self._compare(f"{sha} {parent}", options)
 
     def _compare(self, question: str, options: tuple[str, ...]) -> list[bytes]:
-        command = (*_TREE, *options)
-        pipe = self._ask(command, question.encode() + b"\n" + _END)
+        pipe = self._ask((*_TREE, *options), question.encode() + b"\n" + _END)
+        return self._next_diff(pipe, options)
+
+    def _next_diff(self, pipe: IO[bytes], options: tuple[str, ...]) -> list[bytes]:
         lines = []
         while (line := pipe.readline()) and line != _END:
             lines.append(line)
         if line != _END:
-            self._drop(command)
+            self._drop((*_TREE, *options))
             raise RepositoryError(f"git diff-tree failed in {self._repo}", "see: git fsck")
         return lines[1:]  # the hash itself comes first, unless nothing was changed
+
+
+def _texts(lines: Sequence[bytes]) -> list[str]:
+    return [path_text(line.rstrip(b"\n")) for line in lines]
 
 
 def parse_commit(sha: str, content: bytes, paths: Sequence[str] = ()) -> CommitObject:

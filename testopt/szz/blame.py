@@ -141,7 +141,7 @@ class Tracer:
         shas = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
         if diffs and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
-        facts = {s: c for s in sorted(shas - self._edge) if (c := self._objects.commit(s))}
+        facts = self._objects.commits(sorted(shas - self._edge))
         lost = shas - self._edge - facts.keys()
         notes += [f"git has no commit {sha[:12]}" for sha in sorted(lost)[:1]]
         if shas & self._edge:
