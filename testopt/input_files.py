@@ -21,13 +21,13 @@ def open_input(path: Path) -> BinaryIO:
     Raises
     ------
     InputFileError
-        When it is a device without end, or a pipe that nobody writes to.
+        When it is a device that never ends, or a pipe that nobody writes to.
     OSError
         When it cannot be opened.
     """
     mode = path.stat().st_mode
     if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _has_end(path)):
-        raise InputFileError(f"{path} is a device without end")
+        raise InputFileError(f"{path} is a device that never ends")
     if stat.S_ISFIFO(mode) and path.resolve().exists():  # others are open already
         return _open_pipe(path)
     return path.open("rb")
@@ -44,7 +44,7 @@ def require_file(path: Path) -> None:
         When it is not there.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise InputFileError(f"{path} is no file, but a pipe, a socket, a device or a folder")
+        raise InputFileError(f"{path} is not a file but a pipe, a socket, a device or a folder")
 
 
 def _has_end(device: Path) -> bool:

@@ -40,7 +40,7 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     found = _PART.fullmatch(text)
     if found is None or int(found[1]) > int(found[2]):
-        raise ValueError(f"{text!r} is no part such as 2/5")
+        raise ValueError(f"{text!r} is not a part (example: 2/5)")
     return int(found[1]), int(found[2])
 
 
@@ -113,7 +113,9 @@ def read_durations(path: Path) -> dict[str, float]:
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"cannot read the durations {path}: {error}") from None
     if not isinstance(found, dict) or not all(map(_is_duration, found.values())):
-        raise ValueError(f"{path} holds no durations: a JSON object of names and seconds")
+        raise ValueError(
+            f"{path} does not hold durations; a JSON object of names and seconds is expected"
+        )
     return {str(unit): float(seconds) for unit, seconds in found.items()}
 
 

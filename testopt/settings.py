@@ -168,7 +168,7 @@ class Settings:
             )
         if not _PROJECT_NAME.fullmatch(name):
             raise SettingsError(
-                f"{name!r} is no name of a project",
+                f"{name!r} is not a valid project name",
                 "use up to 100 letters, digits, _, - and ., no . or - at the start",
             )
         return name
@@ -227,7 +227,7 @@ def _from_files(repo: Path | None) -> tuple[str, dict[str, Any]]:
             f"settings stand in {FILE} and in [tool.testopt] of {PYPROJECT}", "keep one of them"
         )
     if table is not None and not isinstance(table, dict):
-        raise SettingsError(f"tool.testopt in {PYPROJECT} is no table", "write [tool.testopt]")
+        raise SettingsError(f"tool.testopt in {PYPROJECT} is not a table", "write [tool.testopt]")
     values = own or table or {}
     return FILE if own else PYPROJECT, {k.replace("-", "_"): v for k, v in values.items()}
 

@@ -119,7 +119,7 @@ def _check_text(args: list[str]) -> None:
 def _not_utf8(args: list[str]) -> TestoptError | None:
     """Return what is wrong where a text of the command line cannot be written; paths may be any."""
     texts = [arg for arg in args if any("\ud800" <= c <= "\udfff" for c in arg)]
-    return UsageError(f"{texts[0][:80]!r} is no UTF-8") if texts else None
+    return UsageError(f"{texts[0][:80]!r} is not valid UTF-8") if texts else None
 
 
 def _print_redacted(kind: type[BaseException], error: BaseException, trace: Any) -> None:

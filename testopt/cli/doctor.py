@@ -80,7 +80,7 @@ def _export(ctx: Context, out: str) -> None:
     from testopt.bug_report import bug_report, write_bug_report
 
     if not out.endswith(".zip"):
-        raise UsageError(f"{out} is no zip file", "name it .zip")
+        raise UsageError(f"{out} is not a zip file", "name it .zip")
     documents = bug_report(
         settings=lambda: ctx.settings,
         repo=lambda: ctx.root_or_none,

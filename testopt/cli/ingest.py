@@ -224,7 +224,7 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     moment = parse_moment(text)
-    why = "is no time" if moment is None else far_from_now(moment)
+    why = "is not a time" if moment is None else far_from_now(moment)
     if why:
         raise UsageError(f"--time {text!r} {why}", "such as 2026-03-01T12:00:00Z")
     return moment

@@ -55,6 +55,6 @@ def lacking_package(error: ImportError | OSError) -> UsageError | None:
         return None
     package = _PACKAGES.get(root, root)
     return UsageError(
-        f"this command needs {package}, which is not installed",
+        f"this command needs the package {package}, which is not installed",
         f"install it: pip install {package}",
     )

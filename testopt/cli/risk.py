@@ -196,7 +196,9 @@ def _commits(ctx: Context, rev_range: str) -> list[str]:
         return [resolve(ctx.root, rev_range)]
     commits = list_commits(ctx.root, rev_range)
     if not commits:
-        raise DataError(f"the range {rev_range} holds no commit", "the older end comes first")
+        raise DataError(
+            f"the range {rev_range} holds no commit", "write the older commit first: OLDER..NEWER"
+        )
     if len(commits) > _MAX_COMMITS:
         raise DataError(
             f"the range {rev_range} holds {len(commits)} commits, "

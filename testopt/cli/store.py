@@ -113,7 +113,7 @@ def info(context: Context, options: JsonOptions) -> None:
     if store_info.disk_bytes is not None:
         click.echo(f"{_size(store_info.disk_bytes)} on disk")
     if not store_info.has_locks:
-        click.echo("its file system has no locks: nothing keeps a repair from writers")
+        click.echo("its file system has no locks, so nobody may write during a repair")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
     for t in store_info.tables:
         click.echo(

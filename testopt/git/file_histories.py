@@ -119,7 +119,7 @@ def read_file_histories(
     Yields
     ------
     tuple
-        Hash, and path before (as git has it, surrogates for what is no UTF-8) -> history. A
+        Hash, and path before (as git has it, surrogates for what is not valid UTF-8) -> history. A
         commit is left out when it has no parent; all are where a pass does not pay.
 
     Raises

@@ -58,7 +58,7 @@ def diff_file(path: Path) -> Change:
     ]
     named = [each for each in files if each.path]
     if not named and lines.read:
-        raise InputFileError(f"{path} holds no unified diff", "make one with: git diff A B > FILE")
+        raise InputFileError(f"{path} is not a unified diff", "make one with: git diff A B > FILE")
     return Change(files=tuple(_unique(named)))
 
 

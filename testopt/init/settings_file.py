@@ -135,7 +135,7 @@ def _parsed(path: Path, data: bytes) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputFileError(
-            f"{path} is no TOML: {error}", "mend the file; it is unchanged"
+            f"{path} is not valid TOML: {error}", "correct the file; it was not changed"
         ) from None
 
 
@@ -147,7 +147,9 @@ def _regular(path: Path) -> bytes:
         return b""
     if not stat.S_ISREG(status.st_mode):
         if path.name == FILE:
-            raise InputFileError(f"{path} is no plain file", "take it away, or write it by hand")
+            raise InputFileError(
+                f"{path} is not a regular file", "move it away, or write the settings by hand"
+            )
         return b""
     return _bytes(path)
 

@@ -112,7 +112,7 @@ def _tree(number: int, block: str, n_features: int) -> str:
 def _numbers(fields: Mapping[str, str], name: str, size: int) -> NDArray[np.float64]:
     text = fields[name]
     if not _NUMBERS.fullmatch(text):
-        raise ValueError(f"{name} holds what is no number")
+        raise ValueError(f"{name} holds something other than numbers")
     values = np.array(text.split(" "), np.float64)
     is_sound = len(values) == size and (np.abs(values) <= _MOST).all()
     if not is_sound or (

@@ -30,7 +30,7 @@ def open_dask(scheduler: str) -> Iterator[DaskPool]:
     """Connect to a scheduler, or start one with its workers here; see `open_pool`."""
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
-        raise UsageError(f"{scheduler!r} names no scheduler", _HINT)
+        raise UsageError(f"{scheduler!r} is not the address of a scheduler", _HINT)
     try:
         import distributed
     except ImportError as error:
@@ -87,7 +87,7 @@ def _reached(address: str) -> dict[str, Any]:
     except Exception as error:  # whatever answers there may say anything
         known = isinstance(error, OSError | TypeError)  # not there; no certificates
         why = str(error).partition("\n")[0] or f"no answer within {CONNECT_S:g} s"
-        why = why if known else "what answers there is no Dask scheduler"
+        why = why if known else "what answers there is not a Dask scheduler"
         raise UsageError(
             f"the scheduler {address} cannot be reached: {why}",
             "is `dask scheduler` running there?",

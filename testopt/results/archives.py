@@ -176,7 +176,7 @@ def _from_disk(path: Path, name: str) -> ReportFile | RejectedPath:
     except OSError as error:
         return RejectedPath(name, _reason(error))
     if not stat.S_ISREG(status.st_mode):  # opening a pipe waits for whoever writes to it
-        return RejectedPath(name, "is no file, but a pipe, a socket, a device or a folder")
+        return RejectedPath(name, "is not a file but a pipe, a socket, a device or a folder")
     folder = str(path.parent)
     return ReportFile(name, path, folder=folder, mtime=status.st_mtime, size=status.st_size)
 
@@ -199,7 +199,7 @@ def _from_file(path: Path, name: str, workdir: Path) -> Iterator[ReportFile | Re
 
 def _spool(path: Path, workdir: Path) -> Path:
     if path.is_block_device() or (path.is_char_device() and not _has_end(path)):
-        raise InputFileError("is a device without end")
+        raise InputFileError("is a device that never ends")
     target = _new_file(workdir)
     with path.open("rb") as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)

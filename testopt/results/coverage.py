@@ -78,7 +78,7 @@ class CoverageData:
     def add_line(self, context: int, file: int, line: int) -> None:
         """Add one line; as `add`."""
         if type(line) is not int or line > MAX_LINE:
-            raise ValueError(f"{line!r:.40} is no line number")
+            raise ValueError(f"{line!r:.40} is not a line number")
         if line > 0:  # the others are entries and exits of functions
             self._line_bits(context, file, (line >> 3) + 1)[line >> 3] |= 1 << (line & 7)
 
@@ -197,7 +197,7 @@ def _read_json(path: Path, data: CoverageData) -> None:
                     at = positions.setdefault(str(context), len(positions))
                     data.add_line(at, len(data.files) - 1, int(line))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputFileError(f"{path} is no JSON report of coverage: {error!r:.200}") from None
+        raise InputFileError(f"{path} is not a JSON coverage report: {error!r:.200}") from None
     data.contexts += positions
 
 

@@ -56,7 +56,7 @@ def read_results_stream(
     format_name = format_of(head)
     if not native and (format_name == "json" or format_name in NATIVE_ROOTS):
         name = "JSON" if format_name == "json" else f"XML with the root <{format_name}>"
-        raise NotJUnitError(f"line 1: this is no JUnit XML but {name}; --format auto may read it")
+        raise NotJUnitError(f"line 1: this is not JUnit XML but {name}; --format auto may read it")
     if format_name == "json":
         return read_json(prefixed, on_cases, summary=summary)
     if format_name in NATIVE_ROOTS:

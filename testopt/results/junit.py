@@ -222,7 +222,7 @@ class _Reader:
         elif tag in _ROOTS:
             self._start_suite(tag, attributes)
         elif not self.summary.is_junit:
-            raise NotJUnitError(f"{self._where}: this is no JUnit XML, its root is <{tag[:80]}>")
+            raise NotJUnitError(f"{self._where}: this is not JUnit XML: its root is <{tag[:80]}>")
         if self._depth > MAX_DEPTH:
             raise InputFileError(f"{self._where}: more than {MAX_DEPTH} nested elements")
 

@@ -300,7 +300,7 @@ def _numbers(name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[
         numbers = np.asarray(values.cast(pa.float64()).fill_null(np.nan), dtype=np.float64)
         high = np.iinfo(np.int16 if name == "attempt" else np.int32).max
         wrong = ~(np.isfinite(numbers) & (numbers >= (name == "attempt")) & (numbers <= high))
-        refused = {f"{name} is no usable number": wrong & given}
+        refused = {f"{name} is not a usable number": wrong & given}
     typed = pa.array(np.where(wrong, 0, numbers), mask=wrong).cast(kind, safe=False)
     return pa.chunked_array([typed]), refused
 

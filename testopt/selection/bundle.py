@@ -140,7 +140,7 @@ def _check_window(manifest: Mapping[str, Any]) -> None:
         counts = {type(failing), type(window["runs"])}
         zones = [datetime.fromisoformat(window[end]).utcoffset() for end in ("first", "last")]
         if counts != {int} or min(failing, window["runs"]) < 0 or None in zones:
-            raise ValueError("it is no window of runs")
+            raise ValueError("it is not a window of runs")
     except (ValueError, TypeError, KeyError) as error:
         raise BundleError(
             f"the bundle's window is damaged: {error!r:.80}", "run: testopt train"

@@ -83,7 +83,7 @@ class Evidence:
         """
         rows = document["regressions"]
         if not isinstance(rows, list) or len(rows) > KEPT:
-            raise ValueError("the regressions are no list of the allowed length")
+            raise ValueError("the regressions are not a list of the allowed length")
         return cls(tuple(_regression(row) for row in rows))
 
 

@@ -72,7 +72,7 @@ def _array(data: bytes) -> NDArray[Any]:
     values = memoryview(data)[stream.tell() :]
     sound = dtype.kind in _NUMBERS and len(values) == math.prod(shape) * dtype.itemsize
     if not sound or len(shape) > 2:  # noqa: PLR2004 - a matrix at most
-        raise ValueError("an array is no array of numbers, or of another size")
+        raise ValueError("an array does not hold numbers, or has a wrong size")
     array = np.frombuffer(values, dtype)
     ordered = array.reshape(shape[::-1]).T if is_fortran else array.reshape(shape)
     return ordered.copy("K")  # may be written to

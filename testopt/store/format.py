@@ -176,7 +176,7 @@ def _check_free(location: Location) -> None:
     other = next((n for n in names if n not in own and not n.startswith(hidden)), "")
     if other:
         raise StoreError(
-            f"{location.url} is no store: it holds other files, such as {other}",
+            f"{location.url} is not a store: it holds other files, such as {other}",
             "name a folder that is new or empty",
         )
 
@@ -206,7 +206,7 @@ def _migrate(
         missing = [v for v in range(version, current) if v not in migrations]
         if missing:
             raise StoreError(
-                f"{location.url} is of format {version}; there is no way to format {current}",
+                f"{location.url} has format {version}: it cannot be migrated to format {current}",
                 "use an older testopt, or a new store; nothing was changed",
             )
         for step in range(version, current):

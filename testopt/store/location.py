@@ -331,7 +331,7 @@ def _read_local(path: Path) -> bytes:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path} is no file, but a pipe, a socket, a device or a folder")
+            raise StoreError(f"{path} is not a file but a pipe, a socket, a device or a folder")
         if status.st_size > _MAX_BYTES:
             raise StoreError(f"{path} is larger than allowed ({status.st_size} bytes)")
         return stream.read()

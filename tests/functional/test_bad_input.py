@@ -439,13 +439,13 @@ def test_a_traceback_only_with_debug(tmp_path, testopt, fails):
 
 
 def test_a_device_without_end_is_no_input(place, fails):
-    fails(*place, "rank", "--diff", "/dev/zero", code=3, words="device without end")
+    fails(*place, "rank", "--diff", "/dev/zero", code=3, words="device that never ends")
 
 
 def test_a_device_without_end_is_no_report(place, testopt):
     done = testopt(*place, "ingest", "/dev/zero")
     assert done.code == 3
-    assert "/dev/zero: is a device without end" in done.err
+    assert "/dev/zero: is a device that never ends" in done.err
 
 
 def test_nothing_at_all_is_an_empty_change(place, testopt):

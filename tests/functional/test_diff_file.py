@@ -154,10 +154,10 @@ def test_combined_diff_lists_the_file(saved):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"hello\nworld\n", "no unified diff"),
-        (b"\0\1\2\xff" * 100, "no unified diff"),
+        (b"hello\nworld\n", "not a unified diff"),
+        (b"\0\1\2\xff" * 100, "not a unified diff"),
         (b"--- a/x\n+++ b/x\n@@ -1,5 +1,5 @@\n a\n", "some.diff:4: .* within a hunk"),
-        (b"@@ -1," + b"9" * 5000 + b" +1 @@\n", "no unified diff"),
+        (b"@@ -1," + b"9" * 5000 + b" +1 @@\n", "not a unified diff"),
     ],
 )
 def test_bad_files(saved, content, words):

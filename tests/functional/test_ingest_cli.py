@@ -193,7 +193,7 @@ def test_bad_files_are_rejected_one_by_one(tmp_path, ingest, store):
     assert kept["2cut.xml"][0] == 1
     assert "line 1" in kept["2cut.xml"][1]
     assert "ends early" in kept["3empty.xml"][1]
-    assert "no JUnit XML" in kept["4pom.xml"][1]
+    assert "not JUnit XML" in kept["4pom.xml"][1]
     assert "entities" in kept["5bomb.xml"][1]
     assert kept["6control.xml"][0] == 1
     assert "invalid token" in kept["6control.xml"][1]

@@ -62,7 +62,7 @@ def test_broken_toml_stops_and_changes_nothing(repo, testopt):
     (repo.path / "pyproject.toml").write_text("[tool\n")
     done = testopt("--repo", repo.path, "init")
     assert done.code == 3
-    assert "is no TOML" in done.err
+    assert "is not valid TOML" in done.err
     assert (repo.path / "pyproject.toml").read_text() == "[tool\n"
     assert not (repo.path / "testopt.toml").exists()
 

@@ -455,15 +455,15 @@ def test_files_that_cannot_be_read_are_named_and_the_others_kept(unmeasured, mea
         tmp_path / "cut": "damaged",
         tmp_path / "text": "neither",
         tmp_path / "list.json": "neither",
-        tmp_path / "deep.json": "no JSON report",
-        tmp_path / "kind.json": "no JSON report",
+        tmp_path / "deep.json": "not a JSON coverage report",
+        tmp_path / "kind.json": "not a JSON coverage report",
         plain: "--cov-context=test",
         database(tmp_path / "other", "CREATE TABLE x (y)"): "not one of coverage",
         database(tmp_path / "view", *TABLES, ENDLESS): "not one of coverage",
         database(tmp_path / "virtual", *TABLES, "CREATE VIRTUAL TABLE arc USING fts5(fromno)"):
             "not one of coverage",
         database(tmp_path / "huge", *TABLES, arcs, *rows,
-                 "INSERT INTO arc VALUES (1, 1, 1, 99999999999)"): "no line number",
+                 "INSERT INTO arc VALUES (1, 1, 1, 99999999999)"): "not a line number",
         database(tmp_path / "away", *TABLES, bits, "INSERT INTO file VALUES (1, '/x/y.py')",
                  rows[1], "INSERT INTO line_bits VALUES (1, 1, x'02')"): "no file of the repo",
     }  # fmt: skip

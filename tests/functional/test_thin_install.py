@@ -67,5 +67,5 @@ def test_planning_and_recording_need_no_package_that_trains(call, tmp_path):
 def test_what_is_missing_is_named(call):
     ended, said = call(("train",))
     assert ended == {"train": "2"}
-    assert "error: this command needs scikit-learn, which is not installed" in said
+    assert "error: this command needs the package scikit-learn, which is not installed" in said
     assert "hint: install it: pip install scikit-learn" in said

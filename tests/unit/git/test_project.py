@@ -35,7 +35,7 @@ def test_no_repository_and_no_remote_have_no_name(make_repo):
 @pytest.mark.parametrize("name", ["..", "a/b", "../other", ".hidden", "-x", "a" * 101, "a\nb", "é"])
 def test_a_name_stays_in_its_folder(name, tmp_path):
     settings = Settings.load(tmp_path, env={"TESTOPT_PROJECT": name})
-    with pytest.raises(SettingsError, match="no name of a project"):
+    with pytest.raises(SettingsError, match="not a valid project name"):
         settings.with_project("s3://bucket/{project}", str)
-    with pytest.raises(SettingsError, match="no name of a project"):
+    with pytest.raises(SettingsError, match="not a valid project name"):
         Settings().with_project("s3://bucket/{project}", lambda: name)

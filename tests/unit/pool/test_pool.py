@@ -48,7 +48,10 @@ def test_few_tasks_are_asked_for_ahead_of_time():
     "name", ["local:0", "local", "local:-1", "localhost:8786", "tcp://", "", "x"]
 )
 def test_what_names_no_scheduler_is_refused(name):
-    with pytest.raises(UsageError, match="names no scheduler") as caught, open_pool(name):
+    with (
+        pytest.raises(UsageError, match="is not the address of a scheduler") as caught,
+        open_pool(name),
+    ):
         pass
     assert "local:N" in caught.value.hint
     assert caught.value.exit_code == 2

@@ -51,7 +51,7 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):
     report, pipe = find_report_files([str(tmp_path)], workdir=tmp_path / "w")
     assert report.name.endswith("TEST-a.xml")
     assert pipe == RejectedPath(
-        str(tmp_path / "pipe.xml"), "is no file, but a pipe, a socket, a device or a folder"
+        str(tmp_path / "pipe.xml"), "is not a file but a pipe, a socket, a device or a folder"
     )
 
 

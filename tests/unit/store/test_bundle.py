@@ -274,7 +274,7 @@ def test_a_pipe_is_no_file_of_a_store(tmp_path):
     place = tmp_path / "store" / "models" / "current.json"
     place.unlink()
     os.mkfifo(place)
-    with pytest.raises(BundleError, match="is no file, but a pipe"):
+    with pytest.raises(BundleError, match="is not a file but a pipe"):
         current_bundle(store)
 
 

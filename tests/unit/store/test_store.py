@@ -651,7 +651,7 @@ class TestFormat:
     def test_an_older_store_without_a_way_is_refused(self, tmp_path):
         Store.open(str(tmp_path), create=True)
         (tmp_path / FORMAT).write_text('{"schema_version": 0}')
-        with pytest.raises(StoreError, match="no way to format"):
+        with pytest.raises(StoreError, match="cannot be migrated to format"):
             Store.open(str(tmp_path))
         assert json.loads((tmp_path / FORMAT).read_text())["schema_version"] == 0
 
