@@ -123,7 +123,7 @@ def test_a_store_with_a_pipe_in_it_hangs_nothing(real):
     os.mkfifo(form)
     line = real.line("--testopt=rank", "--testopt-engine-timeout-s=30")
     assert "original order, not recorded: " in line
-    assert "is no file, but a pipe" in line
+    assert "is not a file but a pipe" in line
     assert engines_of(real.path) == []
 
 
