@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, wraps
@@ -17,7 +18,7 @@ import click
 from testopt.errors import RepositoryError, TestoptError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -44,6 +45,26 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         module = self._modules.get(cmd_name)
         return None if module is None else import_module(module).command
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the options before the command; errors hold nothing that drives a terminal."""
+        with _printable_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse the rest, and call the command; errors as above."""
+        with _printable_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escape what click's errors repeat of the command line."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]
+        raise
 
 
 @dataclass
@@ -254,21 +275,40 @@ def write_table(table: pa.Table, out: str) -> None:
     UsageError
         For another ending, or a place that cannot be written.
     """
+    check_table_name(out)
+    path = Path(out)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:  # of a path pyarrow makes a URL where it can
+            if path.suffix == ".csv":
+                from pyarrow import csv
+
+                csv.write_csv(table, stream)
+            else:
+                from pyarrow import parquet
+
+                parquet.write_table(table, stream, compression="zstd")
+        part.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"{out} cannot be written: {why}", "name another place") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def check_table_name(out: str) -> None:
+    """Make sure that the name of a table to be written tells its format, and is that of a file.
+
+    Raises
+    ------
+    UsageError
+        Where it does not.
+    """
     path = Path(out)
     if path.suffix not in (".parquet", ".csv"):
         raise UsageError(f"cannot tell the format of {out}", "name it .parquet or .csv")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix == ".csv":
-            from pyarrow import csv
-
-            csv.write_csv(table, part)
-        else:
-            from pyarrow import parquet
-
-            parquet.write_table(table, part, compression="zstd")
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error}", "name another place") from error
-    finally:
-        part.unlink(missing_ok=True)
+    if path.exists() and not path.is_file():  # a device would be replaced by a file
+        raise UsageError(
+            f"{out} is no file, but a folder, a pipe or a device", "name another place"
+        )

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testopt.cli.common import Context, JsonOptions, print_json, printable, with_options
+from testopt.cli.common import (
+    Context,
+    JsonOptions,
+    check_table_name,
+    print_json,
+    printable,
+    with_options,
+)
 from testopt.cli.forget import command as forget_command
 from testopt.cli.values import Number
 from testopt.errors import UsageError
@@ -268,6 +275,7 @@ def export(context: Context, options: ExportOptions) -> None:
     table, out = options.table, options.out
     if not out.endswith((".parquet", ".csv")):
         raise UsageError(f"{out} is neither .parquet nor .csv", "name the file accordingly")
+    check_table_name(out)
     rows = context.open_store().export(table, out)
     if options.as_json:
         print_json({"table": table, "path": out, "rows": rows})

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from testopt.cli.common import Context, print_json, printable, scheduler_option, with_options
+from testopt.cli.common import (
+    Context,
+    check_table_name,
+    print_json,
+    printable,
+    scheduler_option,
+    with_options,
+    write_table,
+)
 from testopt.cli.repositories import (
     Place,
     fix_pattern_of,
@@ -80,6 +88,8 @@ def command(ctx: Context, options: SzzOptions) -> None:
     if options.repositories is not None or options.scheduler is not None:
         _trace_all(ctx, options)
         return
+    if options.output is not None:
+        check_table_name(str(options.output))
     issues = _issues(ctx, options.issues)
     if options.explain is not None:
         _explain(ctx, options.explain, issues, stated=options.stated, as_json=options.as_json)
@@ -97,7 +107,7 @@ def command(ctx: Context, options: SzzOptions) -> None:
         store=None if options.no_store else ctx.open_store(create=True),
         progress=ctx.progress("tracing"),
     )
-    if options.output:
+    if options.output is not None:
         _write(options.output, report)
     _warn(ctx, report)
     _print(report, rows=options.output is None, as_json=options.as_json)
@@ -198,10 +208,14 @@ def _raise_unread(traced: Sequence[TracedFix]) -> None:
 
 
 def _write(path: Path, report: SzzReport) -> None:
-    from testopt.szz.fix_lists import write_columns
+    import pyarrow as pa
+
     from testopt.szz.trace import label_rows
 
-    write_columns(path, label_rows(report))
+    types = {"confidence": pa.float64(), "chosen": pa.bool_()}
+    columns = label_rows(report)
+    arrays = {name: pa.array(v, types.get(name, pa.string())) for name, v in columns.items()}
+    write_table(pa.table(arrays), str(path))
 
 
 def _warn(ctx: Context, report: SzzReport) -> None:

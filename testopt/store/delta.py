@@ -289,6 +289,7 @@ class TableLog:
         files: list[DataFile] = []
         missing: set[str] = set()
         began = time.monotonic()
+        failing: float | None = None  # since when the server is out of order
         for attempt in range(1_000_000):
             now_missing = set(typed) - self.written(handle, owners)
             if not now_missing:
@@ -305,7 +306,11 @@ class TableLog:
                 self.location.sync(f"{self.table}/_delta_log", f"{handle.version():020d}.json")
                 self.checkpoint(handle)
                 return missing
-            if time.monotonic() - began > self._patience_s(failure):
+            if is_conflict(failure):
+                since, failing = began, None
+            else:
+                since = failing = failing or time.monotonic()
+            if time.monotonic() - since >= self._patience_s(failure):
                 self._discard_failed(files, failure)
                 raise explain(failure, f"{self._url} cannot be appended to") from failure
             _pause(attempt)

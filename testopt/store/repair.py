@@ -17,7 +17,7 @@ from testopt.schema import KEYS, TABLES, arrow_schema, digest
 from testopt.store.compact import RUN_TABLES, drop_runs, keys_of_files
 from testopt.store.inspection import TableState, read_files, whole_files
 from testopt.store.location import DAMAGED
-from testopt.store.parquet import filter_mask, keys_of, runs_of, write_files
+from testopt.store.parquet import filter_mask, is_intact, keys_of, runs_of, write_files
 from testopt.store.rebuild import COMMANDS, save_damaged_file, save_rows
 from testopt.store.records import rows_by_owner
 from testopt.store.run_counts import counts_of
@@ -83,16 +83,18 @@ def _remove(state: TableState, states: States) -> list[Problem]:
         replace(problem, mended=True, done=_removed(copy, again))
         for (_, problem), copy in zip(state.damaged, copies, strict=True)
     ]
-    _write_down(log, done, f"{DAMAGED}/{log.table}-{moment}.txt")
+    _write_down(log, done, gone | half, f"{DAMAGED}/{log.table}-{moment}.txt")
     handle = log.create()
     if drop_runs(log, handle, files=left, runs=gone | half, damaged=files):
         return done
     return [problem for _, problem in state.damaged]
 
 
-def _write_down(log: TableLog, done: Sequence[Problem], name: str) -> None:
+def _write_down(log: TableLog, done: Sequence[Problem], runs: Collection[str], name: str) -> None:
     """Keep what is about to be removed in words: a repair that dies tells nobody."""
-    words = "".join(f"{log.table}/{p.file}: {p.message}: {p.done}\n" for p in done).encode()
+    lines = [f"{log.table}/{p.file}: {p.message}: {p.done}" for p in done]
+    lines += [f"run {run!r}" for run in sorted(runs) if run]
+    words = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
     log.location.write(name, lambda stream: stream.write(words))
 
 
@@ -117,8 +119,9 @@ def _owners(state: TableState, states: States) -> tuple[set[str], set[str]]:
     # of runs that have no row yet the files that were replaced tell, and the bounds themselves
     old = whole_files(state.log, {file.path for file in state.files})[0]
     runs |= {run for file in old for run in runs_if_known(state.log, file)}
-    if state.log.table == "runs" and "results" in states:
-        runs |= set(states["results"].read(["run_id"])["run_id"].unique().to_pylist())
+    for name in RUN_TABLES:
+        if name in states:
+            runs |= set(states[name].read(["run_id"])["run_id"].unique().to_pylist())
     bounds = [f.bounds["run_id"] for f, _ in state.damaged if "run_id" in f.bounds]
     runs |= {run for bound in bounds for run in bound}
     known |= {run for run in runs if any(low <= run <= high for low, high in bounds)}
@@ -129,9 +132,10 @@ def _owners(state: TableState, states: States) -> tuple[set[str], set[str]]:
 
 
 def runs_if_known(log: TableLog, file: DataFile) -> set[str]:
-    """Return the runs of a file as far as it can be read."""
+    """Return the runs of a file that is whole: pyarrow may end the process at another one."""
     try:
-        return runs_of(log.location, log.table, file)
+        is_whole = is_intact(log.location, log.table, file)
+        return runs_of(log.location, log.table, file) if is_whole else set()
     except (OSError, ValueError):
         return set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,7 +10,6 @@ from testopt.input_files import open_input, require_file
 from testopt.results.junit_values import parse_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -114,40 +112,8 @@ def _load(path: Path) -> pa.Table:
             if stream.read(4) == b"PAR1":
                 return pq.ParquetFile(path).read()
         options = pa_csv.ConvertOptions(column_types=dict.fromkeys(_COLUMNS, pa.string()))
-        return pa_csv.read_csv(path, convert_options=options)
-    except (OSError, pa.ArrowException) as error:
+        table = pa_csv.read_csv(path, convert_options=options)
+        return table.select(table.column_names)  # names that are no UTF-8 are found here
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         words = str(error).splitlines()
         raise InputFileError(f"{path} cannot be read: {words[0] if words else error}") from error
-
-
-def write_columns(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Write a table, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        ``.csv`` is CSV, anything else Parquet.
-    columns : mapping of str to sequence
-        Values by column.
-
-    Raises
-    ------
-    InputFileError
-        When the file cannot be written.
-    """
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-    import pyarrow.parquet as pq
-
-    types = {"confidence": pa.float64(), "chosen": pa.bool_()}
-    arrays = {name: pa.array(v, types.get(name, pa.string())) for name, v in columns.items()}
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.suffix.lower() == ".csv":
-            pa_csv.write_csv(pa.table(arrays), draft)
-        else:
-            pq.write_table(pa.table(arrays), draft)
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InputFileError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -222,9 +222,9 @@ class DamagedStore(RuleBasedStateMachine):
         for _ in range(2):
             for work, runs in self.unfinished:
                 getattr(self, work)(runs)
-            # damage may have taken a part of theirs that they had written, and count as written
-            lacking = [p for p in self.store.check() if p.kind == "incomplete"]
-            if not lacking:
+            # damage may have taken a part of theirs that they had written, and count as written;
+            # or somebody wrote the run as a whole meanwhile
+            if not {"incomplete", "doubled"} & {p.kind for p in self.store.check()}:
                 break
             self._repaired()
         for _, runs in self.unfinished:

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from builders import make_record, new_store
 
+from testopt.errors import StoreError
 from testopt.store import Store
 from testopt.store.records import record_tables
 
@@ -33,3 +35,16 @@ def test_a_log_that_does_not_count_rows_is_corrected(tmp_path):
     assert all(problem.mended for problem in store.check(repair=True))
     assert store.check() == []
     assert store.info().runs == 1
+
+
+def test_a_flipped_bit_ends_no_process(tmp_path):
+    store = new_store(tmp_path, records=RECORDS)
+    (path,) = (Path(store.url) / "runs").glob("part-*.parquet")
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for at in range(footer, len(whole) - 8, 97):
+        content = bytearray(whole)
+        content[at] ^= 1 << at % 8
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match="is damaged"):
+            Store.open(store.url).read("runs")
