@@ -9,7 +9,7 @@ import numpy as np
 
 from testopt.code.effort import relative_seconds
 from testopt.ranking.baselines import BASELINES
-from testopt.ranking.orderings import DEFAULT, FLOOR, ORDERINGS
+from testopt.ranking.orderings import COST_EXPONENT, FLOOR
 from testopt.similarity.affinity import NAMES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _orders(example: Example, model: ClosenessModel, seed: int) -> list[list[NDA
 
 def as_planned(close: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return what a plan without any history orders by: closeness, less where much work is seen."""
-    cost = relative_seconds(columns["effort"]) ** ORDERINGS[DEFAULT].cost
+    cost = relative_seconds(columns["effort"]) ** COST_EXPONENT
     return np.asarray((np.nan_to_num(close) + FLOOR) / cost)
 
 
@@ -182,9 +182,9 @@ CARD = """# The cold-start model
 
 `cold_start/` orders the tests of a repository that testopt has never seen: how near a change is to
 each case, from 0 to 1. It is a small forest that corrects a blend of similarities with hand-set
-weights; no tree may turn a similarity round. It hands over by itself: as soon as a project has
-failures of its own, the way of ordering that has done best on them speaks (`testopt train` shows
-the comparison, the note of a plan names the speaker).
+weights; no tree may turn a similarity round. It hands over by itself: what it
+says is one feature of the model of a project that has failures of its own, and half of what
+orders before that.
 
 - Files: `forest.npz` (arrays, no pickle, no code), `forest.txt` (the same trees as LightGBM's own
   text), `manifest.json` (sizes, SHA-256, names of the features); {size} bytes.

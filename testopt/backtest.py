@@ -17,7 +17,7 @@ from testopt.pool import THIS_PROCESS
 from testopt.ranking.baselines import BASELINES, baseline_orders, untrained_score
 from testopt.ranking.cost_order import COST_FLOOR_S, run_order
 from testopt.ranking.detection_curve import DetectionCurve, detection_curve
-from testopt.ranking.orderings import Ordering, priority, rolling_orderings, signals_of
+from testopt.ranking.orderings import cost_exponent, priority
 from testopt.ranking.rolling import rolling_probabilities
 from testopt.ranking.validation import Quality, mean_quality, quality
 from testopt.selection.must_run_rules import beside_data, why_everything
@@ -276,7 +276,6 @@ class _Prediction:
 
     probability: NDArray[np.float64]
     by_model: bool
-    ordering: Ordering
     rank: NDArray[np.int32]
 
 
@@ -290,17 +289,17 @@ def _predict(
     p = rolling_probabilities(
         past.rows, count, every=every, seed=options.seed, pool=pool, progress=progress
     )
-    orderings, _ = rolling_orderings(past.rows, p, count)
-    return [_prediction(run, p[run.rows], b) for run, b in zip(past.runs, orderings, strict=True)]
+    return [_prediction(run, p[run.rows]) for run in past.runs]
 
 
-def _prediction(run: _ReplayedRun, p: NDArray[np.float64], ordering: Ordering) -> _Prediction:
+def _prediction(run: _ReplayedRun, p: NDArray[np.float64]) -> _Prediction:
     probability, by_model = _probability(run, p)
-    value = priority(ordering, signals_of(run.features, probability))
-    order = run_order(value, run.seconds, run.frame.query.cases, exponent=ordering.cost)
+    own = probability if by_model else None
+    value, exponent = priority(run.features, own), cost_exponent(run.features, own)
+    order = run_order(value, run.seconds, run.frame.query.cases, exponent=exponent)
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(1, len(order) + 1)
-    return _Prediction(probability, by_model, ordering, rank)
+    return _Prediction(probability, by_model, rank)
 
 
 def _probability(run: _ReplayedRun, p: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
@@ -421,10 +420,9 @@ def _finished_runs(past: _Replayed, predictions: list[_Prediction]) -> list[Fini
 
 def _finished_run(run: _ReplayedRun, prediction: _Prediction) -> FinishedRun:
     features, frame = run.features, run.frame
+    own = prediction.probability if prediction.by_model else None
     return FinishedRun(
-        scores=selection_score(
-            features, prediction.probability, run.seconds, ordering=prediction.ordering
-        ),
+        scores=selection_score(features, own, run.seconds),
         must=must_run(features) | run.forced,
         regressing=regressing(features, frame.failed) & (not frame.is_disturbed),
         expected=run.seconds.astype(np.float64),

@@ -112,8 +112,6 @@ class ReasonKind(Enum):
     NO_MODEL = auto()
     YOUNG_MODEL = auto()
     # what orders it
-    DEFAULT_WEIGHTS = auto()
-    LEARNT_WEIGHTS = auto()
     CLOSENESS_BY_MODEL = auto()
     CLOSENESS_BY_HAND = auto()
     CLOSENESS_BY_HAND_LANGUAGE = auto()
@@ -232,11 +230,6 @@ def _over_budget(score: float, threshold: float, budget_s: float) -> str:
 
 def _longer_than_budget(seconds: float, room_s: float) -> str:
     return f"it takes {format_duration(seconds)}, where the budget leaves {format_duration(room_s)}"
-
-
-def _learnt_weights(share: float, ordering: str, runs: int, ahead: float, orderings: int) -> str:
-    evidence = f"{runs} failing runs {ahead:+.3f} APFDc beside the mean of {orderings} ways"
-    return f"{share:.0%} by {ordering} (on {evidence})"
 
 
 _MORE_IMPORTS: Final = "imports or reads what changed"
@@ -385,8 +378,6 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
     _K.YOUNG_MODEL: _Form(
         Role.PLAN, "a model of its own has no say before {0} failing runs ({1} so far)"
     ),
-    _K.DEFAULT_WEIGHTS: _Form(Role.PLAN, "mostly by {0}"),  # way of ordering
-    _K.LEARNT_WEIGHTS: _Form(Role.PLAN, _learnt_weights),
     _K.CLOSENESS_BY_MODEL: _Form(
         Role.PLAN,
         "closeness is weighed by the model {0} that comes with testopt, learnt on {1} other "

@@ -374,8 +374,6 @@ class Origin:
         Why there is none.
     by_failures, by_closeness : bool
         Without a model, whether recent failures, and closeness to the change, order the cases.
-    weights : Reason, optional
-        Which ways of ordering have how much to say.
     closeness : Reason, optional
         What weighs the closeness to the change.
     stale : tuple of Reason
@@ -389,7 +387,6 @@ class Origin:
     untrained: Reason | None = None
     by_failures: bool = False
     by_closeness: bool = False
-    weights: Reason | None = None
     closeness: Reason | None = None
     stale: tuple[Reason, ...] = ()
     level: float = 0.0

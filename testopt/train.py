@@ -19,7 +19,6 @@ from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_rows
 from testopt.pluralize import pluralize
 from testopt.pool import THIS_PROCESS
-from testopt.ranking.orderings import OrderingWeights, rolling_orderings
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
@@ -133,7 +132,6 @@ def train(
     failing = len(np.unique(rows.run[rows.y]))
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
-        "experts": _weights(rows, seen, validation).as_dict(),
         "closeness": "" if repo is None else load_pretrained().name,  # what weighed it
     }
     promoted, (before, before_runs) = promote or as_of is None, current_window(store)
@@ -268,18 +266,6 @@ def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int, pool: Pool) ->
     ranker = _ask_fit(older, seed, pool).result()
     young = rows.at(slice(at, None))
     return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
-
-
-def _weights(
-    rows: TrainingSet, seen: _TrainingRuns, validation: Validation | None
-) -> OrderingWeights:
-    """Return the weights of the orderings by runs that the model had not seen.
-
-    Where there are none the orders that need no model have the word, judged on all runs.
-    """
-    if validation is not None:
-        return validation.weights
-    return rolling_orderings(rows, np.full(len(rows.y), np.nan), len(seen.ids))[1]
 
 
 def _evidence(

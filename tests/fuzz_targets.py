@@ -24,7 +24,7 @@ from testopt.features.state_check import check_state
 from testopt.git.diff_listing import file_changes, with_tokens
 from testopt.git.saved_diff import diff_file
 from testopt.learning.forest import Forest
-from testopt.ranking.orderings import OrderingWeights, priority, signals_of
+from testopt.ranking.orderings import priority
 from testopt.results.archives import RejectedPath, ReportFile, find_report_files
 from testopt.results.case_id_normalisation import CaseIdNormaliser
 from testopt.results.case_resolver import CaseResolver
@@ -224,7 +224,7 @@ def sound_bundle():
     window = {"first": NOW.isoformat(), "last": NOW.isoformat(), "runs": 4}
     manifest = {
         "features": feature_hash(), "window": window, "calibration": [0.0, 1.0],
-        "experts": OrderingWeights().as_dict(), "failing_runs": 12,
+        "failing_runs": 12,
     }  # fmt: skip
     return files, manifest
 
@@ -285,10 +285,7 @@ def use(found, state):
         features = state.read(question(9))
         p = found.probability(features.matrix)
         assert np.isfinite(p).all()
-        mixed = found.ordering_weights.mixed_ordering(sources=False)
-        value = priority(mixed, signals_of(features, p))
-        assert len(value) == len(CASES)
-        found.ordering_weights.reason(sources=True)
+        assert len(priority(features, p)) == len(CASES)
         state.cofailure.reasons(question(9))
         state.history.seconds(question(9))
         state.applied_runs([(0.0, "r")])

@@ -236,7 +236,6 @@ def _origin(predictor: Predictor, scored: ScoredCases, sources: Sources | None) 
         untrained=predictor.untrained,
         by_failures=predictor.state.history.tick > 0,
         by_closeness=text is not None,
-        weights=scored.weights,
         closeness=_closeness(sources, text),
         stale=predictor.stale,
         level=predictor.level,

@@ -9,8 +9,8 @@ import numpy as np
 
 from testopt.ranking.baselines import untrained_score
 from testopt.ranking.cost_order import run_order, steps, value_per_cost
-from testopt.ranking.front import leading
-from testopt.ranking.orderings import LEAD, OrderingWeights, priority, signals_of
+from testopt.ranking.front import lead, leading
+from testopt.ranking.orderings import cost_exponent, priority
 from testopt.ranking.reasons import reasons
 from testopt.selection.failure_level import shifted
 from testopt.selection.score import selection_score
@@ -47,8 +47,6 @@ class ScoredCases:
     steps : tuple of int
         Ranks between which cases are worth about the same.
     reasons : list of tuple of Reason
-    weights : Reason or None
-        Which ways of ordering have how much to say; None without a model.
     """
 
     query: Query
@@ -62,7 +60,6 @@ class ScoredCases:
     order: NDArray[np.int64]
     steps: tuple[int, ...]
     reasons: list[tuple[Reason, ...]]
-    weights: Reason | None
 
     def led_by(self, forced: Collection[str]) -> Self:
         """Return the order in which the cases that must run lead, as far as they may."""
@@ -81,26 +78,21 @@ def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     features = state.read(query)
     seconds = state.history.seconds(query)
     p = untrained_score(features) if model is None else model.probability(features.matrix)
-    bundle = predictor.bundle
-    weights = OrderingWeights() if bundle is None else bundle.ordering_weights
-    sources = features.sources_read
-    ordering = weights.mixed_ordering(sources=sources)
-    signals = signals_of(features, p)
-    value = priority(ordering, signals)
-    order = run_order(value, seconds, query.cases, exponent=ordering.cost)
+    own = None if model is None else p
+    value, exponent = priority(features, own), cost_exponent(features, own)
+    order = run_order(value, seconds, query.cases, exponent=exponent)
     return ScoredCases(
         query,
         features,
         p if model is None else shifted(p, predictor.level),
         seconds,
-        score=selection_score(features, p, seconds, ordering=ordering),
+        score=selection_score(features, own, seconds),
         priority=value,
-        lead=signals[LEAD],
-        exponent=ordering.cost,
+        lead=lead(features),
+        exponent=exponent,
         order=order,
-        steps=_steps(value_per_cost(value, seconds, ordering.cost), [order]),
+        steps=_steps(value_per_cost(value, seconds, exponent), [order]),
         reasons=reasons(features, cofailure=state.cofailure.reasons(query)),
-        weights=None if model is None else weights.reason(sources=sources),
     )
 
 

@@ -1,1 +1,1 @@
-"""In which order cases should run: the ranker, ways of ordering, baselines, validation."""
+"""In which order cases should run: the ranker, the formula, baselines, validation."""

@@ -50,17 +50,13 @@ def untrained_score(features: RunFeatures) -> NDArray[np.float64]:
     ndarray of float64, shape (n,)
         The recency of failures. With sources it is joined with the untrained affinity, which
         alone speaks of cases that never failed; where names alone are compared, which says less,
-        it is weighed with the failure rate and then with the affinity.
+        it is the geometric mean with the failure rate, weighed with the affinity.
     """
     recent, close = recency(features), features.closeness
-    never = np.isnan(features.runs_since_failure)
     if features.sources_read:
-        failed = np.where(never, 0.0, recent)
+        failed = np.where(np.isnan(features.runs_since_failure), 0.0, recent)
         return 1.0 - (1.0 - failed) * (1.0 - close)
-    rate = pooled_rate(features)
-    # a few runs without a failure say little; else slow cases that failed would come behind them
-    never &= ~features.is_new
-    past = np.sqrt(np.where(never, np.minimum(recent, rate), recent) * rate)
+    past = np.sqrt(recent * pooled_rate(features))
     return past * (_NAMES_FLOOR + close) / (_NAMES_FLOOR + 1.0) if close.any() else past
 
 

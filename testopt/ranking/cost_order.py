@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-COST_EXPONENT = 0.5  # 0: by probability alone, 1: by probability per second
 ALIKE = 0.9  # share of a value that is worth about the same
 COST_FLOOR_S = 1e-3  # what starting a case costs beside its duration
 
@@ -21,7 +20,7 @@ def run_order(
     seconds: NDArray[Any],
     cases: Sequence[str],
     *,
-    exponent: float = COST_EXPONENT,
+    exponent: float,
 ) -> NDArray[np.int64]:
     """Return the positions of the cases in the order in which they should run.
 

@@ -16,13 +16,7 @@ from testopt.learning.metrics import (
 )
 from testopt.ranking.baselines import baseline_orders, expected_seconds
 from testopt.ranking.cost_order import run_order
-from testopt.ranking.orderings import (
-    UNTRAINED,
-    OrderingWeights,
-    priority,
-    rolling_orderings,
-    signals_of,
-)
+from testopt.ranking.orderings import cost_exponent, priority
 from testopt.ranking.ranker import level_rows
 
 if TYPE_CHECKING:
@@ -50,14 +44,12 @@ class Quality:
 class Validation:
     """Quality by method on ``failing_runs`` runs, and the calibration error over all rows.
 
-    Durations are the expected ones, so that the figures depend on order alone. ``weights`` are
-    those of the orderings after these runs.
+    Durations are the expected ones, so that the figures depend on order alone.
     """
 
     failing_runs: int
     calibration_error: float
     methods: dict[str, Quality]
-    weights: OrderingWeights
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON values, rounded to 6 digits."""
@@ -72,7 +64,7 @@ class Validation:
 
 
 def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
-    """Compare the order that the weighted orderings make of `p` with the baselines.
+    """Compare the order that is made of `p` with the baselines.
 
     Parameters
     ----------
@@ -88,7 +80,6 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
     """
     seconds = expected_seconds(rows.features)
     scores: dict[str, list[Quality]] = {}
-    orderings, weights = rolling_orderings(rows, p, int(rows.run.max(initial=-1)) + 1)
     for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, failed = rows.features.at(part), rows.y[part]
@@ -96,11 +87,9 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
             continue
         orders = baseline_orders(features, seconds[part], seed=run)
         ids = [f"{i:09d}" for i in range(len(failed))]
-        evidence = signals_of(features, p[part])
-        compared = {"before training": UNTRAINED[0], "testopt": orderings[run]}
-        for name, ordering in compared.items():
-            value = priority(ordering, evidence)
-            orders[name] = run_order(value, seconds[part], ids, exponent=ordering.cost)
+        for name, own in {"before training": None, "testopt": p[part]}.items():
+            value, exponent = priority(features, own), cost_exponent(features, own)
+            orders[name] = run_order(value, seconds[part], ids, exponent=exponent)
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
@@ -111,7 +100,6 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
         len(scores["testopt"]),
         error,
         {k: mean_quality(v) for k, v in scores.items()},
-        weights,
     )
 
 

@@ -29,7 +29,7 @@ def details(plan: Plan) -> list[str]:
     origin = plan.origin
     if origin.fallback is not None:
         return []
-    return [words(fact) for fact in (origin.weights, origin.closeness, plan.trust) if fact]
+    return [words(fact) for fact in (origin.closeness, plan.trust) if fact]
 
 
 def note(plan: Plan) -> str:

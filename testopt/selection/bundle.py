@@ -14,7 +14,7 @@ from testopt.features.state_check import check_state
 from testopt.learning.calibration import sigmoid
 from testopt.learning.forest import Forest
 from testopt.learning.linear import Linear
-from testopt.ranking.orderings import FIRST_FAILING, OrderingWeights, too_young
+from testopt.ranking.orderings import FIRST_FAILING, too_young
 from testopt.selection.evidence import Evidence
 from testopt.store.arrays import load_arrays
 from testopt.store.bundle import (
@@ -53,8 +53,6 @@ class Bundle:
         Intercept and slope in log-odds.
     state : dict of str to ndarray
         Feature state after the last training run.
-    ordering_weights : OrderingWeights
-        What the ways of ordering have gained on runs that the model had not seen.
     evidence : Evidence
         Past regressions, with the scores that were predicted before them.
     """
@@ -64,7 +62,6 @@ class Bundle:
     linear: Linear
     calibration: tuple[float, float]
     state: dict[str, NDArray[Any]]
-    ordering_weights: OrderingWeights = field(default_factory=OrderingWeights)
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
@@ -123,8 +120,7 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
         raise BundleError("the bundle's calibration is damaged", "run: testopt train")
     evidence = _evidence(manifest, read)
-    ordering_weights = _ordering_weights(manifest)
-    return Bundle(manifest, forest, linear, (line[0], line[1]), state, ordering_weights, evidence)
+    return Bundle(manifest, forest, linear, (line[0], line[1]), state, evidence)
 
 
 def _arrays(
@@ -164,12 +160,3 @@ def _evidence(manifest: Mapping[str, Any], read: Callable[[str], bytes | None]) 
         RecursionError,
     ) as error:
         raise BundleError(f"{EVIDENCE} is damaged: {error}", "run: testopt train") from None
-
-
-def _ordering_weights(manifest: Mapping[str, Any]) -> OrderingWeights:
-    if "experts" not in manifest:
-        return OrderingWeights()
-    try:
-        return OrderingWeights.from_dict(manifest["experts"])
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        raise BundleError("the bundle's experts are damaged", "run: testopt train") from None

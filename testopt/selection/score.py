@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.ranking.cost_order import COST_FLOOR_S, value_per_cost
-from testopt.ranking.orderings import priority, signals_of
+from testopt.ranking.orderings import cost_exponent, priority
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testopt.features.run_features import RunFeatures
-    from testopt.ranking.orderings import Ordering
 
 _EPSILON: Final = 1e-9
 
@@ -23,7 +22,6 @@ def selection_score(
     p: NDArray[np.float64] | None,
     seconds: NDArray[Any],
     *,
-    ordering: Ordering,
     weight: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
     """Return how much speaks for running each case, on one scale for all runs, shape (n,).
@@ -40,21 +38,19 @@ def selection_score(
         P(case fails); None without a model.
     seconds : ndarray, shape (n,)
         Expected durations.
-    ordering : Ordering
-        Who orders this run.
     weight : ndarray, shape (n,), optional
         How many cases each row stands for; default 1.
 
     Returns
     -------
     ndarray of float64, shape (n,)
-        In 0..1: the share of the cases that does not stand before this one in the ordering's
+        In 0..1: the share of the cases that does not stand before this one in the
         order. Cases of equal value and cost have the score of the first of them.
     """
     if not len(features):
         return np.zeros(0)
     cost = np.maximum(np.asarray(seconds, np.float64), 0.0)
-    value = value_per_cost(priority(ordering, signals_of(features, p)), seconds, ordering.cost)
+    value = value_per_cost(priority(features, p), seconds, cost_exponent(features, p))
     count = np.ones(len(features)) if weight is None else np.asarray(weight, np.float64)
     return 1.0 - _share_before(value, cost, count)
 

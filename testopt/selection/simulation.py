@@ -11,7 +11,6 @@ from testopt.learning.metrics import wilson
 from testopt.pool import THIS_PROCESS
 from testopt.ranking.baselines import expected_seconds
 from testopt.ranking.cost_order import COST_FLOOR_S
-from testopt.ranking.orderings import rolling_orderings
 from testopt.ranking.rolling import rolling_probabilities
 from testopt.selection.evidence import KEPT, Regression
 from testopt.selection.score import fits_budget, must_run, selection_score
@@ -209,14 +208,13 @@ def rolling_evidence(
     p = rolling_probabilities(
         rows, runs, first=positions[0], max_rows=EVIDENCE_ROWS, seed=seed, pool=pool
     )
-    orderings, _ = rolling_orderings(rows, p, runs)
     found = {}
     for run in positions:
         part = slice(*np.searchsorted(rows.run, [run, run + 1]))
         features, own = rows.features.at(part), p[part]
         scores = selection_score(
             features, None if np.isnan(own).any() else own, expected_seconds(features),
-            ordering=orderings[run], weight=rows.weight[part],
+            weight=rows.weight[part],
         )  # fmt: skip
         reached = np.where(must_run(features), np.inf, scores)[bad[part]]
         found[run] = Regression.of(reached, seeded=bool(seeded[run]))

@@ -137,7 +137,6 @@ def test_a_model_of_few_failures_has_no_say(store, failing):
     assert found.calibrated is not young
     assert (policy_name(found) == "untrained") is young
     assert ("no say before 10 failing runs (9 so far)" in note(found)) is young
-    assert ("of 20 ways" in note(found)) is not young
 
 
 def test_a_table_made_anew_does_not_pass_for_what_was_kept(store):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from testopt.features.frames import frames
 from testopt.features.pipeline import FeatureState
 from testopt.features.training_set import read_training_set
-from testopt.ranking.orderings import priority, rolling_orderings, signals_of
+from testopt.ranking.orderings import cost_exponent, priority
 from testopt.ranking.rolling import retraining_points, rolling_probabilities
 
 OUTCOMES = ["passed", "failed", "error", "skipped"]
@@ -48,18 +48,17 @@ def predict(rows, results, changes):
     )
     whole = read_training_set(frames(*made), FeatureState())
     p = rolling_probabilities(whole, len(rows), every=15, seed=0)
-    orderings, _ = rolling_orderings(whole, p, len(rows))
-    return [ordered(whole, p, orderings[i], i) for i in range(len(rows))]
+    return [ordered(whole, p, i) for i in range(len(rows))]
 
 
-def ordered(whole, p, ordering, i):
-    """Probabilities, priorities, the blend that orders, and the features, facts and matrix."""
+def ordered(whole, p, i):
+    """Probabilities, priorities, how much the cost counts, and the features, facts and matrix."""
     part = whole.run == i
     own = None if np.isnan(p[part]).any() else p[part]
     features = whole.features.at(part)
-    value = priority(ordering, signals_of(features, own))
+    value = priority(features, own)
     facts = (getattr(features, field.name) for field in fields(features))
-    return p[part], value, np.array([*ordering.shares, ordering.cost]), *facts
+    return p[part], value, np.array([cost_exponent(features, own)]), *facts
 
 
 def scrambled(rows, results, after, seed):

@@ -6,7 +6,7 @@ from builders import run_features
 
 from testopt.ranking.cost_order import run_order
 from testopt.ranking.front import EDITED, FAILING_BEFORE, FEW, NEW, lead, leading
-from testopt.ranking.orderings import OrderingWeights, priority, signals_of
+from testopt.ranking.orderings import cost_exponent, priority
 
 MANY = 1418
 ONE = np.arange(MANY) == 794
@@ -14,9 +14,8 @@ ONE = np.arange(MANY) == 794
 
 def places(features, seconds, p=None):
     """Return the place of each case, from 1."""
-    ordering = OrderingWeights().mixed_ordering(sources=features.sources_read)
-    value = priority(ordering, signals_of(features, p))
-    order = run_order(value, seconds, [f"{i:05d}" for i in range(len(value))], exponent=0.25)
+    value, exponent = priority(features, p), cost_exponent(features, p)
+    order = run_order(value, seconds, [f"{i:05d}" for i in range(len(value))], exponent=exponent)
     place = np.empty(len(order), int)
     place[order] = np.arange(1, len(order) + 1)
     return place

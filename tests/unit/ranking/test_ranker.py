@@ -82,7 +82,13 @@ def test_logit_recovers_a_known_line_and_never_turns_round():
 def test_order_prefers_likely_and_cheap_cases_and_breaks_ties_by_cost_then_id():
     p = np.array([0.1, 0.5, 0.5, 0.0, 0.0])
     seconds = np.array([1.0, 1.0, 0.1, 2.0, 2.0])
-    assert run_order(p, seconds, ["a", "b", "c", "e", "d"]).tolist() == [2, 1, 0, 4, 3]
+    assert run_order(p, seconds, ["a", "b", "c", "e", "d"], exponent=0.5).tolist() == [
+        2,
+        1,
+        0,
+        4,
+        3,
+    ]
 
 
 def test_baselines_are_orders_and_mean_what_they_say():

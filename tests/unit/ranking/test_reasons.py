@@ -122,10 +122,6 @@ def test_reasons_are_summed_up_by_kind():
             Reason(ReasonKind.LONGER_THAN_BUDGET, (90.0, 60.0)),
             "it takes 1 min 30 s, where the budget leaves 1 min",
         ),
-        (
-            Reason(ReasonKind.LEARNT_WEIGHTS, (0.994, "model", 18, 0.0716, 20)),
-            "99% by model (on 18 failing runs +0.072 APFDc beside the mean of 20 ways)",
-        ),
     ],
 )
 def test_values_in_words(reason, text):

@@ -81,10 +81,8 @@ def test_why_a_case_runs_that_the_plan_leaves_out():
 
 
 def test_where_the_order_comes_from():
-    trained = Plan(
-        (), KNOWN, Origin(bundle="abc", weights=Reason(ReasonKind.DEFAULT_WEIGHTS, ("x",)))
-    )
-    assert note(trained) == "ordered by bundle abc; mostly by x"
+    trained = Plan((), KNOWN, Origin(bundle="abc"))
+    assert note(trained) == "ordered by bundle abc"
     assert policy_name(trained) == "bundle abc"
     assert trained.calibrated
     assert not trained.degraded
@@ -105,13 +103,12 @@ def test_where_the_order_comes_from():
 def test_the_line_of_a_plan_is_short_and_the_rest_are_details():
     origin = Origin(
         bundle="a35e5d2575ee",
-        weights=Reason(ReasonKind.LEARNT_WEIGHTS, (1.0, "model and recent failures", 18, 0.07, 20)),
         closeness=Reason(ReasonKind.CLOSENESS_BY_MODEL, ("eb153aba374c", 10)),
     )
     trust = Reason(ReasonKind.SELECTS_AT_ONCE, ("in shadow: 0 of 30 regressions, 0 of 14 days",))
     plan = Plan((), KNOWN, origin, trust=trust)
     assert headline(plan) == "ordered by bundle a35e5d2575ee"
-    assert len(details(plan)) == 3
+    assert len(details(plan)) == 2
     assert note(plan) == "; ".join([headline(plan), *details(plan)])
     # what makes the order worse is no detail
     stale = replace(origin, stale=(Reason(ReasonKind.OLDER_RUNS_ARRIVED),))

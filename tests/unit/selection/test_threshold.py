@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from builders import run_features
 
-from testopt.ranking.orderings import ORDERINGS
 from testopt.selection.evidence import KEPT_CASES, Evidence, Regression
 from testopt.selection.score import fits_budget, must_run, selection_score
 from testopt.selection.simulation import FinishedRun, regressing, selection_quality
@@ -140,15 +139,15 @@ def test_of_many_cases_those_are_kept_that_never_understate_the_loss():
 def test_scores_fall_along_the_order_and_equals_share_the_first_place():
     p = np.array([0.1, 0.9, 0.5, 0.5])
     x, seconds = features(4), np.ones(4)
-    score = selection_score(x, p, seconds, ordering=ORDERINGS[0])
+    score = selection_score(x, p, seconds)
     assert score.tolist() == [0.25, 1.0, 0.75, 0.75]
-    assert not len(selection_score(features(0), p[:0], seconds[:0], ordering=ORDERINGS[0]))
+    assert not len(selection_score(features(0), p[:0], seconds[:0]))
 
 
 def test_a_row_that_stands_for_many_cases_scores_like_them():
     p, seconds = np.array([0.9, 0.5, 0.1]), np.ones(3)
     weight = np.array([1.0, 8.0, 1.0])
-    score = selection_score(features(3), p, seconds, ordering=ORDERINGS[0], weight=weight)
+    score = selection_score(features(3), p, seconds, weight=weight)
     assert score == pytest.approx([1.0, 0.9, 0.1])
 
 

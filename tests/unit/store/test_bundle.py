@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import os
 import time
 import zipfile
@@ -14,7 +13,6 @@ from builders import make_frame, make_query, make_run, new_store
 from testopt.errors import BundleError, StoreError
 from testopt.features.pipeline import FeatureState
 from testopt.features.state_store import current_state
-from testopt.ranking.orderings import ORDERINGS
 from testopt.selection.bundle import unpack
 from testopt.selection.bundle_registry import current_bundle
 from testopt.store.arrays import dump_arrays, load_arrays
@@ -61,31 +59,6 @@ def test_round_trip():
     assert bundle.log_odds(np.array([[2.0, 0.0]]))[0] == pytest.approx(0.5 * (0.5 + 0.5 + 0.5))
     assert bundle.state["history.clock"].tolist() == STATE["history.clock"].tolist()
     assert len(bundle.bundle_id) == 12
-
-
-def test_the_weights_of_orderings_come_with_the_bundle():
-    name = ORDERINGS[3].name
-    bundle = unpack(files(experts={"runs": 7, "gains": {name: 2.5}}).get, features="abc")
-    assert bundle.ordering_weights.runs == 7
-    assert ORDERINGS[bundle.ordering_weights.current(sources=False).argmax()].name == name
-    assert unpack(files().get, features="abc").ordering_weights.runs == 0
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        [],
-        {"runs": 3},
-        {"runs": "x", "gains": {}},
-        {"runs": 1, "gains": {ORDERINGS[0].name: "nan"}},
-        {"runs": 1, "gains": {ORDERINGS[0].name: []}},
-        {"runs": 1, "gains": {ORDERINGS[0].name: 1e308}},
-        {"runs": math.inf, "gains": {}},
-    ],
-)
-def test_damaged_weights_are_refused(damage):
-    with pytest.raises(BundleError, match="experts are damaged"):
-        unpack(files(experts=damage).get, features="abc")
 
 
 def test_same_content_same_bytes_at_any_time(monkeypatch):
