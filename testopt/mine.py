@@ -9,34 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.code.paths import is_test_path, language_of, subsystem_of
-from testopt.code.patterns import time_limit
 from testopt.errors import SettingsError
+from testopt.git.fix_words import FileCounts
 from testopt.git.line_counts import LineCounts
-from testopt.git.log import History, list_commits, read_history, shallow_edge
+from testopt.git.log import History, list_commits, read_commits, read_history, shallow_edge
 from testopt.git.pseudonyms import author_key, key_fingerprint, pseudonym
-from testopt.git.subjects import fix_matcher, is_revert, judge_fix
+from testopt.git.subjects import FixJudge, is_revert
 from testopt.schema import arrow_schema, digest
 from testopt.store.forgotten import AUTHOR_KEY
+from testopt.store.judged_fixes import JudgedFixes, read_judged, write_judged
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
+    from testopt.git.fix_words import EditedFile
     from testopt.git.log import Commit, FileRow
     from testopt.store import Store
 
 FLUSH_COMMITS: Final = 4_096  # commits of one append
 FLUSH_FILES: Final = 200_000
 FLUSH_S: Final = 10.0  # at most so much work is lost by an interruption
-_PATTERN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ class MineReport:
     ``commits`` and ``files`` are rows new to the store, ``known`` commits that were there.
     ``shallow`` counts the commits at the edge of a shallow clone, which are left out;
     ``other_key`` tells that earlier authors were named with another key; ``unreadable`` counts
-    commits whose files have no line counts, as their content is missing or damaged.
+    commits whose files have no line counts, as their content is missing or damaged. ``rejudged``
+    counts known commits that the rules of today tell otherwise to be fixes or none.
     """
 
     commits: int
@@ -55,6 +55,7 @@ class MineReport:
     shallow: int = 0
     other_key: bool = False
     unreadable: int = 0
+    rejudged: int = 0
 
 
 def mine(
@@ -101,21 +102,13 @@ def mine(
         When the key of pseudonyms is unusable, another one than `key_is`, or another one than
         forgotten authors were named with.
     """
-    key = author_key(create=True) or b""
-    if key_is is not None and key_fingerprint(key) != key_is:
-        raise SettingsError(
-            "this worker would name authors with another key", "set the same TESTOPT_KEY on all"
-        )
+    key = _key_of_authors(store, key_is)
     listed = list_commits(repo, rev_range, newest=newest)
     known = _known(store, "commits")
     new = [sha for sha in listed if sha not in known]
-    other_key = _other_key(store, key)
-    if other_key and store.forgotten().authors:
-        raise SettingsError(
-            "authors of this store were forgotten, and cannot be told with another key",
-            "set the TESTOPT_KEY that the store was written with",
-        )
-    writer = _Writer(repo, store, key=key, matcher=fix_matcher(fix_pattern), known=known)
+    judge = FixJudge(fix_pattern)
+    rejudged = _judge_again(repo, store, judge, known)
+    writer = _Writer(repo, store, key=key, judge=judge, known=known)
     histories = read_history(repo, new)
     if progress is not None:
         histories = _with_progress(histories, len(new), progress)
@@ -126,9 +119,77 @@ def mine(
         files=writer.files,
         known=len(listed) - len(new),
         shallow=len(shallow_edge(repo)),
-        other_key=other_key,
+        other_key=_is_other_key(store, key),
         unreadable=writer.unreadable,
+        rejudged=rejudged,
     )
+
+
+def _key_of_authors(store: Store, key_is: bytes | None) -> bytes:
+    """Return the key that names authors, where this store may be written with it."""
+    key = author_key(create=True) or b""
+    if key_is is not None and key_fingerprint(key) != key_is:
+        raise SettingsError(
+            "this worker would name authors with another key", "set the same TESTOPT_KEY on all"
+        )
+    if _is_other_key(store, key) and store.forgotten().authors:
+        raise SettingsError(
+            "authors of this store were forgotten, and cannot be told with another key",
+            "set the TESTOPT_KEY that the store was written with",
+        )
+    return key
+
+
+def _judge_again(repo: Path, store: Store, judge: FixJudge, known: set[str]) -> int:
+    """Tell the mined commits to be fixes by the rules of today; return how many changed.
+
+    Only messages are read from git: what the commits changed is in the store.
+    """
+    judged = read_judged(store)
+    if judged is not None and judged.rules == judge.rules and not judged.left:
+        return 0
+    is_new = judged is None or judged.rules != judge.rules
+    wanted = sorted(known if is_new else known & judged.left)  # type: ignore[union-attr]
+    verdicts: dict[str, bool] = {}
+    changes = _FilesByCommit(store, wanted)
+    for start in range(0, len(wanted), FLUSH_COMMITS):
+        shas = wanted[start : start + FLUSH_COMMITS]
+        commits = read_commits(repo, shas)
+        found = _verdicts(judge, commits, changes.of(shas))
+        verdicts.update(zip((c.sha for c in commits), found, strict=True))
+    changed = store.judge_fixes(verdicts) if verdicts else 0
+    write_judged(store, JudgedFixes(judge.rules, frozenset(wanted) - verdicts.keys()))
+    return changed
+
+
+def _verdicts(
+    judge: FixJudge, commits: Sequence[Commit], files: Mapping[str, Sequence[EditedFile]]
+) -> list[bool]:
+    """Return whether each of some commits is a fix."""
+    return [
+        judge.judge(c.message, files.get(c.sha, ()), parents=len(c.parents)).is_fix for c in commits
+    ]
+
+
+class _FilesByCommit:
+    """What commits changed, from the store."""
+
+    def __init__(self, store: Store, shas: Sequence[str]) -> None:
+        columns, text = ["sha", "path", "added", "deleted"], ["sha", "path"]
+        self._rows = store.read("file_changes", columns=columns, dictionary=text) if shas else None
+
+    def of(self, shas: Sequence[str]) -> dict[str, list[EditedFile]]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._rows is None:
+            return {}
+        own = self._rows.filter(pc.is_in(self._rows["sha"], pa.array(shas, pa.string())))
+        columns = (own[name].to_pylist() for name in own.column_names)
+        files: dict[str, list[EditedFile]] = {}
+        for sha, path, added, deleted in zip(*columns, strict=True):
+            files.setdefault(sha, []).append(FileCounts(path, added, deleted))
+        return files
 
 
 def _with_progress(
@@ -146,7 +207,7 @@ def _known(store: Store, table: str) -> set[str]:
     return set(column.unique().to_pylist())
 
 
-def _other_key(store: Store, key: bytes) -> bool:
+def _is_other_key(store: Store, key: bytes) -> bool:
     """Tell whether the store's authors were named with another key; remember the first one."""
     fingerprint, first = key_fingerprint(key), store.read_blob(AUTHOR_KEY)
     if first is None:
@@ -178,10 +239,10 @@ class _Writer:
         store: Store,
         *,
         key: bytes,
-        matcher: re.Pattern[str] | None,
+        judge: FixJudge,
         known: set[str],
     ) -> None:
-        self._store, self._matcher = store, matcher
+        self._store, self._judge = store, judge
         self._lines = LineCounts(repo)
         self._authors = _Authors(key)
         # files whose commits an interrupted run did not get to write
@@ -221,21 +282,10 @@ class _Writer:
         return pa.Table.from_pydict(columns, schema=arrow_schema("commits"))
 
     def _fixes(self, history: History) -> list[bool]:
-        paths: dict[str, list[str]] = {}
+        files: dict[str, list[EditedFile]] = {}
         for row in history.files:
-            paths.setdefault(row.sha, []).append(row.path)
-        pattern = self._matcher.pattern if self._matcher else ""
-        # 4,096 messages take a second with what is built in
-        with time_limit(_PATTERN_S, f"fix_pattern {pattern!r}") if pattern else nullcontext():
-            return [
-                judge_fix(
-                    f"{c.subject}\n\n{c.body}",
-                    paths.get(c.sha, ()),
-                    parents=len(c.parents),
-                    matcher=self._matcher,
-                ).is_fix
-                for c in history.commits
-            ]
+            files.setdefault(row.sha, []).append(row)
+        return _verdicts(self._judge, history.commits, files)
 
     def _file_table(self, files: list[FileRow], sizes: Iterator[int | None]) -> pa.Table:
         import pyarrow as pa

@@ -44,7 +44,8 @@ def command(ctx: Context, options: MineOptions) -> None:
     """Read the git history into the store: commits, and the files each of them changed.
 
     Only commits that the store does not have are read; an interrupted run is continued by the
-    next one. REV_RANGE is a revision or range (default: all of HEAD).
+    next one. REV_RANGE is a revision or range (default: all of HEAD). Where the rules of fixes
+    are others than before (fix_pattern, a newer testopt), known commits are judged again.
 
     Authors are stored as pseudonyms. Their key is TESTOPT_KEY, else a file in your configuration
     folder; machines that write to one store share a key through TESTOPT_KEY.
@@ -113,10 +114,12 @@ def _mine_place(place: Place, *, rev_range: str | None, fingerprint: bytes) -> M
 
 
 def _line(report: MineReport) -> str:
-    return (
+    line = (
         f"{report.commits} new commits with {report.files} file changes "
         f"({pluralize(report.known, 'commit')} were known)"
     )
+    again = pluralize(report.rejudged, "commit")
+    return f"{line}; {again} count otherwise as fixes now" if report.rejudged else line
 
 
 def warn_of(ctx: Context, report: MineReport, where: str = "") -> None:

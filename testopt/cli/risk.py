@@ -180,12 +180,14 @@ def _changes(ctx: Context, rev_range: str | None, base: str | None) -> dict[str,
     from testopt.git.change import find_change
     from testopt.git.ci_job import ci_job
 
+    pattern = ctx.settings.fix_pattern
     if rev_range is None:
         ci = None if base else ci_job()
-        change = find_change(ctx.root, base=base, ci=ci)
+        change = find_change(ctx.root, base=base, ci=ci, fix_pattern=pattern)
         name = change.head or "the uncommitted changes"
         return {f"{base}..{name}" if base else name: change}
-    return {sha: find_change(ctx.root, head=sha) for sha in _commits(ctx, rev_range)}
+    commits = _commits(ctx, rev_range)
+    return {sha: find_change(ctx.root, head=sha, fix_pattern=pattern) for sha in commits}
 
 
 def _commits(ctx: Context, rev_range: str) -> list[str]:

@@ -28,7 +28,7 @@ from testopt.git.filtered import filters_of, without_equal
 from testopt.git.process import GitStream, empty_tree, is_bare, resolve, run_git
 from testopt.git.pseudonyms import author_key, pseudonym
 from testopt.git.saved_diff import diff_file
-from testopt.git.subjects import judge_fix
+from testopt.git.subjects import FixJudge
 from testopt.git.untracked import untracked_files
 from testopt.schema import Change
 
@@ -64,6 +64,7 @@ def find_change(
     ci: CiJob | None = None,
     previous: str | None = None,
     commit: str | None = None,
+    fix_pattern: str = "",
 ) -> Change:
     """Find what changed for a run.
 
@@ -80,6 +81,8 @@ def find_change(
         Commit of the previous run of the same branch and job.
     commit : str, optional
         Commit of a run in CI; default what is checked out.
+    fix_pattern : str
+        Regular expression of subjects of fixing commits; empty: built in.
 
     Returns
     -------
@@ -92,7 +95,10 @@ def find_change(
     ------
     RevisionError
         When `base` or `head` names no commit.
+    SettingsError
+        When `fix_pattern` is no regular expression.
     """
+    judge = FixJudge(fix_pattern)
     if base is not None:
         base = resolve(repo, base)
     if head is not None:
@@ -100,47 +106,50 @@ def find_change(
     try:
         if head is not None:
             tip = _read_head(repo, head)
-            return _committed(repo, tip, base or first_parent(repo, tip))
+            return _committed(repo, tip, base or first_parent(repo, tip), judge)
         if ci is None:
-            return _at_hand(repo, base, previous)
-        return _in_ci(repo, ci, base=base, previous=previous, commit=commit)
+            return _at_hand(repo, base, previous, judge)
+        tip, base = _in_ci(repo, ci, base=base, previous=previous, commit=commit)
+        return _committed(repo, tip, base, judge)
     except UnknownChangeError as unknown:
         return Change(base=base, head=head, known=False, why=str(unknown))
     except TestoptError as error:
         return Change(base=base, head=head, known=False, why=error.message)
 
 
-def _at_hand(repo: Path, base: str | None, previous: str | None) -> Change:
+def _at_hand(repo: Path, base: str | None, previous: str | None, judge: FixJudge) -> Change:
     """Return the change of the working tree, else of what is checked out."""
     tip = _read_head(repo, "HEAD")
     change = _uncommitted(repo, tip, base)
     if change is not None:
         return change
-    return _committed(repo, tip, base or find_base(repo, tip, ci=None, previous=previous))
+    base = base or find_base(repo, tip, ci=None, previous=previous)
+    return _committed(repo, tip, base, judge)
 
 
 def _in_ci(
     repo: Path, ci: CiJob, *, base: str | None, previous: str | None, commit: str | None
-) -> Change:
+) -> tuple[Head, str | None]:
+    """Return the commit of a run in CI, and with what it is compared."""
     if commit is None and ci.is_elsewhere:
         ci = ci.without_event()
     tip = _read_head(repo, commit or "HEAD")
     if commit is None and ci.commit not in {None, tip.sha} and is_bare(repo):
         with suppress(RevisionError):  # nothing is checked out
             tip = _read_head(repo, resolve(repo, ci.commit or ""))
-    return _committed(repo, tip, base or find_base(repo, tip, ci=ci, previous=previous))
+    return tip, base or find_base(repo, tip, ci=ci, previous=previous)
 
 
-def _committed(repo: Path, tip: Head, base: str | None) -> Change:
+def _committed(repo: Path, tip: Head, base: str | None, judge: FixJudge) -> Change:
     files = tuple(_diff(repo, base or empty_tree(tip.sha), tip.sha))
-    paths = [file.path for file in files]
+    verdict = judge.judge(tip.message, files, parents=len(tip.parents))
     return Change(
         files=files,
         base=base,
         head=tip.sha,
         author=tip.author,
         time=tip.time,
-        is_fix=judge_fix(tip.message, paths, parents=len(tip.parents)).is_fix,
+        is_fix=verdict.is_fix,
         is_merge=len(tip.parents) > 1,
     )
 

@@ -1,21 +1,49 @@
 # ruff: noqa: RUF001 - words of many languages
-"""What the message of a commit and its list of files say for and against its being a fix.
+"""What the message of a commit and its files say for and against its being a fix.
 
 Every fact is a short text, such as ``s:crash`` (a word of the subject), ``b:instead of`` (a pair of
-words of the body) or ``p:test and code`` (files), so that a weight can be read and a verdict
-explained. Common words of other languages stand for the English ones, whose weights they share.
+words of the body), ``p:test and code`` (files) or ``d:added 2-3`` (lines of program), so that a
+weight can be read and a verdict explained. Common words of other languages stand for the English
+ones, whose weights they share.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from testopt.code.paths import is_code, is_test_path, language_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+
+class EditedFile(Protocol):
+    """A file that a commit changed: its path now, and its lines (None: binary, or not known)."""
+
+    @property
+    def path(self) -> str:
+        """Path with forward slashes."""
+
+    @property
+    def added(self) -> int | None:
+        """Lines added."""
+
+    @property
+    def deleted(self) -> int | None:
+        """Lines deleted."""
+
+
+class FileCounts(NamedTuple):
+    """The least that an `EditedFile` is."""
+
+    path: str
+    added: int | None = None
+    deleted: int | None = None
+
 
 MAX_READ: Final = 2_000  # characters of the body that are read
 MAX_BODY: Final = 150  # words of the body that are read
@@ -70,7 +98,9 @@ TRIVIAL: Final = re.compile(
     r"|\bcomments?\b(?=\s*(?:$|in\b|for\b|typo|fix))|\bdoc(?:s|string)?s?\b|\bdocumentation\b"
     r"|\bjavadocs?\b|\bread-?me\b|\bchange-?log\b|\brelease notes\b|\bcopyright\b|\blicen[cs]e\b"
     r"|\btranslations?\b|\b(?:bump|release) v?\d"
-    r"|\b(?:fix|repair)\w* (?:\w+ ){0,2}(?:unit ?)?tests?\b"
+    r"|\b(?:fix|repair)\w* (?:\w+ ){0,2}(?:unit ?)?tests?\b|\bbuild (?:error|failure|fix|break)\w*"
+    r"|\bfix\w* (?:\S+ ){0,3}(?:builds?|compil\w+|merges?)(?: (?:errors?|failures?|issues?))?\W*$"
+    r"|\bdocker build\b|\bimport paths?\b|\bcs[- ]fixer\b|\bphpcs\b|\bcompiler warnings?\b"
     r"|\btravis\b|\bgithub actions?\b|\bcoverage\b|\bsemicolons?\b(?! (?:bug|crash))",
     _I,
 )
@@ -93,35 +123,65 @@ BODY_FIX: Final = re.compile(
 )
 _BUILD: Final = re.compile(
     r"(?:^|/)(?:\.github/|\.travis|\.gitlab-ci|\.circleci/|\.?appveyor|azure-pipelines|jenkinsfile|"
-    r"makefile|cmakelists|configure\.|meson\.build|setup\.(?:py|cfg)|pyproject|"
-    r"package(?:-lock)?\.json|yarn\.lock|requirements|gemfile|pom\.xml|build\.gradle|dockerfile|\.pre-commit)",
+    r"makefile|cmakelists|configure\.|meson\.build|setup\.(?:py|cfg)|pyproject|tox\.ini|build\.xml|"
+    r"package(?:-lock)?\.json|yarn\.lock|requirements|gemfile|pom\.xml|build\.gradle|dockerfile|"
+    r"\.pre-commit|cargo\.(?:toml|lock)|go\.(?:mod|sum)|composer\.(?:json|lock)|gulpfile|"
+    r"[^/]+\.(?:gemspec|csproj|vcxproj|sln|cmake|mk|m4|am)$)",
     _I,
 )
+_EXAMPLE: Final = re.compile(
+    r"(?:^|/)(?:examples?|samples?|demos?|tutorials?|benches|benchmarks?)/", _I
+)
+_CHANGE_LOG: Final = re.compile(r"(?:^|/)(?:change|news|history|release)[\w-]*(?:\.\w+)?$", _I)
+_LINES: Final = (0, 1, 3, 8, 20, 60, 200)  # at which a number of lines is told as another one
+_WORDS_OF_SUBJECT: Final = (2, 5, 9)
+_WORDS_OF_BODY: Final = (0, 10, 40)
+_ENDINGS: Final = (("ing", 3), ("ed", 3), ("es", 4), ("s", 3), ("ly", 4))
+_SHORT: Final = 4  # letters of a word that keeps its last one
+_STEMS_KEPT: Final = 16_384
+_ALIKE: Final = 0.15  # share by which lines added and deleted may differ and be as many
+_MUCH: Final = 3
 
 # Beginnings of words of German, French, Spanish, Portuguese, Russian, Chinese and Japanese, by the
 # English word that they stand for.
 _FOREIGN: Final = {
     "fix": (
-        "beheb behob fixt korrigier repariert bereinig korrektur corrig corrección arregl repara "
-        "réparation conserta résou résol solucion исправ почин устран фикс 修复 修正 解决 直し "
-        "直す 直した 対応漏れ"
+        "beheb behob fixt gefixt korrigier repariert bereinig korrektur corrig corrección arregl "
+        "repara réparation réparé conserta correç correcoes correcao résou résol soluci исправ "
+        "почин устран фикс поправ скоррект 修复 修正 解决 直し 直す 直した 対応漏れ"
     ),
     "bug": (
-        "fehler erreur bogue fallo errores anomalie баг ошибк дефект неисправ 缺陷 错误 问题 バグ "
-        "不具合 エラー 誤り"
+        "fehler erreur bogue fallo errores anomalie баг ошибк дефект неисправ 缺陷 错误 问题 报错 "
+        "バグ 不具合 エラー 誤り 問題 ミス"
     ),
     "crash": (
         "absturz abstürz plantage bloqueo travamento падени краш вылет зависан 崩溃 闪退 死锁 "
         "クラッシュ 落ちる 異常終了"
     ),
-    "wrong": "falsch fehlerhaft incorrecte erroné errado неправильн неверн 不正确 不对 間違 誤って",
-    "prevent": "verhinder vermeid évite empêche evita previene предотвра 避免 防止 防ぐ",
+    "exception": "исключени 异常 例外",
+    "leak": "утечк 泄漏 泄露 リーク",
+    "wrong": (
+        "falsch fehlerhaft incorrecte erroné errado mauvais неправильн неверн некоррект "
+        "不正确 不对 間違 誤って"
+    ),
+    "correct": "korrekt 正しく 正确",
+    "missing": "fehlt fehlend manquant faltante faltando отсутству 漏れ 缺少 遗漏",
+    "forgot": "vergess oubli olvid esquec забы 忘れ 忘记",
+    "fails": "schlägt scheiter échou 失败 失敗",
+    "cannot": "无法 できない 不能",
+    "broken": "kaputt 失效",
+    "prevent": (
+        "verhinder vermeid évite empêche evita previene предотвра 避免 防止 防ぐ しないように"
+    ),
+    "message": "fehlermeld",
+    "adjust": "anpass ajust 调整",
+    "change": "änder geändert modifi alter измен 修改 変更",
     "add": "hinzugefügt hinzufüg ergänz ajout añad agrega adiciona добав 添加 新增 增加 追加",
     "update": "aktualisier actualiz atualiz обнов 更新 升级 アップデート",
     "remove": "entfern gelöscht supprim elimina remov удал 删除 移除 削除",
     "improve": "verbesser optimier amélior mejora melhora улучш оптимиз 优化 改进 改善",
     "documentation": "dokumentation documentación documentação документац 文档 注释 ドキュメント",
-    "typo": "tippfehler rechtschreib errata опечатк 错别字 拼写 誤字 タイポ",
+    "typo": "tippfehler rechtschreib errata опечатк 错别字 错字 拼写 誤字 タイポ スペルミス",
     "test": "prueba тест 测试 单元测试 テスト",
     "refactor": "refaktor refactoris refactoriz refator рефактор 重构 リファクタ",
     "merge": "zusammenführ fusionn слияни 合并 マージ",
@@ -134,7 +194,7 @@ _BEGINNINGS: Final = {
 }
 _MIN_BEGINNING: Final = 3  # letters by which a foreign word is looked up first
 _BY_START: Final = {
-    start: [b for b in _BEGINNINGS if b.startswith(start)]
+    start: sorted((b for b in _BEGINNINGS if b.startswith(start)), key=len, reverse=True)
     for start in {b[:_MIN_BEGINNING] for b in _BEGINNINGS if len(b) >= _MIN_BEGINNING}
 }
 _FIRST_CJK: Final = "\u2e80"
@@ -144,30 +204,42 @@ _UNSPACED: Final = re.compile(
 )
 
 
-def message_facts(message: str, paths: Sequence[str]) -> set[str]:
+def message_facts(message: str, files: Sequence[EditedFile]) -> dict[str, str]:
     """Return the facts by which a commit is judged.
 
     Parameters
     ----------
     message : str
         The whole message.
-    paths : sequence of str
-        Files that it changes.
+    files : sequence of EditedFile
+        What it changes.
 
     Returns
     -------
-    set of str
-        ``v:`` first word of the subject, ``s:`` words and pairs of words of the subject, ``b:`` of
-        the body, ``k:`` kinds of words, ``t:`` what trailers say, ``p:`` kinds and number of files.
+    dict of str to str
+        Each with the words as they were written, if it is of words: ``v:`` first word of the
+        subject, ``s:`` words and pairs of words of the subject, ``b:`` of the body, ``k:`` kinds of
+        words, ``n:`` how many words, ``t:`` what trailers say, ``p:`` kinds and number of files,
+        ``d:`` lines of the program that were added and deleted, and tests, ``l:`` its language.
     """
     subject, _, body = message.strip().partition("\n")
     subject = in_english(subject)
     prose, trailers = _without_trailers(body[:MAX_READ])
     title = _words(_PATCH_NUMBER.sub("", _AREA.sub("", subject, count=1) or subject))
     text = _words(prose)[:MAX_BODY]
-    facts = {f"v:{title[0]}"} if title else set()
-    facts.update(_grams("s:", title), _grams("b:", text), trailers, _path_facts(paths))
-    facts.update(_kinds_of_words(subject, prose))
+    facts = {f"v:{_stem(title[0])}": title[0]} if title else {}
+    facts.update(_grams("s:", title))
+    facts.update(_grams("b:", text))
+    paths = [file.path for file in files]
+    for found in (
+        trailers,
+        _path_facts(paths),
+        _line_facts(files),
+        _kinds_of_words(subject, prose),
+    ):
+        facts.update(dict.fromkeys(found, ""))
+    facts[f"n:subject {_size(len(set(title)), _WORDS_OF_SUBJECT)}"] = ""
+    facts[f"n:body {_size(len(set(text)), _WORDS_OF_BODY)}"] = ""
     return facts
 
 
@@ -180,11 +252,19 @@ def _kinds_of_words(subject: str, prose: str) -> Iterator[str]:
         "no fix": NOT_A_FIX.search(subject),
         "new": FEATURE.match(subject),
         "a repaired failure": REPAIR.search(subject) and FAILURE.search(subject),
-        "a closed issue": CLOSES.search(f"{subject}\n{prose}"),
+        "a closed issue": closed_issue(f"{subject}\n{prose}"),
         "failure below": FAILURE.search(prose),
         "a repaired failure below": BODY_FIX.search(prose),
     }
     yield from (f"k:{kind}" for kind, found in kinds.items() if found)
+
+
+def closed_issue(text: str) -> str:
+    """Return the words by which a text closes an issue, in English; empty where it closes none."""
+    for line in text.split("\n"):
+        if any(mark in line for mark in "#/-") and (closes := CLOSES.search(in_english(line))):
+            return " ".join(closes[0].split())
+    return ""
 
 
 def _without_trailers(body: str) -> tuple[str, set[str]]:
@@ -224,9 +304,21 @@ def _english(match: re.Match[str]) -> str:
     return _WHOLE.get(word, match[0])
 
 
-def _grams(kind: str, words: Sequence[str]) -> Iterator[str]:
-    yield from (kind + word for word in words)
-    yield from (f"{kind}{a} {b}" for a, b in pairwise(words))
+def _grams(kind: str, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    stems = [_stem(word) for word in words]
+    yield from ((kind + stem, word) for stem, word in zip(stems, words, strict=True))
+    for (a, b), (x, y) in zip(pairwise(stems), pairwise(words), strict=True):
+        yield f"{kind}{a} {b}", f"{x} {y}"
+
+
+@lru_cache(_STEMS_KEPT)
+def _stem(word: str) -> str:
+    """Return a word without its ending, so that "fixes" and "fixing" are one."""
+    for ending, least in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
+            word = word.removesuffix(ending)
+            break
+    return word[:-1] if word.endswith("e") and len(word) > _SHORT else word
 
 
 def _path_facts(paths: Sequence[str]) -> Iterable[str]:
@@ -237,11 +329,59 @@ def _path_facts(paths: Sequence[str]) -> Iterable[str]:
     return facts | ({"p:named after an issue"} if any(map(_ISSUE_FILE.search, paths)) else set())
 
 
+def _line_facts(files: Sequence[EditedFile]) -> Iterator[str]:
+    """Yield what the lines say: how many of the program, how many of tests, in which language."""
+    program = [file for file in files if _kind(file.path) in {"code", "data"}]
+    tests = sum(file.added or 0 for file in files if _kind(file.path) == "test")
+    yield "d:tests added" if tests else "d:no tests"
+    if any(_CHANGE_LOG.search(file.path) for file in files):
+        yield "d:changelog"
+    if not program or any(file.added is None or file.deleted is None for file in program):
+        return
+    added = sum(file.added or 0 for file in program)
+    deleted = sum(file.deleted or 0 for file in program)
+    yield f"d:files {_size(len(program))}"
+    yield f"d:added {_size(added)}"
+    yield f"d:deleted {_size(deleted)}"
+    yield f"d:{_balance(added, deleted)}"
+    if tests:
+        yield "d:more tests" if tests > 2 * added else "d:fewer tests"
+    lines: Counter[str] = Counter()
+    for file in program:
+        lines[language_of(file.path)] += (file.added or 0) + (file.deleted or 0)
+    yield f"l:{lines.most_common(1)[0][0]}"
+
+
+def _size(number: int, tops: Sequence[int] = _LINES) -> str:
+    """Return a number as a range of numbers."""
+    below = -1
+    for top in tops:
+        if number <= top:
+            return str(top) if top == below + 1 else f"{below + 1}-{top}"
+        below = top
+    return f"{below + 1}+"
+
+
+def _balance(added: int, deleted: int) -> str:
+    if not deleted or not added:
+        return "only adds" if added else "only deletes" if deleted else "no lines"
+    if abs(added - deleted) <= max(1, _ALIKE * max(added, deleted)):
+        return "as many"
+    return "adds" if added > _MUCH * deleted else "deletes" if deleted > 2 * added else "mixed"
+
+
+def is_program(path: str) -> bool:
+    """Tell whether a file is of what users run: no test, document, example or build file."""
+    return _kind(path) in {"code", "data"}
+
+
 def _kind(path: str) -> str:
     if _BUILD.search(path):
         return "build"
     if is_test_path(path):
         return "test"
+    if _EXAMPLE.search(path):
+        return "example"
     if language_of(path) == "text":
         return "text"
     return "code" if is_code(path) else "data"

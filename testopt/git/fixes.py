@@ -1,19 +1,19 @@
-"""Which commits fix a defect, and for what reason: rules, and learnt weights of words.
+"""Which commits fix a defect, and for what reason: rules, and learnt weights of words and lines.
 
 The rules are read from top to bottom and the first that holds decides:
 
 1. An issue of a known type decides: a bug is a fix, anything else is not.
-2. Merges, and commits that change only tests, documents or the set-up of CI, are not fixes.
+2. Merges, and commits that change nothing of the program (tests, documents, builds, examples
+   alone), are not fixes.
 3. ``Revert "…"`` is a fix of what it takes back; taking back a revert is not.
 4. The type of a conventional commit decides (``fix:``, ``docs:`` …), as do the prefixes of
    projects that mark defects (``BUG/MINOR:``, ``[fix]``).
 5. Trailers and sentences that name a defect (``Fixes: 1a2b3c``, ``introduced by 1a2b3c``).
-6. Subjects about typos, formatting, comments, documentation, tests or releases are not fixes,
-   unless they name a failure and a repair as well.
-7. Unless the subject announces something new: closed issues (``fixes #12``), numbers of bugs
-   (``BZ 123``), and words for failing in the subject.
-8. Else the weights decide that ``scripts/train_fixes.py`` learnt (``fix_words.json``): words of
-   subject and body, kinds and number of files.
+6. Subjects about typos, formatting, comments, documentation, tests, builds or releases are not
+   fixes, unless they name a failure and a repair as well.
+7. Else the weights decide that ``scripts/train_fixes.py`` learnt (``fix_words.json``): words of
+   subject and body, kinds of files, lines added and deleted, tests. Where a message names a defect
+   (closes an issue, a number of a bug, a word for failing), less is asked for.
 
 Cherry-picks and back-ports are fixes where their message says so; the reason tells of them.
 """
@@ -29,20 +29,27 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_code, is_test_path, language_of
 from testopt.git.fix_words import (
-    CLOSES,
+    BODY_FIX,
     FAILURE,
     FEATURE,
+    MAX_READ,
     NOT_A_FIX,
     REPAIR,
     TRACKED,
     TRIVIAL,
+    closed_issue,
     in_english,
+    is_program,
     message_facts,
 )
+from testopt.schema import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from testopt.git.fix_words import EditedFile
+
+RULES: Final = "fixes-2"  # changes with whatever changes a verdict, but for the weights
 _I: Final = re.IGNORECASE
 _HASH: Final = r"(?<![0-9a-z])(?=[0-9a-f]*\d|[a-f]{8})[0-9a-f]{6,40}(?![0-9a-z])"
 _BUG_NUMBER: Final = re.compile(r"bug|bz|rh|lp", _I)
@@ -102,8 +109,13 @@ class FixClassification:
     reason: str
 
 
+def built_in_rules() -> str:
+    """Name the rules and weights of this module; another name for others."""
+    return f"{RULES} {_weights().digest}"
+
+
 def classify(
-    message: str, paths: Sequence[str], *, parents: int = 1, issue_type: str = ""
+    message: str, files: Sequence[EditedFile], *, parents: int = 1, issue_type: str = ""
 ) -> FixClassification:
     """Tell whether a commit fixes a defect.
 
@@ -111,8 +123,8 @@ def classify(
     ----------
     message : str
         Whole commit message.
-    paths : sequence of str
-        Files that it changes.
+    files : sequence of EditedFile
+        What it changes.
     parents : int
         How many parents it has.
     issue_type : str
@@ -127,13 +139,13 @@ def classify(
     subject = in_english(subject)
     rules = (
         _by_issue(issue_type),
-        _by_shape(paths, parents),
+        _by_shape([file.path for file in files], parents),
         _by_revert(subject),
         _by_marker(subject),
         _by_name(message),
         _by_subject(subject, body),
     )
-    classification = next((v for v in rules if v), None) or _by_words(message, paths)
+    classification = next((v for v in rules if v), None) or _by_weights(message, files)
     return _with_origin(classification, message) if classification.is_fix else classification
 
 
@@ -155,15 +167,17 @@ def _by_issue(issue_type: str) -> FixClassification | None:
 def _by_shape(paths: Sequence[str], parents: int) -> FixClassification | None:
     if parents > 1:
         return _no("a merge")
+    if any(map(is_program, paths)):
+        return None
     if not paths:
         return _no("changes no file")
-    if all(is_test_path(p) for p in paths):
-        return _no("changes tests only")
-    if all(_CI.match(p) for p in paths):
-        return _no("changes the set-up of CI only")
-    if all(language_of(p) == "text" or (is_test_path(p) and not is_code(p)) for p in paths):
-        return _no("changes documents only")
-    return None
+    kinds: dict[str, Callable[[str], object]] = {
+        "tests": is_test_path,
+        "the set-up of CI": _CI.match,
+        "documents": lambda p: language_of(p) == "text" or (is_test_path(p) and not is_code(p)),
+    }
+    only = (kind for kind, is_of in kinds.items() if all(map(is_of, paths)))
+    return _no(f"changes {next(only, 'what builds, tests or explains the program')} only")
 
 
 def _by_revert(subject: str) -> FixClassification | None:
@@ -199,29 +213,43 @@ def _by_subject(subject: str, body: str) -> FixClassification | None:
     failure, repair = FAILURE.search(subject), REPAIR.search(subject)
     if (trivial := TRIVIAL.search(subject)) and not (failure and repair):
         return _no(f"is about {trivial[0].lower()}")
-    if NOT_A_FIX.search(subject) and not repair:
+    if NOT_A_FIX.search(subject) and not repair and not closed_issue(body):
         return _no("announces something else")
-    if FEATURE.match(subject):
-        return None
-    if closes := CLOSES.search(f"{subject}\n{body}"):
-        return _yes(f'message says "{" ".join(closes[0].split())}"')
-    if (named := TRACKED.search(subject)) and _BUG_NUMBER.match(named[0]):
-        return _yes(f'subject says "{named[0]}"')
-    return _yes(f'subject says "{failure[0]}"') if failure else None
+    return None
 
 
-def _by_words(message: str, paths: Sequence[str]) -> FixClassification:
-    """Let the learnt weights of all facts decide."""
+def _by_weights(message: str, files: Sequence[EditedFile]) -> FixClassification:
+    """Let the learnt weights of all facts decide; where a defect is named, fewer are enough."""
     weights = _weights()
-    told = {fact: w for fact in message_facts(message, paths) if (w := weights.words.get(fact))}
-    if weights.intercept + sum(told.values()) < weights.threshold:
+    facts = message_facts(message, files)
+    told = {fact: w for fact in facts if (w := weights.facts.get(fact))}
+    named = _named_defect(*message.strip().partition("\n")[::2])
+    threshold = weights.threshold_named if named else weights.threshold
+    if weights.intercept + sum(told.values()) < threshold:
         return _no("says little of a defect")
-    if repair := REPAIR.search(message.strip().partition("\n")[0]):
+    if named:
+        return _yes(named)
+    if repair := REPAIR.search(in_english(message.strip().partition("\n")[0])):
         return _yes(f'subject says "{repair[0]}"')
-    best = sorted((-w, fact[2:]) for fact, w in told.items() if w > 0 and fact[0] in "svb")
+    best = sorted((-w, facts[fact]) for fact, w in told.items() if w > 0 and facts[fact])
     words = [w for w in dict.fromkeys(fact for _, fact in best) if w not in _STAND_INS][:_SHOWN]
     quoted = ", ".join(f'"{word}"' for word in words)
     return _yes(f"message has words of fixes: {quoted}" if words else "message reads like a fix")
+
+
+def _named_defect(subject: str, body: str) -> str:
+    """Return how a message names a defect: a closed issue, a bug, a failure; or nothing."""
+    subject = in_english(subject)
+    if FEATURE.match(subject):
+        return ""
+    if closes := closed_issue(f"{subject}\n{body}"):
+        return f'message says "{closes}"'
+    if (tracked := TRACKED.search(subject)) and _BUG_NUMBER.match(tracked[0]):
+        return f'subject says "{tracked[0]}"'
+    if failure := FAILURE.search(subject):
+        return f'subject says "{failure[0]}"'
+    repaired = BODY_FIX.search(body[:MAX_READ])
+    return f'message says "{" ".join(repaired[0].split())}"' if repaired else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +258,22 @@ class _Weights:
 
     intercept: float
     threshold: float
-    words: dict[str, float]
+    threshold_named: float
+    facts: dict[str, float]
+    digest: str
 
 
 @cache
 def _weights() -> _Weights:
-    document = json.loads(Path(__file__).with_name("fix_words.json").read_text(encoding="utf-8"))
-    return _Weights(document["intercept"], document["threshold"], document["words"])
+    text = Path(__file__).with_name("fix_words.json").read_text(encoding="utf-8")
+    document = json.loads(text)
+    return _Weights(
+        document["intercept"],
+        document["threshold"],
+        document["threshold_named"],
+        document["facts"],
+        digest(text),
+    )
 
 
 def _with_origin(classification: FixClassification, message: str) -> FixClassification:

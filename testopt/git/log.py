@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 CHUNK: Final = (256, 1024)
 MAX_WORKERS: Final = 8
 _HEADER: Final = "--format=%H%x00%P%x00%at%x00%ct%x00%aE%x00%aN%x00%s%x00%b"
+_TEXT_ARGS: Final = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", _HEADER)
 _RAW_ARGS: Final = (
-    "-z", "--raw", "--no-abbrev", "--root", "--no-diff-merges",
-    "--no-color", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-notes",
-    "--no-relative", "--ignore-submodules=none", "--diff-algorithm=default", "--encoding=UTF-8",
-    _HEADER,
+    "-z", "--raw", "--no-abbrev", "--root", "--no-diff-merges", "--no-ext-diff", "--no-textconv",
+    "--no-relative", "--ignore-submodules=none", "--diff-algorithm=default", *_TEXT_ARGS,
 )  # fmt: skip
 LOG_ARGS: Final = ("--numstat", "-M", "-l1000", *_RAW_ARGS)
 _TREES_ONLY: Final = ("-M100%", *_RAW_ARGS)  # what needs no content of files
@@ -64,6 +63,11 @@ class Commit(NamedTuple):
     author: bytes
     subject: str
     body: str = ""
+
+    @property
+    def message(self) -> str:
+        """Subject, and body after an empty line."""
+        return f"{self.subject}\n\n{self.body}"
 
 
 class FileRow(NamedTuple):
@@ -186,6 +190,31 @@ def read_history(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def read_commits(repo: Path, shas: Sequence[str]) -> list[Commit]:
+    """Read what commits say of themselves, without their files.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    shas : sequence of str
+        Full hashes; those that this clone has not got are left out.
+
+    Returns
+    -------
+    list of Commit
+
+    Raises
+    ------
+    RepositoryError
+        When git fails.
+    """
+    names = [sha.encode("ascii") for sha in shas]
+    here = _present(repo, names, b"commit")
+    known = [sha for sha, name in zip(shas, names, strict=True) if name in here]
+    return _split(_log(repo, known, ("-s", "-z", *_TEXT_ARGS)))[0] if known else []
+
+
 def _read(repo: Path, shas: Sequence[str]) -> History:
     try:
         return parse_log(_log(repo, shas, LOG_ARGS))
@@ -230,8 +259,8 @@ def _without_content(repo: Path, entries: Sequence[tuple[str, RawEntry]]) -> set
     return {sha for sha, entry in entries if missing & {entry.old_blob, entry.new_blob}}
 
 
-def _present(repo: Path, names: Sequence[bytes]) -> set[bytes]:
-    """Return those of some files' contents that this clone has."""
+def _present(repo: Path, names: Sequence[bytes], kind: bytes = b"blob") -> set[bytes]:
+    """Return those of some objects that this clone has: contents of files, or commits."""
     check = ("cat-file", "--batch-check=%(objectname) %(objecttype)")
     question = b"".join(name + b"\n" for name in names)
     try:
@@ -239,7 +268,7 @@ def _present(repo: Path, names: Sequence[bytes]) -> set[bytes]:
     except GitFailedError:  # in a partial clone it ends at the first one that is not there
         out = run_git(repo, *check, "--batch-all-objects", "--unordered", env=_ENV, timeout=None)
     lines = (line.partition(b" ") for line in out.splitlines())
-    return set(names).intersection(name for name, _, kind in lines if kind == b"blob")
+    return set(names).intersection(name for name, _, what in lines if what == kind)
 
 
 def _in_order(shas: Sequence[str], parts: Sequence[History]) -> History:

@@ -5,73 +5,84 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.code.patterns import time_limit
 from testopt.errors import SettingsError
-from testopt.git.fixes import FixClassification, classify
+from testopt.git.fixes import FixClassification, built_in_rules, classify
+from testopt.schema import digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from testopt.git.fix_words import EditedFile
+
+PATTERN_S: Final = 10.0  # that a user's pattern may take for one subject
 _REVERT: Final = re.compile(
     r"(?:revert(?:s|ed|ing)?\b|reapply\b|back(?:ed)?\s+out\b)", re.IGNORECASE
 )
 
 
-def fix_matcher(pattern: str = "") -> re.Pattern[str] | None:
-    """Return the compiled expression with which a user finds subjects of fixing commits.
+class FixJudge:
+    """Tells which commits fix defects: by what is built in, or by the user's pattern.
 
     Parameters
     ----------
     pattern : str
-        The setting ``fix_pattern``.
+        The setting ``fix_pattern``: a case-insensitive regular expression of subjects; empty:
+        what is built in.
 
-    Returns
-    -------
-    re.Pattern or None
-        Case-insensitive; None where there is no pattern.
+    Attributes
+    ----------
+    rules : str
+        Names what decides: another name for other rules, other weights and another pattern.
 
     Raises
     ------
     SettingsError
         When `pattern` is no regular expression.
     """
-    if not pattern:
-        return None
-    try:
-        return re.compile(pattern, re.IGNORECASE)
-    except re.error as error:
-        raise SettingsError(
-            f"fix_pattern {pattern!r} is not a regular expression: {error}"
-        ) from error
 
+    def __init__(self, pattern: str = "") -> None:
+        self._pattern = pattern
+        try:
+            self._matcher = re.compile(pattern, re.IGNORECASE) if pattern else None
+        except re.error as error:
+            raise SettingsError(
+                f"fix_pattern {pattern!r} is not a regular expression: {error}"
+            ) from error
+        self.rules = f"pattern {digest(pattern)}" if pattern else built_in_rules()
 
-def judge_fix(
-    message: str,
-    paths: Sequence[str],
-    *,
-    parents: int = 1,
-    matcher: re.Pattern[str] | None = None,
-    issue_type: str = "",
-) -> FixClassification:
-    """Tell whether a commit fixes a defect, and why.
+    def judge(
+        self,
+        message: str,
+        files: Sequence[EditedFile],
+        *,
+        parents: int = 1,
+        issue_type: str = "",
+    ) -> FixClassification:
+        """Tell whether a commit fixes a defect, and why.
 
-    Parameters
-    ----------
-    message, paths, parents, issue_type
-        As for `testopt.git.fixes.classify`.
-    matcher : re.Pattern, optional
-        From `fix_matcher`: it decides alone, by the subject, unless an issue does.
+        Parameters
+        ----------
+        message, files, parents, issue_type
+            As for `testopt.git.fixes.classify`. A pattern decides alone, by the subject, unless an
+            issue does.
 
-    Returns
-    -------
-    FixClassification
-        Whether it is one, and the reason in words.
-    """
-    if matcher is None or issue_type:
-        return classify(message, paths, parents=parents, issue_type=issue_type)
-    subject = message.strip().partition("\n")[0]
-    if matcher.search(subject):
-        return FixClassification(is_fix=True, reason="its subject matches fix_pattern")
-    return FixClassification(is_fix=False, reason="its subject does not match fix_pattern")
+        Returns
+        -------
+        FixClassification
+            Whether it is one, and the reason in words.
+
+        Raises
+        ------
+        SettingsError
+            When the pattern takes too long.
+        """
+        if self._matcher is None or issue_type:
+            return classify(message, files, parents=parents, issue_type=issue_type)
+        with time_limit(PATTERN_S, f"fix_pattern {self._pattern!r}"):
+            found = self._matcher.search(message.strip().partition("\n")[0])
+        reason = f"its subject {'matches' if found else 'does not match'} fix_pattern"
+        return FixClassification(is_fix=bool(found), reason=reason)
 
 
 def is_revert(subject: str) -> bool:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from testopt.errors import UsageError
 from testopt.ingest import update_caches
 from testopt.store.examined import read_examined, write_examined
+from testopt.store.judged_fixes import merge_judged
 from testopt.store.records import rows_by_owner
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def _append_commits(store: Store, source: Store) -> int:
     if changes.num_rows:
         store.append("file_changes", {f"merged {key}": changes})
     store.append("commits", {f"merged {key}": commits})
+    merge_judged(store, source, first=not len(known))
     return int(commits.num_rows)
 
 

@@ -367,6 +367,13 @@ class Store(PlainFiles):
         with self.writing():
             return update_run(TableLog(self._location, "runs"), run_id, count)
 
+    def judge_fixes(self, verdicts: Mapping[str, bool]) -> int:
+        """Tell commits to be fixes or none; return how many were told otherwise before."""
+        from testopt.store.judged_fixes import replace_verdicts
+
+        with self.writing():
+            return replace_verdicts(TableLog(self._location, "commits"), verdicts)
+
     def run_ids(self) -> set[str]:
         """Return the ids of all runs."""
         return set(self.read("runs", columns=["run_id"])["run_id"].to_pylist())

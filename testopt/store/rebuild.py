@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CACHES: Final = (
     "state/features-", "state/recent.json", "state/risk-model.json", "state/szz.json",
+    "state/fixes.json",
 )  # fmt: skip
 COMMANDS: Final = {
     "commits": "testopt mine", "file_changes": "testopt mine", "labels": "testopt szz",

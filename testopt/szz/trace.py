@@ -11,20 +11,21 @@ import json
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
-from testopt.code.patterns import time_limit
 from testopt.errors import RepositoryError
 from testopt.git.file_histories import read_file_histories
+from testopt.git.fix_words import FileCounts
 from testopt.git.fixes import classify, stated_commits
-from testopt.git.messages import read_messages
-from testopt.git.subjects import fix_matcher, judge_fix
+from testopt.git.log import list_commits, read_history
+from testopt.git.subjects import FixJudge
 from testopt.schema import arrow_schema
 from testopt.store.examined import Examined, write_examined
+from testopt.store.judged_fixes import read_judged
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.ranking import candidate_reasons, rank_candidates
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from testopt.git.file_histories import FileHistory
+    from testopt.git.fix_words import EditedFile
     from testopt.git.objects import CommitObject
     from testopt.store import Store
     from testopt.szz.blame import FixTrace
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 METHOD: Final = "szz-3"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
 AHEAD: Final = 4  # fixes a thread has at hand
-PATTERN_S: Final = 10.0  # that a user's pattern may take for one subject
 MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported
 MIN_QUOTED: Final = 16  # characters of a subject by which it is known again in a message
 FLUSH: Final = 200  # fixes of one append
@@ -139,7 +140,8 @@ def _why(tracer: Tracer, sha: str) -> str:
     facts = tracer.commit(sha)
     if facts is None:
         return ""
-    classification = classify(facts.message, tracer.paths(sha), parents=len(facts.parents))
+    files = [FileCounts(path) for path in tracer.paths(sha)]
+    classification = classify(facts.message, files, parents=len(facts.parents))
     return (
         classification.reason
         if classification.is_fix
@@ -197,7 +199,7 @@ def szz(
         if fixes is None:
             head = tracer.commit(tracer.resolve("HEAD") or "HEAD")
             kinds = {k: i.kind for k, i in issues_by_fix.items() if k}
-            reasons_by_fix = dict(find_fixes(repo, kinds, fix_pattern=fix_pattern))
+            reasons_by_fix = dict(find_fixes(repo, kinds, fix_pattern=fix_pattern, store=store))
         else:
             resolved = {name: tracer.resolve(name) for name in fixes}
             missing = [name for name, full in resolved.items() if full is None]
@@ -247,9 +249,13 @@ def _moment(commit: CommitObject) -> datetime:
 
 
 def find_fixes(
-    repo: Path, kinds: Mapping[str, str] | None = None, *, fix_pattern: str = ""
+    repo: Path,
+    kinds: Mapping[str, str] | None = None,
+    *,
+    fix_pattern: str = "",
+    store: Store | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Yield the fixing commits of HEAD, newest first, each with the reason.
+    """Yield the fixing commits of HEAD, children first, each with the reason.
 
     Parameters
     ----------
@@ -259,19 +265,37 @@ def find_fixes(
         Types of issues by commit; they decide where they are known.
     fix_pattern : str
         As for `szz`.
+    store : Store, optional
+        What `mine` has found to be no fix by the same rules is not read again.
 
     Yields
     ------
     tuple of str
         Full hash, and why the commit counts as a fix.
     """
-    matcher = fix_matcher(fix_pattern)
-    for sha, parents, message, paths in read_messages(repo):
-        kind = (kinds or {}).get(sha, "")
-        with time_limit(PATTERN_S, f"fix_pattern {fix_pattern!r}") if matcher else nullcontext():
-            verdict = judge_fix(message, paths, parents=parents, matcher=matcher, issue_type=kind)
-        if verdict.is_fix:
-            yield sha, verdict.reason
+    judge, kinds = FixJudge(fix_pattern), kinds or {}
+    others = _no_fixes(store, judge.rules) if store is not None else set()
+    wanted = [s for s in reversed(list_commits(repo)) if s in kinds or s not in others]
+    for history in read_history(repo, wanted):
+        files: dict[str, list[EditedFile]] = {}
+        for row in history.files:
+            files.setdefault(row.sha, []).append(row)
+        for commit in history.commits:
+            kind, changed = kinds.get(commit.sha, ""), files.get(commit.sha, ())
+            verdict = judge.judge(
+                commit.message, changed, parents=len(commit.parents), issue_type=kind
+            )
+            if verdict.is_fix:
+                yield commit.sha, verdict.reason
+
+
+def _no_fixes(store: Store, rules: str) -> set[str]:
+    """Return the commits of a store that some rules told to be no fixes."""
+    judged = read_judged(store)
+    if judged is None or judged.rules != rules:
+        return set()
+    rows = store.read("commits", columns=["sha"], where=[("is_fix", "=", False)])
+    return set(rows["sha"].to_pylist()) - judged.left
 
 
 def _traced(

@@ -15,8 +15,8 @@ from testopt.git.blobs import read_blobs, read_tree
 from testopt.git.change import find_change
 from testopt.git.changed_lines import diff_of_files
 from testopt.git.isolation import git_environment
-from testopt.git.log import list_commits, read_history
-from testopt.git.messages import find_commit_by_message, read_messages
+from testopt.git.log import list_commits, read_commits, read_history
+from testopt.git.messages import find_commit_by_message
 from testopt.git.objects import Objects
 from testopt.git.process import find_root, run_git
 from testopt.git.untracked import untracked_files
@@ -129,7 +129,7 @@ def everything(path: Path) -> dict[str, object]:
         traced = [tracer.trace(sha) for sha in shas]
     return {
         "history": list(read_history(path, shas)),
-        "messages": list(read_messages(path)),
+        "messages": read_commits(path, shas),
         "saying": find_commit_by_message(path, "crash", base=base, head=head),
         "facts": facts,
         "traced": traced,

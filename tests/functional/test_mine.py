@@ -16,6 +16,7 @@ from testopt.errors import RepositoryError, RevisionError, SettingsError
 from testopt.git import log
 from testopt.mine import mine
 from testopt.store import Store
+from testopt.store.judged_fixes import JUDGED, read_judged
 
 pytestmark = pytest.mark.integration
 
@@ -133,6 +134,47 @@ def test_only_what_is_new(make_repo, store):
     assert store.version("commits") == version
     assert store.read("commits").num_rows == 4
     assert check_sizes(repo, store) == 3  # the blob of the first range is asked from git
+
+
+def fixes_of(store):
+    return {sha for sha, row in rows(store, "commits").items() if row["is_fix"]}
+
+
+def test_other_rules_judge_known_commits_again(make_repo, store):
+    repo = make_repo()
+    repo.commit("Start", {"a.py": TEXT})
+    fix = repo.commit("Fix crash", {"a.py": TEXT + "y\n"})
+    odd = repo.commit("PROJ-1 more", {"a.py": TEXT + "y\nz\n"})
+    mine(repo=repo.path, store=store)
+    table = store.read("file_changes")
+    assert fixes_of(store) == {fix}
+    assert mine(repo=repo.path, store=store, fix_pattern="^proj").rejudged == 2
+    assert fixes_of(store) == {odd}
+    version = store.version("commits")
+    assert mine(repo=repo.path, store=store, fix_pattern="^proj").rejudged == 0
+    assert store.version("commits") == version
+    store.delete_blob(JUDGED)  # as in the store of an older testopt
+    result = CliRunner().invoke(
+        cli, ["--repo", str(repo.path), "--store", store.url, "mine", "HEAD~2"]
+    )
+    assert "(1 commit were known); 2 commits count otherwise as fixes now" in result.output
+    assert fixes_of(Store.open(store.url)) == {fix}
+    assert store.read("file_changes").equals(table)
+    assert store.read("commits").num_rows == 3
+
+
+def test_commits_that_this_clone_has_not_got_are_judged_later(make_repo, store):
+    repo = make_repo()
+    start = repo.commit("Start", {"a.py": TEXT})
+    repo.commit("Fix crash", {"a.py": TEXT + "y\n"})
+    shallow = make_repo("other")
+    shallow.git("fetch", "-q", str(repo.path), start)
+    shallow.git("checkout", "-q", start)
+    mine(repo=repo.path, store=store, fix_pattern="nothing")
+    assert mine(repo=shallow.path, store=store).rejudged == 0
+    assert len(read_judged(store).left) == 1
+    assert mine(repo=repo.path, store=store).rejudged == 1
+    assert read_judged(store).left == frozenset()
 
 
 def test_range(make_repo, store):

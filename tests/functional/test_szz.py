@@ -12,6 +12,7 @@ from testopt.errors import SettingsError
 from testopt.git import file_histories
 from testopt.git.process import GitStream
 from testopt.ingest.merged_stores import merge_store
+from testopt.mine import mine
 from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
 from testopt.store.examined import read_examined
@@ -319,10 +320,26 @@ def test_a_pattern_of_the_user_finds_fixes(story):
     assert [a.fix_commit for a in report.traced] == [shas["other"]]
 
 
+def test_what_mine_told_to_be_no_fix_is_not_read_again(story, tmp_path, monkeypatch):
+    repo, shas = story
+    store = Store.open(str(tmp_path / "store"), create=True)
+    mine(repo=repo.path, store=store)
+    read, history = [], use_case.read_history
+    monkeypatch.setattr(
+        use_case, "read_history", lambda repo, names: read.append(names) or history(repo, names)
+    )
+    found = [
+        [a.fix_commit for a in szz(repo=repo.path, store=store, fix_pattern=pattern).traced]
+        for pattern in ("", "^rename$")
+    ]
+    assert found == [[shas["fix"]], [shas["other"]]]
+    assert [len(names) for names in read] == [1, 4]  # by other rules nothing is known
+
+
 def test_a_pattern_that_takes_too_long_is_stopped(story, monkeypatch):
     repo, _ = story
     repo.commit("a" * 40, {"x.py": "x = 1\n"}, env=at(20))
-    monkeypatch.setattr(use_case, "PATTERN_S", 0.2)
+    monkeypatch.setattr("testopt.git.subjects.PATTERN_S", 0.2)
     with pytest.raises(SettingsError, match="takes longer"):
         szz(repo=repo.path, fix_pattern="(a+)+$b")
 

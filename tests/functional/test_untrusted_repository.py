@@ -53,7 +53,7 @@ def test_a_link_named_as_the_store_is_not_followed(repo, tmp_path):
 
 
 def test_a_regular_expression_of_its_own_is_stopped(repo, monkeypatch):
-    monkeypatch.setattr("testopt.mine._PATTERN_S", 0.3)
+    monkeypatch.setattr("testopt.git.subjects.PATTERN_S", 0.3)
     (repo / "pyproject.toml").write_text('[tool.testopt]\nfix_pattern = "(a+)+$"\n')
     assert run("mine").exception.message == "fix_pattern '(a+)+$' takes longer than 0.3 s"
 

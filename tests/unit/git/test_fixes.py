@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from testopt.git import fixes
+from testopt.git.fix_words import FileCounts
 from testopt.git.fixes import classify, stated_commits
 from testopt.szz.ranking import TAUGHT_BY
 
-CODE = ["src/a.py"]
+CODE = [FileCounts("src/a.py", 3, 1)]
 SHA = "272f03ff3b5bf79829f80c2febd004904d64006e"
 
 
@@ -44,6 +45,14 @@ SHA = "272f03ff3b5bf79829f80c2febd004904d64006e"
         "Исправлена ошибка при запуске",
         "修复登录崩溃的问题",
         "ログイン時のクラッシュを修正",
+        "Fehler beim Speichern behoben",
+        "Richtige Meldung anzeigen\n\nBehebt #520.",
+        "Évite un plantage au démarrage",
+        "Soluciona un fallo al guardar",
+        "Correção do cálculo de juros",
+        "Устранена утечка памяти",
+        "修复空指针异常",
+        "データが表示されない問題を修正",
     ],
 )
 def test_fixes(message):
@@ -77,8 +86,28 @@ def test_fixes(message):
         "Apply automatic fixes",
         "[pre-commit.ci] auto fixes from pre-commit.com hooks",
         "Fix build",
+        "Fix the build error on Windows",
+        "Fix import path",
+        "fix(importer): cs fixer",
+        "style: apply automatic fixes from rubocop",
+        "Bump lodash from 4.17.20 to 4.17.21",
+        "chore(deps): update dependency jest to v29",
+        "Translated using Weblate (German)",
+        "ci: fix the cache",
+        "test: fix a race in the server test",
+        "build(deps): fix the lock file",
+        "Fix lint warnings",
+        "Fix docstring of parse",
         "Tippfehler korrigiert",
+        "Dokumentation korrigiert",
+        "Corrige les tests",
+        "Corrección de documentación",
+        "Neue Funktion zum Exportieren hinzugefügt",
+        "Добавлена новая команда",
+        "错字修改",
         "添加导出功能",
+        "スペルミスを修正",
+        "検索機能を追加",
         "",
     ],
 )
@@ -92,13 +121,22 @@ def test_others(message):
         (["tests/test_a.py"], "tests only"),
         (["README.md", "docs/guide.rst"], "documents only"),
         ([".travis.yml"], "CI only"),
+        (["Makefile", "examples/todo/app.js", "go.sum"], "builds, tests or explains"),
         ([], "no file"),
     ],
 )
 def test_paths_decide(paths, reason):
-    verdict = classify("Fix crash", paths)
+    verdict = classify("Fix crash", [FileCounts(path, 1, 1) for path in paths])
     assert not verdict.is_fix
     assert reason in verdict.reason
+
+
+def test_lines_count():
+    message = "Handle names that are too long"
+    few, many = [FileCounts("a.c", 2, 1)], [FileCounts("a.c", 300, 0), FileCounts("b.c", 90, 0)]
+    assert classify(message, few).is_fix
+    assert not classify(message, many).is_fix
+    assert classify("Fix crash", [FileCounts("a.c", None, None)]).is_fix  # counts are not known
 
 
 def test_a_merge_is_no_fix():
@@ -137,6 +175,7 @@ def test_what_is_kept_apart_taught_nothing():
     document = json.loads(Path(fixes.__file__).with_name("fix_words.json").read_text("utf-8"))
     taught_by = {*document["taught_by"], *TAUGHT_BY}
     assert len(taught_by) > 20
+    assert all(len(commit) >= 40 for commit in document["taught_by"].values())
     assert not EXAM & {name.partition("/")[2] for name in taught_by}
 
 

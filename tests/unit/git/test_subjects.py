@@ -3,23 +3,29 @@
 import pytest
 
 from testopt.errors import SettingsError
-from testopt.git.subjects import fix_matcher, is_revert, judge_fix
+from testopt.git.fix_words import FileCounts
+from testopt.git.subjects import FixJudge, is_revert
 
-CODE = ["src/a.py"]
+CODE = [FileCounts("src/a.py", 3, 1)]
 
 
 def test_own_pattern_decides_alone():
-    own = fix_matcher(r"^PROJ-\d+")
-    assert judge_fix("proj-12 docs", CODE, matcher=own).is_fix
-    assert not judge_fix("Fix crash", CODE, matcher=own).is_fix
-    assert not judge_fix("proj-12 docs", CODE, matcher=own, issue_type="feature").is_fix
+    own = FixJudge(r"^PROJ-\d+")
+    assert own.judge("proj-12 docs", CODE).is_fix
+    assert not own.judge("Fix crash", CODE).is_fix
+    assert not own.judge("proj-12 docs", CODE, issue_type="feature").is_fix
     with pytest.raises(SettingsError, match="fix_pattern"):
-        fix_matcher("(")
+        FixJudge("(")
 
 
 def test_empty_pattern_is_what_is_built_in():
-    assert judge_fix("Fix crash", CODE, matcher=fix_matcher("")).is_fix
-    assert not judge_fix("Fix typo", CODE, matcher=fix_matcher("")).is_fix
+    assert FixJudge().judge("Fix crash", CODE).is_fix
+    assert not FixJudge().judge("Fix typo", CODE).is_fix
+
+
+def test_rules_have_a_name_of_their_own():
+    assert FixJudge().rules == FixJudge("").rules
+    assert len({FixJudge().rules, FixJudge("a").rules, FixJudge("b").rules}) == 3
 
 
 def test_revert():
