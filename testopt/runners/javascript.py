@@ -25,7 +25,7 @@ _LOOSE: Final = re.compile(
     rf"(?P<joint>[{_BLANKS}]+[{_ARROWS}][{_BLANKS}]+)|(?P<blank>[{_BLANKS}]+)|(?P<colons>::)"
     # what was another text before it was a case id, see `testopt.results.case_id_normalisation`
     r"|(?P<any>…(?:#\d+\Z)?|[\x00-\x1f\x7f\ufffd\ud800-\udfff])"
-    r"|(?P<path>(?<![\w.:/\\])(?=[\w.-]+/))"
+    r"|(?P<path>(?<![\w.:/\\-])(?=[\w.-]+/))"
 )
 _UNCLEAR: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]")
 _FOLDED: Final = re.compile(rf"(?:[{_BLANKS}]++(?:[{_ARROWS}](?=[{_BLANKS}]))?|::)+")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What no pytest accepts in an argument, or not the next one:
 # see `testopt.results.case_id_normalisation`.
-_UNREPEATABLE: Final = re.compile(r"[\r\n…]|\[.* at 0x[0-9a-fA-F]{6,16}[>,]")
+_UNREPEATABLE: Final = re.compile(r"[\r\n…]|\[[^\[\r\n]* at 0x[0-9a-fA-F]{6,16}[>,]")
 # Endings of languages that have runners of their own; a name with a slash may be a Go module's.
 _OTHERS: Final = re.compile(r"v\d+|go|[cm]?[jt]sx?|java|kt|groovy|scala|rs|rb|php|cs|cpp")
 # At the top of a repository: what is no dotted name of another runner.

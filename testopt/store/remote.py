@@ -229,7 +229,7 @@ def in_words(error: BaseException, what: str) -> tuple[str, str] | None:
 
 def said_by(error: BaseException) -> str:
     """Return the text of an error, without the frames that RUST_BACKTRACE adds to Delta's."""
-    return _BACKTRACE.split(str(error), maxsplit=1)[0]
+    return _BACKTRACE.split(str(error), maxsplit=1)[0].rstrip()
 
 
 def _without_names(text: str, url: str) -> str:
@@ -241,7 +241,7 @@ def _without_names(text: str, url: str) -> str:
     return re.sub(rf"(?<![\w.-])(?:{bucket}/{path}(?![\w.-])|{path}(?=/))", "…", text)
 
 
-_BACKTRACE: Final = re.compile(r"\s*\n\s*(?:stack backtrace:|0: )", re.IGNORECASE)
+_BACKTRACE: Final = re.compile(r"\n[^\S\n]*(?:stack backtrace:|0: )", re.IGNORECASE)
 _URL: Final = re.compile(rf"\b({'|'.join((*AMAZON, *GOOGLE, *AZURE))})://\S+")
 _NO_BUCKET: Final = re.compile(r"no_?such_?bucket|no_?such_?container|container_?not_?found")
 _DENIED: Final = re.compile(
@@ -287,15 +287,21 @@ def _server_in(text: str) -> str:
     return redact(found.group()) if found else ""
 
 
-_USER: Final = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]*@")
-_QUERY: Final = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]+")
+_USER: Final = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@")
+_ADDRESS: Final = re.compile(r"https?://[^\s\"']+")
 _SECRET_NAME: Final = re.compile(r"SECRET|TOKEN|PASSWORD|_KEY\b|_KEY_ID\b|SAS|CONNECTION_STRING")
 _SHORTEST: Final = 6  # shorter values stand in words of any text
 
 
+def _without_query(found: re.Match[str]) -> str:
+    head, mark, query = found[0].partition("?")
+    _, bracket, rest = query.partition(")")  # of a text around it
+    return f"{head}?…{bracket}{rest}" if mark and query else found[0]
+
+
 def redact(text: str) -> str:
     """Return a text without the credentials in its URLs, and without those of the environment."""
-    text = _QUERY.sub(r"\1?…", _USER.sub("…@", text))
+    text = _ADDRESS.sub(_without_query, _USER.sub("…@", text))
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST and value in text and _is_secret(name):
             text = text.replace(value, "…")

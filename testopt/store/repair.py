@@ -73,9 +73,7 @@ def _remove(state: TableState, states: States) -> list[Problem]:
     copies = [save_damaged_file(log.location, log.table, file) for file in files]
     gone, half = _owners(state, states)
     if log.table == "file_changes" and "commits" in states:
-        commits = states["commits"]  # first: whoever repeats an interrupted repair finds the file
-        bad = {file.path for file, _ in commits.damaged}
-        forget_bare_commits(commits.log, _shas(state.read(["sha"])), bad)
+        _forget_commits(state, states["commits"])  # first: who repeats a repair finds the file
     moment, again = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}", COMMANDS.get(log.table, "")
     left = [file for file in state.sound() if half and half & runs_if_known(log, file)]
     save_rows(log, left, half, moment=f"{moment}-unfinished")
@@ -143,6 +141,14 @@ def runs_if_known(log: TableLog, file: DataFile) -> set[str]:
 def _shas(rows: pa.Table) -> pa.Array:
     found = rows["sha"].unique()
     return found.dictionary if hasattr(found, "dictionary") else found
+
+
+def _forget_commits(changes: TableState, commits: TableState) -> None:
+    if changes.log.location.local is not None:  # files that no log entry names are taken back
+        forget_commits_of(changes.log, commits.log)
+        return
+    bad = {file.path for file, _ in commits.damaged}
+    forget_bare_commits(commits.log, _shas(changes.read(["sha"])), bad)
 
 
 def forget_commits_of(changes: TableLog, commits: TableLog) -> str:
