@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 TRAIN = 0.8
 REPEATS = 1000
-SOURCE = ["src_share", "src_la", "src_ld"]
 
 
 def area(hit: np.ndarray, effort: np.ndarray, order: np.ndarray) -> float:
@@ -179,8 +178,7 @@ def repository(repo: Path, store: Store, *, candidates: bool) -> None:
         then = measured.facts[int(len(y) * TRAIN) - 1].time
         yield "labels known at the split", split(frame, y, known_then(store, measured.shas, then))
         yield "the 14 and the date", split(frame.drop(columns=list(RICHER)), y)
-        yield "without lines of the program", split(frame.drop(columns=SOURCE), y)
-        for name in RICHER[:4]:
+        for name in RICHER:
             yield f"without {name}", split(frame.drop(columns=[name]), y)
         yield "without the date", split(frame.drop(columns=["date"]), y)
         yield "without author", split(frame.drop(columns=sorted(AUTHOR_METRICS)), y)

@@ -9,6 +9,13 @@ its name without extension begins with ``test_``, ``test-``, ``test.`` or ends i
 ``-test``, ``.test``, ``_tests``, ``_spec``, ``-spec``, ``.spec`` or, with a capital as in Java and
 C#, in ``Test``, ``Tests``, ``TestCase``, ``Spec`` or ``IT``, or begins with ``Test`` and a capital.
 
+*Document* (`is_document`): a text by its extension or name, or a file that is no program in a
+folder ``doc``, ``docs`` or ``documentation``.
+
+*Supplied* (`is_supplied`): nobody writes it here by hand. A folder of the path is one that package
+managers, builds or generators fill (``node_modules``, ``vendor``, ``third_party``, ``dist``,
+``generated`` ...), or the file is a lock file, is minified, or is named as generators name theirs.
+
 *Subsystem* (`subsystem_of`): the first folder, as in Kamei et al. (2013), table 1; ``.`` for files
 at the top.
 
@@ -98,6 +105,15 @@ _TEST_NAME: Final = re.compile(
 )
 _TEST_CAMEL: Final = re.compile(r"(?:^Test[A-Z]|[a-z0-9](?:Tests?|TestCase|Spec|IT)(?:\.|$))")
 
+_DOCUMENT_FOLDER: Final = re.compile(r"(?:^|/)(?:docs?|documentation)/", re.IGNORECASE)
+_SUPPLIED: Final = re.compile(
+    r"(?:^|/)(?:node_modules|bower_components|_?vendor(?:ed)?|third[_-]?party|3rdparty|dist|"
+    r"(?:auto)?generated|__snapshots__)/|\.min\.(?:js|css)$|\.lock$|"
+    r"(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum)$|"
+    r"(?:_pb2(?:_grpc)?\.pyi?|\.pb\.[a-z]+|[._-]generated\.[a-z]+|\.snap|\.svg|\.map)$",
+    re.IGNORECASE,
+)
+
 _CACHE: Final = 65_536  # paths repeat from commit to commit
 
 
@@ -147,6 +163,20 @@ def is_test_path(path: str) -> bool:
         return True
     name = path.rpartition("/")[2]
     return bool(_TEST_NAME.search(name) or _TEST_CAMEL.search(name))
+
+
+@lru_cache(_CACHE)
+def is_document(path: str) -> bool:
+    """Tell whether a file is written for readers, by the rule above; `path` as elsewhere."""
+    return language_of(path) == "text" or (
+        not is_code(path) and _DOCUMENT_FOLDER.search(path) is not None
+    )
+
+
+@lru_cache(_CACHE)
+def is_supplied(path: str) -> bool:
+    """Tell whether a file comes from elsewhere, by the rule above; `path` as in `is_test_path`."""
+    return _SUPPLIED.search(path) is not None
 
 
 def subsystem_of(path: str) -> str:

@@ -79,6 +79,46 @@ def roc_auc(y: NDArray[np.bool_], score: NDArray[Any]) -> float:
     return float((rank[y].sum() - n * (n + 1) / 2.0) / (n * (len(y) - n)))
 
 
+def roc_auc_gain(
+    y: NDArray[np.bool_], score: NDArray[Any], rival: NDArray[Any]
+) -> tuple[float, float]:
+    """Return by how much one score orders better than another, and the standard error of that.
+
+    The error is that of two correlated areas (DeLong, DeLong and Clarke-Pearson 1988).
+
+    Parameters
+    ----------
+    y : ndarray of bool, shape (n,)
+        What happened; both outcomes did.
+    score, rival : ndarray, shape (n,)
+        The higher, the likelier.
+
+    Returns
+    -------
+    tuple of float
+        Difference of the areas under the ROC curve, and its standard error.
+    """
+    ones, zeros = (_wins(y, score) - _wins(y, rival)), ~y
+    gain = float(ones[y].mean())
+    spread = [
+        float(part.var(ddof=1)) / len(part) if len(part) > 1 else np.inf
+        for part in (ones[y], ones[zeros])
+    ]
+    return gain, math.sqrt(sum(spread))
+
+
+def _wins(y: NDArray[np.bool_], score: NDArray[Any]) -> NDArray[np.float64]:
+    """Return for each row which share of the rows of the other outcome it is rightly ordered to."""
+    out = np.empty(len(y))
+    for side in (y, ~y):
+        others = np.sort(score[~side])
+        below = np.searchsorted(others, score[side], "left")
+        upto = np.searchsorted(others, score[side], "right")
+        out[side] = (below + upto) / (2.0 * len(others))
+    out[~y] = 1.0 - out[~y]
+    return out
+
+
 def expected_calibration_error(
     y: NDArray[Any], p: NDArray[Any], bins: int = 10, *, weight: NDArray[Any] | None = None
 ) -> float:

@@ -8,7 +8,7 @@ ns         subsystems (first folder of the path) that are changed
 nd         folders that are changed
 nf         files that are changed
 entropy    how the changed lines spread over the files, in bits, not normalised (Hassan 2009)
-la, ld     lines added, deleted
+la, ld     lines added, deleted, but those of documents and of supplied files
 lt         lines that the files had before, summed
 fix        1 for the fix of a defect
 ndev       people who changed these files before
@@ -21,9 +21,9 @@ sexp       earlier changes of the author in the changed subsystems
 
 Beyond the paper (`RICHER`): ``new_files``; ``test_share``, the share of files that are tests;
 ``fixes``, distinct earlier fixes that changed these files (Kim et al. 2007: defects come where
-defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011); and of the files
-that are program text and no tests their share ``src_share``, and their lines added and deleted
-``src_la`` and ``src_ld``, for a text or a test breaks little.
+defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011); ``prog_la``, those
+of ``la`` that are in no test; ``words``, how many explain it in the message below the subject, NaN
+where unknown.
 
 Everything counts what came before the change: state is read, then updated. A renamed file keeps
 its past. Merges are measured and leave no trace, for what they bring is in their parents. Authors
@@ -34,17 +34,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from testopt.code.paths import is_code
+from testopt.code.paths import is_document, is_supplied
 from testopt.risk.derived_metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 RICHER: Final = (
-    "new_files", "test_share", "fixes", "ownership", "src_share", "src_la", "src_ld",
+    "new_files", "test_share", "fixes", "ownership", "prog_la", "words",
 )  # fmt: skip
 NAMES: Final = (*METRICS, *RICHER)
 AUTHOR_METRICS: Final = frozenset({"ndev", "exp", "rexp", "sexp", "ownership"})
@@ -74,6 +74,7 @@ class ChangeFacts:
     time: float
     is_fix: bool = False
     is_merge: bool = False
+    words: float = math.nan
 
 
 @dataclass(slots=True)
@@ -112,16 +113,15 @@ class ChangeHistory:
         pasts = [past for f in files if (past := self._past(f)) is not None]
         changes = _union(past.changes for past in pasts)
         by_author = sum(self._authors[c] == commit.author for c in changes)
-        lines = [(f.added or 0) + (f.deleted or 0) for f in files]
+        lines = [_counted(f) for f in files]
         subsystems = {f.subsystem for f in files}
-        source = [f for f in files if is_code(f.path) and not f.is_test]
         return [
             float(len(subsystems)),
             float(len({f.path.rpartition("/")[0] for f in files})),
             float(len(files)),
-            _entropy(lines),
-            float(sum(f.added or 0 for f in files)),
-            float(sum(f.deleted or 0 for f in files)),
+            _entropy([added + deleted for added, deleted in lines]),
+            float(sum(added for added, _ in lines)),
+            float(sum(deleted for _, deleted in lines)),
             float(sum(self._size(f) for f in files)),
             float(commit.is_fix),
             float(len(set().union(*(past.people for past in pasts)))),
@@ -132,9 +132,8 @@ class ChangeHistory:
             sum(f.is_test for f in files) / max(len(files), 1),
             float(len(self._fixes & changes)),
             by_author / max(len(changes), 1),
-            len(source) / max(len(files), 1),
-            float(sum(f.added or 0 for f in source)),
-            float(sum(f.deleted or 0 for f in source)),
+            float(sum(n for f, (n, _) in zip(files, lines, strict=True) if not f.is_test)),
+            float(commit.words),
         ]
 
     def update(self, commit: ChangeFacts, files: Sequence[TouchedFile]) -> None:
@@ -186,13 +185,20 @@ class ChangeHistory:
         return float(len(times)), _recent(times, commit.time), float(len(_union(changes)))
 
 
-def with_lines(row: Sequence[float], added: int, deleted: int) -> list[float]:
+def with_lines(row: Sequence[float], file: TouchedFile, added: int, deleted: int) -> list[float]:
     """Return the metrics of one file that changed alone, had it changed by other lines."""
     values = dict(zip(NAMES, row, strict=True))
+    added, deleted = _counted(replace(file, added=added, deleted=deleted))
     values["la"], values["ld"] = float(added), float(deleted)
-    if values["src_share"]:
-        values["src_la"], values["src_ld"] = float(added), float(deleted)
+    values["prog_la"] = 0.0 if file.is_test else float(added)
     return list(values.values())
+
+
+def _counted(file: TouchedFile) -> tuple[int, int]:
+    """Return the lines added and deleted that count: a text or a lock file breaks little."""
+    if is_document(file.path) or is_supplied(file.path):
+        return 0, 0
+    return file.added or 0, file.deleted or 0
 
 
 def _union(parts: Iterable[Iterable[int]]) -> set[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.code.paths import is_code
-from testopt.errors import DataError
+from testopt.errors import DataError, RepositoryError
+from testopt.git.messages import explanation_words
 from testopt.risk.catching_tests import find_catching_tests
 from testopt.risk.change_metrics import with_lines
 from testopt.risk.changed_regions import find_changed_regions
@@ -89,9 +92,11 @@ def change_risk(
         for name, change in changes.items()
     }
     inert = _inert_files(repo, changes)
-    history = measure_history(store, changes, inert)
+    words = _explained(store, repo, changes)
+    history = measure_history(store, changes, inert, words)
     models = MonthlyModels(store, history, author_features=author_features, seed=seed)
-    assessor = _ChangeAssessor(history, models, inert, (now or datetime.now(UTC)).timestamp())
+    time = (now or datetime.now(UTC)).timestamp()
+    assessor = _ChangeAssessor(history, models, inert, words, time)
     risks = sorted(assessor.risks(changes), key=lambda r: (-r.probability, r.name))
     first = risks[:detailed]
     if repo is not None:
@@ -116,6 +121,17 @@ def _inert_files(repo: Path | None, changes: Mapping[str, Change]) -> dict[str, 
     return {**found, **{name: inert_in(repo, change) for name, change in others.items()}}
 
 
+def _explained(store: Store, repo: Path | None, changes: Mapping[str, Change]) -> dict[str, int]:
+    """Return how many words explain each commit; nothing where git fails."""
+    if repo is None:
+        return {}
+    mined = store.read("commits", columns=["sha"])["sha"].to_pylist()
+    commits = [name for name, change in changes.items() if name == change.head]
+    with suppress(RepositoryError):
+        return explanation_words(repo, {*mined, *commits})
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """A change as the model of its month sees it."""
@@ -135,9 +151,11 @@ class _ChangeAssessor:
         history: MeasuredHistory,
         models: MonthlyModels,
         inert: Mapping[str, frozenset[str]],
+        words: Mapping[str, int],
         now: float,
     ) -> None:
         self._history, self._models, self._inert, self._now = history, models, inert, now
+        self._words = words
         self._rows_by_sha = {sha: i for i, sha in enumerate(history.shas)}
         self._judged: dict[str, _Judged] = {}
 
@@ -162,7 +180,7 @@ class _ChangeAssessor:
             facts = history.facts[row]
             month = month_of(facts.time)
             return _Judged(facts, history.judged[name], history.files_alone[name], month, n_files)
-        facts = change_facts(change, now=self._now)
+        facts = change_facts(change, now=self._now, words=self._words.get(name, math.nan))
         files = without_lines(touched_files(change.files), self._inert.get(name, ()))
         alone = files_alone(history.state, facts, files)
         row_now = history.state.measure(facts, files)
@@ -193,14 +211,13 @@ class _ChangeAssessor:
         """Return a risk with the riskiest places of its files, each judged as if alone."""
         judged = self._judged[risk.name]
         trained = self._models.at(judged.month)
-        rows = {file.path: row for file, row in judged.files}
+        rows = {file.path: (file, row) for file, row in judged.files}
         regions = find_changed_regions(repo, change, [f for f in change.files if f.path in rows])
         files = []
         for file in risk.files:
             in_file = regions.get(file.path, ())
-            parts = [
-                (judged.facts, with_lines(rows[file.path], x.added, x.deleted)) for x in in_file
-            ]
+            touched, row = rows[file.path]
+            parts = [(judged.facts, with_lines(row, touched, x.added, x.deleted)) for x in in_file]
             hunks = [
                 HunkRisk(x.first, x.last, x.name, p, x.added, x.deleted)
                 for x, p in zip(in_file, _alone(trained, parts), strict=True)
@@ -231,11 +248,17 @@ def _contributions(
 ) -> tuple[MetricContribution, ...]:
     values = metrics_by_name(row)
     parts = [
-        MetricContribution(str(name), values.get(str(name)), float(v), typical.get(str(name)))
+        MetricContribution(
+            str(name), _known(values.get(str(name))), float(v), typical.get(str(name))
+        )
         for name, v in log_odds.items()
     ]
     parts.sort(key=lambda part: (part.metric != "base", -abs(part.log_odds), part.metric))
     return tuple(parts)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
 
 
 def _with_catching_tests(

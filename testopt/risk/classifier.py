@@ -1,8 +1,9 @@
 """Predicts P(a change introduces a defect) from its metrics: calibrated, and explained exactly.
 
-A logistic regression that begins at "lines added alone" has a few trees beside it. Younger
+A logistic regression that begins at what other projects taught has a few trees beside it. Younger
 changes weigh more; the slope is that of the youngest changes under models that had not seen them,
-and where these do no better there than lines added, lines added decide alone.
+and where these do worse there than lines added, by more than the standard error, lines added
+decide alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from testopt.errors import BundleError
 from testopt.learning.calibration import fit_level, fit_logit, sigmoid
-from testopt.learning.metrics import roc_auc
+from testopt.learning.metrics import roc_auc, roc_auc_gain
 from testopt.risk.base_models import LINES, RiskModels
 from testopt.risk.change_table import ages, read_frame
 from testopt.risk.derived_metrics import DAY, METRICS, derived_columns
@@ -71,7 +72,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     aucs_ : tuple of float or None
         ROC-AUC on these rows, of the models and of lines added alone. Not saved.
     by_lines_ : bool
-        Whether lines added decide alone: too few changes or defects, or the models did worse.
+        Whether the models decide nothing: too few changes or defects, or they did worse.
     n_features_in_ : int
 
     Notes
@@ -199,7 +200,7 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ):
             if LINES in columns and len(self.classes_) > 1:
                 names = [name for name, _ in self.sources_]
-                self.models_ = RiskModels.fit_lines(matrix, y, weight, names=names)
+                self.models_ = RiskModels.fit_prior(matrix, y, weight, names=names)
             return
         positions = np.flatnonzero(is_used)
         self._fit_models(matrix[is_used], y[is_used], weight[is_used])
@@ -267,11 +268,10 @@ class ChangeRiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             return trial
         self.by_lines_ = True
         lines = self._models(matrix[:cut], y[:cut], weight[:cut])
-        self.aucs_ = (
-            roc_auc(young, trial.margin(matrix[cut:])),
-            roc_auc(young, lines.margin(matrix[cut:])),
-        )
-        self.by_lines_ = self.aucs_[0] < self.aucs_[1]
+        margins = trial.margin(matrix[cut:]), lines.margin(matrix[cut:])
+        self.aucs_ = (roc_auc(young, margins[0]), roc_auc(young, margins[1]))
+        gain, error = roc_auc_gain(young, *margins)
+        self.by_lines_ = gain < -error
         return lines if self.by_lines_ else trial
 
     def _half_life(self, age: NDArray[np.float64]) -> float:

@@ -61,6 +61,7 @@ def measure_history(
     store: Store,
     wanted: Mapping[str, Change],
     inert: Mapping[str, frozenset[str]] | None = None,
+    words: Mapping[str, int] | None = None,
 ) -> MeasuredHistory:
     """Return the metrics of all mined commits, each as of its own time.
 
@@ -71,6 +72,8 @@ def measure_history(
         Commits to measure even if they are merges (what they bring in counts), and file by file.
     inert : mapping of str to frozenset of str, optional
         Files, by commit, in which nothing that runs has changed.
+    words : mapping of str to int, optional
+        How many words explain each commit, as far as it is known.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def measure_history(
     history = MeasuredHistory([], [], [], ChangeHistory())
     state = history.state
     for sha, facts, files in mined_commits(
-        commits, store.read("file_changes", columns=FILE_COLUMNS)
+        commits, store.read("file_changes", columns=FILE_COLUMNS), words
     ):
         asked = touched_files(wanted[sha].files) if sha in wanted else None
         measured = files if files and not facts.is_merge else asked

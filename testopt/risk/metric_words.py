@@ -33,10 +33,9 @@ _WORDS: Final = {
     "date": "time of the change",
     "new_files": "new files",
     "test_share": "share of files that are tests",
-    "src_share": "share of files that are the program's",
-    "src_la": "lines added to the program",
-    "src_ld": "lines deleted from the program",
+    "prog_la": "lines added apart from tests",
     "fixes": "earlier fixes in these files",
+    "words": "words of explanation in the message",
     "ownership": "author's share of the earlier changes of these files",
 }
 
@@ -68,8 +67,11 @@ def basis_text(report: RiskReport) -> str:
             f"(lines added alone: {report.auc_lines:.2f})"
         )
     if report.by_lines:
-        why = "too little to learn more from" if report.auc is None else "the model does no better"
-        text += f"; lines added alone decide: {why}"
+        text += (
+            "; size and explanation decide, as in other projects: too little to learn more from"
+            if report.auc is None
+            else "; lines added alone decide: the model does no better"
+        )
     if report.latency_days:
         text += f"; half of the defects are found within {report.latency_days:.0f} days"
     return text + "."

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from testopt.risk.measured_history import MeasuredHistory
     from testopt.store import Store
 
-_VERSION: Final = 6  # changes with whatever changes the model
+_VERSION: Final = 7  # changes with whatever changes the model
 _MONTH_S: Final = 30.4375 * 86_400.0
 _N_RECENT: Final = 500  # changes that a percentile compares with
 _MIN_RECENT: Final = 20
+_USED: Final = frozenset({"prog_la", "words"})  # beside the 14 metrics
 _KEPT: Final = 12  # models; each takes about 0.4 MB
 _FACTS: Final = (
     "changes", "defects", "latency_days", "checked", "auc", "auc_lines", "by_lines",
@@ -115,7 +116,8 @@ class MonthlyModels:
         self._store, self._seed = store, seed
         self._labels = DefectLabels(store, history)
         frame = metrics_frame(history.facts, history.rows, author_features=author_features)
-        self._frame = frame.drop(columns=[name for name in RICHER if name in frame])
+        unused = [name for name in RICHER if name in frame and name not in _USED]
+        self._frame = frame.drop(columns=unused)
         self._times, self._teaches = history.times, history.teaches
         self._key = {"version": _VERSION, "seed": seed, "authors": author_features}
         self._saved = _read(store.read_blob(_MODEL_BLOB), self._key)
@@ -190,7 +192,8 @@ def _train(
     }
     typical: dict[str, float] = {}
     if len(frame):
-        typical = {str(k): float(v) for k, v in frame.drop(columns="date").median().items()}
+        medians = frame.drop(columns="date").median().dropna()
+        typical = {str(k): float(v) for k, v in medians.items()}
     return TrainedRiskModel(model, facts, sorted(map(float, recent)), typical)
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from testopt.risk.change_metrics import NAMES, ChangeFacts, ChangeHistory, TouchedFile
+from testopt.risk.change_metrics import NAMES, ChangeFacts, ChangeHistory, TouchedFile, with_lines
 
 DAY = 86_400.0
 YEAR = 365.25 * DAY
 
 
 def commit(author, days, **facts):
-    return ChangeFacts(author, days * DAY, **facts)
+    return ChangeFacts(author, days * DAY, **{"words": 0, **facts})
 
 
 def touched(path, added=0, deleted=0, **rest):
@@ -77,14 +77,24 @@ def test_the_worked_example():
             "test_share": 1 / 3,
             "fixes": 1,
             "ownership": 1 / 2,
-            "src_share": 2 / 3,  # of three files one is a test
-            "src_la": 14,
-            "src_ld": 2,
+            "prog_la": 14,
+            "words": 0,
         }
     )
     assert rows[1]["fix"] == 1
     assert (rows[1]["lt"], rows[1]["age"], rows[1]["nuc"], rows[1]["exp"]) == (100, 10, 1, 0)
     assert rows[0]["ndev"] == rows[0]["nuc"] == rows[0]["age"] == rows[0]["lt"] == 0
+
+
+def test_lines_of_texts_and_of_supplied_files_do_not_count():
+    files = [touched("a.py", 3, 1), touched("README.md", 90, 9), touched("web/yarn.lock", 500, 4)]
+    row = named(ChangeHistory().measure(commit("ann", 0, words=30), files))
+    assert (row["la"], row["ld"], row["prog_la"], row["entropy"]) == (3, 1, 3, 0)
+    assert (row["nf"], row["words"]) == (3, 30)
+    test = touched("tests/a.py", 8, is_test=True)
+    assert named(with_lines(list(row.values()), test, 5, 2))["la"] == 5
+    assert named(with_lines(list(row.values()), test, 5, 2))["prog_la"] == 0
+    assert named(with_lines(list(row.values()), files[1], 5, 2))["la"] == 0
 
 
 def test_git_knows_the_size_better():

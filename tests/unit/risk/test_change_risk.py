@@ -105,6 +105,7 @@ def test_a_file_in_which_nothing_that_runs_changed_adds_no_lines(store, monkeypa
     judged = {commit: frozenset({"core/6.py"})}
     monkeypatch.setattr("testopt.risk.change_risk.inert_files", lambda *_: judged)
     monkeypatch.setattr("testopt.risk.change_risk.find_changed_regions", lambda *_: {})
+    monkeypatch.setattr("testopt.risk.change_risk.explanation_words", lambda *_: {})
     (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
     assert risk.probability < believed.probability
     assert risk.percentile < 0.1
@@ -172,13 +173,13 @@ def test_what_is_missing_is_said(tmp_path):
         change_risk(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
 
 
-def test_few_commits_leave_lines_added(tmp_path):
+def test_few_commits_leave_the_size(tmp_path):
     store = filled(str(tmp_path / "store"), n=20)
     ask = {"small": change(("a.py", 5)), "large": change(("a.py", 500))}
     report = change_risk(store=store, changes=ask)
     assert [risk.name for risk in report.risks] == ["large", "small"]
     assert report.by_lines
-    assert {p.metric for p in report.risks[0].parts if p.log_odds} == {"base", "la"}
+    assert {p.metric for p in report.risks[0].parts if p.log_odds} == {"base", "la", "prog_la"}
 
 
 def test_the_latest_tracing_of_a_fix_counts():
