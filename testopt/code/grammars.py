@@ -46,7 +46,7 @@ _CPP: Final = f"""{_C}
 (class_specifier name: (_) @name body: (_)) @class
 (namespace_definition name: (_) @name) @class
 """
-_JAVASCRIPT: Final = """
+_ECMASCRIPT: Final = """
 (class_declaration name: (_) @name) @class
 (function_declaration name: (_) @name) @function
 (generator_function_declaration name: (_) @name) @function
@@ -55,18 +55,22 @@ _JAVASCRIPT: Final = """
   value: [(arrow_function) (function_expression) (generator_function)]) @function
 (variable_declarator name: (identifier) @name value: (class)) @class
 (pair key: (_) @name value: [(arrow_function) (function_expression)]) @function
-(field_definition property: (_) @name value: [(arrow_function) (function_expression)]) @function
 (assignment_expression left: (member_expression property: (_) @name)
   right: [(arrow_function) (function_expression)]) @function
 (call_expression function: (_) @verb
   arguments: (arguments . [(string) (template_string)] @title)) @call
 """
-_TYPESCRIPT: Final = f"""{_JAVASCRIPT.replace("field_definition property", "public_field_definition name")}
+_JAVASCRIPT: Final = f"""{_ECMASCRIPT}
+(field_definition property: (_) @name value: [(arrow_function) (function_expression)]) @function
+"""
+_TYPESCRIPT: Final = f"""{_ECMASCRIPT}
+(public_field_definition name: (_) @name
+  value: [(arrow_function) (function_expression)]) @function
 (abstract_class_declaration name: (_) @name) @class
 (interface_declaration name: (_) @name) @class
 (enum_declaration name: (_) @name) @class
 (internal_module name: (_) @name) @class
-"""  # noqa: E501 - a query
+"""
 _QUERIES: Final = {
     "c": _C,
     "c++": _CPP,
