@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 RUN_TABLES: Final = ("results", "run_changes", "predictions")  # readers join them on ``runs``
 BYTES_PER_FILE: Final = 64 << 20  # compressed; bounds the memory of a merge
 DAY_S: Final = 86_400.0
+_LONGEST_DAYS: Final = 36_500.0  # Delta takes no more than fits into its hours
 _TEMPORARY_FILE: Final = re.compile(r"\.tmp-.*|.*#\d+|.*\.tmp")
 _TEXTS: Final = {"tokens", "patch", "message", "lines", "subject_digest"}  # hardly ever repeat
 
@@ -269,7 +270,7 @@ def vacuum(log: TableLog, retention_days: float) -> int:
 
 def replaced_files(log: TableLog, handle: DeltaTable, days: float = 0.0) -> list[str]:
     """Return the files that commits replaced so many days ago, and nobody has removed."""
-    hours = max(0, int(days * 24))
+    hours = max(0, int(min(days, _LONGEST_DAYS) * 24))
     look = partial(handle.vacuum, hours, dry_run=True, enforce_retention_duration=False)
     return list(log.asked(look))
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from builders import make_record, new_store
 
 from testopt import input_files
 from testopt.cli import main
@@ -24,23 +25,27 @@ def place(make_repo, monkeypatch):
     return repo.path
 
 
+def test_a_retention_beyond_all_bounds(tmp_path):
+    new_store(tmp_path, records=[make_record("r", ["t.py::a"])]).compact(retention_days=1e300)
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        ("select --cases /dev/zero", 3, "/dev/zero is a device without end"),
+        ("select --cases /dev/zero", 3, "/dev/zero is a device that never ends"),
         ("select --cases pipe", 3, "pipe is a pipe, and nobody wrote to it"),
         ("why t.py::a --diff pipe", 3, "pipe is a pipe, and nobody wrote to it"),
         ("select --diff a\0b", 2, "holds a character NUL"),
         ("select --diff loop", 3, "loop cannot be read"),
-        ("szz --fixes /dev/zero", 3, "/dev/zero is a device without end"),
-        ("szz --issues pipe", 3, "pipe is no file"),
+        ("szz --fixes /dev/zero", 3, "/dev/zero is a device that never ends"),
+        ("szz --issues pipe", 3, "pipe is not a file"),
         ("szz --issues bytes", 3, "bytes cannot be read"),
         ("szz --output s3://[x", 2, "cannot tell the format"),
         ("szz --repositories folder", 2, "folder cannot be read"),
         ("szz \x1b[31mred\x07", 2, r"extra argument (\x1b[31mred\x07)"),
         ("store re\x9b", 2, r"No such command 're\x9b'"),
         ("risk --fail-over 1e400", 2, "Invalid share '1e400'"),
-        ("store compact --retention-days nan", 2, "'nan' is no number of that kind"),
+        ("store compact --retention-days nan", 2, "'nan' is not such a number"),
         ("train --as-of 99999", 2, "is not a time"),
     ],
 )
