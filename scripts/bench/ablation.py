@@ -33,11 +33,11 @@ from testopt.store import Store
 # parts of a case's own past, which is one family in words
 PAST = {
     "rates": r"executions|failure_rate.*|flip_rate|rate_rank|run_.*",
-    "recency": r"failing_last|streak|.*_since_.*|hours_.*|age_.*|newness_rank",
-    "ancestry": r"failing_in_parent|ticks_since_parent|parent_.*",
+    "recency": r"failing_last|streak|.*_since_.*|age_.*|newness_rank",
+    "ancestry": r"failing_in_parent",
     "like runs": r".*sibling.*",
-    "groups": r"(function|class|file)_(rate|ticks.*)",
-    "neighbours": r"neighbours_.*",
+    "groups": r"(function|class|file)_rate",
+    "neighbours": r"neighbours_rate",
 }
 RETRAINED = 12  # times
 

@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from testopt.schema import Run
     from testopt.similarity.query import Query
 
-KINDS: Final = ("owner", "path", "folder")
 _MARKS: Final = {"owner": "o", "path": "p", "folder": "d"}
 _TAG_DIGITS: Final = 7
 _HASH: Final = re.compile(r"[0-9a-f]{7,64}")
 LEVELS: Final = ("case", "function", "file")
 _CASE, _FUNCTION, _FILE = (number(mark) for mark in ("c:", "f:", "m:"))
-PAIRS: Final = tuple((kind, level) for kind in KINDS for level in LEVELS)
-NAMES: Final = (
-    *(f"failed_with_{kind}_{level}" for kind, level in PAIRS),
-    *(f"failed_with_{kind}_{level}_share" for kind, level in PAIRS),
+# The other pairs, and each as a share of the run's largest, added nothing (`run_features`).
+PAIRS: Final = (
+    ("owner", "case"), ("owner", "function"),
+    ("path", "case"), ("path", "function"), ("path", "file"), ("folder", "file"),
 )  # fmt: skip
+NAMES: Final = tuple(f"failed_with_{kind}_{level}" for kind, level in PAIRS)
 
 KEEP: Final = 0.9  # of the weight of earlier changes of a unit, at each further one
 KEEP_UNSEEN: Final = 0.98  # of a share, at each change without a run of the target
@@ -203,13 +203,9 @@ class CoFailure:
         for level, numbers in targets.items():
             unique, code = np.unique(numbers, return_inverse=True)
             for kind, known in changed.items():
-                if not known:
-                    continue
-                column = PAIRS.index((kind, level))
-                values = self._shares(known, unique)[code]
-                most = float(values.max())
-                out[:, column] = values
-                out[:, column + len(PAIRS)] = values / most if most > 0 else 0.0
+                if known and (kind, level) in PAIRS:
+                    column = PAIRS.index((kind, level))
+                    out[:, column] = self._shares(known, unique)[code]
         return out
 
     def _shares(self, units: list[int], unique: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ALPHAS: Final = (0.5, 0.2, 0.05)  # weights of the newest execution in the decayed failure rates
 GROUP_ALPHA: Final = 0.2
 COST_ALPHA: Final = 0.3
-REACH: Final = (1, 3, 8)  # neighbours to either side
+REACH: Final = 3  # neighbours to either side
 NEVER: Final = -1
 DURATION_FLOOR_S: Final = 1e-3
 
@@ -41,11 +41,8 @@ _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
     **{f"rate_{i}": (np.float32, 0.0) for i in range(len(ALPHAS))},
     "last_fail_tick": (np.int32, NEVER),
     "last_fail_run": (np.int32, NEVER),  # counted in executions of the case
-    "last_fail_time": (np.float64, np.nan),
     "last_tick": (np.int32, NEVER),
-    "last_time": (np.float64, np.nan),
     "first_tick": (np.int32, NEVER),
-    "first_time": (np.float64, np.nan),
     "failing": (np.bool_, False),
     "streak": (np.int32, 0),
     "flips": (np.int32, 0),
@@ -54,20 +51,16 @@ _CASE_STATE: Final[dict[str, tuple[type, float]]] = {
 }
 _GROUP_STATE: Final[dict[str, tuple[type, float]]] = {
     "rate": (np.float32, np.nan),
-    "last_fail_tick": (np.int32, NEVER),
     "seconds": (np.float32, np.nan),
 }
 
 NAMES: Final = (
     "executions", "failure_rate", "failure_rate_fast", "failure_rate_mid", "failure_rate_slow",
-    "failing_last", "streak", "runs_since_failure", "ticks_since_failure", "hours_since_failure",
-    "runs_since_flip", "flip_rate", "ticks_since_run", "hours_since_run", "age_ticks", "age_hours",
-    "newness_rank", "failing_in_parent", "ticks_since_parent", "parent_failing_share",
+    "failing_last", "streak", "runs_since_failure", "runs_since_flip", "flip_rate",
+    "ticks_since_run", "age_ticks", "newness_rank", "failing_in_parent",
     "function_rate", "class_rate", "file_rate",
-    "function_ticks_since_failure", "class_ticks_since_failure", "file_ticks_since_failure",
-    "seconds_log", "seconds_rank", "seconds_trend", "rate_rank",
-    "neighbours_rate_1", "neighbours_rate_3", "neighbours_rate_8",
-    "run_failure_rate", "run_failing_share", "run_cases", "run_new_share",
+    "seconds_log", "seconds_rank", "seconds_trend", "rate_rank", "neighbours_rate",
+    "run_failure_rate", "run_failing_share", "run_cases",
     *similar_runs.NAMES,
 )  # fmt: skip
 
@@ -138,19 +131,18 @@ class HistoryState:
         """
         index = self._admit(query)
         case = {name: array[index] for name, array in self._case.arrays.items()}
-        now = query.run.time.timestamp()
         parent = self._parent_runs.parent(query.run)
         facts = self._facts(case, index, parent)
         columns = [
             *_rates(case, facts),
-            *self._recency(case, facts, now),
-            *self._ancestry(facts, parent),
+            *self._recency(case, facts),
+            facts.failing_in_parent if parent is not None else np.full(len(index), np.nan),
             *self._groups(index),
             *self._durations(case, index),
             _rank(case["rate_1"]),
-            *_neighbours(case, index),
+            _neighbours(case, index),
             *self._context(case),
-            *self._similar_runs.read(index, self.tick),
+            *self._similar_runs.read(index),
         ]
         out = np.empty((len(index), len(NAMES)), np.float32)
         for j, column in enumerate(columns):
@@ -194,7 +186,7 @@ class HistoryState:
         failed = frame.failed[~frame.skipped]
         seconds = frame.seconds[~frame.skipped]
         now = query.run.time.timestamp()
-        self._update_cases(index, failed, now)
+        self._update_cases(index, failed)
         self._update_costs(index, seconds)
         self._update_groups(index, failed)
         self._parent_runs.update(query.run, self.tick, index, failed)
@@ -264,41 +256,20 @@ class HistoryState:
             ran_before_parent=(runs > 0) & (case["last_tick"] < tick) & known,
         )
 
-    def _recency(
-        self, case: dict[str, NDArray[Any]], facts: CaseFacts, now: float
-    ) -> list[NDArray[Any]]:
+    def _recency(self, case: dict[str, NDArray[Any]], facts: CaseFacts) -> list[NDArray[Any]]:
         seen = np.where(facts.is_new, np.nan, 1.0)
         first = np.where(case["first_tick"] == NEVER, self.tick, case["first_tick"])
         return [
             _log_count(facts.runs_since_failure),
-            _log_count(facts.ticks_since_failure),
-            _log_hours(now - case["last_fail_time"]),
             _log_count(np.abs(case["streak"])) * np.where(case["flips"] > 0, 1.0, np.nan),
             case["flips"] / np.maximum(facts.executions, 1) * seen,
             _log_count(self.tick - case["last_tick"]) * seen,
-            _log_hours(now - case["last_time"]),
             _log_count(facts.age_ticks),
-            _log_hours(now - case["first_time"]),
             _rank(-first),
         ]
 
-    def _ancestry(self, facts: CaseFacts, parent: Parent | None) -> list[NDArray[Any]]:
-        fails = facts.failing_in_parent
-        if parent is None:
-            return [np.full(len(fails), np.nan)] * 3
-        since = np.full(len(fails), np.log2(1.0 + self.tick - parent[0]))
-        # of the cases asked for: one that is gone would stay in the list for ever
-        return [fails, since, np.full(len(fails), fails.sum() / max(len(fails), 1))]
-
     def _groups(self, index: NDArray[np.int32]) -> list[NDArray[Any]]:
-        members = {level: self.table.groups(level)[index] for level in LEVELS}
-        rates = [self._group[level]["rate"][members[level]] for level in LEVELS]
-        ticks = [self._group[level]["last_fail_tick"][members[level]] for level in LEVELS]
-        since = [
-            np.where(t == NEVER, np.nan, np.log2(1.0 + self.tick - np.minimum(t, self.tick)))
-            for t in ticks
-        ]
-        return [*rates, *since]
+        return [self._group[level]["rate"][self.table.groups(level)[index]] for level in LEVELS]
 
     def _durations(
         self, case: dict[str, NDArray[Any]], index: NDArray[np.int32]
@@ -311,16 +282,13 @@ class HistoryState:
 
     def _context(self, case: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         size = len(case["runs"])
-        new = float((case["runs"] == 0).mean()) if size else 0.0
-        values = (*self._recent.tolist(), float(np.log2(1.0 + size)), new)
+        values = (*self._recent.tolist(), float(np.log2(1.0 + size)))
         return [np.full(size, value) for value in values]
 
-    def _update_cases(
-        self, index: NDArray[np.int32], failed: NDArray[np.bool_], now: float
-    ) -> None:
+    def _update_cases(self, index: NDArray[np.int32], failed: NDArray[np.bool_]) -> None:
         state, case = self._case, index
         strangers = case[state["runs"][case] == 0]
-        state["first_tick"][strangers], state["first_time"][strangers] = self.tick, now
+        state["first_tick"][strangers] = self.tick
         flipped = (state["failing"][case] != failed) & (state["runs"][case] > 0)
         state["flips"][case] += flipped
         sign = np.where(failed, 1, -1)
@@ -333,9 +301,9 @@ class HistoryState:
         state["runs"][case] += 1
         state["fails"][case] += failed
         state["failing"][case] = failed
-        state["last_tick"][case], state["last_time"][case] = self.tick, now
+        state["last_tick"][case] = self.tick
         bad = case[failed]
-        state["last_fail_tick"][bad], state["last_fail_time"][bad] = self.tick, now
+        state["last_fail_tick"][bad] = self.tick
         state["last_fail_run"][bad] = state["runs"][bad] - 1
 
     def _update_costs(self, index: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
@@ -363,7 +331,6 @@ class HistoryState:
             step = old + GROUP_ALPHA * (share - old)
             group["rate"][touched] = np.where(np.isnan(old), share, step)
             group["seconds"][touched[many > 0]] = total[many > 0] / many[many > 0]
-            group["last_fail_tick"][touched[share > 0]] = self.tick
 
 
 def _rates(case: dict[str, NDArray[Any]], facts: CaseFacts) -> list[NDArray[Any]]:
@@ -387,11 +354,6 @@ def _log_count(count: NDArray[Any]) -> NDArray[Any]:
     return np.log2(1.0 + count.astype(np.float64))
 
 
-def _log_hours(seconds: NDArray[Any]) -> NDArray[Any]:
-    hours: NDArray[Any] = np.maximum(seconds, 0.0) / 3600.0
-    return np.log2(1.0 + hours)
-
-
 def _rank(values: NDArray[Any]) -> NDArray[Any]:
     """Return the share of values that are smaller, ties sharing their mean; NaN stays NaN."""
     known = ~np.isnan(values)
@@ -402,8 +364,8 @@ def _rank(values: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def _neighbours(case: dict[str, NDArray[Any]], index: NDArray[np.int32]) -> list[NDArray[Any]]:
-    """Return the mean failure rate of the cases beside each one, once per entry of ``REACH``.
+def _neighbours(case: dict[str, NDArray[Any]], index: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the mean failure rate of the cases beside each one, at most ``REACH`` on each side.
 
     Cases that were added together stand together: neighbours are those of the run in the order
     of their first appearance, which no later order of execution changes.
@@ -413,12 +375,9 @@ def _neighbours(case: dict[str, NDArray[Any]], index: NDArray[np.int32]) -> list
     rate = np.where(known, case["rate_1"][order], 0.0)
     sums, counts = (np.concatenate(([0.0], np.cumsum(v, dtype=np.float64))) for v in (rate, known))
     at = np.arange(len(order))
-    columns = []
-    for reach in REACH:
-        first, last = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(at))
-        others = counts[last] - counts[first] - known
-        total = sums[last] - sums[first] - rate
-        column = np.full(len(order), np.nan)
-        column[order] = np.where(others > 0, total / np.maximum(others, 1.0), np.nan)
-        columns.append(column)
-    return columns
+    first, last = np.maximum(at - REACH, 0), np.minimum(at + REACH + 1, len(at))
+    others = counts[last] - counts[first] - known
+    total = sums[last] - sums[first] - rate
+    column = np.full(len(order), np.nan)
+    column[order] = np.where(others > 0, total / np.maximum(others, 1.0), np.nan)
+    return column

@@ -1,4 +1,27 @@
-"""What is known of the cases of a run before it starts: facts, and the matrix that models read."""
+"""What is known of the cases of a run before it starts: facts, and the matrix that models read.
+
+There were 147 features; 80 of them went at once without a loss. Mean APFDc without them less that
+with them, over rolling predictions, with its 95 % interval (bootstrap over failing runs):
+
+================================= ======= =================
+regressions of sqlparse, all      -.0001  -.0025 to +.0027
+regressions of sqlparse, strict   -.0011  -.0039 to +.0017
+regressions of boltons, all       +.0002  -.0000 to +.0006
+regressions of boltons, strict    +.0013  -.0000 to +.0040
+sqlparse, names and changes hidden +.0025 -.0003 to +.0065
+one CI job of dune-common         -.0003  -.0017 to +.0013
+ABB-IOFROL                        -.0015  -.0071 to +.0049
+================================= ======= =================
+
+Dropped: the rank within the run of each of 22 similarities (their shares of the largest stay) and
+three more ranks; means over class and file and largest values over files; hours beside ticks; ticks
+since a function, class or file failed; neighbours one and eight places off; how long ago and how
+alike the likeliest run was; entropy, folders and tests of a change; failures with folders by
+function, and all of those as shares of the largest. Measured and not added: more decays of the
+failure rate, ranks of each number of the past, a listwise objective (softmax over the cases of a
+failing run), 1 / m as weight of m failures of a run, and failing runs with twice as many passing
+ones alone; on dune-common, ABB-IOFROL and sqlparse each is level or worse.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +38,7 @@ from testopt.similarity import affinity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NAMES: Final = (*history.NAMES, *change.NAMES, *affinity.NAMES, *cofailure.NAMES)
+NAMES: Final = (*history.NAMES, *change.NAMES, *affinity.LEARNT, *cofailure.NAMES)
 _COLUMN: Final = {name: j for j, name in enumerate(NAMES)}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NAMES: Final = ("sibling_failing", "ticks_since_sibling", "sibling_likeness", "sibling_log_odds")
+NAMES: Final = ("sibling_failing", "sibling_log_odds")
 
 KEPT: Final = 100  # runs
 MAX_SETS: Final = 32  # different sets of cases among them
@@ -38,22 +38,20 @@ class SimilarRuns:
         # tick, key of the set, failing cases; oldest first
         self._runs: deque[tuple[int, int, NDArray[np.int32]]] = deque()
 
-    def read(self, cases: NDArray[np.int32], tick: int) -> list[NDArray[Any]]:
+    def read(self, cases: NDArray[np.int32]) -> list[NDArray[Any]]:
         """Return the features of a run about to start.
 
         Parameters
         ----------
         cases : ndarray of int32, shape (n,)
             The cases of the run.
-        tick : int
-            How many runs there were before it.
 
         Returns
         -------
         list of ndarray
             One of shape (n,) for each of ``NAMES``: whether the case failed in the likeliest
-            earlier run, the youngest of these; how many runs ago that was; how alike it is; and
-            the log-odds of failing in such runs, young and alike ones weighing more.
+            earlier run, the youngest of these, and the log-odds of failing in such runs,
+            young and alike ones weighing more.
         """
         unknown = np.full(len(cases), np.nan)
         if not self._runs or not len(cases):
@@ -67,8 +65,6 @@ class SimilarRuns:
         there[self._sets[nearest[1]]], fails[nearest[2]] = True, True
         return [
             np.where(there[cases], fails[cases], np.nan),
-            np.full(len(cases), np.log2(1.0 + tick - nearest[0])),
-            np.full(len(cases), alike[nearest[1]]),
             self._log_odds(alike, cases, size),
         ]
 

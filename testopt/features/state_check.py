@@ -86,21 +86,18 @@ def _check_cases(arrays: Arrays) -> int:
 def _check_history(arrays: Arrays, tick: int, cases: int) -> None:
     share = _Column(np.float32, -_ROUNDED, 1 + _ROUNDED)
     when = _Column(np.int32, _NEVER, tick)
-    time = _Column(np.float64, -_TIME, _TIME, nan=True)
     count = _Column(np.int32, 0, tick)
     seconds = _Column(np.float32, 0.0, np.inf, nan=True)
     of_case = {
         "runs": count, "fails": count, "flips": count, "streak": _Column(np.int32, -tick, tick),
         "rate_0": share, "rate_1": share, "rate_2": share,
         "last_fail_tick": when, "last_fail_run": when, "last_tick": when, "first_tick": when,
-        "last_fail_time": time, "last_time": time, "first_time": time,
         "failing": _Column(np.bool_, 0, 1), "seconds": seconds, "seconds_last": seconds,
     }  # fmt: skip
     for name, column in of_case.items():
         _column(arrays, f"history.case.{name}", column, size=cases)
     for level in LEVELS:
         rates = _column(arrays, f"history.{level}.rate", share._replace(nan=True))
-        _column(arrays, f"history.{level}.last_fail_tick", when, size=len(rates))
         _column(arrays, f"history.{level}.seconds", seconds, size=len(rates))
     _column(arrays, "history.recent", _Column(np.float64, -_ROUNDED, 1 + _ROUNDED), size=2)
     _column(arrays, "history.last_run", _Column(np.uint8, 0, 255)).tobytes().decode()

@@ -55,6 +55,7 @@ _RAN: Final = 0.5  # weight of what coverage says, beside 1 for all else
 _PERHAPS: Final = 0.5  # for a case that was not measured
 _DIGITS: Final = 9  # beyond them sums depend on the order of what is summed
 _LESS_IS_NEARER: Final = ("hops", "edited")
+# What the model that comes with testopt reads; `LEARNT` is what models of a project read.
 NAMES: Final = (
     *(f"{name}_share" for name in RELATIVE),
     *(f"{name}_rank" for name in RELATIVE),
@@ -62,6 +63,17 @@ NAMES: Final = (
       for how in ("max", "mean")),
     *PLAIN,
     "prior", "feedback", "feedback_rank", "ran_change",
+)  # fmt: skip
+
+# Ranks, means over classes and files and the like added nothing beside these (`run_features`).
+LEARNT: Final = (
+    "words_share", "line_words_share", "owner_words_share", "owner_title_share",
+    "body_words_share", "rarest_word_share", "callers_share", "callers_title_share",
+    "lines_said_share", "owners_said_share", "file_words_share", "path_words_share",
+    "calls_share", "call_peak_share", "called_by_name_share", "lines_together_share",
+    "owners_together_share", "words_class_max", "owner_words_class_max",
+    "owners_together_class_max", "words", "hops", "import_hops", "same_name", "in_change",
+    "file_in_change", "edited", "file_share", "effort", "prior", "feedback", "ran_change",
 )  # fmt: skip
 
 # Without any training: a weighted sum of shares. Weights were set by hand on few projects and
@@ -83,7 +95,7 @@ def closeness_of(query: Query) -> Closeness:
     """
     if query.closeness is not None:
         return query.closeness
-    text, matrix = query.text, affinity_matrix(query)
+    text, matrix = query.text, affinity_matrix(query, LEARNT)
     if text is None:
         return Closeness(matrix)
     return Closeness(
@@ -91,25 +103,27 @@ def closeness_of(query: Query) -> Closeness:
     )
 
 
-def affinity_matrix(query: Query) -> NDArray[np.float32]:
+def affinity_matrix(query: Query, names: Sequence[str] = NAMES) -> NDArray[np.float32]:
     """Return the features of a run about to start that change and case have in their sources.
 
     Parameters
     ----------
     query : Query
         With ``text``; without it names and changed files speak, where there are any.
+    names : sequence of str
+        Some of ``NAMES``.
 
     Returns
     -------
-    ndarray of float32, shape (n_cases, len(NAMES))
+    ndarray of float32, shape (n_cases, len(names))
         NaN where unknown.
     """
-    x = np.full((len(query.cases), len(NAMES)), np.nan, np.float32)
+    x = np.full((len(query.cases), len(names)), np.nan, np.float32)
     text = query.text or name_texts(query)
     if text is None or not len(query.cases):
         return x
     columns = features(text)
-    for position, name in enumerate(NAMES):
+    for position, name in enumerate(names):
         x[:, position] = columns[name]
     return x
 

@@ -23,7 +23,7 @@ class Closeness:
 
     Attributes
     ----------
-    matrix : ndarray of float32, shape (n_cases, len(affinity.NAMES))
+    matrix : ndarray of float32, shape (n_cases, len(affinity.LEARNT))
         How close the change is to each case.
     owner_names, changed_paths : tuple of str
         The changed functions and files that the sources tell of.

@@ -40,8 +40,7 @@ def test_shares_of_the_changes_by_case_function_and_file():
     assert column(state, "failed_with_path_case", "src/x.py") == [0.5, 0, 0, 0]
     assert column(state, "failed_with_path_function", "src/x.py") == [0.5, 0.5, 0, 0]
     assert column(state, "failed_with_path_file", "src/x.py") == [0.5, 0.5, 0.5, 0]
-    assert column(state, "failed_with_path_file_share", "src/x.py") == [1, 1, 1, 0]
-    assert column(state, "failed_with_folder_case", "src/other.py") == [0.5, 0, 0, 0]
+    assert column(state, "failed_with_folder_file", "src/other.py") == [0.5, 0.5, 0.5, 0]
 
 
 def test_later_changes_without_the_failure_make_it_fade():

@@ -48,7 +48,7 @@ def test_facts_are_counts():
 
 def test_the_matrix_is_made_from_the_facts():
     found = features()
-    for name in ("executions", "runs_since_failure", "ticks_since_failure", "age_ticks"):
+    for name in ("executions", "runs_since_failure", "age_ticks"):
         made = np.log2(1.0 + getattr(found, name).astype(np.float64)).astype(np.float32)
         np.testing.assert_array_equal(found.column(name), made)
     np.testing.assert_array_equal(found.column("failure_rate"), np.float32(found.failure_rate))

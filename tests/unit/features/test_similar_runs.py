@@ -16,12 +16,12 @@ def fill(state, runs):
     return state
 
 
-def read(state, cases, tick):
-    return dict(zip(NAMES, state.read(cases, tick), strict=True))
+def read(state, cases):
+    return dict(zip(NAMES, state.read(cases), strict=True))
 
 
 def test_nothing_is_known_at_first():
-    columns = read(SimilarRuns(), RELEASE, 0)
+    columns = read(SimilarRuns(), RELEASE)
     assert all(np.isnan(column).all() for column in columns.values())
     assert all(column.shape == (3,) for column in columns.values())
 
@@ -29,19 +29,16 @@ def test_nothing_is_known_at_first():
 def test_the_youngest_of_the_likeliest_runs_decides():
     runs = [(RELEASE, [0]), (TRUNK, [4]), (RELEASE, [1]), (TRUNK, [3])]
     state = fill(SimilarRuns(), runs)
-    release = read(state, RELEASE, 4)
+    release = read(state, RELEASE)
     assert release["sibling_failing"].tolist() == [0, 1, 0]
-    assert release["ticks_since_sibling"][0] == pytest.approx(np.log2(3))
-    assert release["sibling_likeness"][0] == 1
-    trunk = read(state, TRUNK, 4)
+    trunk = read(state, TRUNK)
     assert trunk["sibling_failing"].tolist() == [0, 0, 0, 1, 0]
     assert trunk["sibling_log_odds"].argmax() in (3, 4)
 
 
 def test_a_new_case_is_unknown_in_its_similar_run():
     state = fill(SimilarRuns(), [(RELEASE, [0])])
-    column = read(state, np.array([0, 9], np.int32), 1)
-    assert column["sibling_likeness"][0] == pytest.approx(1 / 4)
+    column = read(state, np.array([0, 9], np.int32))
     assert np.isnan(column["sibling_failing"]).tolist() == [False, True]
 
 
@@ -61,7 +58,7 @@ def test_state_survives_dump_and_load_and_goes_on_alike():
     again = SimilarRuns.load(state.dump(), 5)
     for other in (state, again):
         other.update(TRUNK, np.isin(TRUNK, [2]), 4)
-    assert np.array_equal(state.read(TRUNK, 5), again.read(TRUNK, 5), equal_nan=True)
+    assert np.array_equal(state.read(TRUNK), again.read(TRUNK), equal_nan=True)
 
 
 @pytest.mark.parametrize(
