@@ -1,14 +1,14 @@
 """What is known of the cases of a run before it starts: facts, and the matrix that models read.
 
-There were 147 features; 80 of them went at once, for .002 at most. Mean APFDc without them less that
-with them, over rolling predictions, with its 95 % interval (bootstrap over failing runs):
+There were 147 features; 80 of them went at once, for .002 at most. Mean APFDc without them less
+that with them, over rolling predictions, with its 95 % interval (bootstrap over failing runs):
 
 ================================= ======= =================
 regressions of sqlparse, all      -.0001  -.0025 to +.0027
 regressions of sqlparse, strict   -.0011  -.0039 to +.0017
 regressions of boltons, all       +.0002  -.0000 to +.0006
 regressions of boltons, strict    +.0013  -.0000 to +.0040
-sqlparse, names, changes hidden   +.0025 -.0003 to +.0065
+sqlparse, names, changes hidden   +.0025  -.0003 to +.0065
 one CI job of dune-common         -.0003  -.0017 to +.0013
 another such job                  +.0006  -.0002 to +.0017
 dune-common, all jobs             -.0008  -.0015 to -.0001
