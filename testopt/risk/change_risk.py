@@ -16,8 +16,8 @@ from testopt.git.messages import explanation_words
 from testopt.risk.catching_tests import find_catching_tests
 from testopt.risk.change_metrics import with_lines
 from testopt.risk.changed_regions import find_changed_regions
-from testopt.risk.inert_files import inert_files, inert_in
-from testopt.risk.measured_history import files_alone, measure_history, without_lines
+from testopt.risk.inert_files import FileEffects, effects_in, file_effects
+from testopt.risk.measured_history import files_alone, measure_history, without
 from testopt.risk.mined_metrics import change_facts, metrics_by_name, touched_files
 from testopt.risk.model import MonthlyModels, metrics_frame, month_of
 from testopt.risk.values import FileRisk, HunkRisk, MetricContribution, Risk, RiskReport
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["change_risk"]
 
 _HUNKS: Final = 5  # of a file that are shown
+_TURNED: Final = 0.5  # log-odds of a turned condition, as of eight times the lines
+_NONE: Final = FileEffects()
 _DETAILED: Final = 20  # changes whose places and tests are looked up
 
 
@@ -91,12 +93,13 @@ def change_risk(
         name: replace(change, author=forgotten.author(change.author or ""))
         for name, change in changes.items()
     }
-    inert = _inert_files(repo, changes)
+    effects = _effects(repo, changes)
     words = _explained(store, repo, changes)
+    inert = {name: effect.inert for name, effect in effects.items()}
     history = measure_history(store, changes, inert, words)
     models = MonthlyModels(store, history, author_features=author_features, seed=seed)
     time = (now or datetime.now(UTC)).timestamp()
-    assessor = _ChangeAssessor(history, models, inert, words, time)
+    assessor = _ChangeAssessor(history, models, effects, words, time)
     risks = sorted(assessor.risks(changes), key=lambda r: (-r.probability, r.name))
     first = risks[:detailed]
     if repo is not None:
@@ -111,14 +114,14 @@ def change_risk(
     )
 
 
-def _inert_files(repo: Path | None, changes: Mapping[str, Change]) -> dict[str, frozenset[str]]:
-    """Return the files of each change in which nothing that runs has changed."""
+def _effects(repo: Path | None, changes: Mapping[str, Change]) -> dict[str, FileEffects]:
+    """Return what each change did to its files, as far as it is known."""
     if repo is None:
         return {}
     commits = [name for name, change in changes.items() if name == change.head]
-    found = inert_files(repo, commits)
+    found = file_effects(repo, commits)
     others = {name: change for name, change in changes.items() if name != change.head}
-    return {**found, **{name: inert_in(repo, change) for name, change in others.items()}}
+    return {**found, **{name: effects_in(repo, change) for name, change in others.items()}}
 
 
 def _explained(store: Store, repo: Path | None, changes: Mapping[str, Change]) -> dict[str, int]:
@@ -150,11 +153,11 @@ class _ChangeAssessor:
         self,
         history: MeasuredHistory,
         models: MonthlyModels,
-        inert: Mapping[str, frozenset[str]],
+        effects: Mapping[str, FileEffects],
         words: Mapping[str, int],
         now: float,
     ) -> None:
-        self._history, self._models, self._inert, self._now = history, models, inert, now
+        self._history, self._models, self._effects, self._now = history, models, effects, now
         self._words = words
         self._rows_by_sha = {sha: i for i, sha in enumerate(history.shas)}
         self._judged: dict[str, _Judged] = {}
@@ -181,9 +184,9 @@ class _ChangeAssessor:
             month = month_of(facts.time)
             return _Judged(facts, history.judged[name], history.files_alone[name], month, n_files)
         facts = change_facts(change, now=self._now, words=self._words.get(name, math.nan))
-        files = without_lines(touched_files(change.files), self._inert.get(name, ()))
-        alone = files_alone(history.state, facts, files)
-        row_now = history.state.measure(facts, files)
+        files, inert = touched_files(change.files), self._effects.get(name, _NONE).inert
+        alone = files_alone(history.state, facts, files, inert)
+        row_now = history.state.measure(facts, without(files, inert))
         return _Judged(facts, row_now, alone, month_of(facts.time), n_files)
 
     def _of_month(self, month: int, names: Sequence[str]) -> list[Risk]:
@@ -196,15 +199,24 @@ class _ChangeAssessor:
         recent = trained.recent_probabilities
         risks = []
         for i, (name, j) in enumerate(zip(names, judged, strict=True)):
-            inert = self._inert.get(name, frozenset())
+            effects = self._effects.get(name, _NONE)
+            turned = {f.path for f, _ in j.files if f.path in effects.turned and not f.is_test}
+            risk = _raised(p[i]) if turned else p[i]
             files = [
-                FileRisk(f.path, next(alone), f.added, f.deleted, inert=f.path in inert)
+                FileRisk(
+                    f.path,
+                    _raised(next(alone)) if f.path in turned else next(alone),
+                    f.added,
+                    f.deleted,
+                    inert=f.path in effects.inert,
+                )
                 for f, _ in j.files
             ]
             files.sort(key=lambda f: (-f.probability, f.path))
-            percentile = float(np.searchsorted(recent, p[i])) / len(recent) if recent else None
+            percentile = float(np.searchsorted(recent, risk)) / len(recent) if recent else None
             parts = _contributions(contributions.iloc[i], j.row, trained.medians)
-            risks.append(Risk(name, p[i], percentile, parts, tuple(files), j.n_files))
+            parts += (MetricContribution("turned", 1.0, _TURNED),) if turned else ()
+            risks.append(Risk(name, risk, percentile, parts, tuple(files), j.n_files))
         return risks
 
     def with_hunks(self, risk: Risk, change: Change, repo: Path) -> Risk:
@@ -241,6 +253,12 @@ def _alone(
 def _probabilities(trained: TrainedRiskModel, frame: pd.DataFrame) -> list[float]:
     """Return the probability of each row, the same to the last digit however many there are."""
     return [round(float(v), 12) for v in trained.model.predict_proba(frame)[:, -1]]
+
+
+def _raised(p: float) -> float:
+    """Return the probability of a change that turns a condition."""
+    odds = p * math.exp(_TURNED)
+    return round(odds / (odds + 1.0 - p), 12)
 
 
 def _contributions(

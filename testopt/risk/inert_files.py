@@ -1,13 +1,15 @@
-"""Finds changed files in which nothing that runs has changed: layout, blank lines, comments.
+"""Finds changed files in which nothing that runs has changed, and those whose conditions turned.
 
-Whole files are compared by their tokens in order, so that a formatter that joins lines is seen
-through; in Python the depth of a line is code, unless the syntax trees are equal. Languages in
-which the end of a line ends a statement are never judged so, and texts and data neither.
+Layout, blank lines and comments run nothing. Whole files are compared by their tokens in order, so
+that a formatter that joins lines is seen through; in Python the depth of a line is code, unless the
+syntax trees are equal. Languages in which the end of a line ends a statement are never judged so,
+and texts and data neither.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +33,23 @@ _BRACES: Final = frozenset({
     "dart", "groovy", "objective-c", "php",
 })  # fmt: skip
 _MOST_LINES: Final = 20_000  # of a file that are compared
+_TURNS: Final = frozenset({*"!=<>&|~", "not", "and", "or", "is"})
 
 
-def inert_files(repo: Path, shas: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return the files of commits in which nothing that runs has changed.
+@dataclass(frozen=True, slots=True)
+class FileEffects:
+    """Files of a change in which something was found, by their paths after it.
+
+    In ``inert`` ones nothing that runs has changed; in ``turned`` ones the same names are compared
+    or negated otherwise.
+    """
+
+    inert: frozenset[str] = frozenset()
+    turned: frozenset[str] = frozenset()
+
+
+def file_effects(repo: Path, shas: Sequence[str]) -> dict[str, FileEffects]:
+    """Return what commits did to their files.
 
     Parameters
     ----------
@@ -45,39 +60,69 @@ def inert_files(repo: Path, shas: Sequence[str]) -> dict[str, frozenset[str]]:
 
     Returns
     -------
-    dict of str to frozenset of str
-        Paths after the change by commit; nothing where git fails, for then nothing is known.
+    dict of str to FileEffects
+        By commit; nothing where git fails, for then nothing is known.
     """
-    out: dict[str, frozenset[str]] = {}
+    out: dict[str, FileEffects] = {}
     with suppress(RepositoryError):
         for sha, files in read_commit_patches(repo, shas):
-            out[sha] = _inert(repo, files)
+            out[sha] = _effects(repo, files)
     return out
 
 
-def inert_in(repo: Path, change: Change) -> frozenset[str]:
-    """Return the files of a change that is no single commit, as `inert_files` does."""
+def effects_in(repo: Path, change: Change) -> FileEffects:
+    """Return what a change that is no single commit did, as `file_effects` does."""
     paths = {p for f in change.files for p in (f.path, f.old_path) if p is not None}
     try:
         diff = diff_of_files(repo, base=change.base, head=change.head, paths=sorted(paths))
-        return _inert(repo, read_patch(BytesIO(diff)))
+        return _effects(repo, read_patch(BytesIO(diff)))
     except RepositoryError:
-        return frozenset()
+        return FileEffects()
 
 
-def _inert(repo: Path, files: Iterable[FilePatch]) -> frozenset[str]:
-    return frozenset(path_text(file.new) for file in files if file.new and is_inert(repo, file))
+def _effects(repo: Path, files: Iterable[FilePatch]) -> FileEffects:
+    inert, turned = set(), set()
+    for file in files:
+        if file.old is None or file.new is None:
+            continue
+        path = path_text(file.new)
+        language = language_of(path)
+        if language != "python" and language not in _BRACES:
+            continue
+        hunks = _hunks(file, language)
+        if is_inert(repo, file, hunks, language):
+            inert.add(path)
+        elif any(is_turned(old, new, language) for old, new in hunks):
+            turned.add(path)
+    return FileEffects(frozenset(inert), frozenset(turned))
 
 
-def is_inert(repo: Path, file: FilePatch) -> bool:
-    """Tell whether a file was edited, and nothing that runs in it has changed."""
-    if file.old is None or file.new is None:
+def _hunks(file: FilePatch, language: str) -> list[tuple[list[str], list[str]]]:
+    """Return the lines of each hunk before and after; none of a file in which too many changed."""
+    hunks, n_lines = [], 0
+    for hunk in file.hunks:
+        old, new = _sides(hunk.lines, language)
+        n_lines += len(old) + len(new)
+        if n_lines > _MOST_LINES:
+            return []
+        hunks.append((old, new))
+    return hunks
+
+
+def is_turned(old: Sequence[str], new: Sequence[str], language: str) -> bool:
+    """Tell whether lines compare or negate the same names otherwise than before."""
+    before, after = tokens(old, language), tokens(new, language)
+    if not before or before == after:
         return False
-    language = language_of(path_text(file.new))
-    if language != "python" and language not in _BRACES:
-        return False
-    hunks = [_sides(hunk.lines, language) for hunk in file.hunks]
-    if not hunks or sum(len(old) + len(new) for old, new in hunks) > _MOST_LINES:
+    plain = [[t for t in side if t not in _TURNS] for side in (before, after)]
+    return plain[0] == plain[1] and sorted(before) != sorted(after)
+
+
+def is_inert(
+    repo: Path, file: FilePatch, hunks: Sequence[tuple[list[str], list[str]]], language: str
+) -> bool:
+    """Tell whether nothing that runs has changed in a file that was edited."""
+    if not hunks:
         return False
     old = tokens([line for side, _ in hunks for line in side], language)
     same = old == tokens([line for _, side in hunks for line in side], language)

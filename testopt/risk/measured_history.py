@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,7 +35,7 @@ class MeasuredHistory:
     """The history as metrics, oldest first, and the state at its end.
 
     Of the commits that were wanted ``judged`` holds the metrics that their risk goes by, in which
-    inert files have no changed lines, and ``files_alone`` those of each of their largest files as
+    inert files do not count, and ``files_alone`` those of each of their largest files as
     if it had changed alone, all at the time of the commit.
     """
 
@@ -96,22 +96,26 @@ def measure_history(
             history.rows.append(state.measure(facts, measured))
         if measured is not None and asked is not None:
             paths = (inert or {}).get(sha, frozenset())
-            effective = without_lines(measured, paths)
-            history.judged[sha] = state.measure(facts, effective)
-            history.files_alone[sha] = files_alone(state, facts, without_lines(asked, paths))
+            history.judged[sha] = state.measure(facts, without(measured, paths))
+            history.files_alone[sha] = files_alone(state, facts, asked, paths)
         state.update(facts, files)
     return history
 
 
-def without_lines(files: Sequence[TouchedFile], inert: Collection[str]) -> list[TouchedFile]:
-    """Return files, those of some paths without changed lines."""
-    return [replace(f, added=0, deleted=0) if f.path in inert else f for f in files]
+def without(files: Sequence[TouchedFile], inert: Collection[str]) -> list[TouchedFile]:
+    """Return files but those of some paths."""
+    return [f for f in files if f.path not in inert]
 
 
-def files_alone(state: ChangeHistory, facts: ChangeFacts, files: Sequence[TouchedFile]) -> FileRows:
+def files_alone(
+    state: ChangeHistory,
+    facts: ChangeFacts,
+    files: Sequence[TouchedFile],
+    inert: Collection[str],
+) -> FileRows:
     """Return the files of a change with the most lines, each with its metrics alone."""
     largest = sorted(files, key=lambda f: -((f.added or 0) + (f.deleted or 0)))[:FILES]
-    return [(file, state.measure(facts, [file])) for file in largest]
+    return [(file, state.measure(facts, without([file], inert))) for file in largest]
 
 
 class DefectLabels:

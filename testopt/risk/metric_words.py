@@ -36,6 +36,7 @@ _WORDS: Final = {
     "prog_la": "lines added apart from tests",
     "fixes": "earlier fixes in these files",
     "words": "words of explanation in the message",
+    "turned": "a condition was turned",
     "ownership": "author's share of the earlier changes of these files",
 }
 

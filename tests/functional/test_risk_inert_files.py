@@ -3,7 +3,7 @@
 import pytest
 
 from testopt.git.change import find_change
-from testopt.risk.inert_files import inert_files, inert_in
+from testopt.risk.inert_files import FileEffects, effects_in, file_effects
 
 pytestmark = pytest.mark.integration
 
@@ -38,12 +38,15 @@ def test_what_runs_is_told_from_what_does_not(make_repo):
     repo = make_repo()
     repo.commit("before", {place(name): before for name, (_, before, _, _) in CHANGES.items()})
     after = repo.commit("after", {place(name): text for name, (_, _, text, _) in CHANGES.items()})
-    expected = {place(name) for name, (*_, inert) in CHANGES.items() if inert}
-    assert inert_files(repo.path, [after]) == {after: expected}
+    expected = frozenset(place(name) for name, (*_, inert) in CHANGES.items() if inert)
+    turned = {place("an inverted condition"), place("a negation")}
+    assert file_effects(repo.path, [after]) == {after: FileEffects(expected, turned)}
     new = repo.commit("new", {"new.c": "// a comment alone\n"})
-    assert inert_files(repo.path, [new, after]) == {new: frozenset(), after: expected}
-    assert inert_files(repo.path, ["0" * 40]) == {}
+    both = file_effects(repo.path, [new, after])
+    assert both == {new: FileEffects(), after: FileEffects(expected, turned)}
+    assert file_effects(repo.path, ["0" * 40]) == {}
 
     repo.write("re-indented-C/a.c", C)
     repo.write("a-negation/a.py", PY)
-    assert inert_in(repo.path, find_change(repo.path)) == {"re-indented-C/a.c"}
+    inert, turned = {"re-indented-C/a.c"}, {"a-negation/a.py"}
+    assert effects_in(repo.path, find_change(repo.path)) == FileEffects(inert, turned)
