@@ -258,7 +258,9 @@ _MEANINGS: Final = (
         "set AWS_REGION to the region of the bucket",
     ),
     (
-        re.compile(r"169\.254\.169\.254|no credentials|metadata\.google|oauth"),
+        re.compile(
+            r"169\.254\.169\.254|no credentials|metadata\.google|oauth|account must be specified"
+        ),
         "needs credentials, and the environment has none",
         "docs/object-storage.md tells their names",
     ),

@@ -498,5 +498,5 @@ def damage_somehow(store, chance):
 @pytest.mark.slow
 def test_two_hundred_damages():
     before = DamagedStore.damages
-    run_state_machine_as_test(DamagedStore, settings=_settings(36))
+    run_state_machine_as_test(DamagedStore, settings=_settings(42))
     assert DamagedStore.damages >= before + 200

@@ -279,6 +279,11 @@ def test_the_names_of_a_store_are_no_words_of_an_error():
     assert "the server http://host:1 cannot be reached" in away.message
 
 
+def test_an_account_that_nobody_names():
+    error = OSError("Generic MicrosoftAzure error\n ↳ Account must be specified\n")
+    assert "needs credentials" in explain(error, "az://box/x cannot be read").message
+
+
 def test_frames_of_delta_are_no_message():
     frames = "\n   0: <unknown>\n   1: start_thread\n             at ./nptl/pthread_create.c:442:8"
     for head in ("", "\n\nStack backtrace:"):
