@@ -4,10 +4,10 @@ A commit is judged by the model of its month, which knows what was known when th
 commits of before, and defects that had been fixed by then. So a commit has one score, whatever
 else is asked for, and nothing that comes later changes it.
 
-It learns from the 14 metrics of Kamei et al., lines that are in no test, and the words that explain a
-change. Judged by culprits that authors named, beside these nothing earned a place: earlier fixes and
-ownership of the files, and what the changed lines say (conditions, loops, returns, error paths,
-null checks, calls, imports, depth; none moved the AUC of five repositories by more than .002).
+It learns from the 14 metrics of Kamei et al., lines that are in no test, and the words that explain
+a change. Judged by culprits that authors named, beside these nothing earned a place: earlier fixes
+and ownership of the files, and what the changed lines say (conditions, loops, returns, error paths,
+null checks, calls, imports, depth; none raised the AUC of five repositories by more than .0023).
 """
 
 from __future__ import annotations
