@@ -68,7 +68,7 @@ class RiskOptions:
     "--names/--no-names",
     default=True,
     show_default=True,
-    help="Name who knows the files, from git and in the order of the alphabet (never in SARIF).",
+    help="Name who may review it, from git and in the order of the alphabet (never in SARIF).",
 )
 @click.option(
     "--bootstrap",
@@ -134,8 +134,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
         author_features=settings.author_features,
         seed=settings.seed,
     )
-    people = _people(ctx, report, changes) if options.names and form != "sarif" else {}
-    _print(report, people, form)
+    _print(ctx, report, changes, form, names=options.names)
     _check_gates(report, *gates)
 
 
@@ -229,7 +228,42 @@ def _fairness(ctx: Context, form: str) -> None:
             click.echo(printable(line))
 
 
+def _print(
+    ctx: Context, report: RiskReport, changes: Mapping[str, Change], form: str, *, names: bool
+) -> None:
+    from testopt.risk.markdown import risk_markdown
+    from testopt.risk.sarif import risk_sarif
+    from testopt.risk.similar_culprits import subjects
+    from testopt.risk.text import risk_lines
+
+    if form == "sarif":
+        click.echo(risk_sarif(report, version=__version__))
+        return
+    shown = [risk.name for risk in report.risks[:_CHANGES]]
+    titles = subjects(ctx.root, [name for name in shown if changes[name].head == name])
+    people = _people(ctx, report, changes) if names else {}
+    if form == "json":
+        experts = _experts(ctx, report, changes) if names else {}
+        told = {"people": experts, "reviewers": people, "subjects": titles}
+        print_json({**asdict(report), **told})
+    elif form == "markdown":
+        click.echo(risk_markdown(report, subjects=titles, reviewers=people))
+    else:
+        for line in risk_lines(report, most=_CHANGES, subjects=titles, reviewers=people):
+            click.echo(printable(line))
+
+
 def _people(
+    ctx: Context, report: RiskReport, changes: Mapping[str, Change]
+) -> dict[str, tuple[str, ...]]:
+    """Return who is likely to review the riskiest change."""
+    from testopt.risk.reviewers import likely_reviewers
+
+    name = report.risks[0].name
+    return {name: likely_reviewers(ctx.root, changes[name])}
+
+
+def _experts(
     ctx: Context, report: RiskReport, changes: Mapping[str, Change]
 ) -> dict[str, tuple[str, ...]]:
     from testopt.risk.reviewers import file_experts
@@ -237,19 +271,3 @@ def _people(
     shown = report.risks[:_CHANGES]
     paths = sorted({file.path for risk in shown for file in risk.files})
     return file_experts(ctx.root, paths, changes[shown[0].name].head)
-
-
-def _print(report: RiskReport, people: Mapping[str, tuple[str, ...]], form: str) -> None:
-    from testopt.risk.markdown import risk_markdown
-    from testopt.risk.sarif import risk_sarif
-    from testopt.risk.text import risk_lines
-
-    if form == "json":
-        print_json({**asdict(report), "people": people})
-    elif form == "markdown":
-        click.echo(risk_markdown(report, people))
-    elif form == "sarif":
-        click.echo(risk_sarif(report, version=__version__))
-    else:
-        for line in risk_lines(report, people, most=_CHANGES):
-            click.echo(printable(line))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 from testopt.git.process import run_git
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
 _MARK: Final = b"\x01\x02commit\x02"  # no editor writes this into a message
+_FORMAT: Final = "--format=%x01%x02commit%x02%H%x02%B"
 _BODIES: Final = "--format=%x01%x02commit%x02%H%x02%b"
 _TRAILER: Final = re.compile(r"^[A-Z][\w-]*:.*$|^(?:git-svn-id|PR)\b.*$", re.MULTILINE)
 # two signs of a script that sets no spaces are about a word
@@ -86,3 +87,34 @@ def find_commit_by_message(repo: Path, words: str, *, base: str, head: str | Non
         f"--grep={words}", f"{base}..{head or 'HEAD'}", "--",
     )  # fmt: skip
     return run_git(repo, *command).decode().strip()
+
+
+def messages_of(repo: Path, shas: Sequence[str]) -> dict[str, str]:
+    """Return the messages of some commits; those that the repository lacks are left out.
+
+    Parameters
+    ----------
+    repo : Path
+        Working tree or bare repository.
+    shas : sequence of str
+        Full hashes.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails or takes too long.
+    """
+    if not shas:
+        return {}
+    options = ("--no-walk=unsorted", "--ignore-missing", "--stdin", "--no-color", "--no-notes")
+    names = ("\n".join(shas) + "\n").encode("ascii")
+    out = run_git(
+        repo, "log", "-s", *options, "--no-show-signature", "--encoding=UTF-8", _FORMAT,
+        stdin=names, env={"GIT_NO_REPLACE_OBJECTS": "1"},
+    )  # fmt: skip
+    wanted, found = set(shas), {}
+    for record in out.split(_MARK)[1:]:
+        sha, _, message = record.partition(b"\x02")
+        if (name := sha.decode("ascii", "replace")) in wanted:
+            found[name] = message.decode("utf-8", "replace")
+    return found

@@ -15,12 +15,15 @@ from testopt.errors import DataError, RepositoryError
 from testopt.git.messages import explanation_words
 from testopt.risk.catching_tests import find_catching_tests
 from testopt.risk.change_metrics import with_lines
-from testopt.risk.changed_regions import find_changed_regions
+from testopt.risk.changed_regions import find_changed_regions, read_changed_files
 from testopt.risk.inert_files import FileEffects, effects_in, file_effects
+from testopt.risk.known_history import known_history, unknown_files
 from testopt.risk.measured_history import files_alone, measure_history, without
 from testopt.risk.mined_metrics import change_facts, metrics_by_name, touched_files
 from testopt.risk.model import MonthlyModels, metrics_frame, month_of
-from testopt.risk.values import FileRisk, HunkRisk, MetricContribution, Risk, RiskReport
+from testopt.risk.riskiest_lines import riskiest_lines
+from testopt.risk.similar_culprits import similar_culprits
+from testopt.risk.values import FileRisk, HunkRisk, LineRisk, MetricContribution, Risk, RiskReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["change_risk"]
 
 _HUNKS: Final = 5  # of a file that are shown
+_LINES: Final = 10  # of a change that are shown
+_COMPARED: Final = 3  # changes that are compared with past ones
 _TURNED: Final = 0.5  # log-odds of a turned condition, as of eight times the lines
 _NONE: Final = FileEffects()
 _DETAILED: Final = 20  # changes whose places and tests are looked up
@@ -105,12 +110,14 @@ def change_risk(
     if repo is not None:
         first = [assessor.with_hunks(risk, changes[risk.name], repo) for risk in first]
     first = _with_catching_tests(store, first, changes)
+    first = assessor.with_similar(store, first, changes, repo)
     models.save()
     youngest = assessor.youngest
     return RiskReport(
         (*first, *risks[detailed:]),
         compared=len(youngest.recent_probabilities),
         **youngest.facts,
+        **known_history(store, repo),
     )
 
 
@@ -216,7 +223,10 @@ class _ChangeAssessor:
             percentile = float(np.searchsorted(recent, risk)) / len(recent) if recent else None
             parts = _contributions(contributions.iloc[i], j.row, trained.medians)
             parts += (MetricContribution("turned", 1.0, _TURNED),) if turned else ()
-            risks.append(Risk(name, risk, percentile, parts, tuple(files), j.n_files))
+            unknown = unknown_files(j.files)
+            risks.append(
+                Risk(name, risk, percentile, parts, tuple(files), j.n_files, unknown=unknown)
+            )
         return risks
 
     def with_hunks(self, risk: Risk, change: Change, repo: Path) -> Risk:
@@ -224,7 +234,15 @@ class _ChangeAssessor:
         judged = self._judged[risk.name]
         trained = self._models.at(judged.month)
         rows = {file.path: (file, row) for file, row in judged.files}
-        regions = find_changed_regions(repo, change, [f for f in change.files if f.path in rows])
+        in_rows = [f for f in change.files if f.path in rows]
+        changed = read_changed_files(repo, change, in_rows)
+        regions = find_changed_regions(changed, change, in_rows)
+        inert = self._effects.get(risk.name, _NONE).inert
+        texts = [file for file in changed.changed_texts() if file.path not in inert]
+        lines = [
+            LineRisk(s.line.path, s.line.number, s.line.function, s.line.text, s.score)
+            for s in riskiest_lines(texts)
+        ]
         files = []
         for file in risk.files:
             in_file = regions.get(file.path, ())
@@ -234,9 +252,33 @@ class _ChangeAssessor:
                 HunkRisk(x.first, x.last, x.name, p, x.added, x.deleted)
                 for x, p in zip(in_file, _alone(trained, parts), strict=True)
             ]
-            hunks.sort(key=lambda h: (-h.probability, h.first))
+            expected = _expected(hunks, [line for line in lines if line.path == file.path])
+            hunks.sort(key=lambda h: (-expected[h], -h.probability, h.first))
             files.append(replace(file, hunks=tuple(hunks[:_HUNKS])))
-        return replace(risk, files=tuple(files))
+        return replace(risk, files=tuple(files), lines=tuple(lines[:_LINES]))
+
+    def with_similar(
+        self, store: Store, risks: Sequence[Risk], changes: Mapping[str, Change], repo: Path | None
+    ) -> list[Risk]:
+        """Return risks, the first with the past commits most like it that introduced a defect."""
+        if repo is None:
+            return list(risks)
+        wanted = {
+            risk.name: (changes[risk.name], self._judged[risk.name].facts.time)
+            for risk in risks[:_COMPARED]
+        }
+        found = similar_culprits(store, repo, wanted)
+        return [replace(risk, similar=found.get(risk.name, ())) for risk in risks]
+
+
+def _expected(hunks: Sequence[HunkRisk], lines: Sequence[LineRisk]) -> dict[HunkRisk, float]:
+    """Return how much of what a fix will change is to be expected in each place of a file."""
+    expected = dict.fromkeys(hunks, 0.0)
+    for line in lines:
+        for hunk in hunks:
+            if hunk.first <= line.line <= hunk.last:
+                expected[hunk] += math.exp(line.score)
+    return expected
 
 
 def _alone(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from testopt.risk.explanations import explain
 from testopt.risk.metric_words import (
+    average_text,
     basis_text,
-    contribution_text,
-    hunk_text,
+    gap_texts,
     percentile_text,
+    short_name,
+    similar_text,
     tests_text,
     uncaught_text,
 )
@@ -25,8 +28,10 @@ _SPECIAL: Final = re.compile(
     r"[\\`*\[\]<>|~@#$&]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|\.(?<=www\.)", re.IGNORECASE
 )
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;"}
-_SHOWN: Final = 6
-_CHANGES: Final = 20
+_SHOWN: Final = 6  # files
+_LINES: Final = 5
+_CHANGES: Final = 10  # beside the riskiest
+_WIDTH: Final = 90  # characters of a line of code
 
 
 def escape(text: str) -> str:
@@ -46,55 +51,78 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), plain)
 
 
-def risk_markdown(report: RiskReport, people: Mapping[str, tuple[str, ...]] | None = None) -> str:
-    """Return a report of risks as Markdown, the riskiest change first.
+def risk_markdown(
+    report: RiskReport,
+    *,
+    subjects: Mapping[str, str] | None = None,
+    reviewers: Mapping[str, tuple[str, ...]] | None = None,
+) -> str:
+    """Return a report of risks as Markdown of at most 60 lines: the riskiest change, then others.
 
     Parameters
     ----------
     report : RiskReport
-    people : mapping of str to tuple of str, optional
-        Who knows a file, by path.
+    subjects : mapping of str to str, optional
+        Of commits, by hash.
+    reviewers : mapping of str to tuple of str, optional
+        Who is likely to review a change, by its name.
     """
-    lines = ["## Change risk", ""]
-    for risk in report.risks[:_CHANGES]:
-        lines += _section(risk, report.compared, people or {})
-    if len(report.risks) > _CHANGES:
-        lines += [f"and {len(report.risks) - _CHANGES} less risky changes", ""]
-    return "\n".join([*lines, escape(basis_text(report)), ""])
+    names = subjects or {}
+    riskiest, others = report.risks[0], report.risks[1:]
+    lines = ["## Change risk", "", *_section(riskiest, report, _title(riskiest, names))]
+    people = (reviewers or {}).get(riskiest.name, ())
+    if people:
+        lines += [f"Who may review it: {escape(', '.join(people))}", ""]
+    if others:
+        lines += ["| risk | other changes |", "| ---: | --- |"]
+        lines += [f"| {r.probability:.0%} | {_title(r, names)} |" for r in others[:_CHANGES]]
+        if len(others) > _CHANGES:
+            lines.append(f"|  | and {len(others) - _CHANGES} less risky ones |")
+        lines.append("")
+    told = [*gap_texts(report), basis_text(report)]
+    return "\n".join([*lines, *map(_sentence, told), ""])
 
 
-def _section(risk: Risk, compared: int, people: Mapping[str, tuple[str, ...]]) -> list[str]:
-    beside = percentile_text(risk, compared)
-    lines = [
-        f"### {escape(risk.name)}: {risk.probability:.0%}",
-        "",
-        *([f"{beside[0].upper()}{beside[1:]}.", ""] if beside else []),
-        "| log-odds | why |",
-        "| ---: | --- |",
-    ]
+def _sentence(text: str) -> str:
+    return escape(f"{text[0].upper()}{text[1:]}")
+
+
+def _title(risk: Risk, subjects: Mapping[str, str]) -> str:
+    subject = subjects.get(risk.name, "")
+    return escape(f"{short_name(risk)}{f' {subject}' if subject else ''}")
+
+
+def _section(risk: Risk, report: RiskReport, title: str) -> list[str]:
+    beside = percentile_text(risk, report.compared)
+    lines = [f"### {risk.probability:.0%} risk of a defect: {title}", ""]
+    lines += [_sentence(f"{beside or 'too few changes are known to compare with'}."), ""]
+    lines += [f"In log-odds, which add up ({escape(average_text(risk))}):", ""]
     lines += [
-        f"| {p.log_odds:+.2f} | {escape(contribution_text(p))} |" for p in risk.parts[: _SHOWN + 1]
-    ]
-    rest = sum(p.log_odds for p in risk.parts[_SHOWN + 1 :])
-    if len(risk.parts) > _SHOWN + 1:
-        lines.append(f"| {rest:+.2f} | all else |")
+        f"- {reason.log_odds:+.2f} **{reason.subject}**: {escape(reason.text)}"
+        for reason in explain(risk.parts)
+    ] or ["- nothing sets it apart"]
+    if risk.lines:
+        lines += ["", "| look here first | code |", "| --- | --- |"]
+        lines += [
+            f"| {escape(f'{x.path}:{x.line}')} | {escape(x.text.strip()[:_WIDTH])} |"
+            for x in risk.lines[:_LINES]
+        ]
     if risk.files:
-        lines += ["", "| file | alone | lines | riskiest place | tests | who knows it |"]
-        lines += ["| --- | ---: | ---: | --- | --- | --- |"]
-        lines += [_row(f, people.get(f.path, ())) for f in risk.files[:_SHOWN]]
+        lines += ["", "| file | alone | lines | tests |", "| --- | ---: | ---: | --- |"]
+        lines += [_row(f) for f in risk.files[:_SHOWN]]
     if risk.uncaught:
-        text = uncaught_text(risk)
-        lines += ["", f"{text[0].upper()}{escape(text[1:])}"]
+        lines += ["", _sentence(uncaught_text(risk))]
+    if risk.similar:
+        lines += ["", "Earlier changes like it that introduced a defect:", ""]
+        lines += [f"- {escape(similar_text(similar))}" for similar in risk.similar]
     return [*lines, ""]
 
 
-def _row(file: FileRisk, people: tuple[str, ...]) -> str:
+def _row(file: FileRisk) -> str:
     cells = (
         escape(file.path),
         f"{file.probability:.0%}",
-        f"+{file.added or 0} -{file.deleted or 0}",
-        escape(hunk_text(file.hunks[0])) if file.hunks else "",
+        "layout" if file.inert else f"+{file.added or 0} -{file.deleted or 0}",
         escape(tests_text(file, 3)),
-        escape(", ".join(people)),
     )
     return f"| {' | '.join(cells)} |"

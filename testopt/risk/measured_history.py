@@ -187,7 +187,7 @@ def _no_labels(store: Store) -> EmptyStoreError:
     if not any(is_fix):
         return EmptyStoreError(
             f"none of the {len(is_fix):,} commits that were read is told as a fix: there is "
-            "nothing to learn risk from",
+            "nothing to learn from",
             "say by which subject fixes are known: the setting fix_pattern, then mine into a new "
             "store",
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
+
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from testopt.risk.values import (
@@ -12,7 +15,11 @@ if TYPE_CHECKING:
         MetricContribution,
         Risk,
         RiskReport,
+        SimilarCulprit,
     )
+
+_SUBJECT: Final = 60  # letters of a subject
+_FEW: Final = 100  # changes, below which a percentile says little
 
 _WORDS: Final = {
     "base": "an average change of this project",
@@ -56,15 +63,64 @@ def percentile_text(risk: Risk, compared: int) -> str:
     """Return ``riskier than 93% of the last 500 changes``, or an empty text."""
     if risk.percentile is None:
         return ""
-    return f"riskier than {risk.percentile:.0%} of the last {compared} changes"
+    few = " (no more are known to compare with)" if compared < _FEW else ""
+    return f"riskier than {risk.percentile:.0%} of the last {compared} changes{few}"
+
+
+def short_name(risk: Risk) -> str:
+    """Return the first 12 letters of a hash, or what else a change is called."""
+    is_hash = len(risk.name) in (40, 64) and not set(risk.name) - set("0123456789abcdef")
+    return risk.name[:12] if is_hash else risk.name
+
+
+def average_text(risk: Risk) -> str:
+    """Return the risk of an average change, such as ``an average change here has 9.4%``."""
+    base = next((part.log_odds for part in risk.parts if part.metric == "base"), 0.0)
+    return f"an average change here has {1.0 / (1.0 + math.exp(-base)):.1%}"
+
+
+def similar_text(similar: SimilarCulprit) -> str:
+    """Return a past commit that introduced a defect, its fix, and the files it shares."""
+    shared = f", in {', '.join(similar.paths[:2])}" if similar.paths else ""
+    return (
+        f"{similar.sha[:12]} {similar.subject[:_SUBJECT]}{shared}; "
+        f"fixed by {similar.fix[:12]} {similar.fix_subject[:_SUBJECT]}"
+    )
+
+
+def gap_texts(report: RiskReport) -> list[str]:
+    """Return what is not known of the past, a sentence each; nothing where all is known."""
+    out = []
+    if report.begins:
+        why = "the clone is shallow" if report.shallow else "no more was mined"
+        todo = (
+            "`git fetch --unshallow`, then `testopt mine`" if report.shallow else "`testopt mine`"
+        )
+        out.append(
+            f"only {report.commits:,} commits since {report.begins} are known ({why}): what came "
+            f"before counts as nothing; {todo} reads it"
+        )
+    unknown = [path for risk in report.risks[:1] for path in risk.unknown]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""  # noqa: PLR2004
+        out.append(
+            f"the past of {', '.join(unknown[:3])}{more} is not known (renamed or written in a "
+            "commit that is not mined), and the reasons do without it"
+        )
+    return out
 
 
 def basis_text(report: RiskReport) -> str:
     """Return one line on what the risks rest on."""
-    text = f"Learnt from {report.changes} changes, {report.defects} of which introduced a defect"
+    days = pluralize(max(round(report.latency_days), 1), "day")
+    found = f" (half are found within {days})" if report.latency_days else ""
+    text = (
+        f"Learnt from {report.changes:,} changes, {report.defects:,} of which introduced a defect"
+        f"{found}"
+    )
     if report.auc is not None and report.auc_lines is not None:
         text += (
-            f"; on the youngest {report.checked}, not seen in training: AUC {report.auc:.2f} "
+            f"; on the youngest {report.checked}, not seen in training, AUC {report.auc:.2f} "
             f"(lines added alone: {report.auc_lines:.2f})"
         )
     if report.by_lines:
@@ -73,9 +129,7 @@ def basis_text(report: RiskReport) -> str:
             if report.auc is None
             else "; lines added alone decide: the model does no better"
         )
-    if report.latency_days:
-        text += f"; half of the defects are found within {report.latency_days:.0f} days"
-    return text + "."
+    return f"{text}."
 
 
 def hunk_text(hunk: HunkRisk) -> str:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from testopt.code.paths import is_code, is_test_path, path_bytes
-from testopt.risk.metric_words import contribution_text, percentile_text
+from testopt.risk.explanations import explain
+from testopt.risk.metric_words import percentile_text
 from testopt.schema import digest
 
 if TYPE_CHECKING:
-    from testopt.risk.values import FileRisk, Risk, RiskReport
+    from collections.abc import Sequence
+
+    from testopt.risk.values import FileRisk, LineRisk, Risk, RiskReport
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _RULE: Final = "testopt/change-risk"
@@ -60,7 +63,7 @@ def _results(risk: Risk, compared: int) -> list[dict[str, Any]]:
             "ruleIndex": 0,
             "level": _level(risk, file),
             "message": {"text": _message(risk, file, compared)},
-            "locations": [_location(file)],
+            "locations": [_location(file, risk.lines)],
             "rank": round(100.0 * risk.probability, 2),
             "partialFingerprints": {"change/v1": digest(f"{risk.name}\0{file.path}")},
             "properties": {"change": risk.name, "probability": round(risk.probability, 6)},
@@ -74,21 +77,26 @@ def _level(risk: Risk, file: FileRisk) -> str:
     return "warning" if high and file.probability >= _OWN * risk.probability else "note"
 
 
-def _location(file: FileRisk) -> dict[str, Any]:
-    """Return the riskiest place of a file, else the file."""
+def _location(file: FileRisk, lines: Sequence[LineRisk]) -> dict[str, Any]:
+    """Return the riskiest line of a file in its place, else the riskiest place, else the file."""
     place: dict[str, Any] = {
         "artifactLocation": {"uri": quote(path_bytes(file.path)), "uriBaseId": "%SRCROOT%"}
     }
     if not file.hunks:
         return {"physicalLocation": place}
     hunk = file.hunks[0]
-    place["region"] = {"startLine": hunk.first, "endLine": hunk.last}
+    around = {"startLine": hunk.first, "endLine": hunk.last}
+    line = next((x.line for x in lines if x.path == file.path), None)
+    if line is None or hunk.first == hunk.last or not hunk.first <= line <= hunk.last:
+        place["region"] = around
+    else:
+        place |= {"region": {"startLine": line, "endLine": line}, "contextRegion": around}
     named = [{"fullyQualifiedName": hunk.name}] if hunk.name else []
     return {"physicalLocation": place, **({"logicalLocations": named} if named else {})}
 
 
 def _message(risk: Risk, file: FileRisk, compared: int) -> str:
-    reasons = [contribution_text(p) for p in risk.parts if p.metric != "base" and p.log_odds > 0]
+    reasons = [reason.text for reason in explain(risk.parts) if reason.log_odds > 0]
     beside = percentile_text(risk, compared)
     text = (
         f"The change has a probability of {risk.probability:.0%} to introduce a defect"

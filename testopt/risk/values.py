@@ -32,6 +32,21 @@ class HunkRisk:
 
 
 @dataclass(frozen=True, slots=True)
+class LineRisk:
+    """An added line that a later fix is likelier to change than the other lines of the change.
+
+    ``line`` counts from 1 in the file after the change, ``name`` is the function around it;
+    ``score`` are log-odds above those of the mean line of the change.
+    """
+
+    path: str
+    line: int
+    name: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class CatchingTest:
     """A case that may catch a defect in a file, and why.
 
@@ -43,6 +58,17 @@ class CatchingTest:
     covers: bool
     failed: int
     changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarCulprit:
+    """A past commit that introduced a defect, what fixed it, and files that it shares."""
+
+    sha: str
+    subject: str
+    fix: str
+    fix_subject: str
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +96,10 @@ class Risk:
 
     ``percentile`` is the share of the last changes that are less risky, in 0..1, None where there
     are too few. ``parts`` add up to the log-odds of ``probability``; ``base`` is among them.
-    ``files`` are the riskiest of the ``n_files``; ``uncaught`` are changed files of the program
-    that no known test covers or ever caught.
+    ``files`` are the riskiest of the ``n_files``, ``lines`` the riskiest added ones; ``uncaught``
+    are changed files of the program that no known test covers or ever caught. ``similar`` are past
+    commits like it that introduced a defect known by then, ``unknown`` the files that it edits
+    whose past is not in the store.
     """
 
     name: str  # full hash, or what else the change is
@@ -81,6 +109,9 @@ class Risk:
     files: tuple[FileRisk, ...] = ()
     n_files: int = 0
     uncaught: tuple[str, ...] = ()
+    lines: tuple[LineRisk, ...] = ()
+    similar: tuple[SimilarCulprit, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +121,9 @@ class RiskReport:
     They are those of the youngest change. ``auc`` is measured on the youngest ``checked`` changes
     by a model that had not seen them, ``auc_lines`` is that of the number of added lines alone;
     ``by_lines`` says that these decide, as the model does no better, or too little is known.
-    ``latency_days`` is the estimated time until half of the defects are found.
+    ``latency_days`` is the estimated time until half of the defects are found. ``commits`` were
+    mined; ``begins`` is the first day of them where history before it is missing, and ``shallow``
+    says that the clone has no more.
     """
 
     risks: tuple[Risk, ...]
@@ -102,3 +135,6 @@ class RiskReport:
     auc: float | None = None
     auc_lines: float | None = None
     by_lines: bool = False
+    commits: int = 0
+    begins: str = ""
+    shallow: bool = False

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from builders import append_rows, label_row, new_store
@@ -45,7 +46,7 @@ def test_risk_of_all_kinds_of_changes(project, capsys):
     head = project.git("rev-parse", "HEAD")
     assert call(project, "risk") == 0
     out = capsys.readouterr().out
-    assert head in out
+    assert f"{head[:12]}  step 39" in out
     assert "Learnt from 31 changes, 8 of which introduced a defect" in out
 
     assert call(project, "risk", "HEAD~5..HEAD", "--json") == 0
@@ -127,6 +128,48 @@ def test_what_came_of_past_alarms(project, capsys):
 def test_bad_input_is_explained(project, capsys, args, code, words):
     assert call(project, "risk", *args) == code
     assert words in capsys.readouterr().err
+
+
+def test_earlier_changes_like_it_and_the_lines_to_look_at(project, capsys):
+    text = (
+        "def total(a, b):\n    # the sum\n    if a is None or b < len(a):\n        return a + b\n"
+    )
+    date = f"{1704110400 + 50 * 86400} +0000"
+    project.commit(
+        "step again",
+        {"pkg/m4.py": text},
+        env={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
+    )
+    capsys.readouterr()
+    assert call(project, "risk", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    (risk,) = document["risks"]
+    steps = project.git("log", "--reverse", "--format=%H").split()
+    assert {s["sha"] for s in risk["similar"]} == {steps[4], steps[24]}  # defects in the same file
+    assert {tuple(s["paths"]) for s in risk["similar"]} == {("pkg/m4.py",)}
+    assert document["subjects"] == {risk["name"]: "step again"}
+    assert sorted(x["line"] for x in risk["lines"]) == [1, 3, 4]
+    assert risk["lines"][0]["name"] == "total"
+    assert call(project, "risk") == 0
+    out = capsys.readouterr().out
+    assert "  pkg/m4.py:3  in total\n      if a is None or b < len(a):" in out
+    assert f"{steps[24][:12]} step 24, in pkg/m4.py; fixed by" in out
+    assert call(project, "risk", steps[10], "--json") == 0
+    (risk,) = json.loads(capsys.readouterr().out)["risks"]
+    assert {s["sha"] for s in risk["similar"]} <= {steps[0]}  # what was known then
+
+
+def test_a_shallow_clone_says_how_little_it_knows(project, tmp_path, capsys):
+    project.git("clone", "-q", "--depth", "6", f"file://{project.path}", str(tmp_path / "clone"))
+    clone = SimpleNamespace(path=tmp_path / "clone")
+    call(clone, "mine")
+    head = project.git("rev-parse", "HEAD")
+    append_rows(new_store(clone.path, ".testopt"), "labels", [label_row("f" * 40, head)])
+    capsys.readouterr()
+    assert call(clone, "risk") == 0
+    out = capsys.readouterr().out
+    assert "only 5 commits since 2024-02-05 are known (the clone is shallow)" in out
+    assert "the past of pkg/m4.py is not known" in out
 
 
 def test_the_formats(project, capsys):

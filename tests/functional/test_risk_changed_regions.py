@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from testopt.git.change import find_change
-from testopt.risk.changed_regions import find_changed_regions
-from testopt.risk.reviewers import file_experts
+from testopt.risk.changed_regions import find_changed_regions, read_changed_files
+from testopt.risk.reviewers import file_experts, likely_reviewers
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +23,8 @@ def repo(make_repo, no_ci):
 
 def places(repo, **revisions):
     change = find_change(repo.path, **revisions)
-    return find_changed_regions(repo.path, change, change.files)
+    changed = read_changed_files(repo.path, change, change.files)
+    return find_changed_regions(changed, change, change.files)
 
 
 def test_lines_are_told_by_the_function_around_them(repo):
@@ -74,7 +75,8 @@ def test_a_renamed_file_has_the_places_of_its_new_name(repo):
 
 def test_git_fails(tmp_path, repo):
     change = find_change(repo.path, head=repo.commit("x", {"pkg/a.py": MODULE + "y = 1\n"}))
-    assert find_changed_regions(tmp_path, change, change.files) == {}
+    changed = read_changed_files(tmp_path, change, change.files)
+    assert find_changed_regions(changed, change, change.files) == {}
     assert file_experts(tmp_path, ["pkg/a.py"], None) == {}
 
 
@@ -89,6 +91,24 @@ def test_who_knows_a_file(repo):
         repo.commit(f"c{n}", {"pkg/a.py": f"x = {n}\n"}, env=person(name, year))
     known = file_experts(repo.path, ["pkg/a.py", "notes.md", "none.py"], None)
     assert known == {"pkg/a.py": ("Bob", "Zoe"), "notes.md": ("Ann",)}
+
+
+def test_who_may_review_a_change(repo):
+    text = "".join(f"x{i} = {i}\n" for i in range(9))
+    repo.commit("all", {"pkg/a.py": text}, env=person("Zoe", 2024))
+    repo.commit("some", {"pkg/a.py": text.replace("x8 = 8", "x8 = 0")}, env=person("Bob", 2024))
+    repo.commit("bot", {"pkg/a.py": text}, env=person("renovate[bot]", 2024))
+    repo.commit("map", {".mailmap": "Zoe Real <Zoe@example.org>\n"})
+    head = repo.commit("mine", {"pkg/a.py": text[7:]}, env=person("Eve", 2025))
+    change = find_change(repo.path, head=head)
+    reviewers = likely_reviewers(repo.path, change)
+    assert "Zoe Real" in reviewers  # wrote the line that is gone
+    assert not {"Eve", "renovate[bot]"} & set(reviewers)
+    by_zoe = repo.commit("hers", {"pkg/a.py": "x = 1\n"}, env=person("Zoe", 2025))
+    assert "Zoe Real" not in likely_reviewers(repo.path, find_change(repo.path, head=by_zoe))
+    repo.write("pkg/a.py", "x = 2\n")
+    assert "Zoe Real" in likely_reviewers(repo.path, find_change(repo.path))
+    assert likely_reviewers(repo.path.parent, change) == ()
 
 
 def test_a_mailmap_is_respected(repo):

@@ -9,6 +9,7 @@ from builders import append_rows, arrow_rows, commit_row, file_row, label_row, m
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
 from testopt.risk.change_risk import change_risk
+from testopt.risk.changed_regions import ChangedFiles
 from testopt.risk.inert_files import FileEffects
 from testopt.risk.measured_history import defective_commits
 from testopt.risk.model import month_of
@@ -105,7 +106,9 @@ def test_a_file_in_which_nothing_that_runs_changed_adds_no_lines(store, monkeypa
     (believed,) = change_risk(store=store, changes=ask).risks
     judged = {commit: FileEffects(inert=frozenset({"core/6.py"}))}
     monkeypatch.setattr("testopt.risk.change_risk.file_effects", lambda *_: judged)
-    monkeypatch.setattr("testopt.risk.change_risk.find_changed_regions", lambda *_: {})
+    nothing = ChangedFiles({}, {})
+    monkeypatch.setattr("testopt.risk.change_risk.read_changed_files", lambda *_: nothing)
+    monkeypatch.setattr("testopt.risk.change_risk.similar_culprits", lambda *_: {})
     monkeypatch.setattr("testopt.risk.change_risk.explanation_words", lambda *_: {})
     (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
     assert risk.probability < believed.probability

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from testopt.risk.explanations import explain
 from testopt.risk.markdown import basis_text, escape, risk_markdown
 from testopt.risk.metric_words import uncaught_text
 from testopt.risk.sarif import risk_sarif
@@ -19,9 +20,11 @@ from testopt.risk.values import (
     CatchingTest,
     FileRisk,
     HunkRisk,
+    LineRisk,
     MetricContribution,
     Risk,
     RiskReport,
+    SimilarCulprit,
 )
 
 SCHEMA = Path(__file__).parents[2] / "data" / "sarif" / "sarif-schema-2.1.0.json"
@@ -49,15 +52,16 @@ def test_markdown_says_what_the_report_says():
     text = risk_markdown(report())
     assert "42%" in text
     assert "Riskier than 93% of the last 500 changes." in text
-    assert "| +0.90 | lines added: 420 (typical: 14) |" in text
-    assert "is no fix" in text
+    assert "- +0.90 **size**: it adds 420 lines (typical: 14); split it" in text
+    assert "it is no fix" in text
+    assert "an average change here has 26.9%" in text
     assert "AUC 0.71 (lines added alone: 0.66)" in basis_text(report())
 
 
 def test_markdown_of_an_evil_path_is_one_harmless_cell():
     text = risk_markdown(report(EVIL))
     (row,) = [line for line in text.splitlines() if "script" in line]
-    assert row.replace("\\|", "").count("|") == 7
+    assert row.replace("\\|", "").count("|") == 5
     assert "<script" not in row
     assert "](" not in row.replace("\\]", "")
     assert "\\@team" in row
@@ -94,28 +98,81 @@ def detailed(path="core/a.py"):
     )
     known = FileRisk(path, 0.3, 13, 3, hunks, tests, 14)
     bare = FileRisk("core/b.py", 0.2, 1, 0, n_tests=0)
-    found = replace(risk, files=(known, bare), n_files=2, uncaught=("core/b.py",))
+    lines = (LineRisk(path, 121, "Parser.read", "    if x is None:", 1.5),)
+    similar = (SimilarCulprit("a" * 40, "Read faster", "b" * 40, "Fix reading", ("core/a.py",)),)
+    found = replace(
+        risk, files=(known, bare), n_files=2, uncaught=("core/b.py",), lines=lines, similar=similar
+    )
     return replace(report(), risks=(found,))
 
 
-def test_text_names_places_tests_and_people():
-    people = {"core/a.py": ("Ann", "Bob")}
-    lines = [line.strip() for line in risk_lines(detailed(), people, most=20)]
-    assert "25.0%  lines 120-134 in Parser.read  +12 -3" in lines
-    assert "10.0%  line 9  +1 -0" in lines
+def test_text_says_why_where_and_who():
+    people = {"f" * 40: ("Ann", "Bob")}
+    lines = [line.strip() for line in risk_lines(detailed(), most=20, reviewers=people)]
+    assert lines[0] == "42.0% risk of a defect: ffffffffffff"
+    assert "core/a.py:121  in Parser.read" in lines
+    assert "if x is None:" in lines
+    assert any(x.endswith("+13 -3  riskiest: lines 120-134 in Parser.read  +12 -3") for x in lines)
     assert (
         "tests: tests/test_a.py::test_x (failed in 3 of 5 runs that changed it), "
         "tests/test_a.py::test_y, and 12 more"
     ) in lines
-    assert "who knows it: Ann, Bob" in lines
+    assert "who may review it: Ann, Bob" in lines
     assert "no test is known to catch a defect in: core/b.py" in lines
+    assert "aaaaaaaaaaaa Read faster, in core/a.py; fixed by bbbbbbbbbbbb Fix reading" in lines
+
+
+def test_what_is_not_known_of_the_past_is_said():
+    (risk,) = report().risks
+    cut = replace(
+        report(), risks=(replace(risk, unknown=("a.py",)),), compared=36, commits=37,
+        begins="2026-01-02", shallow=True,
+    )  # fmt: skip
+    for text in ("\n".join(risk_lines(cut, most=20)), risk_markdown(cut)):
+        assert "36 changes (no more are known to compare with)" in text
+        assert "nly 37 commits since 2026-01-02 are known (the clone is shallow)" in text
+        assert "git fetch --unshallow" in text
+        assert "past of a.py is not known" in text
+    assert "is not known" not in risk_markdown(report())
 
 
 def test_many_changes_take_a_line_each():
     many = replace(detailed(), risks=detailed().risks * 25)
-    lines = list(risk_lines(many, {}, most=20))
-    assert len(lines) == 22
-    assert lines[-2] == "and 5 less risky changes (--json lists all)"
+    lines = list(risk_lines(many, most=20, subjects={"f" * 40: "Read faster"}))
+    assert lines[1] == " 42.0%   93%  ffffffffffff  Read faster"
+    assert len(lines) == 24
+    assert lines[-3] == "and 5 less risky changes (--json lists all)"
+
+
+def test_markdown_has_at_most_60_lines():
+    (risk,) = detailed().risks
+    parts = tuple(
+        MetricContribution(metric, 9.0, 1.0, 3.0) for metric in ("la", "nuc", "exp", "fix", "words")
+    )
+    vast = replace(
+        risk, parts=parts, files=risk.files * 10, lines=risk.lines * 10, similar=risk.similar * 2
+    )
+    text = risk_markdown(
+        replace(report(), risks=(vast,) * 99, begins="2026-01-02"), reviewers={"f" * 40: ("Ann",)}
+    )
+    assert text.count("\n") <= 60
+    assert "and 88 less risky ones" in text
+
+
+def test_a_subject_without_weight_is_not_told():
+    parts = [
+        MetricContribution("nf", 3.0, 0.2, 1.0),
+        MetricContribution("la", 5.0, 0.2, 2.0),
+        MetricContribution("exp", 5.0, 0.01, 2.0),
+        MetricContribution("words", 5.0, -0.9, 2.0),
+        MetricContribution("nuc", 0.0, -0.3, 2.0),
+    ]
+    told = explain(parts)
+    assert [(x.subject, round(x.log_odds, 2)) for x in told] == [
+        ("content", -0.9), ("size", 0.4), ("history", -0.3),
+    ]  # fmt: skip
+    assert told[1].text.startswith("it adds 5 lines (typical: 2) in 3 files (typical: 1); split it")
+    assert told[2].text == "nothing is known of the past of its files"
 
 
 def test_long_lists_of_uncaught_files_end():
@@ -123,13 +180,13 @@ def test_long_lists_of_uncaught_files_end():
     assert uncaught_text(risk).endswith("7.py and 4 more")
 
 
-def test_markdown_names_places_tests_and_people():
-    text = risk_markdown(detailed(), {"core/a.py": ("Ann @all", "Bob")})
-    (row,) = [line for line in text.splitlines() if "core/a" in line]
-    assert "lines 120-134 in Parser.read" in row
-    assert "test_x" in row
-    assert "Ann \\@all, Bob" in row
+def test_markdown_says_why_where_and_who():
+    text = risk_markdown(detailed(), reviewers={"f" * 40: ("Ann @all", "Bob")})
+    assert "| core/a.py:121 | if x is None: |" in text
+    assert "test_x" in text
+    assert "Who may review it: Ann \\@all, Bob" in text
     assert "No test is known to catch a defect in: core/b.py" in text
+    assert "fixed by bbbbbbbbbbbb Fix reading" in text
 
 
 @pytest.mark.parametrize("path", ["core/a.py", EVIL, "caf\\xe9.py"])
@@ -148,7 +205,8 @@ def test_sarif_is_valid_by_its_schema(path, percentile):
 def test_sarif_points_at_the_riskiest_place():
     first, second = json.loads(risk_sarif(detailed(), version="1"))["runs"][0]["results"]
     place = first["locations"][0]
-    assert place["physicalLocation"]["region"] == {"startLine": 120, "endLine": 134}
+    assert place["physicalLocation"]["region"] == {"startLine": 121, "endLine": 121}
+    assert place["physicalLocation"]["contextRegion"] == {"startLine": 120, "endLine": 134}
     assert place["logicalLocations"] == [{"fullyQualifiedName": "Parser.read"}]
     assert "No test is known to catch" not in first["message"]["text"]
     assert "No test is known to catch" in second["message"]["text"]
@@ -167,7 +225,7 @@ def test_sarif_is_what_the_standard_asks_for():
     assert 0 <= result["rank"] <= 100
     location = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert location == {"uri": "core/a%20b.py", "uriBaseId": "%SRCROOT%"}
-    assert "lines added: 420" in result["message"]["text"]
+    assert "adds 420 lines" in result["message"]["text"]
 
 
 @pytest.mark.parametrize(
