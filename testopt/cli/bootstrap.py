@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COMMITS: Final = 20_000  # read at most: 10 s on two processors
 _TOTAL_S: Final = 45.0  # of reading and tracing; models take the rest of a minute
-_LEAST_S: Final = 10.0  # of tracing, however long reading took
+_LEAST_S: Final = 35.0  # of tracing, however long reading took
 _HINT: Final = (
     "`testopt mine && testopt szz` reads the git history, then traces each fix to the commit that "
     "introduced its defect (minutes for some thousand commits); `testopt risk --bootstrap` does "
@@ -75,7 +75,7 @@ def bootstrap(ctx: Context) -> None:
     )
     warn_of(ctx, mined)
     left_s = max(end - time.monotonic(), _LEAST_S)
-    ctx.note(f"tracing the newest fixes, for {left_s:.0f} s at most …")
+    ctx.note(f"tracing the newest fixes, about {left_s:.0f} s …")
     traced = szz(
         repo=ctx.root,
         store=store,

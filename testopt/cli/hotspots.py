@@ -113,8 +113,11 @@ def _hotspot_dict(hotspot: Hotspot) -> dict[str, Any]:
 
 
 def _show(report: HotspotReport, top: int) -> None:
-    order = "expected fixes per line" if report.per_line else "expected fixes"
-    click.echo(f"next {report.days:g} days, by {order}")
+    order = ", by their number per line" if report.per_line else ""
+    click.echo(
+        f"fixes to expect in the next {report.days:g} days{order} (chance: of one at least; trend: "
+        f"against {report.window_days:.0f} days ago)"
+    )
     click.echo(f"{'fixes':>7}  {'chance':>6}  {'lines':>7}  {'per 1000 lines':>14}  trend")
     for s in report.hotspots[:top]:
         where = f"{s.path}:{s.first} {s.name}" if s.first else f"{s.path} {s.name}".rstrip()
@@ -140,6 +143,6 @@ def _check_lines(report: HotspotReport) -> Iterator[str]:
         f"(mean of {pluralize(report.windows, 'window')} of {report.window_days:.0f} days):"
     )
     for name, share in sorted(report.validation.items(), key=lambda kv: -kv[1]):
-        yield f"  {share:4.0%}  {name}"
+        yield f"  {share:4.0%}  {name}{' (this ranking)' if name == 'expected fixes' else ''}"
     if report.better:
         yield f"here {report.better} did better than this ranking: look at it first"
