@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from testopt.risk.values import MetricContribution
 
 _SUBJECTS: Final = {
-    "size": ("la", "ld", "nf", "nd", "ns", "entropy", "src_la", "src_ld"),
+    "size": ("la", "ld", "nf", "nd", "ns", "entropy", "prog_la"),
     "history": ("nuc", "ndev", "age", "lt", "fixes"),
     "author": ("exp", "rexp", "sexp", "ownership"),
-    "kind": ("fix", "new_files", "test_share", "src_share", "date"),
+    "kind": ("fix", "new_files", "test_share", "date"),
 }
 _ADVICE: Final = {
     "size": "split it, or review it in parts",
