@@ -69,6 +69,10 @@ def explain(parts: Sequence[MetricContribution]) -> list[Explanation]:
 
 def _content(group: Sequence[MetricContribution]) -> str:
     told = [p for p in sorted(group, key=lambda p: -abs(p.log_odds)) if abs(p.log_odds) >= _LEAST]
+    if any(part.metric == "turned" for part in told):
+        told = [part for part in told if part.metric != "turned"]
+        others = "".join(f", {contribution_text(part)}" for part in told)
+        return f"a condition was turned, of which both ways need a test{others}"
     return ", ".join(contribution_text(part) for part in told or group[:1])
 
 

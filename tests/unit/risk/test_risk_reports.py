@@ -173,6 +173,8 @@ def test_a_subject_without_weight_is_not_told():
     ]  # fmt: skip
     assert told[1].text.startswith("it adds 5 lines (typical: 2) in 3 files (typical: 1); split it")
     assert told[2].text == "nothing is known of the past of its files"
+    (turned,) = explain([MetricContribution("turned", 1.0, 0.5)])
+    assert turned.text == "a condition was turned, of which both ways need a test"
 
 
 def test_long_lists_of_uncaught_files_end():
