@@ -15,9 +15,8 @@ from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.blobs import read_tree
 from testopt.git.process import is_shallow, missing_commits, resolve
 from testopt.schema import VARIANT_KINDS
-from testopt.selection.bundle_registry import current_bundle
-from testopt.selection.plan_log import broken_promise
-from testopt.selection.plan_log_file import load
+from testopt.selection import PLAN_LOG
+from testopt.selection.bundle_registry import current_bundle, current_manifest
 from testopt.selection.policy import Policy
 from testopt.selection.threshold import recall_threshold
 from testopt.store.run_summary import RunCounts, count_runs, read_run_summary, real_runs
@@ -210,7 +209,7 @@ class _HealthCheck:
         self._clock()
         self._locks()
         self._commits()
-        bundle = self._bundle()
+        bundle = self._bundle(whole=known is None)
         self._selection()
         if known is not None:
             return Health(tuple(self._findings), known.runs)
@@ -257,17 +256,23 @@ class _HealthCheck:
                 warns=unknown >= SHARE * len(recent),
             )
 
-    def _bundle(self) -> Bundle | None:
+    def _bundle(self, *, whole: bool) -> Bundle | None:
+        """Look at the current bundle, or at its manifest alone: a plan has read the rest."""
         fix = "train a new one: testopt train"
+        bundle = None
         try:
-            bundle = current_bundle(self._store)
+            if whole:
+                bundle = current_bundle(self._store)
+                manifest = None if bundle is None else bundle.manifest
+            else:
+                manifest = current_manifest(self._store)
         except BundleError as error:
             self._add("damaged-bundle", error.message, error.hint or fix)
             return None
-        if bundle is None:
+        if manifest is None:
             self._add("no-bundle", "no model has been trained on this project yet", "testopt train")
             return None
-        last = datetime.fromisoformat(bundle.manifest["window"]["last"])
+        last = datetime.fromisoformat(manifest["window"]["last"])
         since = sum(run["time"] > last for run in self._runs)
         if since > CATCH_UP_RUNS:
             message = f"{since} runs have come since the bundle was trained ({last:%Y-%m-%d})"
@@ -288,6 +293,11 @@ class _HealthCheck:
             )
 
     def _selection(self) -> None:
+        if self._store.read_blob(PLAN_LOG) is None:
+            return
+        from testopt.selection.plan_log import broken_promise
+        from testopt.selection.plan_log_file import load
+
         kept = load(self._store)
         trouble = broken_promise(kept) or kept.drift
         if trouble:

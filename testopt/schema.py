@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -333,9 +333,8 @@ class Promise:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCase:
-    """One case of a plan: rank 1 runs first; cost in seconds.
+class PlannedCase(NamedTuple):
+    """One case of a plan: rank 1 runs first; cost in seconds. A plan may have very many of them.
 
     ``selected`` is what the plan keeps: ``score`` decides, ``must_run`` overrides it. ``runs`` is
     what is to be executed: also cases left out on which a draw fell, and all of an explored

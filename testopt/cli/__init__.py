@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import sys
-from typing import Any
+import threading
+from typing import Any, Final
 
 import click
 
@@ -11,6 +15,9 @@ from testopt import __version__
 from testopt.cli.common import Context, LazyGroup, report_error
 from testopt.cli.platform_support import check_platform, lacking_package, open_standard_streams
 from testopt.errors import DataError, TestoptError, UsageError
+
+# New objects after which cycles are looked for: a plan of 10,000 cases makes many, in no cycles.
+_NEW_OBJECTS: Final = 50_000
 
 # Command -> module that holds a click command named `command`.
 COMMANDS = {
@@ -77,6 +84,26 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
     (zsh_source and fish_source for the other shells).
     """
     ctx.obj = Context(**options)
+
+
+def run() -> None:
+    """Run the command line as a process of its own, which ends without being taken to pieces.
+
+    To free every object and module takes a tenth of the time of a plan of 10,000 cases.
+    """
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
+    try:
+        main()
+    except SystemExit as end:
+        if threading.active_count() > 1 or not isinstance(end.code, int | None):
+            raise
+        atexit._run_exitfuncs()  # noqa: SLF001 - the only way to do what an exit does
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        except (OSError, ValueError):  # nobody reads it: Python says so
+            raise end from None
+        os._exit(end.code or 0)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -162,9 +162,6 @@ def finish(ctx: Context, inputs: PlanInputs, plan: Plan, *notes: str) -> None:
 
 
 def _store(ctx: Context) -> Store | None:
-    from testopt.store.process_tuning import tune_garbage_collector
-
-    tune_garbage_collector()
     try:
         return ctx.open_store()
     except EmptyStoreError:

@@ -117,11 +117,13 @@ class CaseTable:
         renamed: NDArray[np.uint8] | None = None,
     ) -> CaseTable:
         """Rebuild a table from what `dump` returned; an earlier version knew of no renames."""
-        text, start, ids = data.tobytes(), 0, []
-        for end in ends.tolist():
-            ids.append(text[start:end].decode("utf-8", "surrogatepass"))
-            start = end
-        table = cls(ids)
+        content, stops = data.tobytes(), ends.tolist()
+        spans = map(slice, [0, *stops], stops)
+        if content.isascii():  # one character a byte: decoded at once
+            text = content.decode()
+            table = cls([text[span] for span in spans])
+        else:
+            table = cls([content[span].decode("utf-8", "surrogatepass") for span in spans])
         if renamed is not None:
             pairs = dict(json.loads(renamed.tobytes()))
             table._first_paths = {str(path): str(first) for path, first in pairs.items()}

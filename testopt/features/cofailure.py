@@ -437,8 +437,8 @@ def _numbers(kind: str, names: Iterable[str]) -> list[int]:
 
 def _targets(cases: Sequence[str]) -> dict[str, NDArray[np.uint32]]:
     """Return the number of each case, and of its function and file."""
-    numbers = np.array([_targets_of(case) for case in cases], np.uint32).reshape(-1, len(LEVELS))
-    return dict(zip(LEVELS, numbers.T, strict=True))
+    columns = zip(*map(_targets_of, cases), strict=True)
+    return {name: np.array(column, np.uint32) for name, column in zip(LEVELS, columns, strict=True)}
 
 
 def _all_targets(cases: Iterable[str]) -> set[int]:

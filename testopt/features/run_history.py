@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testopt.features.frames import RunFrame, frames
 from testopt.schema import TABLES
@@ -11,6 +11,8 @@ from testopt.schema import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    import pyarrow as pa
 
     from testopt.similarity.case_sources import Sources
     from testopt.store import Store
@@ -53,11 +55,16 @@ def frames_of(
     if not run_ids:
         return iter(())
     runs = store.read("runs", where=[("run_id", "in", list(run_ids))])
+    return frames_with(store, runs, with_patches=with_patches)
+
+
+def frames_with(store: Store, runs: pa.Table, *, with_patches: bool = False) -> Iterator[RunFrame]:
+    """Yield the runs whose rows of the table ``runs`` are given, in time order."""
     return _frames(store, runs, whole_store=False, with_patches=with_patches)
 
 
 def _frames(
-    store: Store, runs: Any, *, whole_store: bool, with_patches: bool
+    store: Store, runs: pa.Table, *, whole_store: bool, with_patches: bool
 ) -> Iterator[RunFrame]:
     ids = runs["run_id"].to_pylist()
     where = [] if whole_store else [("run_id", "in", ids)]
@@ -66,7 +73,9 @@ def _frames(
         columns=["run_id", "case_id", "outcome", "duration_s", "attempt"],
         where=where,
         dictionary=["run_id", "case_id", "outcome"],
+        unfinished=not whole_store,  # that their rows have come is known
     )
     left_out = () if with_patches else ("patch",)
     columns = [column for column in TABLES["run_changes"] if column not in left_out]
-    return frames(runs, results, store.read("run_changes", columns=columns, where=where))
+    changes = store.read("run_changes", columns=columns, where=where, unfinished=not whole_store)
+    return frames(runs, results, changes)

@@ -28,7 +28,6 @@ from testopt.git.filtered import filters_of, without_equal
 from testopt.git.process import GitStream, empty_tree, is_bare, resolve, run_git
 from testopt.git.pseudonyms import author_key, pseudonym
 from testopt.git.saved_diff import diff_file
-from testopt.git.subjects import FixJudge
 from testopt.git.untracked import untracked_files
 from testopt.schema import Change
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testopt.git.ci_job import CiJob
+    from testopt.git.subjects import FixJudge
     from testopt.schema import FileChange
 
 __all__ = ["diff_file", "find_change"]
@@ -98,6 +98,8 @@ def find_change(
     SettingsError
         When `fix_pattern` is no regular expression.
     """
+    from testopt.git.subjects import FixJudge  # its expressions take 20 ms to compile
+
     judge = FixJudge(fix_pattern)
     if base is not None:
         base = resolve(repo, base)

@@ -137,15 +137,15 @@ def classify(
     """
     subject, _, body = message.strip().partition("\n")
     subject = in_english(subject)
-    rules = (
-        _by_issue(issue_type),
-        _by_shape([file.path for file in files], parents),
-        _by_revert(subject),
-        _by_marker(subject),
-        _by_name(message),
-        _by_subject(subject, body),
+    classification = (
+        _by_issue(issue_type)
+        or _by_shape([file.path for file in files], parents)
+        or _by_revert(subject)
+        or _by_marker(subject)
+        or _by_name(message)
+        or _by_subject(subject, body)
+        or _by_weights(message, files)
     )
-    classification = next((v for v in rules if v), None) or _by_weights(message, files)
     return _with_origin(classification, message) if classification.is_fix else classification
 
 

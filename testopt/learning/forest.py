@@ -7,6 +7,7 @@ model files can end the process on a damaged one, so a plan never loads it.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_NODES: Final = 1 << 17  # the forests of change risk have 30,000
+_MAX_TREE: Final = 1 << 12  # nodes of one tree
 _MAX_LEAF: Final = 1e6  # log-odds of one tree
-_BLOCK: Final = 16_384  # rows that are copied at once, so that memory does not grow with a suite
+# Rows that are looked at together, so that memory does not grow with a suite: 150 trees take 17 ms
+# of CPU for 10,000 rows at once, 32 by 4,096 rows; to follow the rows from node to node took 82.
+_BLOCK: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -101,31 +105,14 @@ class Forest:
         if x.ndim != 2 or x.shape[1] != self.n_features:  # noqa: PLR2004 - a matrix
             raise ValueError(f"expected {self.n_features} columns, got shape {x.shape}")
         total = np.zeros(len(x))
+        trees = [slice(*span) for span in pairwise([*self.roots.tolist(), len(self.feature)])]
+        walk = _Walk(self, np.float32 if x.dtype == np.float32 else np.float64)
         for at in range(0, len(x), _BLOCK):
-            columns = np.ascontiguousarray(x[at : at + _BLOCK].T, dtype=np.float64)
-            missing = np.isnan(columns)
-            for root in self.roots:
-                total[at : at + _BLOCK] += self._leaves(int(root), columns, missing)
+            columns = np.ascontiguousarray(x[at : at + _BLOCK].T, dtype=walk.threshold.dtype)
+            part = total[at : at + _BLOCK]
+            for tree in trees:
+                part += self.threshold[tree][walk.leaves(tree, columns)]
         return total
-
-    def _leaves(
-        self, root: int, columns: NDArray[np.float64], missing: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Return the leaf value of one tree for each row, splitting the rows at each node."""
-        out = np.empty(columns.shape[1])
-        stack = [(root, np.arange(columns.shape[1]))]
-        while stack:
-            node, rows = stack.pop()
-            column = self.feature[node]
-            if column < 0:
-                out[rows] = self.threshold[node]
-                continue
-            left = columns[column, rows] <= self.threshold[node]
-            if self.nan_left[node]:
-                left |= missing[column, rows]
-            stack.append((int(self.left[node]), rows[left]))
-            stack.append((int(self.right[node]), rows[~left]))
-        return out
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the forest as arrays, for a file without pickle."""
@@ -175,16 +162,63 @@ class Forest:
         at = np.arange(nodes)[inner]
         children = np.stack([self.left[inner], self.right[inner]])
         # in a tree no node has two parents: else a walk could take ever so many ways
-        entries = np.concatenate([self.roots, children.ravel()])
+        entries = np.sort(np.concatenate([self.roots, children.ravel()]))
+        starts = np.append(self.roots, nodes)
+        end = starts[np.searchsorted(self.roots, at, side="right")] if len(self.roots) else at
         sound = (
             self.n_features >= 0
-            and bool(np.all((self.roots >= 0) & (self.roots < nodes)))
-            and len(np.unique(entries)) == len(entries)
+            and starts[0] == 0
+            and bool(np.all((np.diff(starts) > 0) & (np.diff(starts) <= _MAX_TREE)))
+            and bool((np.diff(entries) > 0).all())  # `np.unique` would import numpy.ma
             and bool(np.all(self.feature < self.n_features))
-            and bool(np.all((children > at) & (children < nodes)))
+            and bool(np.all((children > at) & (children < end)))
         )
         if not sound:
             raise BundleError("the compiled forest points outside itself")
+
+
+class _Walk:
+    """Finds the leaf of each row, in a tree after the other, by whole columns.
+
+    Each node chooses between the leaves that its children have found: arithmetic on small whole
+    numbers, which costs less than to divide the rows among the children.
+    """
+
+    def __init__(self, forest: Forest, kind: type[np.float32 | np.float64]) -> None:
+        with np.errstate(over="ignore"):
+            self.threshold: NDArray[Any] = forest.threshold.astype(kind)
+        # where it was rounded up, the next lower one divides alike
+        above = np.greater(self.threshold, forest.threshold)
+        self.threshold[above] = np.nextafter(self.threshold[above], kind(-np.inf))
+        self._nodes = list(
+            zip(
+                forest.feature.tolist(), self.threshold, forest.left.tolist(),
+                forest.right.tolist(), forest.nan_left.tolist(), strict=True,
+            )
+        )  # fmt: skip
+
+    def leaves(self, tree: slice, columns: NDArray[Any]) -> NDArray[Any]:
+        """Return the place of each row's leaf among the nodes of a tree."""
+        small = np.min_scalar_type(tree.stop - tree.start).type
+        found: dict[int, Any] = {}
+        for node in range(tree.stop - 1, tree.start - 1, -1):
+            column, threshold, left, right, nan_left = self._nodes[node]
+            if column < 0:
+                found[node] = small(node - tree.start)
+            elif nan_left:  # what is missing is not larger than anything
+                goes = columns[column] > threshold
+                found[node] = _choose(goes, found.pop(right), found.pop(left))
+            else:
+                goes = columns[column] <= threshold
+                found[node] = _choose(goes, found.pop(left), found.pop(right))
+        return np.broadcast_to(found[tree.start], columns.shape[1:])
+
+
+def _choose(first: NDArray[np.bool_], one: Any, other: Any) -> Any:
+    """Return `one` where `first` holds, else `other`; ten times as fast as `numpy.where`."""
+    chosen = first.view(np.uint8) * (one ^ other)
+    chosen ^= other
+    return chosen
 
 
 def _flatten(tree: Mapping[str, Any], nodes: list[tuple[int, float, int, int, bool]]) -> int:

@@ -75,7 +75,9 @@ class Linear:
 
     def contributions(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return what each feature adds to the log-odds, shape (n, n_features)."""
-        return _standard(_filled(x), self.mean, self.scale) * self.weight
+        z = _standard(_filled(x), self.mean, self.scale)
+        z *= self.weight
+        return z
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return the arrays, for a file without pickle."""
@@ -110,10 +112,14 @@ class Linear:
 
 
 def _filled(x: NDArray[Any]) -> NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(x, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    filled = np.array(x, np.float64)
+    filled[~np.isfinite(filled)] = 0.0
+    return filled
 
 
 def _standard(
     x: NDArray[np.float64], mean: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return np.clip((x - mean) / scale, -_LIMIT, _LIMIT)
+    z = x - mean
+    z /= scale
+    return np.clip(z, -_LIMIT, _LIMIT, out=z)

@@ -50,7 +50,7 @@ def runner_request(
         Where other machines run other parts: whether a group is of this one.
     """
     ordered = plan.mode == "rank" and runner.obeys_order
-    all_run = all(case.runs for case in plan.cases if runner.fits(case.case_id))
+    all_run = all(case.runs or not runner.fits(case.case_id) for case in plan.cases)
     everything = not (named or in_part or ordered) and all_run
     known = [case.case_id for case in plan.cases]
     if everything or named:

@@ -196,10 +196,29 @@ def _parquet_blocks(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path) as file:
         names = _known(file.schema_arrow)
         yield file.schema_arrow.empty_table().select(names)
-        for batch in file.iter_batches(_ROWS_OF_BLOCK, columns=names):
-            table = pa.Table.from_batches([batch])
-            table.validate(full=True)  # text may be no UTF-8, lists may point outside of their file
-            yield table
+        for groups in _row_groups(file):
+            for batch in file.iter_batches(_ROWS_OF_BLOCK, row_groups=groups, columns=names):
+                table = pa.Table.from_batches([batch])
+                # text may be no UTF-8, lists may point outside of their file
+                table.validate(full=True)
+                yield table
+
+
+def _row_groups(file: pq.ParquetFile) -> Iterator[list[int]]:
+    """Yield the row groups of a file, as many together as make a block.
+
+    One reader of them all keeps what it has read: 156 MiB at the end of 10 million rows.
+    """
+    together: list[int] = []
+    rows = 0
+    for group in range(file.num_row_groups):
+        together.append(group)
+        rows += file.metadata.row_group(group).num_rows
+        if rows >= _ROWS_OF_BLOCK:
+            yield together
+            together, rows = [], 0
+    if together:
+        yield together
 
 
 def _csv_blocks(path: Path) -> Iterator[pa.Table]:

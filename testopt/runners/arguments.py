@@ -7,7 +7,6 @@ for at least the case that it was made of, never for less.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +16,11 @@ from testopt.runners.protocol import MAX_ARGUMENT, MAX_TOTAL
 from testopt.runners.registry import RUNNERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from testopt.runners.protocol import Arguments, Request, Runner
 
 _POINTER: Final = 8
-_BREAK: Final = re.compile(r"[\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +55,37 @@ def arguments_for(runner: Runner, request: Request, *, to_file: bool = False) ->
     found = runner.arguments(own)
     if _too_long(runner, found, to_file=to_file):
         own, found = _coarser(runner, own, to_file=to_file)
-    broken = next((line for line in found.lines if _BREAK.search(line)), None)
-    if broken is not None:
+    text = "\n".join([*found.lines, ""])
+    if "\r" in text or text.count("\n") != len(found.lines):
+        broken = next(line for line in found.lines if "\r" in line or "\n" in line)
         raise UsageError(f"the id {broken[:80]!r} holds a line break", "use --format json")
-    text = "".join(f"{line}\n" for line in found.lines)
     notes = [*notes, *found.notes, _of_unseen(own, found, runner.group_kind)]
     return Printed(text.encode("utf-8", "surrogateescape"), tuple(filter(None, notes)))
 
 
-def check_fits(runner: Runner, cases: Iterable[str]) -> list[str]:
-    """Return the cases that are not the runner's but of others.
+def check_fits(runner: Runner, cases: Collection[str]) -> None:
+    """Check that some of the cases are the runner's, where there are any.
 
     Raises
     ------
     UsageError
         When no case is one of the runner's.
     """
-    known = dict.fromkeys(cases)
-    others = [case for case in known if not runner.fits(case)]
-    if others and len(others) == len(known):
-        one = others[0]
-        fitting = [name for name, other in RUNNERS.items() if other.fits(one)]
-        raise UsageError(
-            f"no case is one of {runner.name}'s, such as {one[:80]!r}",
-            f"it could be one of {', '.join(fitting)}" if fitting else "use --format json",
-        )
-    return others
+    one = next(iter(cases), None)
+    if one is None or any(map(runner.fits, cases)):
+        return
+    fitting = [name for name, other in RUNNERS.items() if other.fits(one)]
+    raise UsageError(
+        f"no case is one of {runner.name}'s, such as {one[:80]!r}",
+        f"it could be one of {', '.join(fitting)}" if fitting else "use --format json",
+    )
 
 
 def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
     """Return a request without the cases of other runners, and what to say of them."""
     known = dict.fromkeys([*request.known, *request.cases])
-    others = check_fits(runner, known)
+    check_fits(runner, known)
+    others = [case for case in known if not runner.fits(case)]
     if not others:
         return request, []
     strangers = frozenset(others)
@@ -101,7 +98,7 @@ def _own(runner: Runner, request: Request) -> tuple[Request, list[str]]:
 def _too_long(runner: Runner, found: Arguments, *, to_file: bool) -> bool:
     """Return whether a command line cannot hold the arguments."""
     sizes = [(len(s) if s.isascii() else len(os.fsencode(s))) + 1 for s in found.lines]
-    if any(size > MAX_ARGUMENT for size in sizes):
+    if max(sizes, default=0) > MAX_ARGUMENT:
         return True
     total = sum(sizes) + _POINTER * len(sizes)
     return total > MAX_TOTAL and not (to_file or runner.line_is_command)

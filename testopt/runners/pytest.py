@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import UsageError
 from testopt.pluralize import pluralize
-from testopt.runners.cases_in_python import Names, is_collected, python_cases
 from testopt.runners.protocol import Arguments, Request, Runner, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from testopt.runners.place import Place
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 # What no pytest accepts in an argument, or not the next one:
 # see `testopt.results.case_id_normalisation`.
 _UNREPEATABLE: Final = re.compile(r"[\r\n…]|\[[^\[\r\n]* at 0x[0-9a-fA-F]{6,16}[>,]")
+_MARKS: Final = ("\r", "\n", "…", " at 0x")  # one of them stands in each of these
 # Endings of languages that have runners of their own; a name with a slash may be a Go module's.
 _OTHERS: Final = re.compile(r"v\d+|go|[cm]?[jt]sx?|java|kt|groovy|scala|rs|rb|php|cs|cpp")
 # At the top of a repository: what is no dotted name of another runner.
@@ -66,10 +66,14 @@ class Pytest(Runner):
 
     def holds_cases(self, path: str, place: Place) -> bool:
         """Return whether pytest collects a file, by its settings where the project has some."""
+        from testopt.runners.cases_in_python import is_collected
+
         return is_collected(path, place)
 
     def cases_in(self, path: str, text: str, place: Place) -> list[str]:
         """Return node ids without parameters."""
+        from testopt.runners.cases_in_python import Names, python_cases
+
         options = place.options
         names = Names(
             options.get("python_functions", Names().functions),
@@ -101,13 +105,12 @@ class Pytest(Runner):
         request = self._located(request)
         if not _have_files(request.cases):
             return _everything([c for c in request.cases if not _has_file(c)], request)
-        vague = set(filter(_is_vague, request.cases))
+        vague = _vague(request.cases)
         named = [self.unit(name) if name in vague else name for name, _ in steps(self, request)]
-        names = set(named)
-        widest = dict.fromkeys(_widest(name, names) for name in named)
+        widest = dict.fromkeys(_widest(named))
         count = pluralize(sum(case in vague for case in request.cases), "case")
         note = f"the whole functions of {count} that no other process can name"
-        return Arguments([from_folder(name, request) for name in widest], [note] if vague else [])
+        return Arguments(_from_folder(widest, request), [note] if vague else [])
 
     def _located(self, request: Request) -> Request:
         """Return a request with the files of dotted modules that are those of other cases."""
@@ -124,6 +127,13 @@ class Pytest(Runner):
 
 def _is_vague(case: str) -> bool:
     return _UNREPEATABLE.search(case) is not None
+
+
+def _vague(cases: Sequence[str]) -> set[str]:
+    """Return the cases that no other process can name: to look at all at once is quicker."""
+    text = "\0".join(cases)
+    none = not any(mark in text for mark in _MARKS)
+    return set() if none else set(filter(_is_vague, cases))
 
 
 def _has_file(case: str) -> bool:
@@ -149,15 +159,23 @@ def _node_id(case: str, by_module: Mapping[str, str], root: Path | None) -> str:
     return case
 
 
-def _widest(name: str, names: set[str]) -> str:
-    """Return the file, class or function around a node id that is asked for, else the id."""
-    head = name.partition("[")[0]
-    end = head.find("::")
-    while end >= 0:
-        if head[:end] in names:
-            return head[:end]
-        end = head.find("::", end + 2)
-    return head if head in names else name
+def _widest(names: Sequence[str]) -> Iterator[str]:
+    """Yield, for each node id, the file, class or function around it that is asked for, else it."""
+    asked = set(names)
+    around: dict[str, str] = {}  # owner -> what holds it, or nothing
+    for name in names:
+        function = name.partition("[")[0]
+        owner = function.rpartition("::")[0]
+        if owner not in around:
+            around[owner] = _holder(owner, asked)
+        yield around[owner] or (function if function in asked else name)
+
+
+def _holder(owner: str, asked: set[str]) -> str:
+    """Return the widest of a class and what is around it that is asked for; empty: nothing."""
+    parts = owner.split("::")
+    wider = ("::".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((name for name in wider if name and name in asked), "")
 
 
 def _everything(unnamed: Sequence[str], request: Request) -> Arguments:
@@ -169,6 +187,12 @@ def _everything(unnamed: Sequence[str], request: Request) -> Arguments:
         )
     note = f"no file is known of {count}, such as {one}"
     return Arguments(notes=[note])
+
+
+def _from_folder(cases: Iterable[str], request: Request) -> list[str]:
+    if not request.folder:  # most stand as they are
+        return [from_folder(c, request) if c[:1] in "-@" else c for c in cases]
+    return [from_folder(case, request) for case in cases]
 
 
 def from_folder(case: str, request: Request) -> str:

@@ -114,7 +114,7 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
         check_state(state)
     except ValueError as error:
         raise BundleError(f"state.npz is damaged: {error}", "run: testopt train") from None
-    _check_window(manifest)
+    check_window(manifest)
     line = manifest.get("calibration")
     floats = isinstance(line, list) and [type(v) for v in line] == [float, float]
     if line is None or not floats or not all(abs(v) < MAX_CALIBRATION for v in line):
@@ -129,7 +129,7 @@ def _arrays(
     return load_arrays(checked_file(manifest, name, read), name)
 
 
-def _check_window(manifest: Mapping[str, Any]) -> None:
+def check_window(manifest: Mapping[str, Any]) -> None:
     """Check what the manifest says of the runs that it was trained on."""
     try:
         window, failing = manifest["window"], manifest.get("failing_runs", FIRST_FAILING)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, StoreError
 from testopt.features.run_features import NAMES, feature_hash
-from testopt.selection.bundle import Bundle, unpack
-from testopt.store.bundle import MANIFEST, bundle_id
+from testopt.selection.bundle import Bundle, check_window, unpack
+from testopt.store.bundle import MANIFEST, bundle_id, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,33 @@ def current_window(store: Store) -> tuple[str, int]:
     return ("", 0) if bundle is None else (bundle.bundle_id, int(bundle.manifest["window"]["runs"]))
 
 
+def _current(store: Store) -> str | None:
+    """Return the id of the current bundle, or None when none is registered."""
+    try:
+        data = store.read_blob(_CURRENT)
+        return None if data is None else str(json.loads(data)["bundle"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
+    except StoreError as error:
+        raise BundleError(error.message, error.hint) from error
+
+
+def current_manifest(store: Store) -> dict[str, Any] | None:
+    """Return the manifest of the current bundle, or None when none is registered.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged; its other files are not looked at.
+    """
+    name = _current(store)
+    if name is None:
+        return None
+    manifest = read_manifest(store.read_blob(f"models/{name}/{MANIFEST}"))
+    check_window(manifest)
+    return manifest
+
+
 def current_bundle(store: Store) -> Bundle | None:
     """Return the current bundle, or None when none is registered.
 
@@ -69,16 +96,13 @@ def current_bundle(store: Store) -> Bundle | None:
     BundleError
         When it is damaged.
     """
+    name = _current(store)
+    if name is None:
+        return None
     try:
-        data = store.read_blob(_CURRENT)
-        if data is None:
-            return None
-        name = str(json.loads(data)["bundle"])
         bundle = unpack(
             lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash()
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
     except BundleError as error:
         raise BundleError(
             f"bundle {name}: {error.message}", error.hint or "run: testopt train"

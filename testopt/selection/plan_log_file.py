@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.learning.drift import BINS
+from testopt.selection import PLAN_LOG
 from testopt.selection.plan_log_tables import LoggedPlan
 from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_NAME: Final = "state/track.json"
 _FORMAT: Final = 1
 # What is kept of each, the newest; the tables hold the rest.
 _SEEN: Final = 1000
@@ -72,7 +72,7 @@ class PlanLog:
 
 def load(store: Store) -> PlanLog:
     """Return what is kept; nothing where there is nothing, or it cannot be read."""
-    data = store.read_blob(_NAME)
+    data = store.read_blob(PLAN_LOG)
     if data is None:
         return PlanLog()
     try:
@@ -100,7 +100,7 @@ def save(store: Store, log: PlanLog) -> None:
             for outcome in log.outcomes[-_OUTCOMES:]
         ],
     }
-    store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
+    store.write_blob(PLAN_LOG, json.dumps(document, separators=(",", ":")).encode())
 
 
 def _fields(value: LoggedPlan | PlanOutcome) -> dict[str, Any]:

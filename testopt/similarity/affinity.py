@@ -371,9 +371,12 @@ def share(values: NDArray[Any]) -> NDArray[np.float64]:
 def rank(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return the rank of each value from 0 (largest) to 1; equal ones share their mean rank."""
     known = np.asarray(values, np.float64)
+    last = max(len(known) - 1, 1)
+    if known.min(initial=np.inf) == known.max(initial=-np.inf):  # most signals of names are zeros
+        return np.full(len(known), (len(known) - 1) / 2 / last)
     _, code, count = np.unique(-known, return_inverse=True, return_counts=True)
     middle = np.cumsum(count) - (count + 1) / 2
-    return np.asarray(middle[code] / max(len(known) - 1, 1))
+    return np.asarray(middle[code] / last)
 
 
 def _over_groups(

@@ -66,7 +66,7 @@ def test_what_is_left_out_is_summed_up_by_what_decided_with_the_past_beside_it()
     ],
 )
 def test_a_share_of_the_time_is_told_where_most_cases_have_a_duration(seconds, size):
-    cases = tuple(replace(case, cost_s=s) for case, s in zip(CASES, seconds, strict=True))
+    cases = tuple(case._replace(cost_s=s) for case, s in zip(CASES, seconds, strict=True))
     assert plan_lines(Plan(cases, KNOWN, promise=PROMISE, mode="select"))[0] == size
 
 
