@@ -119,7 +119,7 @@ def test_the_wheel(tmp_path):
     (points,) = [n for n in names if n.endswith("entry_points.txt")]
     with zipfile.ZipFile(first) as wheel:
         text = wheel.read(points).decode()
-    assert "testopt = testopt.cli:main" in text
+    assert "testopt = testopt.cli:run" in text
     assert "[pytest11]" in text
     assert any(n.endswith("licenses/LICENSE") for n in names)
     # Nothing of a working copy slips in.

@@ -29,6 +29,15 @@ def test_equals_lightgbm(missing_in_training, missing_in_prediction):
     assert np.allclose(forest.margin(x), model.predict(x, raw_score=True), atol=1e-12, rtol=0)
 
 
+def test_single_precision_goes_the_way_of_double_precision():
+    model, random = booster(missing=True)
+    forest = Forest.from_lightgbm(model.dump_model())
+    beside = forest.threshold[forest.feature >= 0][:50].astype(np.float32)
+    x = random.choice(beside, (500, 5))  # on thresholds, which single precision rounds
+    x[random.random(x.shape) < 0.3] = np.nan
+    assert np.array_equal(forest.margin(x), forest.margin(x.astype(np.float64)))
+
+
 def test_survives_dump_and_load():
     model, random = booster(missing=True)
     x = random.normal(size=(50, 5))
@@ -50,6 +59,7 @@ def test_no_rows_and_wrong_columns():
         ("right", lambda a: a + 10_000),
         ("feature", lambda a: a + 5),
         ("roots", lambda a: a - 1),
+        ("roots", lambda a: a[::-1]),  # trees that are not one behind the other
         ("threshold", lambda a: a[:-1]),
         ("n_features", lambda a: "many"),
         ("left", lambda a: None),

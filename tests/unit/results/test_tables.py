@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from testopt.errors import InputFileError
-from testopt.results.tables import read_changes, read_results
+from testopt.results.tables import read_changes, read_result_blocks, read_results
 
 HEAD = "run_id,time,case_id,outcome,duration_s"
 
@@ -174,3 +174,16 @@ def test_times_far_from_now_are_named(tmp_path, times):
 def test_a_column_of_another_kind_is_named(tmp_path):
     with pytest.raises(InputFileError, match="duration_s cannot be list"):
         parquet(tmp_path, duration_s=pa.array([[1.0]]))
+
+
+def test_row_groups_of_any_size_are_read_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("testopt.results.tables._ROWS_OF_BLOCK", 3)
+    path, cases = tmp_path / "r.parquet", list("abcdefghij")
+    same = {"run_id": "r", "time": "2025-01-01T00:00:00Z", "outcome": "passed", "duration_s": 1.0}
+    rows = pa.Table.from_pylist([same | {"case_id": case} for case in cases])
+    with pq.ParquetWriter(path, rows.schema) as writer:
+        for start, size in ((0, 1), (1, 1), (2, 7), (9, 1)):
+            writer.write_table(rows.slice(start, size))
+    blocks = [block.rows["case_id"].to_pylist() for block in read_result_blocks(path)]
+    assert [case for block in blocks for case in block] == cases
+    assert max(map(len, blocks)) <= 3
