@@ -24,18 +24,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from scipy.special import expit, logit, xlogy
 
 from testopt.errors import TestoptError
 from testopt.git.file_histories import FileHistory, read_file_histories
 from testopt.git.process import find_root
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
-from testopt.szz.ranking import ADDING, DELETING, SOFTENED, candidate_features
+from testopt.szz.ranking import ADDING, DELETING, candidate_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS = 30.0, 100, 600, 8
+NAMES = list(DELETING)
 SAME_PAST = {"ovn-org/ovn": "openvswitch/ovs"}  # projects of one history are held out together
 _ANSWER = re.compile(r"^\s*fixes:.*\n?", re.IGNORECASE | re.MULTILINE)
 
@@ -82,7 +84,7 @@ def read_cases(clones: Path, table: pd.DataFrame, limit: int, *, oracle: bool) -
         part = f"oracle {number % PARTS}" if oracle else SAME_PAST.get(str(project), str(project))
         for fix, some in candidates_of(repo, fixes):
             right = [i for i, c in enumerate(some) if c.facts.sha in answers[fix]]
-            x = np.array([[row[n] for n in DELETING] for row in candidate_features(some)])
+            x = np.array([[row[n] for n in NAMES] for row in candidate_features(some)])
             name = "oracle" if oracle else str(project)
             cases.append(Case(name, part, per_fix, x, right, len(answers[fix]), some))
         print(f"{project}: {len(fixes)} fixes", flush=True)
@@ -140,14 +142,13 @@ def fit(cases: list[Case], columns: list[int]) -> np.ndarray:
 def confidences(case: Case, w: np.ndarray, columns: list[int]) -> np.ndarray:
     if not len(case.x):
         return np.zeros(0)
-    z = np.r_[case.x[:, columns] @ w[:-1], w[-1]] / SOFTENED
+    z = np.r_[case.x[:, columns] @ w[:-1], w[-1]]
     e = np.exp(z - z.max())
     return (e / e.sum())[:-1]
 
 
 def columns_of(*, only_adds: bool) -> list[int]:
-    names = list(DELETING)
-    return [names.index(n) for n in (ADDING if only_adds else DELETING)]
+    return [NAMES.index(n) for n in (ADDING if only_adds else DELETING)]
 
 
 def held_out(cases: list[Case]) -> list[np.ndarray]:
@@ -195,9 +196,25 @@ def report(cases: list[Case]) -> None:
     best = [
         (s.max(), int(s.argmax()) in c.right) for c, s in zip(cases, ours, strict=True) if s.any()
     ]
-    for low in (0.3, 0.5, 0.7, 0.8, 0.9):
-        right = [hit for p, hit in best if p >= low]
-        print(f"confidence from {low}: {len(right)} fixes, {np.mean(right or [0]):.2f} right")
+    p, hit = (np.array(column, dtype=float) for column in zip(*best, strict=True))
+    slope, shift = calibration(p, hit)
+    print(f"CALIBRATION ({slope:.2f}, {shift:.2f})")
+    for name, told in (("raw", p), ("calibrated", expit(slope * logit(p) + shift))):
+        for low in np.arange(0.1, 1.0, 0.1):
+            right = hit[(told >= low) & (told < low + 0.1)]
+            if len(right):
+                print(f"{name} confidence from {low:.1f}: {len(right)}, {right.mean():.2f} right")
+
+
+def calibration(p: np.ndarray, hit: np.ndarray) -> np.ndarray:
+    """Fit how often the first answer is right to the logit of its confidence."""
+    z = logit(p)
+
+    def loss(w: np.ndarray) -> float:
+        told = expit(w[0] * z + w[1])
+        return -float(xlogy(hit, told).sum() + xlogy(1 - hit, 1 - told).sum())
+
+    return minimize(loss, [1.0, 0.0]).x
 
 
 def main() -> None:
@@ -221,7 +238,7 @@ def main() -> None:
         w = fit([c for c in cases if c.only_adds is adds], columns)
         print("ADDING" if adds else "DELETING", f"(nobody {w[-1]:.2f})")
         for i, value in zip(columns, w[:-1], strict=True):
-            print(f'    "{list(DELETING)[i]}": {value:.2f},')
+            print(f'    "{NAMES[i]}": {value:.2f},')
 
 
 if __name__ == "__main__":

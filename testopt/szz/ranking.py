@@ -77,9 +77,10 @@ ADDING: Final[dict[str, float]] = {
     "root": 0.11,
 }
 NOBODY: Final = (-1.08, 0.68)  # score of "none of these" for DELETING and ADDING
-# Scores are divided by it: with projects held out, confidences from 0.9 on were right in 83 % of
-# fixes at 1.0, 86 % at 1.2, 91 % at 1.3 and 12 of 12 at 1.4.
-SOFTENED: Final = 1.4
+# Slope and shift of the logit of the highest confidence, from 2,105 fixes of eight histories with
+# the one judged held out (fit .64 and .17; the slope is lowered for the sake of the highest): on
+# average confidences were .064 beside how often they were right, then .010. From 0.9 on 91 % are.
+CALIBRATION: Final = (0.6, 0.15)
 STATED: Final = 0.98  # confidence of a commit that the message names
 _MECHANICAL: Final = re.compile(
     r"\b(?:whitespaces?|(?:re)?indent\w*|(?:re)?format\w*|renam\w*|style|lint\w*|pep-?8|pylint|"
@@ -171,14 +172,23 @@ def _confidences(candidates: Sequence[Candidate]) -> list[float]:
     only_adds = candidates[0].only_adds
     weights, nobody = (ADDING, NOBODY[1]) if only_adds else (DELETING, NOBODY[0])
     scores = [
-        sum(weight * row[name] for name, weight in weights.items()) / SOFTENED
+        sum(weight * row[name] for name, weight in weights.items())
         for row in candidate_features(candidates)
     ]
-    nobody /= SOFTENED
     top = max(*scores, nobody)
     odds = [math.exp(score - top) for score in scores]
     total = sum(odds) + math.exp(nobody - top)
-    return [o / total for o in odds]
+    return _calibrated([o / total for o in odds])
+
+
+def _calibrated(confidences: Sequence[float]) -> list[float]:
+    """Let the highest be as often right as it says; the others share the rest as before."""
+    best = min(max(confidences), 1.0 - 1e-9)
+    slope, shift = CALIBRATION
+    told = 1.0 / (1.0 + ((1.0 - best) / best) ** slope * math.exp(-shift))
+    rest = (1.0 - told) / (1.0 - best)
+    place = max(range(len(confidences)), key=confidences.__getitem__)
+    return [told if i == place else c * rest for i, c in enumerate(confidences)]
 
 
 def _with_stated(candidates: Sequence[Candidate], confidences: Sequence[float]) -> list[float]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from testopt.szz.fix_lists import Issue
     from testopt.szz.ranking import RankedCandidate
 
-METHOD: Final = "szz-3"  # changes with whatever changes answers
+METHOD: Final = "szz-4"  # changes with whatever changes answers
 MAX_WORKERS: Final = 8
 AHEAD: Final = 4  # fixes a thread has at hand
 MAX_CANDIDATES: Final = 5  # candidates of a fix that are reported

@@ -9,6 +9,7 @@ from testopt.szz.ranking import (
     ADDING,
     DELETING,
     STATED,
+    _calibrated,
     candidate_features,
     candidate_reasons,
     rank_candidates,
@@ -93,6 +94,15 @@ def test_confidences_add_up_and_one_is_chosen():
     suspects = rank_candidates(find_candidates(FIX, [trace(dict(enumerate("abcd", 1)))], facts))
     assert 0.5 < sum(s.confidence for s in suspects) < 1  # the rest: none of these
     assert [s.chosen for s in suspects] == [True, False, False, False]
+
+
+def test_middling_confidences_are_raised_and_high_ones_lowered():
+    """So right as they say on projects that taught nothing; the order and the sum stay."""
+    for raw, told in ((0.4, 0.477), (0.97, 0.903)):
+        first, second = _calibrated([raw, (1 - raw) / 2])
+        assert first == pytest.approx(told, abs=0.002)
+        assert first + 2 * second == pytest.approx(1)
+    assert _calibrated([1.0])[0] <= 1
 
 
 def test_a_named_commit_is_chosen_whatever_else_speaks():
