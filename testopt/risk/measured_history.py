@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,7 +139,7 @@ class DefectLabels:
             raise _no_labels(store)
         if not len(history.shas):
             raise EmptyStoreError("no mined commit changes a file", "mine more: testopt mine")
-        found = first_fixes(labels)
+        found = first_fixes(counted_labels(store, labels))
         places = {sha: i for i, sha in enumerate(history.shas)}
         known = sorted((places[sha], time) for sha, time in found.items() if sha in places)
         self._times = history.times
@@ -197,6 +198,31 @@ def _no_labels(store: Store) -> EmptyStoreError:
         "trace them: `testopt szz` (minutes for some thousand), or `testopt risk --bootstrap` for "
         "the newest ones that fit in a minute",
     )
+
+
+def counted_labels(store: Store, labels: pa.Table) -> pa.Table:
+    """Return the labels of what counts as a fix.
+
+    Where szz took a commit for a fix by earlier rules, and `mine` tells by those of now that it is
+    none, its labels count no more. What a list or an issue called a fix stays one.
+    """
+    import pyarrow as pa
+
+    where = [("is_fix", "=", False)]
+    others = set(store.read("commits", columns=["sha"], where=where)["sha"].to_pylist())
+    rows = zip(labels["fix_commit"].to_pylist(), labels["evidence"].to_pylist(), strict=True)
+    counts = [fix not in others or not _told_by_rules(evidence) for fix, evidence in rows]
+    return labels.filter(pa.array(counts, pa.bool_()))
+
+
+def _told_by_rules(evidence: str) -> bool:
+    """Tell whether a commit was a fix by what it says, and not by a list or an issue."""
+    try:
+        facts = json.loads(evidence)
+    except ValueError:
+        return False
+    facts = facts if isinstance(facts, dict) else {}
+    return bool(facts.get("by_rules", facts.get("why", "given") != "given"))
 
 
 def first_fixes(labels: pa.Table) -> dict[str, float]:

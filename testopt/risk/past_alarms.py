@@ -10,7 +10,7 @@ import numpy as np
 
 from testopt.errors import EmptyStoreError
 from testopt.risk.label_latency import found_share
-from testopt.risk.measured_history import first_fixes
+from testopt.risk.measured_history import counted_labels, first_fixes
 from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, mined_commits
 from testopt.schema import Change, FileChange
 from testopt.store.examined import read_examined
@@ -72,7 +72,7 @@ def past_changes(store: Store) -> dict[str, Change]:
     EmptyStoreError
         When no fix was traced.
     """
-    since, until = _examined(store, first_fixes(store.read("labels")))
+    since, until = _examined(store, first_fixes(counted_labels(store, store.read("labels"))))
     commits = store.read("commits", columns=COMMIT_COLUMNS)
     changes = {}
     for sha, facts, files in mined_commits(
@@ -147,7 +147,11 @@ def _alarm(risk: Risk, over: float | None, over_percentile: float) -> bool | Non
 
 def _outcomes(store: Store, times: Mapping[str, float]) -> dict[str, Outcome]:
     """Return what is known of each commit."""
-    fixed = {s: t for s, t in first_fixes(store.read("labels")).items() if s in times}
+    fixed = {
+        s: t
+        for s, t in first_fixes(counted_labels(store, store.read("labels"))).items()
+        if s in times
+    }
     since, until = _examined(store, fixed)
     known = [(times[s], t) for s, t in fixed.items() if times[s] >= since and t <= until]
     written, found = np.array(known, np.float64).reshape(-1, 2).T

@@ -103,6 +103,7 @@ class _Task:
     why: str
     before: datetime | None
     stated: bool
+    by_rules: bool = False  # told by its message and changes, not by a list or an issue
 
     @property
     def method(self) -> str:
@@ -208,7 +209,13 @@ def szz(
             missing = [name for name, full in resolved.items() if full is None]
             reasons_by_fix = {full: "given" for full in resolved.values() if full}
     tasks = [
-        _Task(fix, why, issues_by_fix[fix].opened if fix in issues_by_fix else None, stated)
+        _Task(
+            fix,
+            why,
+            issues_by_fix[fix].opened if fix in issues_by_fix else None,
+            stated,
+            by_rules=fixes is None and not (fix in issues_by_fix and issues_by_fix[fix].kind),
+        )  # fmt: skip
         for fix, why in reasons_by_fix.items()
     ]
     stored = _known(store, tasks)
@@ -462,7 +469,7 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _rows(task: _Task, traced: TracedFix, seen: datetime) -> Iterator[dict[str, Any]]:
-    evidence = {"why": traced.why, "notes": traced.notes}
+    evidence = {"why": traced.why, "notes": traced.notes, "by_rules": task.by_rules}
     for label in traced.labels or (None,):
         yield {
             "fix_commit": traced.fix_commit,

@@ -10,7 +10,7 @@ from builders import Suite
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_ci")]
 
-# What `pip install` of the README's thin line leaves out.
+# What the smaller installation of docs/ci.md leaves out.
 LEFT_OUT = ("lightgbm", "narwhals", "joblib", "pandas", "scipy", "sklearn", "threadpoolctl")
 CALL = """
 import importlib.abc, sys

@@ -5,13 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import append_rows, arrow_rows, commit_row, file_row, label_row, make_change
+from builders import (
+    append_rows,
+    arrow_rows,
+    commit_row,
+    file_row,
+    label_row,
+    make_change,
+    new_store,
+)
 
 from testopt.errors import DataError, EmptyStoreError, StoreError
 from testopt.risk.change_risk import change_risk
 from testopt.risk.changed_regions import ChangedFiles
 from testopt.risk.inert_files import FileEffects
-from testopt.risk.measured_history import defective_commits
+from testopt.risk.measured_history import counted_labels, defective_commits
 from testopt.risk.model import month_of
 from testopt.schema import Change, FileChange
 from testopt.store import Store
@@ -198,6 +206,26 @@ def test_the_latest_tracing_of_a_fix_counts():
         ],
     )
     assert defective_commits(table) == {"new"}
+
+
+def test_labels_of_commits_that_are_no_fixes_any_more_do_not_count(tmp_path):
+    store = new_store(tmp_path)
+    append_rows(
+        store, "commits", [commit_row(s, is_fix=s == "fix") for s in ("fix", "a", "b", "c")]
+    )
+    by_rules, of_before = '{"by_rules":true,"why":"its words"}', '{"why":"its words"}'
+    given = '{"why":"given"}'
+    table = arrow_rows(
+        "labels",
+        [
+            label_row("fix", "bug-0", evidence=by_rules),
+            label_row("a", "bug-1", evidence=by_rules),
+            label_row("b", "bug-2", evidence=of_before),
+            label_row("c", "bug-3", evidence=given),
+            label_row("not-mined", "bug-4", evidence=by_rules),
+        ],
+    )
+    assert defective_commits(counted_labels(store, table)) == {"bug-0", "bug-3", "bug-4"}
 
 
 def without_what_came_after(store, url, last):
