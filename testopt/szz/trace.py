@@ -215,7 +215,7 @@ def szz(
             issues_by_fix[fix].opened if fix in issues_by_fix else None,
             stated,
             by_rules=fixes is None and not (fix in issues_by_fix and issues_by_fix[fix].kind),
-        )  # fmt: skip
+        )
         for fix, why in reasons_by_fix.items()
     ]
     stored = _known(store, tasks)
