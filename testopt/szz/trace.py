@@ -221,8 +221,10 @@ def szz(
     stored = _known(store, tasks)
     traced = dict(stored)
     to_do = [t for t in tasks if t.fix not in stored]
-    if stop_after is not None and (fit := _that_fit(repo, len(to_do), stop_after)):
-        to_do, end = to_do[:fit], None
+    if stop_after is not None and end is not None:
+        left_s = max(end - time.monotonic(), stop_after / 2)  # telling fixes took the rest
+        if fit := _that_fit(repo, len(to_do), left_s):
+            to_do, end = to_do[:fit], None
     for traced_fix in _traced(repo, to_do, store, progress, end):
         traced[traced_fix.fix_commit] = traced_fix
     ordered = tuple(traced[task.fix] for task in tasks if task.fix in traced)
