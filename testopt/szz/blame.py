@@ -139,7 +139,7 @@ class Tracer:
         files = self._files(parent, diffs, added, histories or {}, unread)
         notes += unread
         shas = {s for f in files for s in (*f.blame.values(), *(p.sha for p in f.past))}
-        if diffs and not any(f.hunks for f in files):
+        if diffs and not unread and not any(f.hunks for f in files):
             notes.append("nothing that runs was changed: layout, comments, unreadable files")
         facts = self._objects.commits(sorted(shas - self._edge))
         lost = shas - self._edge - facts.keys()
