@@ -112,6 +112,10 @@ class BundleError(DataError):
     slug = "bundle"
 
 
+class OutdatedBundleError(BundleError):
+    """A model bundle is whole, and of another version of testopt."""
+
+
 class BackfillError(DataError):
     """Past commits cannot be replayed."""
 

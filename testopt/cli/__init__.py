@@ -99,7 +99,7 @@ def run() -> None:
             raise
         atexit._run_exitfuncs()  # noqa: SLF001 - the only way to do what an exit does
         try:
-            for stream in (sys.stdout, sys.stderr):
+            for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed
                 stream.flush()
         except (OSError, ValueError):  # nobody reads it: Python says so
             raise end from None

@@ -174,12 +174,14 @@ def check(context: Context, options: CheckOptions) -> None:
 
 
 def _damaged_model(store: Store) -> list[Problem]:
-    from testopt.errors import BundleError
+    from testopt.errors import BundleError, OutdatedBundleError
     from testopt.selection.bundle_registry import current_bundle
     from testopt.store.inspection import Problem
 
     try:
         current_bundle(store)
+    except OutdatedBundleError:
+        return []  # nothing is damaged; a plan and the doctor say to train
     except BundleError as error:
         return [Problem("model", "models", f"{error.message}; {error.hint}")]
     return []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.errors import BundleError
+from testopt.errors import BundleError, OutdatedBundleError
 from testopt.features.state_check import check_state
 from testopt.learning.calibration import sigmoid
 from testopt.learning.forest import Forest
@@ -106,7 +106,7 @@ def unpack(read: Callable[[str], bytes | None], *, features: str) -> Bundle:
     """
     manifest = read_manifest(read(MANIFEST))
     if manifest.get("features") != features:
-        raise BundleError("the bundle was trained on other features", "run: testopt train")
+        raise OutdatedBundleError("the bundle was trained on other features", "run: testopt train")
     forest = Forest.load(_arrays(manifest, "forest.npz", read))
     linear = Linear.load(_arrays(manifest, "linear.npz", read), forest.n_features)
     state = _arrays(manifest, "state.npz", read)

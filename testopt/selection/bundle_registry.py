@@ -104,7 +104,7 @@ def current_bundle(store: Store) -> Bundle | None:
             lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash()
         )
     except BundleError as error:
-        raise BundleError(
+        raise type(error)(
             f"bundle {name}: {error.message}", error.hint or "run: testopt train"
         ) from error
     except StoreError as error:

@@ -123,7 +123,7 @@ def read_plan_history(store: Store, rows: Sequence[Row], new: Collection[str]) -
         return PlanHistory(tuple(needed), policies, selecting, (), ())
     first = min(run.time for run in needed if run.run_id in selecting)
     judged = {run.run_id for run in needed if run.run_id in new and run.time >= first}
-    runs = _filled(store, needed, judged)
+    runs = _filled(store, needed, judged, policies)
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in judged})
     return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans))
 
@@ -141,7 +141,9 @@ def _past_run(row: Row) -> PastRun:
     )
 
 
-def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[PastRun]:
+def _filled(
+    store: Store, runs: list[PastRun], new: Collection[str], policies: Mapping[str, Policy]
+) -> list[PastRun]:
     """Return the runs with their changed files, and what they say of cases that failed."""
     ids = ("run_id", "in", [run.run_id for run in runs])
     failing = store.read(
@@ -154,7 +156,7 @@ def _filled(store: Store, runs: list[PastRun], new: Collection[str]) -> list[Pas
         return runs
     where = [ids, ("case_id", "in", failing["case_id"].unique().to_pylist())]
     outcomes = _last_outcomes(store, where)
-    predictions = _case_predictions(store, where)
+    predictions = _case_predictions(store, where, policies)
     paths: dict[str, set[str]] = defaultdict(set)
     for change in store.read("run_changes", columns=["run_id", "path"], where=[ids]).to_pylist():
         paths[change["run_id"]].add(change["path"])
@@ -180,13 +182,23 @@ def _last_outcomes(store: Store, where: Sequence[Filter]) -> dict[str, dict[str,
 
 
 def _case_predictions(
-    store: Store, where: Sequence[Filter]
+    store: Store, where: Sequence[Filter], policies: Mapping[str, Policy]
 ) -> dict[str, dict[str, CasePrediction]]:
+    """Return what was predicted by run and case, probabilities as the bundle had them.
+
+    Those of several runs are compared with each other, and their level moves from run to run.
+    """
     words, values = ["run_id", "case_id"], ["selected", "probability", "propensity", "score"]
     rows = store.read("predictions", columns=[*words, *values], where=where, dictionary=words)
     found: dict[str, dict[str, CasePrediction]] = defaultdict(dict)
-    columns = (rows[name].to_pylist() for name in values)
-    for (run_id, case_id), *prediction in zip(_texts(rows, words), *columns, strict=True):
+    names = list(_texts(rows, words))
+    levels = [policies[run].level if run in policies else 0.0 for run, _ in names]
+    columns = {name: rows[name].to_pylist() for name in values}
+    if any(levels):
+        columns["probability"] = shifted(
+            rows["probability"].to_numpy().astype(np.float64), -np.array(levels)
+        ).tolist()
+    for (run_id, case_id), *prediction in zip(names, *columns.values(), strict=True):
         found[run_id][case_id] = CasePrediction(*prediction)
     return found
 

@@ -139,13 +139,11 @@ def test_a_life(life, testopt):
         assert f"FAILED {broken}" in life.pytest("record", fails=True)
     report = testopt("--repo", life.real.path, "monitor", "--json").document
     late = [m for m in report["misses"] if m["found_in"] != m["run_id"]]
-    assert [(m["commit"], m["cases"]) for m in late] == [
-        (commits[0], [out[-1]]),
-        (commits[1], [out[-2]]),
-    ]
+    assert [m["cases"] for m in late] == [[out[-1]], [out[-2]]]
+    assert late[1]["commit"] == commits[1]
     # the run before had left the first one out too; the second had passed in the full run
     assert [len(m["candidates"]) for m in late] == [2, 1]
-    assert late[0]["candidates"][0][1] == commits[0]
+    assert commits[0] in {commit for _, commit, share in late[0]["candidates"] if share > 0.3}
 
     # two misses are beyond the promise
     said = life.pytest("select", fails=True)
