@@ -41,23 +41,8 @@ def explanation_words(repo: Path, shas: Collection[str]) -> dict[str, int]:
     RepositoryError
         When git fails or takes too long.
     """
-    if not shas:
-        return {}
-    options = ("--no-walk=unsorted", "--ignore-missing", "--stdin", "--no-color", "--no-notes")
-    names = ("\n".join(shas) + "\n").encode("ascii")
-    env = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
-    out = run_git(
-        repo, "log", "-s", *options, "--no-show-signature", "--encoding=UTF-8", _BODIES,
-        stdin=names, env=env,
-    )  # fmt: skip
-    known, found = set(shas), {}
-    for record in out.split(_MARK)[1:]:
-        sha, _, body = record.partition(b"\x02")
-        name = sha.decode("ascii", "replace")
-        if name in known:  # git shows HEAD where it knows none of them
-            text = _TRAILER.sub("", body.decode("utf-8", "replace"))
-            found[name] = len(_WORD.findall(text))
-    return found
+    bodies = _texts_of(repo, shas, _BODIES)
+    return {sha: len(_WORD.findall(_TRAILER.sub("", body))) for sha, body in bodies.items()}
 
 
 def find_commit_by_message(repo: Path, words: str, *, base: str, head: str | None) -> str:
@@ -104,17 +89,23 @@ def messages_of(repo: Path, shas: Sequence[str]) -> dict[str, str]:
     RepositoryError
         When git fails or takes too long.
     """
+    return _texts_of(repo, shas, _FORMAT)
+
+
+def _texts_of(repo: Path, shas: Collection[str], form: str) -> dict[str, str]:
+    """Return what a format of git says of some commits, without those that the repository lacks."""
     if not shas:
         return {}
     options = ("--no-walk=unsorted", "--ignore-missing", "--stdin", "--no-color", "--no-notes")
     names = ("\n".join(shas) + "\n").encode("ascii")
+    env = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
     out = run_git(
-        repo, "log", "-s", *options, "--no-show-signature", "--encoding=UTF-8", _FORMAT,
-        stdin=names, env={"GIT_NO_REPLACE_OBJECTS": "1"},
+        repo, "log", "-s", *options, "--no-show-signature", "--encoding=UTF-8", form,
+        stdin=names, env=env,
     )  # fmt: skip
     wanted, found = set(shas), {}
     for record in out.split(_MARK)[1:]:
-        sha, _, message = record.partition(b"\x02")
-        if (name := sha.decode("ascii", "replace")) in wanted:
-            found[name] = message.decode("utf-8", "replace")
+        sha, _, text = record.partition(b"\x02")
+        if (name := sha.decode("ascii", "replace")) in wanted:  # HEAD, where git knows none of them
+            found[name] = text.decode("utf-8", "replace")
     return found

@@ -119,8 +119,8 @@ def _measured(store: Store, levels: Mapping[str, float]) -> dict[str, tuple[floa
     unshifted = shifted(p, -np.fromiter(levels.values(), float, len(levels))[of])
     expected = np.bincount(of, unshifted, len(levels)).tolist()
     observed = np.bincount(of, failed, len(levels)).astype(int).tolist()
-    counts = dict(zip(levels, zip(expected, observed, strict=True), strict=True))
-    return {run: counts[run] for run in levels if run in set(runs)}
+    counts, there = zip(expected, observed, strict=True), set(runs)
+    return {run: count for run, count in zip(levels, counts, strict=True) if run in there}
 
 
 def _outcomes(store: Store, runs: Sequence[str]) -> pa.Table:
