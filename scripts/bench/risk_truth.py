@@ -25,13 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-import testopt.szz.trace as tracing
+import testopt.szz.one_fix as tracing
 from testopt.git.messages import explanation_words
 from testopt.learning.metrics import expected_calibration_error, roc_auc
 from testopt.mine import mine
 from testopt.risk.measured_history import DefectLabels, measure_history
 from testopt.risk.model import MonthlyModels, metrics_frame, month_of
 from testopt.store import Store
+from testopt.szz.trace import szz
 
 NEWEST = 9_000
 FIRST, LAST = 0.6, 0.95
@@ -74,7 +75,7 @@ def prepared(folder: Path, clone: Path, fixes: int) -> Store:
         sample = random.Random(0).sample(sorted(known), min(fixes, len(known)))
         tracing.stated_commits = lambda *_, **__: []  # type: ignore[assignment]
         tracing._quotes = lambda *_: False  # noqa: SLF001 - szz is not to be told
-        tracing.szz(repo=clone, fixes=sample, store=store)
+        szz(repo=clone, fixes=sample, store=store)
     return store
 
 

@@ -32,8 +32,9 @@ from testopt.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from testopt.szz.answers import TracedFix
     from testopt.szz.fix_lists import Issue
-    from testopt.szz.trace import SzzReport, TracedFix
+    from testopt.szz.trace import SzzReport
 
 _FILE = click.Path(path_type=Path)
 

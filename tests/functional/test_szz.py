@@ -16,7 +16,7 @@ from testopt.mine import mine
 from testopt.results.junit_values import parse_timestamp
 from testopt.store import Store
 from testopt.store.examined import read_examined
-from testopt.szz import trace as use_case
+from testopt.szz import found_fixes, many_fixes
 from testopt.szz.blame import MAX_FILES
 from testopt.szz.fix_lists import Issue, read_fixes, read_issues
 from testopt.szz.trace import szz, trace_fix
@@ -247,7 +247,7 @@ def test_how_far_fixes_were_traced_is_recorded(story, tmp_path, monkeypatch):
     store = Store.open(str(tmp_path / "store"), create=True)
     assert read_examined(store) is None
     with monkeypatch.context() as patch:
-        patch.setattr(use_case, "_trace_task", raising(KeyboardInterrupt))
+        patch.setattr(many_fixes, "trace_task", raising(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             szz(repo=repo.path, store=store)
     assert read_examined(store) is None  # an interrupted run has not looked
@@ -324,9 +324,9 @@ def test_what_mine_told_to_be_no_fix_is_not_read_again(story, tmp_path, monkeypa
     repo, shas = story
     store = Store.open(str(tmp_path / "store"), create=True)
     mine(repo=repo.path, store=store)
-    read, history = [], use_case.read_history
+    read, history = [], found_fixes.read_history
     monkeypatch.setattr(
-        use_case, "read_history", lambda repo, names: read.append(names) or history(repo, names)
+        found_fixes, "read_history", lambda repo, names: read.append(names) or history(repo, names)
     )
     found = [
         [a.fix_commit for a in szz(repo=repo.path, store=store, fix_pattern=pattern).traced]
@@ -351,7 +351,7 @@ def test_the_store_keeps_answers_and_a_repeat_only_reads(story, tmp_path, monkey
     first = szz(repo=repo.path, store=store, progress=lambda *step: steps.append(step))
     assert steps == [(1, 1)]
     assert store.read("labels").num_rows == len(first.traced[0].labels)
-    monkeypatch.setattr(use_case.Tracer, "trace", None)  # would fail if it were called
+    monkeypatch.setattr(many_fixes.Tracer, "trace", None)  # would fail if it were called
     second = szz(repo=repo.path, store=Store.open(str(tmp_path / "store")))
     assert second.known == 1
     assert [(x.bug_commit, x.chosen) for x in second.traced[0].labels] == [
@@ -366,7 +366,7 @@ def test_an_interrupted_run_is_continued(make_repo, tmp_path, monkeypatch):
     repo = make_repo()
     values = [repo.commit(f"Fix crash {i}", {"a.py": f"x = {i}\n"}, env=at(i)) for i in range(9)]
     store = Store.open(str(tmp_path / "store"), create=True)
-    monkeypatch.setattr(use_case, "FLUSH", 2)
+    monkeypatch.setattr(many_fixes, "FLUSH", 2)
 
     def stop(done, _total):
         if done == 5:
