@@ -13,12 +13,28 @@ __version__ = "0.1.0"
 # Public name -> module that defines it. Twelve or fewer, each public on purpose.
 _PUBLIC = {
     "ChangeRiskClassifier": "testopt.risk.classifier",
+    "FailureRanker": "testopt.ranking.ranker",
+    "Plan": "testopt.schema",
     "Settings": "testopt.settings",
     "Store": "testopt.store",
     "TestoptError": "testopt.errors",
+    "backtest": "testopt.api",
+    "rank": "testopt.api",
+    "run_features": "testopt.api",
 }
 
-__all__ = ["ChangeRiskClassifier", "Settings", "Store", "TestoptError", "__version__"]
+__all__ = [
+    "ChangeRiskClassifier",
+    "FailureRanker",
+    "Plan",
+    "Settings",
+    "Store",
+    "TestoptError",
+    "__version__",
+    "backtest",
+    "rank",
+    "run_features",
+]
 
 
 def __getattr__(name: str) -> Any:

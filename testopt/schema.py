@@ -15,10 +15,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from testopt.reasons import sentence
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    import pandas as pd
     import pyarrow as pa
 
     from testopt.reasons import Reason
@@ -420,6 +423,47 @@ class Plan:
     def calibrated(self) -> bool:
         """Whether the ``probability`` of its cases is one; else it is what orders them."""
         return bool(self.origin.bundle)
+
+    def fields(self, case: PlannedCase) -> dict[str, Any]:
+        """Return what is told of a case; without a model nothing is known of its probability."""
+        return {
+            "case_id": case.case_id,
+            "rank": case.rank,
+            "probability": case.probability if self.calibrated else None,
+            "cost_s": case.cost_s,
+            "selected": case.selected,
+            "reason": sentence(case.reasons),
+            "score": case.score,
+            "propensity": case.propensity,
+            "must_run": case.must_run,
+            "runs": case.runs,
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each case, what runs first first.
+
+        Returns
+        -------
+        DataFrame, shape (n_cases, 10)
+            ``case_id, rank, probability`` (NaN without a model), ``cost_s`` (seconds),
+            ``selected, reason, score, propensity, must_run, runs``.
+
+        Examples
+        --------
+        >>> from testopt import Plan
+        >>> from testopt.schema import Change, PlannedCase
+        >>> plan = Plan((PlannedCase("test_a", 1, 0.2, 1.5, selected=True),), Change())
+        >>> plan.to_pandas()[["case_id", "rank", "cost_s"]]
+          case_id  rank  cost_s
+        0  test_a     1     1.5
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(
+            [self.fields(case) for case in self.cases],
+            columns=[*self.fields(PlannedCase("", 0, 0.0, 0.0, selected=True))],
+        )
+        return frame.astype({"probability": float})
 
 
 def digest(text: str) -> str:

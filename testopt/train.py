@@ -254,8 +254,8 @@ def _fit(
     run: NDArray[np.int32],
     calibrates: NDArray[np.bool_],
 ) -> FailureRanker:
-    ranker = FailureRanker(seed=seed)
-    return ranker.fit(x, y, sample_weight=weight, runs=run, calibrates=calibrates)
+    ranker = FailureRanker(random_state=seed)
+    return ranker.fit(x, y, sample_weight=weight, groups=run, calibrates=calibrates)
 
 
 def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int, pool: Pool) -> Validation | None:

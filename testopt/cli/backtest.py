@@ -19,7 +19,7 @@ from testopt.durations import format_duration, tells_time
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
-    from testopt.backtest import BacktestReport
+    from testopt.backtesting import BacktestReport
     from testopt.selection.simulation import SelectionQuality
 
 
@@ -110,7 +110,7 @@ def command(ctx: Context, options: BacktestOptions) -> None:
       testopt backtest --predictions out.parquet --json
       testopt backtest --recall 0.9 --recall 0.95
     """
-    from testopt.backtest import BacktestSettings, SelectionTrials, backtest
+    from testopt.backtesting import BacktestSettings, SelectionTrials, backtest
     from testopt.pool import open_pool
     from testopt.selection.simulation import FRACTIONS
 

@@ -277,25 +277,7 @@ def _document(
         "explored": plan.explored,
         "shard": None if part is None else f"{part[0]}/{part[1]}",
         "change": change,
-        "cases": [case_fields(case, plan) for case in cases],
-    }
-
-
-def case_fields(case: PlannedCase, plan: Plan) -> dict[str, Any]:
-    """Return a case as JSON values; without a model nothing is known of its probability."""
-    from testopt.reasons import sentence
-
-    return {
-        "case_id": case.case_id,
-        "rank": case.rank,
-        "probability": case.probability if plan.calibrated else None,
-        "cost_s": case.cost_s,
-        "selected": case.selected,
-        "reason": sentence(case.reasons),
-        "score": case.score,
-        "propensity": case.propensity,
-        "must_run": case.must_run,
-        "runs": case.runs,
+        "cases": [plan.fields(case) for case in cases],
     }
 
 

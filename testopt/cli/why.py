@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
-from testopt.cli.planning import case_fields, change_options, find_inputs
+from testopt.cli.planning import change_options, find_inputs
 from testopt.cli.select import SelectionOptions, select_options, selection_of
 from testopt.pluralize import pluralize
 from testopt.reasons import ReasonKind, sentence, words
@@ -78,7 +78,7 @@ def command(ctx: Context, options: WhyOptions) -> None:
 def _document(found: Why) -> dict[str, Any]:
     plan = found.plan
     return {
-        **case_fields(found.planned, plan),
+        **plan.fields(found.planned),
         "past": asdict(found.past) | {"changes": [_of_change(r) for r in found.past.changes]},
         "affected": sentence([found.affected]),
         "clear": sentence([found.clear]),

@@ -45,6 +45,11 @@ class RunFrame:
         return self.query.run.kind in VARIANT_KINDS
 
     @property
+    def learnt(self) -> NDArray[np.bool_]:
+        """Which cases are learnt from: those that were not skipped, in a run that teaches."""
+        return ~self.skipped & (not self.is_disturbed)
+
+    @property
     def known_at(self) -> float:
         """When its outcome was known, in seconds since 1970.
 

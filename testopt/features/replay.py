@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from threading import local
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from testopt.errors import RepositoryError
 from testopt.features.pipeline import FeatureState, Snapshot
@@ -122,6 +122,28 @@ class History:
         ]  # fmt: skip
 
 
+class AnyPart(Protocol):
+    """Some runs that follow each other: of a store, or of tables."""
+
+    @property
+    def first(self) -> int:
+        """Position of the first run in the whole history."""
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs, oldest first."""
+
+    def frames(self) -> Iterator[RunFrame]:
+        """Yield them."""
+
+
+class AnyHistory(Protocol):
+    """Runs in parts, oldest first."""
+
+    def parts(self, workers: int) -> Sequence[AnyPart]:
+        """Return the parts, enough for all workers."""
+
+
 def _bounds(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
     """Yield first and last position, that one excluded, of neighbours that fit together."""
     first, held = 0, 0
@@ -135,7 +157,7 @@ def _bounds(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
 
 
 def replay(
-    history: History,
+    history: AnyHistory,
     visit: Callable[[int, Iterable[RunFrame], FeatureState], Value],
     pool: Pool = THIS_PROCESS,
     *,
@@ -145,7 +167,7 @@ def replay(
 
     Parameters
     ----------
-    history : History
+    history : History or TableHistory
     visit : callable
         Gets the position of the first run, runs, and the state before them, which it moves past
         them run by run.
@@ -173,7 +195,7 @@ def replay(
     return found, state
 
 
-def _told(part: Part, tell: Callable[[int], None]) -> Iterator[RunFrame]:
+def _told(part: AnyPart, tell: Callable[[int], None]) -> Iterator[RunFrame]:
     for done, frame in enumerate(part.frames(), part.first + 1):
         tell(done)
         yield frame
@@ -188,7 +210,7 @@ class _Visited(Generic[Value]):
 
 
 def _on_workers(
-    parts: Sequence[Part],
+    parts: Sequence[AnyPart],
     visit: Callable[[int, Iterable[RunFrame], FeatureState], Value],
     pool: Pool,
     tell: Callable[[int], None],
@@ -216,9 +238,9 @@ def _on_workers(
     return found, state
 
 
-def _read(part: Part) -> list[RunFrame]:
+def _read(part: AnyPart) -> list[RunFrame]:
     """Return the runs of a part, small enough to be sent: numbers in place of texts."""
-    if part.repo is not None and not part.repo.is_dir():
+    if isinstance(part, Part) and part.repo is not None and not part.repo.is_dir():
         raise RepositoryError(
             f"a worker has no folder {part.repo}",
             "mount the repository at the same place on all workers",

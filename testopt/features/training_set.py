@@ -154,7 +154,7 @@ def read_rows(
     """
     parts = []
     for position, frame in enumerate(frames, first):
-        kept = ~frame.skipped & (not frame.is_disturbed)
+        kept = frame.learnt
         if share < 1.0:
             random = np.random.default_rng((seed, position))
             kept &= frame.failed | (random.random(len(kept)) < share)

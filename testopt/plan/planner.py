@@ -109,6 +109,15 @@ def scored_plan(
     return ScoredPlan(draft, scored.query, scored, predictor.model, predictor.state)
 
 
+def ordered_plan(predictor: Predictor, query: Query, change: Change) -> Plan:
+    """Order the cases of a run by a predictor at hand; the sources are not read."""
+    if predictor.bundle is None and predictor.state.history.tick == 0:
+        why = predictor.trouble or Reason(ReasonKind.NO_HISTORY)
+        return original_order(query.cases, change, why)
+    scored = score_cases(predictor, query)
+    return Plan(_planned(scored), change, _origin(predictor, scored, None), steps=scored.steps)
+
+
 def _unordered(
     query: Query, change: Change, why: Reason, selection: Selection | None
 ) -> ScoredPlan:

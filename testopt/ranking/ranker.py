@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from testopt.learning.calibration import fit_logit, sigmoid
@@ -34,21 +35,23 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    rounds : int
+    n_estimators : int, default=150
         Trees.
-    learning_rate : float
+    learning_rate : float, default=0.05
         Weight of each tree.
-    leaves : int
+    num_leaves : int, default=10
         Leaves of a tree, at most.
-    min_leaf : int
+    min_child_samples : int, default=50
         Rows in a leaf, at least.
-    calibration_share : float
+    calibration_share : float, default=0.2
         Share of the rows, the youngest, that calibrate.
-    seed : int
+    random_state : int, default=0
         Seed of the sampling of rows and columns.
 
     Attributes
     ----------
+    classes_ : ndarray, shape (2,)
+    n_features_in_ : int
     booster_ : lightgbm.Booster
     forest_ : Forest
         The same trees as arrays.
@@ -56,24 +59,34 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The logistic regression.
     calibration_ : tuple of float
         Intercept and slope in log-odds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from testopt import FailureRanker
+    >>> X = np.arange(400.0).reshape(-1, 1) % 10  # one feature of 40 runs with 10 cases each
+    >>> y = X[:, 0] == 3  # one of these cases fails
+    >>> ranker = FailureRanker(n_estimators=20).fit(X, y, groups=np.repeat(np.arange(40), 10))
+    >>> int(ranker.predict_proba(X[:10])[:, 1].argmax())
+    3
     """
 
     def __init__(
         self,
         *,
-        rounds: int = 150,
+        n_estimators: int = 150,
         learning_rate: float = 0.05,
-        leaves: int = 10,
-        min_leaf: int = 50,
+        num_leaves: int = 10,
+        min_child_samples: int = 50,
         calibration_share: float = 0.2,
-        seed: int = 0,
+        random_state: int = 0,
     ) -> None:
-        self.rounds = rounds
+        self.n_estimators = n_estimators
         self.learning_rate = learning_rate
-        self.leaves = leaves
-        self.min_leaf = min_leaf
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
         self.calibration_share = calibration_share
-        self.seed = seed
+        self.random_state = random_state
 
     def fit(
         self,
@@ -81,7 +94,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: Any,
         *,
         sample_weight: Any = None,
-        runs: Any = None,
+        groups: Any = None,
         calibrates: Any = None,
     ) -> Self:
         """Fit on rows that are oldest first.
@@ -94,22 +107,26 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Whether the case failed.
         sample_weight : array-like, shape (n,), optional
             Weights of the rows.
-        runs : array-like of int, shape (n,), optional
-            Run of each row, not decreasing: rows of one run are never split for calibration.
+        groups : array-like, shape (n,), optional
+            Run of each row, the rows of a run one after the other: a run is never split for
+            calibration, and of many cases that fail in one run each weighs less.
         calibrates : array-like of bool, shape (n,), optional
             Rows that say how often cases fail: not those of faults that were made, where there
             are others.
 
         Returns
         -------
-        FailureRanker
+        self
+
+        Raises
+        ------
+        ValueError
+            When `y` has more than two classes, or `X` fewer than two rows.
         """
-        x, target = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
-        self.classes_ = np.unique(target)
-        failed = target == self.classes_[-1]
+        x, failed = self._checked(X, y)
         weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        cut = self._cut(len(failed), runs)
-        shared = shared_weight(failed, runs) * (1.0 if weight is None else weight)
+        cut = self._cut(len(failed), groups)
+        shared = shared_weight(failed, groups) * (1.0 if weight is None else weight)
         level = np.ones(len(failed), bool) if calibrates is None else np.asarray(calibrates, bool)
         self.calibration_ = self._calibrate(x, failed, weight, shared, cut, level)
         self.booster_, self.linear_ = self._parts(x, failed, shared)
@@ -131,7 +148,21 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the likelier class of each row, shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]  # type: ignore[no-any-return]
+        likelier = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likelier]  # type: ignore[no-any-return]
+
+    def _checked(self, X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # noqa: N803
+        x, target = validate_data(
+            self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", ensure_min_samples=2
+        )
+        check_classification_targets(target)
+        self.classes_ = np.unique(target)
+        if len(self.classes_) > 2:  # noqa: PLR2004 - a binary question
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{type_of_target(target)}."
+            )
+        return x, target == self.classes_[-1]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -139,13 +170,13 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _cut(self, rows: int, runs: Any) -> int:
+    def _cut(self, rows: int, groups: Any) -> int:
         """Return the first row of the calibration part, at the border of a run."""
         cut = int(rows * (1 - self.calibration_share))
-        if runs is None or cut in (0, rows):
+        if groups is None or cut in (0, rows):
             return cut
-        of = np.asarray(runs)
-        return int(np.searchsorted(of, of[cut], side="left"))
+        of = np.asarray(groups)
+        return int(np.argmax(of == of[cut]))
 
     def _calibrate(
         self,
@@ -168,7 +199,7 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]
     ) -> tuple[Any, Linear]:
         with ThreadPoolExecutor(1) as pool:  # each on a core
-            linear = pool.submit(Linear.fit, x, y, weight, seed=self.seed)
+            linear = pool.submit(Linear.fit, x, y, weight, seed=self.random_state)
             return self._boost(x, y, weight), linear.result()
 
     def _boost(self, x: NDArray[Any], y: NDArray[np.bool_], weight: NDArray[Any]) -> Any:
@@ -177,21 +208,21 @@ class FailureRanker(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parameters = {
             "objective": "binary",
             "learning_rate": self.learning_rate,
-            "num_leaves": self.leaves,
-            "min_data_in_leaf": min(self.min_leaf, max(len(y) // 20, 1)),
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": min(self.min_child_samples, max(len(y) // 20, 1)),
             "feature_fraction": 0.5,
             "bagging_fraction": 0.8,
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "max_bin": 127,
             "num_threads": 1,  # more gain nothing on as few rows as there are
-            "seed": self.seed,
+            "seed": self.random_state,
             "deterministic": True,
             "force_col_wise": True,
             "verbosity": -1,
         }
         data = lightgbm.Dataset(x, y.astype(np.float32), weight=weight, free_raw_data=True)
-        return lightgbm.train(parameters, data, self.rounds)
+        return lightgbm.train(parameters, data, self.n_estimators)
 
 
 def level_rows(level: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -204,14 +235,14 @@ def level_rows(level: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return level if level.any() else np.ones(len(level), bool)
 
 
-def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:
+def shared_weight(failed: NDArray[np.bool_], groups: Any) -> NDArray[np.float64]:
     """Return 1 for rows that pass, and 1 / m^``SHARING`` for the m that fail in one run.
 
     Parameters
     ----------
     failed : ndarray of bool, shape (n,)
         What happened.
-    runs : array-like of int, shape (n,), or None
+    groups : array-like, shape (n,), or None
         Run of each row; None: every row counts fully.
 
     Returns
@@ -219,9 +250,9 @@ def shared_weight(failed: NDArray[np.bool_], runs: Any) -> NDArray[np.float64]:
     ndarray of float64, shape (n,)
         With 0 a run counts by how many fail, with 1 every failing run counts the same.
     """
-    if runs is None:
+    if groups is None:
         return np.ones(len(failed))
-    _, of = np.unique(np.asarray(runs), return_inverse=True)
+    _, of = np.unique(np.asarray(groups), return_inverse=True)
     many = np.maximum(np.bincount(of[failed], minlength=int(of.max(initial=0)) + 1), 1)
     return np.where(failed, many[of] ** -SHARING, 1.0)
 

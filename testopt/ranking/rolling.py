@@ -124,8 +124,8 @@ def _margins(
     """Fit a model on rows, and return the log-odds that it gives to others."""
     if not len(asked):
         return np.zeros(0)
-    ranker = FailureRanker(calibration_share=0.0, seed=seed)
-    return ranker.fit(x, y, sample_weight=weight, runs=run).margin(asked)
+    ranker = FailureRanker(calibration_share=0.0, random_state=seed)
+    return ranker.fit(x, y, sample_weight=weight, groups=run).margin(asked)
 
 
 def _calibration_before(

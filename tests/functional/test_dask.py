@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from builders import Suite
 
-from testopt.backtest import backtest
+from testopt.backtesting import backtest
 from testopt.errors import UsageError
 from testopt.features.replay import History, replay
 from testopt.pool import THIS_PROCESS, open_pool

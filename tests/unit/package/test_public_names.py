@@ -16,9 +16,14 @@ HEAVY = {"click", "deltalake", "git", "lightgbm", "numpy", "pandas", "pyarrow", 
 
 PUBLIC = {
     "ChangeRiskClassifier": "testopt.risk.classifier",
+    "FailureRanker": "testopt.ranking.ranker",
+    "Plan": "testopt.schema",
     "Settings": "testopt.settings",
     "Store": "testopt.store",
     "TestoptError": "testopt.errors",
+    "backtest": "testopt.api",
+    "rank": "testopt.api",
+    "run_features": "testopt.api",
 }
 
 

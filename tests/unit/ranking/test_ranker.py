@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from builders import run_features
+from sklearn.utils.estimator_checks import check_estimator
 
 from testopt.learning.calibration import fit_logit, sigmoid
 from testopt.learning.metrics import expected_calibration_error
@@ -21,23 +22,33 @@ def data(n=6000, seed=0):
 
 def test_learns_and_is_calibrated_on_unseen_rows():
     x, y, p = data()
-    ranker = FailureRanker(rounds=60).fit(x[:4000], y[:4000])
+    ranker = FailureRanker(n_estimators=60).fit(x[:4000], y[:4000])
     predicted = ranker.predict_proba(x[4000:])[:, 1]
     assert np.corrcoef(predicted, p[4000:])[0, 1] > 0.9
     assert expected_calibration_error(y[4000:], predicted) < 0.03
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_it_is_an_estimator_of_scikit_learn():
+    drawn = (
+        "rows are drawn, and the youngest set the level: two rows are not one that weighs double"
+    )
+    inexact = {"check_sample_weight_equivalence_on_dense_data": drawn}
+    check_estimator(FailureRanker(n_estimators=2), expected_failed_checks=inexact)
+
+
 def test_same_data_and_seed_give_the_same_model_and_another_seed_does_not():
     x, y, _ = data(1500)
     texts = [
-        FailureRanker(rounds=20, seed=s).fit(x, y).booster_.model_to_string() for s in (1, 1, 2)
+        FailureRanker(n_estimators=20, random_state=s).fit(x, y).booster_.model_to_string()
+        for s in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_compiled_forest_gives_the_same_probabilities():
     x, y, _ = data(1500)
-    ranker = FailureRanker(rounds=20).fit(x, y)
+    ranker = FailureRanker(n_estimators=20).fit(x, y)
     intercept, slope = ranker.calibration_
     margin = 0.5 * (ranker.forest_.margin(x) + ranker.linear_.margin(x))
     compiled = sigmoid(intercept + slope * margin)
@@ -60,13 +71,13 @@ def test_no_run_is_split_by_the_calibration():
 def test_no_evidence_no_calibration():
     x, y, _ = data(400)
     y[320:] = False
-    assert FailureRanker(rounds=5).fit(x, y).calibration_ == (0.0, 1.0)
+    assert FailureRanker(n_estimators=5).fit(x, y).calibration_ == (0.0, 1.0)
 
 
 def test_older_rows_that_all_fail_are_no_trouble():
     x, y, _ = data(1000)
     y[:800], y[800:] = True, np.arange(200) % 2
-    ranker = FailureRanker(rounds=5).fit(x, y)
+    ranker = FailureRanker(n_estimators=5).fit(x, y)
     assert ranker.calibration_ == (0.0, 1.0)
 
 
@@ -111,7 +122,7 @@ def test_made_faults_do_not_set_the_level():
     made = np.arange(len(y)) % 2 == 1
     random = np.random.default_rng(1)
     y = y | (made & (random.random(len(y)) < 0.4))  # where faults are made far more fail
-    ranker = FailureRanker(rounds=60)
+    ranker = FailureRanker(n_estimators=60)
     whole, level = (
         ranker.fit(x[:4000], y[:4000], calibrates=rows).predict_proba(x[4000:])[:, 1]
         for rows in (None, ~made[:4000])
@@ -130,7 +141,7 @@ def test_made_faults_set_the_level_where_there_is_nothing_else():
 def test_real_runs_in_which_nothing_fails_set_the_level_too():
     x, y, _ = data()
     made = np.arange(len(y)) % 2 == 1
-    ranker = FailureRanker(rounds=60)
+    ranker = FailureRanker(n_estimators=60)
     whole, level = (
         ranker.fit(x, y & made, calibrates=rows).predict_proba(x[~made])[:, 1].sum()
         for rows in (None, ~made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
+    import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from testopt.features.frames import RunFrame
     from testopt.features.pipeline import FeatureState
+    from testopt.features.replay import AnyHistory
     from testopt.features.run_features import RunFeatures
+    from testopt.features.table_history import TableHistory
     from testopt.pool import Pool
     from testopt.store import Store
 
@@ -103,6 +106,23 @@ class BacktestReport:
     cases_to_first: dict[str, float] = field(default_factory=dict)
     timed: float = 0.0
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each way of ordering, with its means over the judged runs.
+
+        Returns
+        -------
+        DataFrame, shape (n_methods, 6)
+            Indexed by method: ``apfd, apfdc, first, napfd`` (`testopt.ranking.validation.Quality`),
+            ``seconds_to_first`` and ``cases_to_first``; the best APFDc is last.
+        """
+        import pandas as pd
+
+        rows = {name: asdict(quality) for name, quality in self.methods.items()}
+        frame = pd.DataFrame.from_dict(rows, orient="index")
+        frame["seconds_to_first"] = pd.Series(self.seconds_to_first, dtype=float)
+        frame["cases_to_first"] = pd.Series(self.cases_to_first, dtype=float)
+        return frame.sort_values("apfdc") if len(frame) else frame
+
 
 @dataclass(frozen=True, slots=True)
 class SelectionTrials:
@@ -162,6 +182,11 @@ class Backtest:
     report: BacktestReport
     predictions: pa.Table
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the predictions, shape (n, 6); see the class for the columns."""
+        frame: pd.DataFrame = self.predictions.to_pandas()
+        return frame
+
 
 def backtest(
     *,
@@ -193,13 +218,31 @@ def backtest(
     EmptyStoreError
         When the store holds no run.
     """
-    options = options or BacktestSettings()
     past = _replay(History(store, repo), pool)
     if not past.runs:
         raise EmptyStoreError("the store holds no runs", "read some first: testopt ingest PATH")
+    return _backtest(past, options or BacktestSettings(), pool, progress, with_sources=bool(repo))
+
+
+def backtest_tables(history: TableHistory, options: BacktestSettings) -> Backtest:
+    """Predict every run of some tables, as `backtest` does for those of a store."""
+    past = _replay(history)
+    if not past.runs:
+        raise EmptyStoreError("the table runs has no rows", "read some runs first")
+    return _backtest(past, options, with_sources=history.repo is not None)
+
+
+def _backtest(
+    past: _Replayed,
+    options: BacktestSettings,
+    pool: Pool = THIS_PROCESS,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    with_sources: bool,
+) -> Backtest:
     predictions = _predict(past, options, pool, progress)
     first = int(len(past.runs) * options.warm_up)
-    unread = _unread(past) if repo is not None else frozenset()
+    unread = _unread(past) if with_sources else frozenset()
     report = _report(past, predictions, first=first, seed=options.seed, unread=unread)
     done = Backtest(report, _table(past, predictions))
     if options.trials is None:
@@ -236,7 +279,7 @@ class _Replayed:
     cases: int
 
 
-def _replay(history: History, pool: Pool) -> _Replayed:
+def _replay(history: AnyHistory, pool: Pool = THIS_PROCESS) -> _Replayed:
     parts, state = replay(history, _read, pool)
     runs: list[_ReplayedRun] = []
     end = 0
