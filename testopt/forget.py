@@ -16,13 +16,15 @@ from testopt.features.cases import CaseTable
 from testopt.git.people import identities
 from testopt.git.pseudonyms import author_key, key_fingerprint, pseudonym
 from testopt.selection.bundle_registry import bundle_names, remove_bundle
+from testopt.selection.decisions import log_decisions
 from testopt.store.arrays import load_arrays
-from testopt.store.forgotten import AUTHOR_KEY, CASE_TABLES
+from testopt.store.forgotten import AUTHOR_KEY, AUTHOR_TABLES, CASE_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from testopt.selection.decisions import Decision
     from testopt.store import Store
     from testopt.store.forgotten import Forgotten
 
@@ -33,12 +35,17 @@ _STATE: Final = "state.npz"  # of a bundle
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An author: as named by the user, addresses in the repository, commits in the store."""
+    """An author: as named by the user, addresses in the repository, rows by table."""
 
     name: str
     addresses: tuple[str, ...]
     pseudonyms: tuple[str, ...] = field(repr=False)
-    commits: int
+    rows: Mapping[str, int]
+
+    @property
+    def commits(self) -> int:
+        """Commits in the store."""
+        return self.rows["commits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def find_forgettable(
     known = _case_rows(store)
     wanted = _wanted(store, set().union(*known.values()), cases, patterns)
     rows = {t: sum(known[t].get(case, 0) for case in wanted) for t in CASE_TABLES}
-    rows["commits"] = sum(person.commits for person in people)
+    rows |= {t: sum(person.rows[t] for person in people) for t in AUTHOR_TABLES}
     columns, where = ["run_id"], [("case_id", "in", wanted)]
     touched = store.read("results", columns=columns, where=where, unfinished=True)
     return Forgettable(
@@ -125,44 +132,44 @@ def forget(*, store: Store, found: Forgettable) -> tuple[str, ...]:
     """
     pseudonyms = {name for person in found.people for name in person.pseudonyms}
     with store.forgetting(cases=found.cases, authors=pseudonyms) as forgotten:
-        return _remove_what_was_made(store, forgotten) if forgotten.cases else ()
+        removed = _remove_what_was_made(store, forgotten) if forgotten.cases else []
+    if removed:
+        log_decisions(store, *removed)
+    return tuple(decision.bundle for decision in removed)
 
 
-def _remove_what_was_made(store: Store, forgotten: Forgotten) -> tuple[str, ...]:
+def _remove_what_was_made(store: Store, forgotten: Forgotten) -> list[Decision]:
     """Remove the caches, and the bundles that know a forgotten case or cannot tell."""
     for name in store.blobs("state"):
         if name.startswith(_CACHES):
             store.delete_blob(name)
     known = {bundle: _cases_of(store, bundle) for bundle in bundle_names(store)}
     gone = [b for b, cases in known.items() if cases is None or forgotten.among(cases)]
-    for bundle in gone:
-        remove_bundle(store, bundle)
-    return tuple(gone)
+    return [remove_bundle(store, bundle, why="it knew a forgotten case") for bundle in gone]
 
 
 def _people(store: Store, repo: Path | None, authors: Sequence[str]) -> tuple[Person, ...]:
     if not authors:
         return ()
     key = _key(store)
-    column = store.read("commits", columns=["author"], dictionary=["author"])["author"]
-    commits = {row["values"].as_py(): row["counts"].as_py() for row in column.value_counts()}
+    known = {table: _counts(store, table, "author") for table in AUTHOR_TABLES}
     forgotten = store.forgotten()
     people = []
     for name in dict.fromkeys(authors):
         found = {name.strip().lower().encode("utf-8", "surrogateescape")}
         found |= identities(repo, name) if repo is not None else set()
         names = {identity: pseudonym(identity, key) for identity in found}
-        count = sum(commits.get(one, 0) for one in names.values())
+        rows = {t: sum(of.get(one, 0) for one in names.values()) for t, of in known.items()}
         before = any(forgotten.authors and forgotten.digest(n) in forgotten.authors
                      for n in names.values())  # fmt: skip
-        if not count and not before:
+        if not any(rows.values()) and not before:
             raise UsageError(
                 f"the store has no commit of {name!r}",
                 "give the whole name or e-mail address that git log shows, with --repo where it "
                 "is a name",
             )
         addresses = sorted(one.decode("utf-8", "replace") for one in found)
-        people.append(Person(name, tuple(addresses), tuple(sorted(names.values())), count))
+        people.append(Person(name, tuple(addresses), tuple(sorted(names.values())), rows))
     return tuple(people)
 
 
@@ -180,13 +187,16 @@ def _key(store: Store) -> bytes:
 
 def _case_rows(store: Store) -> dict[str, dict[str, int]]:
     """Return how many rows each case has, by table."""
-    found = {}
-    for table in CASE_TABLES:
-        rows = store.read(table, columns=["case_id"], dictionary=["case_id"], unfinished=True)
-        counts = rows["case_id"].value_counts()
-        found[table] = {row["values"].as_py(): row["counts"].as_py() for row in counts}
-        found[table].pop("", None)  # of coverage outside of all cases
+    found = {table: _counts(store, table, "case_id") for table in CASE_TABLES}
+    for of_cases in found.values():
+        of_cases.pop("", None)  # of coverage outside of all cases
     return found
+
+
+def _counts(store: Store, table: str, column: str) -> dict[str, int]:
+    """Return how many rows of a table each text of a column has."""
+    rows = store.read(table, columns=[column], dictionary=[column], unfinished=True)
+    return {row["values"].as_py(): row["counts"].as_py() for row in rows[column].value_counts()}
 
 
 def _wanted(

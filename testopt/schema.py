@@ -132,6 +132,16 @@ TABLES: Final[dict[str, dict[str, tuple[str, bool]]]] = {
         "seen": (_UTC, True),  # when it was traced
         "method": ("string", True),  # version, and the issue date where one was used
     },
+    "decisions": {
+        "decision_id": ("string", True),
+        "time": (_UTC, True),
+        "kind": ("string", True),  # see DecisionKind in testopt.selection.decisions
+        "bundle": ("string", False),  # that it is about
+        "before": ("string", False),  # bundle that was live until then
+        "author": ("string", True),  # pseudonym of who decided, ci, or unknown
+        "why": ("string", True),
+        "details": ("string", True),  # JSON: settings, version of the data, evidence
+    },
 }
 
 LINK_OUTSIDE: Final = ""  # the case of lines that ran outside of all cases, as imports do
@@ -146,6 +156,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "links": ("case_id", "path"),
     "predictions": ("run_id", "case_id"),
     "labels": ("fix_commit", "bug_commit"),
+    "decisions": ("decision_id",),
 }
 
 

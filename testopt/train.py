@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,18 +26,19 @@ from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.selection.bundle import EVIDENCE
-from testopt.selection.bundle_registry import current_window, register
+from testopt.selection.bundle_registry import current_window, write_bundle
+from testopt.selection.decisions import Decider, Decision
 from testopt.selection.evidence import KEPT, Evidence, Regression
 from testopt.selection.plan_log import late_misses
 from testopt.selection.plan_log_file import load
 from testopt.selection.simulation import rolling_evidence
+from testopt.selection.standing import changing
 from testopt.similarity.pretrained import load_pretrained
 from testopt.store.arrays import dump_arrays
 from testopt.store.bundle import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")
 _VALIDATION_SHARE: Final = 0.2
 _MAX_ROWS: Final = 1_000_000  # whose features are kept
+_LEARNT: Final = [table for table in TABLES if table != "decisions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,9 @@ def train(
     *,
     store: Store,
     as_of: datetime | None = None,
-    promote: bool = False,
     repo: Path | None = None,
     seed: int = 0,
+    decider: Decider | None = None,
     pool: Pool = THIS_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
@@ -89,14 +93,14 @@ def train(
     ----------
     store : Store
     as_of : datetime, optional
-        Use only runs up to this time. The bundle is kept beside the current one then, which may
-        know more.
-    promote : bool
-        Make it the current one all the same.
+        Use only runs up to this time. The bundle is kept beside the live one then, which may know
+        more.
     repo : Path, optional
         Repository that holds the commits of the runs: its sources are read.
     seed : int
         Same data, same seed: same bundle.
+    decider : Decider, optional
+        Who trains, and by which settings, for the log of decisions.
     pool : Pool
         Where runs are read and models are fitted; the bundle is the same.
     progress : callable, optional
@@ -133,18 +137,70 @@ def train(
     manifest = _manifest(store, ranker, seen, validation, seed) | {
         "failing_runs": failing,
         "closeness": "" if repo is None else load_pretrained().name,  # what weighed it
+        "data": _digest(rows, seen),
+        "code": _code(),
     }
-    promoted, (before, before_runs) = promote or as_of is None, current_window(store)
+    before, before_runs = current_window(store)
     with store.writing():  # nothing is forgotten meanwhile
         _check_forgotten(store, state)
-        bundle_id = register(store, pack(manifest, files), promote=promoted)
+        bundle_id = write_bundle(store, pack(manifest, files))
+        promoted = _register(store, bundle_id, manifest, as_of, decider or Decider())
     if as_of is None:
         save_state(store, state, version=version_read)
     return TrainReport(
         bundle_id, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
-        promoted or bundle_id == before, before, before_runs,
+        promoted, before, before_runs,
     )  # fmt: skip
+
+
+def _register(
+    store: Store,
+    bundle: str,
+    manifest: Mapping[str, Any],
+    as_of: datetime | None,
+    decider: Decider,
+) -> bool:
+    """Log what was trained, and say whether it is the live bundle now."""
+    with changing(store) as step:
+        before = step.now.bundle
+        new = step.now.with_live(bundle) if as_of is None else step.now
+        details = {
+            "settings": dict(decider.settings),
+            "as_of": None if as_of is None else as_of.isoformat(),
+            "parents": [before] if before and before != bundle else [],
+            **{k: manifest[k] for k in ("data", "tables", "window", "code", "seed", "validation")},
+        }
+        runs = pluralize(manifest["window"]["runs"], "run")
+        trained = Decision(
+            kind="trained", why=f"asked for, on {runs}", author=decider.author, bundle=bundle,
+            before=before, details=details,
+        )  # fmt: skip
+        step.note(trained)
+        if new.bundle != before:
+            promoted = Decision(
+                kind="promoted", why="it was trained last", author=decider.author, bundle=bundle,
+                before=before,
+            )  # fmt: skip
+            step.write(new, promoted)
+        return new.bundle == bundle
+
+
+def _digest(rows: TrainingSet, seen: _TrainingRuns) -> str:
+    """Return the version of the data: a checksum of all that is learnt from."""
+    found = hashlib.sha256("\0".join(seen.ids).encode("utf-8", "surrogatepass"))
+    for array in (rows.run, rows.y, rows.weight, rows.features.matrix):
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:16]
+
+
+def _code() -> dict[str, str]:
+    """Return the version of the code: that of the package, and a checksum of its sources."""
+    top = Path(__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(top.rglob("*.py")):
+        found.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
+    return {"testopt": version("testopt"), "sources": found.hexdigest()[:16]}
 
 
 def _check_forgotten(store: Store, state: FeatureState) -> None:
@@ -321,7 +377,7 @@ def _manifest(
         "schema": SCHEMA_VERSION,
         "features": feature_hash(),
         "feature_names": list(NAMES),
-        "tables": {table: store.version(table) for table in TABLES},
+        "tables": {table: store.version(table) for table in _LEARNT},
         "window": {
             "first": seen.first.isoformat(),
             "last": seen.last.isoformat(),

@@ -28,6 +28,7 @@ COMMANDS = {
     "init": "testopt.cli.init",
     "ingest": "testopt.cli.ingest",
     "mine": "testopt.cli.mine",
+    "models": "testopt.cli.models",
     "monitor": "testopt.cli.monitor",
     "rank": "testopt.cli.rank",
     "risk": "testopt.cli.risk",

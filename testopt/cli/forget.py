@@ -116,7 +116,8 @@ def _show(found: Forgettable, bundles: tuple[str, ...], *, done: bool) -> None:
         click.echo(f"and {pluralize(len(found.cases) - _SHOWN, 'more case')}")
     rows = [f"{pluralize(n, 'row')} of {t}" for t, n in found.rows.items() if t != "commits"]
     if rows:
-        click.echo(f"{', '.join(rows)}, in {pluralize(found.runs, 'run')}")
+        runs = f", in {pluralize(found.runs, 'run')}" if found.runs else ""
+        click.echo(f"{', '.join(rows)}{runs}")
     for bundle in bundles if not done else ():
         click.echo(f"model {bundle}, which knows a case: train anew")
     click.echo("forgotten" if done else "nothing was changed; add --yes to forget this")

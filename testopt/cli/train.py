@@ -27,7 +27,6 @@ class TrainOptions:
     """Options of ``testopt train``."""
 
     as_of: datetime | None
-    promote: bool
     scheduler: str | None
     as_json: bool
 
@@ -37,10 +36,7 @@ class TrainOptions:
     "--as-of",
     metavar="TIME",
     callback=time_option,
-    help="Use only runs up to TIME; the bundle is kept, and plans go on using the current one.",
-)
-@click.option(
-    "--promote", is_flag=True, help="With --as-of: make the bundle the current one all the same."
+    help="Use only runs up to TIME; the model is kept, and plans go on using the live one.",
 )
 @scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -52,9 +48,9 @@ def command(ctx: Context, options: TrainOptions) -> None:
     Example:
       testopt train
       testopt train --as-of 2025-06-01
-      testopt train --as-of 2025-06-01 --promote
       testopt train --scheduler local:4
     """
+    from testopt.cli.decider import decider_of
     from testopt.pool import open_pool
     from testopt.train import train
 
@@ -63,9 +59,9 @@ def command(ctx: Context, options: TrainOptions) -> None:
         report = train(
             store=store,
             as_of=options.as_of,
-            promote=options.promote,
             repo=ctx.root_or_none,
             seed=ctx.settings.seed,
+            decider=decider_of(ctx),
             pool=pool,
             progress=ctx.progress("reading runs"),
         )
@@ -96,9 +92,11 @@ def _show_place(report: TrainReport) -> None:
     knows = f"{report.before} ({pluralize(report.before_runs, 'run')})"
     if not report.promoted:
         uses = f"plans use {knows}" if report.before else "plans use no bundle"
-        click.echo(f"it is kept beside the current one, and {uses}; to use it: --promote")
+        click.echo(
+            f"it is not live, and {uses}; to use it: testopt models promote {report.bundle_id}"
+        )
     elif report.before_runs > report.runs:
-        click.echo(f"it is the current one in place of {knows}, which knows more runs")
+        click.echo(f"it is live in place of {knows}, which knows more runs")
 
 
 def _show(report: TrainReport) -> None:

@@ -31,6 +31,7 @@ from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.job_history import StrangeJob, strange_jobs
 from testopt.selection.kept_plans import PastPlans, past_plans, waiting_line
 from testopt.selection.promotion import Rules, promotion
+from testopt.selection.standing import selection_rolled_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,7 +190,7 @@ def _report(
     rows = plan_rows(store, list(recent))
     groups, seeded = groups_of(history, recent, rows)
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
-    record = plan_log.selection_record(log)
+    record = plan_log.selection_record(log, selection_rolled_back(store))
     fallbacks, last_plans = _fallbacks(history)
     strange = strange_jobs(store, list(recent)[-_LAST:])
     troubles = {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.errors import BundleError, StoreError
 from testopt.features.run_features import NAMES, feature_hash
 from testopt.selection.bundle import Bundle, check_window, unpack
+from testopt.selection.decisions import UNKNOWN, Decision
+from testopt.selection.standing import changing, read_standing
 from testopt.store.bundle import MANIFEST, bundle_id, read_manifest
 
 if TYPE_CHECKING:
@@ -15,17 +17,14 @@ if TYPE_CHECKING:
 
     from testopt.store import Store
 
-_CURRENT: Final = "models/current.json"
 _DEPTH: Final = 2  # models/ID/FILE
 
 
-def register(store: Store, files: Mapping[str, bytes], *, promote: bool = True) -> str:
-    """Write a bundle into the store, make it the current one where asked, and return its id."""
+def write_bundle(store: Store, files: Mapping[str, bytes]) -> str:
+    """Write a bundle into the store, the manifest last, and return its id; nobody uses it yet."""
     name = bundle_id(json.loads(files[MANIFEST]))
     for file in [*(f for f in files if f != MANIFEST), MANIFEST]:
         store.write_blob(f"models/{name}/{file}", files[file])
-    if promote:
-        store.write_blob(_CURRENT, json.dumps({"bundle": name}).encode())
     return name
 
 
@@ -35,15 +34,22 @@ def bundle_names(store: Store) -> list[str]:
     return sorted({parts[1] for parts in names if len(parts) > _DEPTH})
 
 
-def remove_bundle(store: Store, name: str) -> None:
-    """Remove a bundle; where it is the current one, there is none afterwards."""
-    try:
-        current = json.loads(store.read_blob(_CURRENT) or b"null")
-        is_current = current is not None and current["bundle"] == name
-    except (ValueError, KeyError, TypeError, RecursionError):
-        is_current = False  # it says nothing
-    if is_current:
-        store.delete_blob(_CURRENT)
+def remove_bundle(store: Store, name: str, *, why: str, author: str = UNKNOWN) -> Decision:
+    """Remove a bundle, and return that as a decision, which the caller logs.
+
+    Where it is the live one, there is none afterwards.
+    """
+    with changing(store, log=False) as step:
+        new, before = step.now.without(name), step.now.bundle
+        decision = Decision(kind="removed", why=why, author=author, bundle=name, before=before)
+        if new != step.now:
+            step.write(new, decision)
+        delete_files(store, name)
+    return decision
+
+
+def delete_files(store: Store, name: str) -> None:
+    """Delete the files of a bundle, the manifest first, so that none half there looks whole."""
     files = store.blobs(f"models/{name}")
     for file in sorted(files, key=lambda file: not file.endswith(MANIFEST)):
         store.delete_blob(file)
@@ -61,17 +67,6 @@ def current_window(store: Store) -> tuple[str, int]:
     return ("", 0) if bundle is None else (bundle.bundle_id, int(bundle.manifest["window"]["runs"]))
 
 
-def _current(store: Store) -> str | None:
-    """Return the id of the current bundle, or None when none is registered."""
-    try:
-        data = store.read_blob(_CURRENT)
-        return None if data is None else str(json.loads(data)["bundle"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise BundleError(f"{_CURRENT} is damaged", "run: testopt train") from None
-    except StoreError as error:
-        raise BundleError(error.message, error.hint) from error
-
-
 def current_manifest(store: Store) -> dict[str, Any] | None:
     """Return the manifest of the current bundle, or None when none is registered.
 
@@ -80,10 +75,22 @@ def current_manifest(store: Store) -> dict[str, Any] | None:
     BundleError
         When it is damaged; its other files are not looked at.
     """
-    name = _current(store)
-    if name is None:
-        return None
-    manifest = read_manifest(store.read_blob(f"models/{name}/{MANIFEST}"))
+    name = read_standing(store).bundle
+    return None if not name else manifest_of(store, name)
+
+
+def manifest_of(store: Store, name: str) -> dict[str, Any]:
+    """Return the manifest of a bundle.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged or gone; its other files are not looked at.
+    """
+    try:
+        manifest = read_manifest(store.read_blob(f"models/{name}/{MANIFEST}"))
+    except StoreError as error:
+        raise BundleError(error.message, error.hint) from error
     check_window(manifest)
     return manifest
 
@@ -96,9 +103,18 @@ def current_bundle(store: Store) -> Bundle | None:
     BundleError
         When it is damaged.
     """
-    name = _current(store)
-    if name is None:
-        return None
+    name = read_standing(store).bundle
+    return None if not name else load_bundle(store, name)
+
+
+def load_bundle(store: Store, name: str) -> Bundle:
+    """Return a bundle, checked and ready to predict.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged, gone, or of other features.
+    """
     try:
         bundle = unpack(
             lambda file: store.read_blob(f"models/{name}/{file}"), features=feature_hash()

@@ -26,6 +26,7 @@ from testopt.selection.promotion import (
     evidence_against,
     promotion,
 )
+from testopt.selection.standing import selection_rolled_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,8 @@ def current_trust(
         evidence that the bundle does not have.
     """
     log = PlanLog() if store is None else load(store)
-    return promotion(selection_record(log), rules, stale=stale_of(log, trained)), log
+    record = selection_record(log, selection_rolled_back(store))
+    return promotion(record, rules, stale=stale_of(log, trained)), log
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -104,10 +106,10 @@ def rules_of(settings: Settings) -> Rules:
     return rules
 
 
-def selection_record(log: PlanLog) -> SelectionRecord:
-    """Return the evidence for or against a promotion."""
+def selection_record(log: PlanLog, rolled_back: float | None = None) -> SelectionRecord:
+    """Return the evidence for or against a promotion; `rolled_back` by hand, in seconds."""
     last = log.plans[-1].time if log.plans else None
-    return SelectionRecord(log.first, last, log.outcomes, log.drift)
+    return SelectionRecord(log.first, last, log.outcomes, log.drift, rolled_back)
 
 
 def stale_of(log: PlanLog, trained: datetime | None) -> str:

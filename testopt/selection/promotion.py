@@ -7,7 +7,7 @@ same log of plans gives the same answer everywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -89,12 +89,15 @@ class SelectionRecord:
         Regressions in the order in which they became known; none on seeded faults.
     drift : str
         What has changed between the last runs and those before; empty where nothing has.
+    rolled_back : float or None
+        When somebody rolled the selection back by hand, in seconds since 1970.
     """
 
     first: float | None = None
     last: float | None = None
     outcomes: tuple[PlanOutcome, ...] = ()
     drift: str = ""
+    rolled_back: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,9 @@ def promotion(record: SelectionRecord, rules: Rules | None = None, *, stale: str
 
     A selection is promoted when it has been in shadow for the time and the regressions that the
     rules ask for, and has not missed more of these than it was allowed to. It goes back into
-    shadow, to begin anew, when its misses since then are beyond what is allowed by a test at
-    ``rules.level`` (`evidence_against`); a stale bundle or drift stops it for as long as they last.
+    shadow, to begin anew, when somebody rolls it back by hand, and when its misses since then are
+    beyond what is allowed by a test at ``rules.level`` (`evidence_against`); a stale bundle or
+    drift stops it for as long as they last.
 
     Parameters
     ----------
@@ -139,6 +143,8 @@ def promotion(record: SelectionRecord, rules: Rules | None = None, *, stale: str
     Trust
     """
     rules = rules or Rules()
+    if record.rolled_back is not None and rules.promote != "never":
+        return _after_rollback(record, record.rolled_back, rules, stale)
     if rules.promote != "auto":
         return _forced(rules, record)
     start, promoted, since = _replay(record, rules)
@@ -203,6 +209,17 @@ def evidence_against(outcomes: Sequence[PlanOutcome]) -> float:
         missed[:, None], worse / allowed, (1.0 - worse) / (1.0 - allowed)
     )
     return float(np.exp(np.log(ratio).sum(axis=0)).mean())
+
+
+def _after_rollback(record: SelectionRecord, at: float, rules: Rules, stale: str) -> Trust:
+    """Return where a selection stands that somebody rolled back: it begins anew, by the rules."""
+    since = tuple(v for v in record.outcomes if v.known > at)
+    newer = replace(record, first=at, outcomes=since, rolled_back=None)
+    rules = replace(rules, promote="auto") if rules.promote == "always" else rules
+    trust = promotion(newer, rules, stale=stale)
+    if trust.selects or trust.fallen:
+        return trust
+    return replace(trust, why=f"{trust.why}; rolled back by hand on {_day(at)}", fallen=True)
 
 
 def _forced(rules: Rules, record: SelectionRecord) -> Trust:

@@ -18,6 +18,7 @@ from testopt.schema import TABLES, arrow_schema
 from testopt.store.check import find_problems
 from testopt.store.compact import keys_of_files, replaced_files, unreferenced_files
 from testopt.store.forgotten import (
+    AUTHOR_TABLES,
     CASE_TABLES,
     load_forgotten,
     plain,
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from testopt.store.location import Location
     from testopt.store.parquet import DataFile
 
-_HOLDERS: Final = {**dict.fromkeys(CASE_TABLES, "case_id"), "commits": "author"}
+_HOLDERS: Final = {
+    **dict.fromkeys(CASE_TABLES, "case_id"),
+    **dict.fromkeys(AUTHOR_TABLES, "author"),
+}
 
 
 def forget_rows(logs: Mapping[str, TableLog], forgotten: Forgotten) -> None:

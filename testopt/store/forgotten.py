@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AUTHOR_KEY: Final = "state/author-key"  # fingerprint of the key that authors are named with
 COPIES: Final = ("state/forgotten.json", "state/forgotten-copy.json")
 NOBODY: Final = "forgotten"  # the author of commits whose author was forgotten
+AUTHOR_TABLES: Final = ("commits", "decisions")
 CASE_TABLES: Final = ("results", "predictions", "links")
 _FORMAT: Final = 1
 _KEY_BYTES: Final = 16

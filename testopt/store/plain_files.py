@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from testopt.store.format import lock
 from testopt.store.location import blob_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testopt.store.location import Location
 
 
@@ -37,3 +41,9 @@ class PlainFiles:
     def delete_blob(self, name: str) -> None:
         """Remove a plain file; one that is not there is fine."""
         self._location.delete(blob_name(name))
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Keep others on this machine from deciding which bundle is live."""
+        with lock(self._location, "models"):
+            yield

@@ -1,6 +1,7 @@
 """Results in, a trained model out, and an order of the cases for the change at hand."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,9 @@ def order(done):
 
 
 def bundles(store: Path) -> dict[str, bytes]:
-    """Return every file below the store's models, by relative path."""
+    """Return every file of the store's bundles, by relative path."""
     folder = store / "models"
-    found = [path for path in folder.rglob("*") if path.is_file()]
+    found = [path for path in folder.glob("*/*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
@@ -111,8 +112,11 @@ def test_training_twice_gives_the_same_bytes(trained, tmp_path, testopt):
     made, other = bundles(tmp_path / "store"), bundles(trained / "store")
     assert f"{report['bundle']}/manifest.json" in made
     assert made == other
-    # And once more over the same store: nothing new comes of it.
-    assert testopt(*at, "train").code == 0
+    # And once more over the same store, in a process with other hashes: nothing new comes of it.
+    again = [sys.executable, "-m", "testopt", *map(str, at), "train", "--json"]
+    seeded = {**os.environ, "PYTHONHASHSEED": "77"}
+    done = subprocess.run(again, check=True, env=seeded, capture_output=True)
+    assert json.loads(done.stdout)["bundle"] == report["bundle"]
     assert bundles(tmp_path / "store") == made
 
 
@@ -248,11 +252,10 @@ def test_a_bundle_as_of_a_time_is_kept_and_replaces_none_unasked(place, testopt,
     policy = testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"]
     done = testopt(*place, "train", "--as-of", "2026-01-02")
     kept = done.out.split()[1].rstrip(":")
-    line = f"it is kept beside the current one, and plans use {policy.split()[1]} (60 runs)"
-    assert line in done.out
+    assert f"it is not live, and plans use {policy.split()[1]} (60 runs)" in done.out
     assert testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"] == policy
-    done = testopt(*place, "train", "--as-of", "2026-01-02", "--promote")
-    assert f"it is the current one in place of {policy.split()[1]} (60 runs)" in done.out
+    done = testopt(*place, "models", "promote", kept)
+    assert f"model {kept} is live in place of {policy.split()[1]}" in done.out
     now = testopt(*place, "rank", "--json", "--diff", empty_diff).document["policy"]
     assert now == f"bundle {kept}"
 

@@ -25,6 +25,7 @@ from testopt.store.location import Location
 
 DATA = Path(__file__).parent.parent / "data" / "store-v1" / "project.tar.gz"
 NEW = ADDED[2]
+OLD_TABLES = [table for table in TABLES if table != "decisions"]  # which came later
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_all_rows_are_there_and_the_new_columns_are_null(project, url):
     assert json.loads((Path(url) / FORMAT).read_text())["schema_version"] == 2
     assert_as_before(store, project)
     assert {p: p.read_bytes() for p in Path(url).rglob("part-*.parquet")} == files
-    for table in TABLES:  # also for whoever reads the tables without testopt
+    for table in OLD_TABLES:  # also for whoever reads the tables without testopt
         assert fields_of(url, table) == set(TABLES[table])
     assert store.check() == []
 
@@ -138,7 +139,7 @@ def test_a_lost_format_of_a_half_migrated_store(project, url):
     assert fields_of(url, "predictions") == set(TABLES["predictions"])
 
 
-@pytest.mark.parametrize("at", range(len(TABLES) + 1))
+@pytest.mark.parametrize("at", range(len(OLD_TABLES) + 1))
 def test_interrupted_between_tables_it_is_done_again(project, url, monkeypatch, at):
     done = []
     add = TableLog.add_missing_columns
@@ -154,7 +155,7 @@ def test_interrupted_between_tables_it_is_done_again(project, url, monkeypatch, 
         with suppress(KeyboardInterrupt):
             Store.open(url)
     assert_as_before(Store.open(url), project)
-    assert all(fields_of(url, table) == set(TABLES[table]) for table in TABLES)
+    assert all(fields_of(url, table) == set(TABLES[table]) for table in OLD_TABLES)
 
 
 SLOW = """

@@ -143,3 +143,25 @@ def test_a_broken_promise_is_ended_soon():
 
 def _marks(rng, rate, count):
     return "".join("x" if rng.random() < rate else "." for _ in range(count))
+
+
+def by_hand(missed: str, *, after: str = "", at: float = 0.0, promote="auto"):
+    """Return where a selection stands that was rolled back on the day `at`."""
+    since = START + at * DAY_S
+    found = outcomes(missed + after)
+    last = found[-1].known if found else None
+    return promotion(SelectionRecord(START, last, found, rolled_back=since), Rules(promote=promote))
+
+
+@pytest.mark.parametrize("promote", ["auto", "always"])
+def test_a_rollback_by_hand_counts_and_trust_is_earned_anew(promote):
+    trust = by_hand("." * 40, at=39.5, promote=promote)
+    assert (trust.state, trust.fallen, trust.regressions) == ("shadow", True, 0)
+    assert "rolled back by hand on 2025-" in trust.why
+    assert by_hand("." * 40, after="." * 31, at=39.5, promote=promote).selects
+    assert by_hand("." * 40, after="." * 29, at=39.5, promote=promote).fallen
+
+
+def test_a_rollback_before_any_plan_and_under_never():
+    assert promotion(SelectionRecord(rolled_back=START), Rules(promote="always")).fallen
+    assert "never" in by_hand("." * 40, at=1.0, promote="never").why
