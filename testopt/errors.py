@@ -19,6 +19,15 @@ class TestoptError(Exception):
         What was wrong, in which file and where.
     hint : str
         What to do about it; empty where nothing helps.
+
+    Examples
+    --------
+    >>> from testopt import Store, TestoptError
+    >>> try:
+    ...     Store.open("no/store/here")
+    ... except TestoptError as error:
+    ...     print(error.message)
+    there is no store at no/store/here
     """
 
     __test__ = False  # keeps pytest from collecting the class

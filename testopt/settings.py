@@ -38,6 +38,12 @@ class Settings:
     """All settings of testopt.
 
     Use `Settings.load`; constructing one directly is for tests and embedding.
+
+    Examples
+    --------
+    >>> from testopt import Settings
+    >>> Settings(recall=0.9).explore
+    0.05
     """
 
     store: str = _setting(

@@ -46,7 +46,17 @@ __all__ = ["CompactReport", "Filter", "Store"]
 
 
 class Store(PlainFiles):
-    """Tables under one URL; make one with `Store.open`."""
+    """Tables under one URL; make one with `Store.open`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from testopt import Store
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> store = Store.open(folder.name, create=True)
+    >>> store.read("runs", columns=["run_id", "time"]).to_pandas().empty
+    True
+    """
 
     def __init__(
         self,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,46 +17,14 @@ def tables(trained):
     return [store.read(name).to_pandas() for name in ("runs", "results", "run_changes")]
 
 
-@pytest.fixture
-def called(testopt, trained, no_ci):
-    """Return a function that calls the command line on the store, and reads its JSON."""
-
-    def call(*args):
-        done = testopt("--repo", trained, "--store", trained / "store", *args, "--json")
-        assert done.code == 0, done.err
-        return done.document
-
-    return call
-
-
-def test_a_backtest_is_that_of_the_command_line(called, tables, tmp_path):
-    out = tmp_path / "out.parquet"
-    document = called("backtest", "--recall", "0.9", "--predictions", out)
-    done = public.backtest(*tables, recalls=[0.9])
-    pd.testing.assert_frame_equal(done.to_pandas(), pd.read_parquet(out))
-    report = json.loads(json.dumps(asdict(done.report), default=str))
-    assert report == {name: value for name, value in document.items() if name != "version"}
-    by_method = done.report.to_pandas()
-    assert by_method.index[-1] == "optimal"
-    assert by_method["apfdc"].to_dict() == {k: v["apfdc"] for k, v in document["methods"].items()}
-
-
-def test_a_plan_is_that_of_the_command_line(called, tables, tmp_path):
+def test_a_plan_is_that_of_the_command_line(testopt, trained, tables, tmp_path, no_ci):
     (tmp_path / "no.diff").touch()
-    planned = pd.DataFrame(called("rank", "--diff", tmp_path / "no.diff")["cases"])
+    at = ("--repo", trained, "--store", trained / "store")
+    done = testopt(*at, "rank", "--diff", tmp_path / "no.diff", "--json")
+    planned = pd.DataFrame(done.document["cases"])
     ours = public.rank(*tables, files=[]).to_pandas()
     pd.testing.assert_frame_equal(ours, planned)
     assert ours["probability"].notna().all()
-
-
-def test_a_ranker_of_ones_own_orders_a_plan(tables):
-    x, y = public.run_features(*tables)
-    groups = x.index.get_level_values("run_id")
-    ranker = public.FailureRanker(random_state=3, num_leaves=5, n_estimators=30)
-    plan = public.rank(*tables, ranker=ranker.fit(x, y, groups=groups))
-    ours, built_in = (p.to_pandas().set_index("case_id") for p in (plan, public.rank(*tables)))
-    assert not np.allclose(ours["probability"], built_in["probability"][ours.index])
-    assert ours["probability"].between(0, 1).all()
 
 
 def test_rows_are_those_that_were_executed_and_oldest_first(tables):

@@ -5,12 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from builders import Suite
+
+from testopt import Store, backtest
 
 CASES = set(Suite.cases)
 FLAKY, RARE = Suite.cases[7], Suite.cases[11]
@@ -87,17 +91,28 @@ def test_the_backtest_reports_what_would_have_happened(predicted):
     assert sum(row["rank"] for row in late) / len(late) < 3
 
 
-def test_the_same_history_gives_the_same_predictions(trained, predicted, tmp_path, testopt):
+def test_the_same_history_gives_the_same_predictions_in_a_notebook_too(
+    trained, predicted, tmp_path, testopt
+):
     at = ("--repo", trained, "--store", trained / "store")
-    out = tmp_path / "again.csv"
-    done = testopt(*at, "backtest", "--predictions", out)
+    done = testopt(*at, "backtest", "--predictions", tmp_path / "again.csv")
     assert done.code == 0
     assert "the first failure would have come after" in done.out
-    rows = out.read_text().splitlines()
-    assert rows[0].replace('"', "").split(",") == COLUMNS
-    _, table = predicted
-    ranks = [int(row.split(",")[3]) for row in rows[1:]]
-    assert ranks == table["rank"].to_pylist()
+    document, table = predicted
+    again = pd.read_csv(tmp_path / "again.csv")
+    assert again.columns.tolist() == COLUMNS
+    assert again["rank"].tolist() == table["rank"].to_pylist()
+    store = Store.open(trained / "store")
+    tables = [store.read(name).to_pandas() for name in ("runs", "results", "run_changes")]
+    found = backtest(*tables, recalls=[0.9])
+    ours = found.to_pandas().drop(columns="selected")
+    pd.testing.assert_frame_equal(ours, table.to_pandas().drop(columns="selected"))
+    report = json.loads(json.dumps(asdict(found.report), default=str)) | {"version": 1}
+    assert [promise["recall"] for promise in report["promises"]] == [0.9]
+    assert report | {"promises": [], "curve": []} == document
+    by_method = found.report.to_pandas()
+    assert by_method.index[-1] == "optimal"
+    assert by_method["apfdc"]["random"] == document["methods"]["random"]["apfdc"]
 
 
 def test_training_twice_gives_the_same_bytes(trained, tmp_path, testopt):
