@@ -138,7 +138,20 @@ _MODULES: Final = {
 }
 _FACTORIES: Final = {"typescript": "language_typescript", "php": "language_php"}
 _TEST_VERBS: Final = frozenset(
-    ["describe", "context", "suite", "it", "test", "specify", "bench", "feature", "scenario"]
+    [
+        "describe",
+        "context",
+        "suite",
+        "it",
+        "test",
+        "specify",
+        "bench",
+        "feature",
+        "scenario",
+        "shared_examples",
+        "shared_examples_for",
+        "shared_context",
+    ]
 )
 _TEST_MACROS: Final = frozenset({"TEST", "TEST_F", "TEST_P", "TYPED_TEST", "TYPED_TEST_P"})
 _MARKS: Final = frozenset({"attribute_item", "decorator", "inner_attribute_item"})

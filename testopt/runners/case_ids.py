@@ -6,9 +6,12 @@ import re
 from functools import lru_cache
 from typing import Final
 
-# What follows the name of a function, behind its owner, and tells its executions apart.
+# What follows the name of a function, behind its owner, and tells its executions apart; a program
+# or an example of Rust, as nextest names it, looks alike.
 _VARIANT: Final = re.compile(
-    r"(?<=[^:]) with data set [#\"].*|(?<=::)(?:\w+)(?P<sub>/.*)", re.DOTALL
+    r"(?<=[^:]) with data set [#\"].*"
+    r"|(?<=::)(?!(?:bin|bench|example|test)/[\w-]+::)(?:\w+)(?P<sub>/.*)",
+    re.DOTALL,
 )
 
 

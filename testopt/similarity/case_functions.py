@@ -12,6 +12,7 @@ from testopt.code.paths import is_code, is_test_path
 from testopt.code.words import text_words
 from testopt.git.changed_lines import read_changed_lines
 from testopt.similarity.bags import Bags
+from testopt.similarity.case_places import find_places
 from testopt.similarity.definition_resolver import DefinitionResolver
 from testopt.similarity.parametrisation_data import ParametrisationData
 from testopt.similarity.texts import parameter_words, unknown
@@ -42,8 +43,6 @@ class RunTrees:
     ----------
     cases : sequence of str
         Case ids.
-    files : mapping of str to str
-        File of a case, where known.
     base : str
         Full hash.
     tree, before : dict of str to str
@@ -53,10 +52,10 @@ class RunTrees:
     """
 
     def __init__(
-        self, cases: Sequence[str], files: Mapping[str, str], *, base: str,
+        self, cases: Sequence[str], *, base: str,
         tree: dict[str, str], before: dict[str, str], diff: bytes,
     ) -> None:  # fmt: skip
-        self.cases, self.files, self.base = cases, files, base
+        self.cases, self.base = cases, base
         self.tree, self.before = dict(tree), before
         self.patches = list(read_changed_lines(diff))[:MAX_PATCHES]
 
@@ -147,7 +146,7 @@ class CaseDocuments:
 
     def __init__(self, run: RunTrees, locator: Locator, index: SourceIndex) -> None:
         self._run = run
-        found = [locator.find(case, run.files.get(case)) for case in run.cases]
+        found = find_places(run.cases, run.tree, locator, index)
         self.keys: list[Document] = list(dict.fromkeys(found))
         position = {key: i for i, key in enumerate(self.keys)}
         self.document = np.fromiter((position[key] for key in found), np.int32, len(found))

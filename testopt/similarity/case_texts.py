@@ -105,7 +105,7 @@ class CaseTexts:
             tree = dict(self._tree(commit))
             untracked = [path for path in added if path not in tree]
             diff = patch or self._diff(base, commit, untracked)
-            run = RunTrees(cases, {}, base=base, diff=diff, tree=tree, before=self._tree(base))
+            run = RunTrees(cases, base=base, diff=diff, tree=tree, before=self._tree(base))
             if patch is not None:
                 self._apply(patch, run)
             elif commit is None:

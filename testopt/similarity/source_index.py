@@ -148,7 +148,7 @@ class SourceIndex:
 
 
 _KEPT: Final = 4_000
-_VERSION: Final = 5  # of what is indexed of a file
+_VERSION: Final = 6  # of what is indexed of a file
 
 
 def _readers(names: Iterable[str]) -> str:

@@ -71,7 +71,7 @@ class Repo:
 
     def commit(self, *, message="change", **files):
         for name, text in files.items():
-            target = self.path / name.replace("__", "/").replace("_py", ".py")
+            target = self.path / name.replace("__", "/").replace("_py", ".py").replace("_go", ".go")
             target.parent.mkdir(exist_ok=True)
             target.write_text(text)
             self.git("add", str(target))
@@ -229,6 +229,24 @@ def test_a_file_that_cannot_be_collected_goes_before_its_cases(repo):
 
 def test_a_plain_query_has_no_features():
     assert np.isnan(affinity_matrix(make_query(CASES))).all()
+
+
+def test_cases_whose_ids_name_no_file_are_found_by_their_definitions(tmp_path):
+    repo = Repo(tmp_path / "repo")
+    shape = "package shape\n\nfunc {0}(x int) int {{\n\treturn x\n}}\n"
+    tests = "func Test{0}(t *testing.T) {{\n\tif {0}(1) != 1 {{\n\t\tt.Fail()\n\t}}\n}}\n"
+    sources = {f"geo__{name}_go": shape.format(name.title()) for name in ("area", "edge")}
+    source_tests = {
+        f"geo__{name}_test_go": f"package shape\n\n{tests.format(name.title())}"
+        for name in ("area", "edge")
+    }
+    base = repo.commit(**sources, **source_tests)
+    edge = sources["geo__edge_go"].replace("return x", "return -x")
+    commit = repo.commit(geo__edge_go=edge)
+    cases = ["example.com/shape/geo::TestArea", "example.com/shape/geo::TestEdge/of_one"]
+    text = read(repo, commit, cases, base)
+    assert text.paths == ("geo/area_test.go", "geo/edge_test.go")
+    assert best(text, cases) == cases[1]
 
 
 def test_opaque_cases_and_lost_commits(repo):
