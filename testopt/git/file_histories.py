@@ -37,9 +37,10 @@ COMMITS_PER_FIX: Final = 100  # of history, for each fix, up to which the pass i
 MIN_FIXES: Final = 50
 _WALK: Final = ("log", "--topo-order", "--reverse", "--stdin", "--raw", "--no-abbrev")
 _PATCH: Final = (
-    "-c", "--combined-all-paths", "-p", "-U0", "-w", "-M", "-D", "--full-index", "--no-relative",
-    "--src-prefix=a/", "--dst-prefix=b/",
+    "-p", "-w", "-M", "-D", "--full-index", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/",
 )  # fmt: skip
+# without a line of context git joins hunks of a merge, and leaves out what stands between them
+_COMBINED_PATCH: Final = ("--merges", "-c", "--combined-all-paths", "-U1", *_PATCH)
 _FORMAT: Final = "--format=%x00commit %H %ct %P"
 _MARK: Final = b"\0commit "
 _COMBINED: Final = re.compile(rb"@@@+((?: -\d+(?:,\d+)?)+) \+\d+(?:,\d+)? @@@+")
@@ -142,10 +143,12 @@ def read_file_histories(
     del listing
     merged = ("--merges", "--diff-merges=first-parent", "--no-renames", _FORMAT)
     with (
-        GitStream(repo, *_WALK, *_PATCH, _FORMAT, stdin=tips) as log,
+        GitStream(repo, *_WALK, *_PATCH, "-U0", "--no-diff-merges", _FORMAT, stdin=tips) as log,
         GitStream(repo, *_WALK, *merged, stdin=tips) as merges,
+        GitStream(repo, *_WALK, *_COMBINED_PATCH, _FORMAT, stdin=tips) as combined,
     ):
-        yield from _Walk(children, _Log(merges.lines())).read(_Log(log.lines()), set(commits))
+        walk = _Walk(children, _Log(merges.lines()), _Log(combined.lines()))
+        yield from walk.read(_Log(log.lines()), set(commits))
 
 
 class _Version(NamedTuple):
@@ -204,12 +207,23 @@ class _Log:
         self._head = b""
 
 
+def _next(
+    log: Iterator[tuple[_Commit, list[bytes], Iterator[bytes]]], commit: _Commit
+) -> tuple[list[bytes], Iterator[bytes]]:
+    """Return the listing and the patch of a merge from a log of merges."""
+    for found, listing, patch in log:
+        if found == commit:
+            return listing, patch
+    raise RepositoryError("git lists a merge once only", "see: git fsck")
+
+
 class _Walk:
     """The files at the edge of the walk."""
 
-    def __init__(self, children: dict[str, int], merges: _Log) -> None:
+    def __init__(self, children: dict[str, int], merges: _Log, combined: _Log) -> None:
         self._children = children
         self._merge_log = merges.commits()
+        self._combined_log = combined.commits()
         self._states: dict[str, dict[bytes, _Version]] = {}
         self._names: list[str] = []
         self._merges: set[int] = set()
@@ -217,17 +231,17 @@ class _Walk:
     def read(
         self, log: _Log, wanted: Collection[str]
     ) -> Iterator[tuple[str, dict[str, FileHistory]]]:
-        for commit, listing, patch in log.commits():
-            first_parent = listing
+        for commit, own, patch in log.commits():
+            listing = own
             if len(commit.parents) > 1:
                 self._merges.add(len(self._names))
-                first_parent = self._first_parent_listing(commit)
+                listing, _ = _next(self._merge_log, commit)
             before = self._states.get(commit.parents[0], {}) if commit.parents else {}
-            entries = [raw_line(line) for line in first_parent]
+            entries = [raw_line(line) for line in listing]
             if commit.sha in wanted and commit.parents:
                 yield commit.sha, self._histories(before, entries)
             if len(commit.parents) > 1:
-                changed = self._merge(commit, entries, listing, patch)
+                changed = self._merge(commit, entries, *_next(self._combined_log, commit))
             else:
                 changed = self._follow(commit, before, entries, patch)
             state = self._leave(commit.parents)
@@ -235,12 +249,6 @@ class _Walk:
             self._names.append(commit.sha)
             if self._children.get(commit.sha):
                 self._states[commit.sha] = state
-
-    def _first_parent_listing(self, commit: _Commit) -> list[bytes]:
-        for found, listing, _ in self._merge_log:
-            if found == commit:
-                return listing
-        raise RepositoryError("git lists a merge once only", "see: git fsck")
 
     def _leave(self, parents: Sequence[str]) -> dict[bytes, _Version]:
         """Return a state like the first parent's; the last child of a commit takes it over."""

@@ -130,3 +130,19 @@ def test_a_history_that_is_long_for_few_fixes_is_left_to_blame(make_repo, monkey
     monkeypatch.setattr(file_histories, "COMMITS_PER_FIX", 2)
     assert list(read_file_histories(repo.path, shas[-1:])) == []
     assert len(list(read_file_histories(repo.path, shas[-2:]))) == 2
+
+
+def test_a_line_kept_between_two_changes_of_a_merge_keeps_its_place(make_repo):
+    repo = make_repo()
+    scribe = Scribe(repo, seed=0)
+    scribe.commit({"a.c": "top\nold();\nmore();\nend\n"})
+    kept = scribe.commit({"a.c": "top\nold();\nkept();\nmore();\nend\n"})
+    repo.git("checkout", "-q", "-b", "side")
+    theirs = scribe.commit({"a.c": "top\nkept();\nnew();\nend\nside\n"})
+    repo.git("checkout", "-q", "main")
+    scribe.commit({"b.c": "x\n"})
+    repo.git("merge", "-q", "--no-commit", "--no-ff", "side")
+    merge = scribe.commit({"a.c": "top\nkept();\nnew();\nend\nboth\n"})
+    fix = scribe.commit({"a.c": "top\nkept();\nnewer();\nend\nboth\n"})
+    histories = dict(read_file_histories(repo.path, [merge, fix]))[fix]
+    assert histories["a.c"].authors([range(2, 4)], 5, set()) == {2: kept, 3: theirs}
