@@ -36,22 +36,22 @@ def show_history(
     as_json : bool
     """
     from testopt.risk.change_risk import change_risk
-    from testopt.risk.past_alarms import past_changes, past_scores
+    from testopt.risk.past_alarms import examined_past, past_scores
 
-    changes = past_changes(store)
-    if not changes:
+    past = examined_past(store)
+    if not past.changes:
         raise DataError("no change of the last year is examined", "testopt mine && testopt szz")
-    ctx.note(f"judging {pluralize(len(changes), 'change')} as they were judged at the time …")
+    ctx.note(f"judging {pluralize(len(past.changes), 'change')} as they were judged at the time …")
     report = change_risk(
         store=store,
-        changes=changes,
+        changes=past.changes,
         repo=ctx.root,
         author_features=ctx.settings.author_features,
         seed=ctx.settings.seed,
         detailed=0,
     )
     least = _OVER if over_percentile is None else over_percentile
-    scores = past_scores(store, report.risks, over=over, over_percentile=least)
+    scores = past_scores(past, report.risks, over=over, over_percentile=least)
     if as_json:
         print_json(_document(scores, over, least))
         return

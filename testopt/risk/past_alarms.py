@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -64,20 +65,31 @@ class AlarmCounts:
     missed: int
 
 
-def past_changes(store: Store) -> dict[str, Change]:
-    """Return the commits of the last year that was examined and later ones, the oldest first.
+@dataclass(frozen=True, slots=True)
+class ExaminedPast:
+    """The commits that alarms are counted of, oldest first, and what is known of all of them."""
+
+    changes: dict[str, Change]
+    outcomes: Mapping[str, Outcome]
+    times: Mapping[str, float]
+
+
+def examined_past(store: Store) -> ExaminedPast:
+    """Return the commits of the last year that was examined and later ones.
 
     Raises
     ------
     EmptyStoreError
         When no fix was traced.
     """
-    since, until = _examined(store, first_fixes(counted_labels(store, store.read("labels"))))
+    fixed = first_fixes(counted_labels(store, store.read("labels")))
+    since, until = _examined(store, fixed)
     commits = store.read("commits", columns=COMMIT_COLUMNS)
-    changes = {}
+    times, changes = {}, {}
     for sha, facts, files in mined_commits(
         commits, store.read("file_changes", columns=FILE_COLUMNS)
     ):
+        times[sha] = facts.time
         if files and not facts.is_merge and facts.time > max(since, until - _DAYS * _DAY_S):
             changes[sha] = Change(
                 files=tuple(
@@ -86,7 +98,10 @@ def past_changes(store: Store) -> dict[str, Change]:
                 ),
                 head=sha,
             )
-    return dict(list(changes.items())[-_MOST:])
+    known = {sha: time for sha, time in fixed.items() if sha in times}
+    return ExaminedPast(
+        dict(list(changes.items())[-_MOST:]), _outcomes(known, times, since, until), times
+    )
 
 
 def _examined(store: Store, fixed: Mapping[str, float]) -> tuple[float, float]:
@@ -103,7 +118,7 @@ def _examined(store: Store, fixed: Mapping[str, float]) -> tuple[float, float]:
 
 
 def past_scores(
-    store: Store,
+    past: ExaminedPast,
     risks: Iterable[Risk],
     *,
     over: float | None = None,
@@ -113,30 +128,26 @@ def past_scores(
 
     Parameters
     ----------
-    store : Store
-        With traced fixes.
+    past : ExaminedPast
     risks : iterable of Risk
-        Of `past_changes`, as `change_risk` returns them.
+        Of the changes of `past`, as `change_risk` returns them.
     over : float, optional
         Probability above which a change is an alarm; None: `over_percentile` tells.
     over_percentile : float
         Share of the changes before that an alarm is riskier than.
     """
-    commits = store.read("commits", columns=["sha", "committed"]).to_pylist()
-    times = {row["sha"]: row["committed"] for row in commits}
-    outcomes = _outcomes(store, {sha: time.timestamp() for sha, time in times.items()})
     scores = [
         PastScore(
             risk.name,
-            f"{times[risk.name]:%Y-%m}",
+            f"{datetime.fromtimestamp(past.times[risk.name], UTC):%Y-%m}",
             risk.probability,
             risk.percentile,
             _alarm(risk, over, over_percentile),
-            outcomes[risk.name],
+            past.outcomes[risk.name],
         )
         for risk in risks
     ]
-    return sorted(scores, key=lambda score: (times[score.sha], score.sha))
+    return sorted(scores, key=lambda score: (past.times[score.sha], score.sha))
 
 
 def _alarm(risk: Risk, over: float | None, over_percentile: float) -> bool | None:
@@ -145,14 +156,10 @@ def _alarm(risk: Risk, over: float | None, over_percentile: float) -> bool | Non
     return None if risk.percentile is None else risk.percentile > over_percentile
 
 
-def _outcomes(store: Store, times: Mapping[str, float]) -> dict[str, Outcome]:
-    """Return what is known of each commit."""
-    fixed = {
-        s: t
-        for s, t in first_fixes(counted_labels(store, store.read("labels"))).items()
-        if s in times
-    }
-    since, until = _examined(store, fixed)
+def _outcomes(
+    fixed: Mapping[str, float], times: Mapping[str, float], since: float, until: float
+) -> dict[str, Outcome]:
+    """Return what is known of each commit, of which `times` tells when it was made."""
     known = [(times[s], t) for s, t in fixed.items() if times[s] >= since and t <= until]
     written, found = np.array(known, np.float64).reshape(-1, 2).T
     delay = np.maximum(found - written, 0.0) / _DAY_S
