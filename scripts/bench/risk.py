@@ -32,7 +32,7 @@ from sklearn.metrics import roc_auc_score
 from testopt import ChangeRiskClassifier
 from testopt.errors import TestoptError
 from testopt.learning.metrics import expected_calibration_error
-from testopt.risk.change_metrics import AUTHOR_METRICS, RICHER
+from testopt.risk.change_metrics import AUTHOR_METRICS, WORDS
 from testopt.risk.derived_metrics import METRICS
 from testopt.risk.hotspots import hotspots
 from testopt.risk.measured_history import DefectLabels, defective_commits, measure_history
@@ -177,9 +177,7 @@ def repository(repo: Path, store: Store, *, candidates: bool) -> None:
         yield "all", split(frame, y)
         then = measured.facts[int(len(y) * TRAIN) - 1].time
         yield "labels known at the split", split(frame, y, known_then(store, measured.shas, then))
-        yield "the 14 and the date", split(frame.drop(columns=list(RICHER)), y)
-        for name in RICHER:
-            yield f"without {name}", split(frame.drop(columns=[name]), y)
+        yield "the 14 and the date", split(frame.drop(columns=[WORDS]), y)
         yield "without the date", split(frame.drop(columns=["date"]), y)
         yield "without author", split(frame.drop(columns=sorted(AUTHOR_METRICS)), y)
         if candidates:

@@ -143,4 +143,5 @@ def main() -> None:
         print(f"mean gain of {len(means)}: {np.mean(means):+.3f} ({low:+.3f} to {high:+.3f})")
 
 
-main()
+if __name__ == "__main__":
+    main()

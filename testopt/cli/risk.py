@@ -218,6 +218,7 @@ def _fairness(ctx: Context, form: str) -> None:
     settings = ctx.settings
     report = risk_fairness(
         store=open_mined_store(ctx),
+        repo=ctx.root,
         author_features=settings.author_features,
         seed=settings.seed,
     )

@@ -19,11 +19,8 @@ rexp       the same, each divided by one plus its age in full years
 sexp       earlier changes of the author in the changed subsystems
 =========  ======================================================================================
 
-Beyond the paper (`RICHER`): ``new_files``; ``test_share``, the share of files that are tests;
-``fixes``, distinct earlier fixes that changed these files (Kim et al. 2007: defects come where
-defects were); ``ownership``, the author's share of ``nuc`` (Bird et al. 2011); ``prog_la``, those
-of ``la`` that are in no test; ``words``, how many explain it in the message below the subject, NaN
-where unknown.
+Beyond the paper: ``words``, how many explain the change in the message below the subject, NaN where
+unknown.
 
 Everything counts what came before the change: state is read, then updated. A renamed file keeps
 its past. Merges are measured and leave no trace, for what they bring is in their parents. Authors
@@ -43,11 +40,9 @@ from testopt.risk.derived_metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-RICHER: Final = (
-    "new_files", "test_share", "fixes", "ownership", "prog_la", "words",
-)  # fmt: skip
-NAMES: Final = (*METRICS, *RICHER)
-AUTHOR_METRICS: Final = frozenset({"ndev", "exp", "rexp", "sexp", "ownership"})
+WORDS: Final = "words"
+NAMES: Final = (*METRICS, WORDS)
+AUTHOR_METRICS: Final = frozenset({"ndev", "exp", "rexp", "sexp"})
 _DAY_S: Final = 86_400.0
 _YEAR_S: Final = 365.25 * _DAY_S
 
@@ -92,8 +87,7 @@ class ChangeHistory:
 
     def __init__(self) -> None:
         self._files: dict[str, _FilePast] = {}
-        self._authors: list[str] = []  # by number of the commit
-        self._fixes: set[int] = set()
+        self._n_changes = 0
         self._times: dict[str, list[float]] = {}  # by author, ascending
         self._subsystems: dict[tuple[str, str], list[int]] = {}  # by author and subsystem
 
@@ -112,7 +106,6 @@ class ChangeHistory:
         """
         pasts = [past for f in files if (past := self._past(f)) is not None]
         changes = _union(past.changes for past in pasts)
-        by_author = sum(self._authors[c] == commit.author for c in changes)
         lines = [_counted(f) for f in files]
         subsystems = {f.subsystem for f in files}
         return [
@@ -128,11 +121,6 @@ class ChangeHistory:
             _age(pasts, commit.time),
             float(len(changes)),
             *self._experience(commit, subsystems),
-            float(sum(f.status == "A" for f in files)),
-            sum(f.is_test for f in files) / max(len(files), 1),
-            float(len(self._fixes & changes)),
-            by_author / max(len(changes), 1),
-            float(sum(n for f, (n, _) in zip(files, lines, strict=True) if not f.is_test)),
             float(commit.words),
         ]
 
@@ -140,10 +128,8 @@ class ChangeHistory:
         """Remember a change."""
         if commit.is_merge:
             return
-        number = len(self._authors)
-        self._authors.append(commit.author)
-        if commit.is_fix:
-            self._fixes.add(number)
+        number = self._n_changes
+        self._n_changes += 1
         times = self._times.setdefault(commit.author, [])
         # Author clocks jump back; a past change never counts as younger than the ones before.
         times.append(max(commit.time, times[-1]) if times else commit.time)
@@ -190,7 +176,6 @@ def with_lines(row: Sequence[float], file: TouchedFile, added: int, deleted: int
     values = dict(zip(NAMES, row, strict=True))
     added, deleted = _counted(replace(file, added=added, deleted=deleted))
     values["la"], values["ld"] = float(added), float(deleted)
-    values["prog_la"] = 0.0 if file.is_test else float(added)
     return list(values.values())
 
 

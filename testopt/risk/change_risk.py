@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from testopt.code.paths import is_code
-from testopt.errors import DataError, RepositoryError
-from testopt.git.messages import explanation_words
+from testopt.errors import DataError
 from testopt.risk.catching_tests import find_catching_tests
 from testopt.risk.change_metrics import with_lines
 from testopt.risk.changed_regions import find_changed_regions, read_changed_files
 from testopt.risk.inert_files import FileEffects, effects_in, file_effects
-from testopt.risk.known_history import known_history, unknown_files
+from testopt.risk.known_history import explained, known_history, unknown_files
 from testopt.risk.measured_history import files_alone, measure_history, without
 from testopt.risk.mined_metrics import change_facts, metrics_by_name, touched_files
 from testopt.risk.model import MonthlyModels, metrics_frame, month_of
 from testopt.risk.riskiest_lines import riskiest_lines
 from testopt.risk.similar_culprits import similar_culprits
 from testopt.risk.values import FileRisk, HunkRisk, LineRisk, MetricContribution, Risk, RiskReport
+from testopt.risk.version_changes import version_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from testopt.risk.change_metrics import ChangeFacts
     from testopt.risk.measured_history import FileRows, MeasuredHistory
     from testopt.risk.model import TrainedRiskModel
+    from testopt.risk.version_changes import VersionKind
     from testopt.schema import Change
     from testopt.store import Store
 
@@ -99,7 +99,8 @@ def change_risk(
         for name, change in changes.items()
     }
     effects = _effects(repo, changes)
-    words = _explained(store, repo, changes)
+    commits = [name for name, change in changes.items() if name == change.head]
+    words = explained(store, repo, commits)
     inert = {name: effect.inert for name, effect in effects.items()}
     history = measure_history(store, changes, inert, words)
     models = MonthlyModels(store, history, author_features=author_features, seed=seed)
@@ -131,17 +132,6 @@ def _effects(repo: Path | None, changes: Mapping[str, Change]) -> dict[str, File
     return {**found, **{name: effects_in(repo, change) for name, change in others.items()}}
 
 
-def _explained(store: Store, repo: Path | None, changes: Mapping[str, Change]) -> dict[str, int]:
-    """Return how many words explain each commit; nothing where git fails."""
-    if repo is None:
-        return {}
-    mined = store.read("commits", columns=["sha"])["sha"].to_pylist()
-    commits = [name for name, change in changes.items() if name == change.head]
-    with suppress(RepositoryError):
-        return explanation_words(repo, {*mined, *commits})
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """A change as the model of its month sees it."""
@@ -151,6 +141,7 @@ class _Judged:
     files: FileRows
     month: int
     n_files: int
+    kind: VersionKind | None = None
 
 
 class _ChangeAssessor:
@@ -183,18 +174,20 @@ class _ChangeAssessor:
         return [risk for month, names in by_month.items() for risk in self._of_month(month, names)]
 
     def _measure(self, name: str, change: Change) -> _Judged:
-        history = self._history
+        history, effects = self._history, self._effects.get(name, _NONE)
         n_files = len(change.files)
+        kind = version_kind([f.path for f in change.files], effects.versions)
         if name in self._rows_by_sha:
             row = self._rows_by_sha[name]
             facts = history.facts[row]
             month = month_of(facts.time)
-            return _Judged(facts, history.judged[name], history.files_alone[name], month, n_files)
+            judged, alone = history.judged[name], history.files_alone[name]
+            return _Judged(facts, judged, alone, month, n_files, kind)
         facts = change_facts(change, now=self._now, words=self._words.get(name, math.nan))
-        files, inert = touched_files(change.files), self._effects.get(name, _NONE).inert
+        files, inert = touched_files(change.files), effects.inert
         alone = files_alone(history.state, facts, files, inert)
         row_now = history.state.measure(facts, without(files, inert))
-        return _Judged(facts, row_now, alone, month_of(facts.time), n_files)
+        return _Judged(facts, row_now, alone, month_of(facts.time), n_files, kind)
 
     def _of_month(self, month: int, names: Sequence[str]) -> list[Risk]:
         trained, judged = self._models.at(month), [self._judged[name] for name in names]
@@ -223,6 +216,7 @@ class _ChangeAssessor:
             percentile = float(np.searchsorted(recent, risk)) / len(recent) if recent else None
             parts = _contributions(contributions.iloc[i], j.row, trained.medians)
             parts += (MetricContribution("turned", 1.0, _TURNED),) if turned else ()
+            parts += (MetricContribution(j.kind, 1.0, 0.0),) if j.kind is not None else ()
             unknown = unknown_files(j.files)
             risks.append(
                 Risk(name, risk, percentile, parts, tuple(files), j.n_files, unknown=unknown)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from testopt.pluralize import pluralize
 from testopt.risk.metric_words import contribution_text
 
 if TYPE_CHECKING:
@@ -13,11 +12,17 @@ if TYPE_CHECKING:
 
     from testopt.risk.values import MetricContribution
 
+_VERSIONS: Final = {
+    "version_bump": "nothing but version numbers changes",
+    "dependency_update": "nothing but versions of dependencies changes; read what is new in them, "
+    "and run the tests that use them",
+}
 _SUBJECTS: Final = {
-    "size": ("la", "ld", "nf", "nd", "ns", "entropy", "prog_la"),
-    "history": ("nuc", "ndev", "age", "lt", "fixes"),
-    "author": ("exp", "rexp", "sexp", "ownership"),
-    "kind": ("fix", "new_files", "test_share", "date"),
+    "size": ("la", "ld", "nf", "nd", "ns", "entropy"),
+    "history": ("nuc", "ndev", "age", "lt"),
+    "author": ("exp", "rexp", "sexp"),
+    "kind": ("fix", "date"),
+    "versions": tuple(_VERSIONS),
 }
 _ADVICE: Final = {
     "size": "split it, or review it in parts",
@@ -60,7 +65,7 @@ def explain(parts: Sequence[MetricContribution]) -> list[Explanation]:
     out = []
     for subject, group in groups.items():
         log_odds = sum(part.log_odds for part in group)
-        if abs(log_odds) >= _LEAST:
+        if abs(log_odds) >= _LEAST or subject == "versions":
             text = _TEXTS[subject](by_metric) if subject in _TEXTS else _content(group)
             advice = _ADVICE.get(subject, "") if log_odds >= _CLEAR else ""
             out.append(Explanation(subject, log_odds, f"{text}; {advice}" if advice else text))
@@ -100,9 +105,11 @@ def _author(parts: Mapping[str, MetricContribution]) -> str:
 
 def _kind(parts: Mapping[str, MetricContribution]) -> str:
     is_fix = _value(parts, "fix")
-    told = "" if is_fix is None else "it is a fix" if is_fix else "it is no fix"
-    new = _value(parts, "new_files")
-    return ", ".join(filter(None, (told, f"adds {pluralize(round(new), 'file')}" if new else "")))
+    return "" if is_fix is None else "it is a fix" if is_fix else "it is no fix"
+
+
+def _versions(parts: Mapping[str, MetricContribution]) -> str:
+    return next(text for metric, text in _VERSIONS.items() if metric in parts)
 
 
 _TEXTS: Final[dict[str, Callable[[Mapping[str, MetricContribution]], str]]] = {
@@ -110,6 +117,7 @@ _TEXTS: Final[dict[str, Callable[[Mapping[str, MetricContribution]], str]]] = {
     "history": _history,
     "author": _author,
     "kind": _kind,
+    "versions": _versions,
 }
 
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import DataError, UsageError
+from testopt.risk.known_history import explained
 from testopt.risk.measured_history import DefectLabels, measure_history
 from testopt.risk.model import metrics_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -70,13 +72,17 @@ class FairnessReport:
     hidden: int
 
 
-def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) -> FairnessReport:
+def risk_fairness(
+    *, store: Store, repo: Path | None = None, author_features: bool = True, seed: int = 0
+) -> FairnessReport:
     """Return errors and calibration of change risk by author tenure and by folder.
 
     Parameters
     ----------
     store : Store
         With mined commits and traced labels.
+    repo : Path, optional
+        Repository whose messages tell how many words explain a change.
     author_features : bool
         Let metrics of the author count.
     seed : int
@@ -96,7 +102,7 @@ def risk_fairness(*, store: Store, author_features: bool = True, seed: int = 0) 
         When fairlearn is not installed.
     """
     metric_frame = _metric_frame()
-    history = measure_history(store, {})
+    history = measure_history(store, {}, words=explained(store, repo))
     labels = DefectLabels(store, history)
     y = labels.known(math.inf)
     checked, p = _held_out(history, labels, author_features=author_features, seed=seed)

@@ -1,4 +1,4 @@
-"""Finds changed files in which nothing that runs has changed, and those whose conditions turned.
+"""Finds files in which nothing that runs has changed, a condition turned, or versions alone rose.
 
 Layout, blank lines and comments run nothing. Whole files are compared by their tokens in order, so
 that a formatter that joins lines is seen through; in Python the depth of a line is code, unless the
@@ -9,7 +9,7 @@ and texts and data neither.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +20,14 @@ from testopt.git.blobs import read_blobs
 from testopt.git.changed_lines import diff_of_files
 from testopt.git.commit_patches import read_commit_patches
 from testopt.git.diff import read_patch
+from testopt.risk.version_changes import renumbered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from testopt.git.diff import FilePatch
+    from testopt.risk.version_changes import VersionKind
     from testopt.schema import Change
 
 _BRACES: Final = frozenset({
@@ -41,11 +43,12 @@ class FileEffects:
     """Files of a change in which something was found, by their paths after it.
 
     In ``inert`` ones nothing that runs has changed; in ``turned`` ones the same names are compared
-    or negated otherwise.
+    or negated otherwise; in those of ``versions`` nothing but version numbers has changed.
     """
 
     inert: frozenset[str] = frozenset()
     turned: frozenset[str] = frozenset()
+    versions: Mapping[str, VersionKind] = field(default_factory=dict)
 
 
 def file_effects(repo: Path, shas: Sequence[str]) -> dict[str, FileEffects]:
@@ -81,27 +84,34 @@ def effects_in(repo: Path, change: Change) -> FileEffects:
 
 
 def _effects(repo: Path, files: Iterable[FilePatch]) -> FileEffects:
-    inert, turned = set(), set()
+    inert, turned, versions = set(), set(), {}
     for file in files:
         if file.old is None or file.new is None:
             continue
         path = path_text(file.new)
+        hunks = _hunks(file)
+        if hunks and (kind := renumbered(path, hunks)) is not None:
+            versions[path] = kind
         language = language_of(path)
         if language != "python" and language not in _BRACES:
             continue
-        hunks = _hunks(file, language)
-        if is_inert(repo, file, hunks, language):
+        code = [(_code(old, language), _code(new, language)) for old, new in hunks]
+        if is_inert(repo, file, code, language):
             inert.add(path)
-        elif any(is_turned(old, new, language) for old, new in hunks):
+        elif any(is_turned(old, new, language) for old, new in code):
             turned.add(path)
-    return FileEffects(frozenset(inert), frozenset(turned))
+    return FileEffects(frozenset(inert), frozenset(turned), versions)
 
 
-def _hunks(file: FilePatch, language: str) -> list[tuple[list[str], list[str]]]:
+def _hunks(file: FilePatch) -> list[tuple[list[str], list[str]]]:
     """Return the lines of each hunk before and after; none of a file in which too many changed."""
     hunks, n_lines = [], 0
     for hunk in file.hunks:
-        old, new = _sides(hunk.lines, language)
+        old: list[str] = []
+        new: list[str] = []
+        for line in hunk.lines:
+            text = line[1:].decode("utf-8", "replace")
+            (old if line.startswith(b"-") else new).append(text)
         n_lines += len(old) + len(new)
         if n_lines > _MOST_LINES:
             return []
@@ -138,16 +148,9 @@ def _same_python(repo: Path, file: FilePatch, hunks: Sequence[tuple[list[str], l
     return same_program(texts[file.old_object], texts[file.new_object])
 
 
-def _sides(lines: Iterable[bytes], language: str) -> tuple[list[str], list[str]]:
-    """Return the lines of a hunk before and after, without those inside of a comment block."""
-    old: list[str] = []
-    new: list[str] = []
-    for line in lines:
-        text = line[1:].decode("utf-8", "replace")
-        if language in _BRACES and _is_starred(text.strip()):
-            continue
-        (old if line.startswith(b"-") else new).append(text)
-    return old, new
+def _code(lines: Iterable[str], language: str) -> list[str]:
+    """Return the lines of a hunk without those inside of a comment block."""
+    return [x for x in lines if language not in _BRACES or not _is_starred(x.strip())]
 
 
 def _is_starred(text: str) -> bool:

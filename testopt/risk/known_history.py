@@ -1,14 +1,17 @@
-"""How much of the past is known: where mining or the clone ends, files whose past is missing."""
+"""How much is known: where mining or the clone ends, files without a past, explanations."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import RepositoryError
 from testopt.git.log import shallow_edge
+from testopt.git.messages import explanation_words
 from testopt.risk.mined_metrics import metrics_by_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from testopt.risk.measured_history import FileRows
@@ -38,6 +41,16 @@ def known_history(store: Store, repo: Path | None) -> dict[str, Any]:
     cut = any(parent not in mined for row in rows for parent in row["parents"] or ())
     begins = f"{min(row['committed'] for row in rows):%Y-%m-%d}" if cut else ""
     return {"commits": len(mined), "begins": begins, "shallow": cut and _is_shallow(repo)}
+
+
+def explained(store: Store, repo: Path | None, commits: Sequence[str] = ()) -> dict[str, int]:
+    """Return how many words explain each mined commit and some more; nothing where git fails."""
+    if repo is None:
+        return {}
+    mined = store.read("commits", columns=["sha"])["sha"].to_pylist()
+    with suppress(RepositoryError):
+        return explanation_words(repo, {*mined, *commits})
+    return {}
 
 
 def _is_shallow(repo: Path | None) -> bool:

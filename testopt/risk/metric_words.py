@@ -38,13 +38,10 @@ _WORDS: Final = {
     "rexp": "recent changes of the author",
     "sexp": "earlier changes of the author in these subsystems",
     "date": "time of the change",
-    "new_files": "new files",
-    "test_share": "share of files that are tests",
-    "prog_la": "lines added apart from tests",
-    "fixes": "earlier fixes in these files",
     "words": "words of explanation in the message",
     "turned": "a condition was turned",
-    "ownership": "author's share of the earlier changes of these files",
+    "version_bump": "version numbers alone",
+    "dependency_update": "versions of dependencies alone",
 }
 
 
@@ -125,7 +122,8 @@ def basis_text(report: RiskReport) -> str:
         )
     if report.by_lines:
         text += (
-            "; size and explanation decide, as in other projects: too little to learn more from"
+            "; size, explanation and past changes decide, as elsewhere: too little to learn "
+            "more from"
             if report.auc is None
             else "; lines added alone decide: the model does no better"
         )

@@ -72,13 +72,13 @@ ROWS = [
             for path in (CORE, QUIET, *(f"net/m{i}.c" for i in range(10, 16)))
         },
         "blank lines": {CORE: FILES[CORE].replace("\n}\n", "\n}\n\n\n")},
+        "a generated file": {"net/wire.pb.c": module(6, 60)},
     },
     {
         "renamed": {QUIET: None, "net/calm.c": FILES[QUIET]},
         "a guide": {"docs/guide.md": "Another guide.\n" * 200},
         "a vendored drop": {"vendor/zlib.c": module(5, 80)},
         "a lock file": {LOCK: '{"version": "1.0.1"}\n' * 900},
-        "a generated file": {"net/wire.pb.c": module(6, 60)},
         "a dependency": {"requirements.txt": "left-pad==1.0.1\n"},
     },
     {

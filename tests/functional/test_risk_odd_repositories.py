@@ -165,4 +165,4 @@ def test_authors_can_be_switched_off_by_a_setting(make_repo, ask):
     parts = risk_of(ask, repo, "HEAD")[0]["parts"]
     metrics = {p["metric"] for p in parts}
     assert "la" in metrics
-    assert not metrics & {"exp", "rexp", "sexp", "ndev", "ownership"}
+    assert not metrics & {"exp", "rexp", "sexp", "ndev"}

@@ -23,3 +23,9 @@ def test_words_below_the_subject_are_counted_without_trailers(make_repo):
     assert explanation_words(repo.path, [*shas, unknown]) == shas
     assert explanation_words(repo.path, [unknown]) == {}
     assert explanation_words(repo.path, []) == {}
+    early = dict(list(shas.items())[:2])
+    repo.git("notes", "add", "-m", "what came later", list(early)[1])
+    repo.git("reset", "--hard", list(early)[1])
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
+    assert explanation_words(repo.path, list(shas)) == early  # what came later is gone

@@ -73,11 +73,6 @@ def test_the_worked_example():
             "exp": 1,
             "rexp": 1 / 2,  # 400 days: one full year ago
             "sexp": 1,
-            "new_files": 1,
-            "test_share": 1 / 3,
-            "fixes": 1,
-            "ownership": 1 / 2,
-            "prog_la": 14,
             "words": 0,
         }
     )
@@ -89,11 +84,9 @@ def test_the_worked_example():
 def test_lines_of_texts_and_of_supplied_files_do_not_count():
     files = [touched("a.py", 3, 1), touched("README.md", 90, 9), touched("web/yarn.lock", 500, 4)]
     row = named(ChangeHistory().measure(commit("ann", 0, words=30), files))
-    assert (row["la"], row["ld"], row["prog_la"], row["entropy"]) == (3, 1, 3, 0)
+    assert (row["la"], row["ld"], row["entropy"]) == (3, 1, 0)
     assert (row["nf"], row["words"]) == (3, 30)
-    test = touched("tests/a.py", 8, is_test=True)
-    assert named(with_lines(list(row.values()), test, 5, 2))["la"] == 5
-    assert named(with_lines(list(row.values()), test, 5, 2))["prog_la"] == 0
+    assert named(with_lines(list(row.values()), touched("tests/a.py", 8), 5, 2))["la"] == 5
     assert named(with_lines(list(row.values()), files[1], 5, 2))["la"] == 0
 
 

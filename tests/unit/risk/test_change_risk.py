@@ -117,7 +117,7 @@ def test_a_file_in_which_nothing_that_runs_changed_adds_no_lines(store, monkeypa
     nothing = ChangedFiles({}, {})
     monkeypatch.setattr("testopt.risk.change_risk.read_changed_files", lambda *_: nothing)
     monkeypatch.setattr("testopt.risk.change_risk.similar_culprits", lambda *_: {})
-    monkeypatch.setattr("testopt.risk.change_risk.explanation_words", lambda *_: {})
+    monkeypatch.setattr("testopt.risk.change_risk.explained", lambda *_: {})
     (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
     assert risk.probability < believed.probability
     assert risk.percentile < 0.1
@@ -166,7 +166,7 @@ def test_authors_can_be_left_out(tmp_path):
     store = filled(str(tmp_path / "store"), n=200)
     ask = {"x": change(("core/1.py", 30))}
     (risk,) = change_risk(store=store, changes=ask, author_features=False).risks
-    assert not {"exp", "rexp", "sexp", "ndev", "ownership"} & {p.metric for p in risk.parts}
+    assert not {"exp", "rexp", "sexp", "ndev"} & {p.metric for p in risk.parts}
     (other,) = change_risk(
         store=store, changes={"x": change(("core/1.py", 30), author="b")}, author_features=False
     ).risks
@@ -191,7 +191,7 @@ def test_few_commits_leave_the_size(tmp_path):
     report = change_risk(store=store, changes=ask)
     assert [risk.name for risk in report.risks] == ["large", "small"]
     assert report.by_lines
-    assert {p.metric for p in report.risks[0].parts if p.log_odds} == {"base", "la", "prog_la"}
+    assert {p.metric for p in report.risks[0].parts if p.log_odds} == {"base", "la", "nuc"}
 
 
 def test_the_latest_tracing_of_a_fix_counts():
@@ -242,7 +242,13 @@ def without_what_came_after(store, url, last):
     return cut
 
 
-def test_deleting_all_later_commits_changes_no_score(tmp_path, store):
+def words_of_mined_commits(store, *_):
+    mined = store.read("commits", columns=["sha"])["sha"].to_pylist()
+    return {name: int(name, 16) * 7 % 90 for name in mined}
+
+
+def test_deleting_all_later_commits_changes_no_score(tmp_path, store, monkeypatch):
+    monkeypatch.setattr("testopt.risk.change_risk.explained", words_of_mined_commits)
     asked = {sha(i): change((f"core/{i % 7}.py", 10)) for i in range(0, 600, 40)}
     whole = {r.name: r for r in change_risk(store=store, changes=asked).risks}
     for last in (280, 560):
