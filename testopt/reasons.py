@@ -56,6 +56,7 @@ class ReasonKind(Enum):
     CHANGE_DRAWN = auto()
     CASE_DRAWN = auto()
     BELOW_THRESHOLD = auto()
+    KEPT_BY_STEP = auto()
     OVER_BUDGET = auto()
     LONGER_THAN_BUDGET = auto()
     NOT_AFFECTED = auto()
@@ -270,6 +271,11 @@ _FORMS: Final[dict[ReasonKind, _Form]] = {
         Role.DECISION,
         "its score {0:.4g} is below the threshold {1:.4g}",  # score, threshold
         "a score below {1:.4g}",
+    ),
+    _K.KEPT_BY_STEP: _Form(
+        Role.DECISION,
+        "its score {0:.4g} is not among the lowest {1:.0%}",  # score, share
+        "a score not among the lowest {1:.0%}, which alone are left out by now",
     ),
     _K.OVER_BUDGET: _Form(Role.DECISION, _over_budget, "a score too low for the budget"),
     _K.LONGER_THAN_BUDGET: _Form(Role.DECISION, _longer_than_budget, "longer than the budget"),

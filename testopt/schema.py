@@ -294,6 +294,8 @@ class Selection:
         Why all cases are executed although the plan leaves some out; empty where they are not.
     at_once : bool
         Leave cases out also where shadow has not yet shown that it may be done.
+    most_left_out : float, optional
+        Most of the share of the cases, in 0..1, that may be left out by now.
     """
 
     recall: float | None = None
@@ -311,6 +313,7 @@ class Selection:
     key: str = ""
     shadow: tuple[Reason, ...] = ()
     at_once: bool = False
+    most_left_out: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +335,9 @@ class Promise:
         95 % interval of the recall that this evidence shows.
     seeded : bool
         Whether it rests on seeded faults.
+    cap, floor : float or None
+        Most of the share of the cases that may be left out, in 0..1, and the score from which on
+        this has kept cases that the threshold would not; None where it has kept none.
     why : str
         All of it in one line.
     """
@@ -344,6 +350,8 @@ class Promise:
     low: float | None = None
     high: float | None = None
     seeded: bool = False
+    cap: float | None = None
+    floor: float | None = None
     why: str = ""
 
 

@@ -65,7 +65,9 @@ class Settings:
         "", "regular expression of subjects of fixing commits; empty: built in"
     )
     promote: str = _setting(
-        "auto", "when select leaves cases out: auto (once shadow has shown it right), always, never"
+        "gradual",
+        "when select leaves cases out: gradual (a share that grows in steps, then what shadow has "
+        "shown right), auto (only the latter), always, never",
     )
     shadow_days: float = _setting(14.0, "days in shadow, at least, before select leaves cases out")
     shadow_regressions: int = _setting(30, "regressions judged in shadow, at least, before that")

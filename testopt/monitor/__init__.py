@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -30,13 +31,15 @@ from testopt.selection import plan_log
 from testopt.selection.bundle_registry import current_bundle
 from testopt.selection.job_history import StrangeJob, strange_jobs
 from testopt.selection.kept_plans import PastPlans, past_plans, waiting_line
-from testopt.selection.promotion import Rules, promotion
+from testopt.selection.promotion import Rules
 from testopt.selection.standing import selection_rolled_back
+from testopt.selection.trust import trust_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from testopt.selection.bundle import Bundle
     from testopt.selection.plan_log_tables import PlanHistory
     from testopt.selection.policy import Policy
     from testopt.selection.promotion import Trust
@@ -190,13 +193,12 @@ def _report(
     rows = plan_rows(store, list(recent))
     groups, seeded = groups_of(history, recent, rows)
     calibration = calibration_of(rows, list(recent.values()), seed=window.seed)
-    record = plan_log.selection_record(log, selection_rolled_back(store))
     fallbacks, last_plans = _fallbacks(history)
     strange = strange_jobs(store, list(recent)[-_LAST:])
     troubles = {
         "misses": plan_log.broken_promise(log, level=rules.level, since=window.start),
         "calibration": "" if calibration is None else calibration.trouble,
-        "drift": record.drift,
+        "drift": log.drift,
         "fallback": _too_often(fallbacks, last_plans),
         "missing": kept.trouble,
         "jobs": "; ".join(job.words for job in strange),
@@ -210,7 +212,7 @@ def _report(
         "missing": unjudged_missing(kept.plans + len(kept.waiting)),
     }
     return Monitor(
-        trust=promotion(record, rules, stale=plan_log.stale_of(log, _trained(store))),
+        trust=trust_now(log, rules, _bundle(store), selection_rolled_back(store)),
         runs=window.runs,
         plans=len(history.selecting & recent.keys()),
         shadow=groups,
@@ -218,7 +220,7 @@ def _report(
         select=select_of(history, recent, rows),
         misses=misses_of(history, recent),
         calibration=calibration,
-        drift=record.drift,
+        drift=log.drift,
         fallbacks=fallbacks,
         last_plans=last_plans,
         kept=kept,
@@ -228,13 +230,10 @@ def _report(
     )
 
 
-def _trained(store: Store) -> datetime | None:
-    """Return when the last run was that the bundle knows; None where there is no bundle."""
-    try:
-        bundle = current_bundle(store)
-    except BundleError:
-        return None
-    return None if bundle is None else datetime.fromisoformat(bundle.manifest["window"]["last"])
+def _bundle(store: Store) -> Bundle | None:
+    with suppress(BundleError):
+        return current_bundle(store)
+    return None
 
 
 def _fallbacks(history: PlanHistory) -> tuple[tuple[tuple[str, int], ...], int]:

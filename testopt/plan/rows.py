@@ -83,6 +83,8 @@ def _policy(plan: Plan, mode: str, fell_back: str) -> Policy:
         low=promise.low,
         explored=plan.explored,
         seeded=promise.seeded,
+        cap=promise.cap,
+        floor=promise.floor,
         level=origin.level,
     )
 

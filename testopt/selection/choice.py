@@ -100,6 +100,10 @@ def choose(candidates: Candidates, selection: Selection, evidence: Evidence) -> 
             promise = replace(
                 promise, why=f"{promise.why}; the cases that must run alone take longer"
             )
+    if selection.most_left_out is not None:
+        before, most = selected, selection.most_left_out
+        selected, promise = _within_step(candidates, before, promise, most)
+        left_out |= _kept_by_step(candidates, selected & ~before, most)
     choice = Choice(
         selected,
         selected,
@@ -221,6 +225,29 @@ def _within(
     out = order[len(taken) :] if len(taken) < len(order) else np.setdiff1d(free, fits)
     floor = float(np.nextafter(score[out].max(), np.inf)) if len(out) else -math.inf
     return chosen, floor
+
+
+def _within_step(
+    candidates: Candidates, selected: NDArray[np.bool_], promise: Promise, most: float
+) -> tuple[NDArray[np.bool_], Promise]:
+    """Select the highest scores as well, so that at most a share of the cases is left out."""
+    out = np.flatnonzero(~selected)
+    more = len(out) - math.floor(most * len(selected) + 1e-9)
+    promise = replace(promise, cap=most)
+    if more <= 0:
+        return selected, promise
+    floor = float(np.sort(candidates.score[out])[-more])
+    promise = replace(promise, floor=floor, why=f"{promise.why}; at most {most:.0%} are left out")
+    return selected | (candidates.score >= floor), promise
+
+
+def _kept_by_step(
+    candidates: Candidates, kept: NDArray[np.bool_], most: float
+) -> dict[int, Reason]:
+    """Return why cases run that a threshold or a budget would leave out, by position."""
+    score = candidates.score.tolist()
+    positions = np.flatnonzero(kept).tolist()
+    return {i: Reason(ReasonKind.KEPT_BY_STEP, (score[i], most)) for i in positions}
 
 
 def _room(candidates: Candidates, must: NDArray[np.bool_], budget: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import numpy as np
 
@@ -21,21 +21,20 @@ from testopt.selection.plan_log_tables import is_real, logged_plans, read_plan_h
 from testopt.selection.promotion import (
     LEVEL,
     PlanOutcome,
+    Promote,
     Rules,
     SelectionRecord,
     evidence_against,
-    promotion,
 )
-from testopt.selection.standing import selection_rolled_back
+from testopt.selection.steps import FullRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from testopt.selection.misses import CasePrediction, RegressedCase
-    from testopt.selection.plan_log_tables import PlanHistory
+    from testopt.selection.plan_log_tables import LoggedPlan, PlanHistory
     from testopt.selection.policy import Policy
-    from testopt.selection.promotion import Trust
     from testopt.settings import Settings
     from testopt.store import Store
 
@@ -43,12 +42,13 @@ __all__ = [
     "LateMisses",
     "PlanLog",
     "broken_promise",
-    "current_trust",
     "drift_of",
     "late_misses",
     "plan_outcomes",
     "rebuild",
     "rules_of",
+    "selection_record",
+    "stale_of",
     "update_log",
 ]
 
@@ -56,29 +56,6 @@ CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the nex
 STALE_RUNS: Final = 500  # since the bundle was trained
 _WINDOW: Final = 200  # plans and outcomes among which drift is looked for
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
-
-
-def current_trust(
-    store: Store | None, rules: Rules, *, trained: datetime | None = None
-) -> tuple[Trust, PlanLog]:
-    """Say whether cases may be left out now.
-
-    Parameters
-    ----------
-    store : Store or None
-    rules : Rules
-    trained : datetime, optional
-        Time of the last run that the bundle knows.
-
-    Returns
-    -------
-    tuple of Trust and PlanLog
-        Where the selection stands, and what that rests on: outcomes known since the training are
-        evidence that the bundle does not have.
-    """
-    log = PlanLog() if store is None else load(store)
-    record = selection_record(log, selection_rolled_back(store))
-    return promotion(record, rules, stale=stale_of(log, trained)), log
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -95,9 +72,9 @@ def rules_of(settings: Settings) -> Rules:
         settings.shadow_regressions,
         settings.rollback_level,
     )
-    if rules.promote not in ("auto", "always", "never"):
+    if rules.promote not in get_args(Promote):
         raise SettingsError(
-            f"setting 'promote' is {rules.promote!r}", "it takes auto, always or never"
+            f"setting 'promote' is {rules.promote!r}", "it takes auto, gradual, always or never"
         )
     if not 0.0 < rules.level < 1.0:
         raise SettingsError(
@@ -109,7 +86,7 @@ def rules_of(settings: Settings) -> Rules:
 def selection_record(log: PlanLog, rolled_back: float | None = None) -> SelectionRecord:
     """Return the evidence for or against a promotion; `rolled_back` by hand, in seconds."""
     last = log.plans[-1].time if log.plans else None
-    return SelectionRecord(log.first, last, log.outcomes, log.drift, rolled_back)
+    return SelectionRecord(log.first, last, log.outcomes, log.drift, log.full, rolled_back)
 
 
 def stale_of(log: PlanLog, trained: datetime | None) -> str:
@@ -255,13 +232,29 @@ def _extended(log: PlanLog, history: PlanHistory, seen: Iterable[tuple[str, floa
     plans = [p for p in history.plans if p.run_id not in variants]
     all_plans = sorted([*log.plans, *plans], key=lambda p: (p.time, p.run_id))
     times = [p.time for p in plans]
+    full = _confirming(log, history, all_plans)
     updated = PlanLog(
         seen=tuple(sorted([*log.seen, *seen], key=lambda s: (s[1], s[0]))),
         first=min([*times, *([log.first] if log.first is not None else [])], default=None),
         plans=tuple(all_plans),
         outcomes=tuple(sorted(outcomes.values(), key=lambda v: (v.known, v.run_id))),
+        full=full,
     )
     return replace(updated, drift=drift_of(updated))
+
+
+def _confirming(
+    log: PlanLog, history: PlanHistory, plans: Sequence[LoggedPlan]
+) -> tuple[FullRun, ...]:
+    """Return the runs of everything after which it is known what the plans before them missed."""
+    planned = np.array([plan.time for plan in plans])
+    found = {run.time: run for run in log.full}
+    for time in sorted(set(history.full) - found.keys()):
+        last = max((t for t in found if t < time), default=-math.inf)
+        confirmed = int(((planned > last) & (planned <= time)).sum())
+        if confirmed:
+            found[time] = FullRun(time, confirmed)
+    return tuple(found[time] for time in sorted(found))
 
 
 def plan_outcomes(history: PlanHistory) -> list[PlanOutcome]:
@@ -291,21 +284,30 @@ def _outcome(
     own = [predictions[case.case_id] for case in cases]
     missed = not any(prediction.selected for prediction in own)
     late = missed and all(case.late for case in cases)
+    scores = tuple(sorted((_score(prediction, policy) for prediction in own), reverse=True))
     at_once = "explored" if policy.explored else "shadow" if policy.mode != "select" else "selected"
     return PlanOutcome(
         run_id,
         known,
         missed,
         _ALLOWED if policy.allowed is None else policy.allowed,
-        tuple(sorted((_score(prediction, policy.threshold) for prediction in own), reverse=True)),
+        scores,
         "late" if late else at_once,
+        averted=not missed and scores[0] < _stored(policy.threshold),
     )
 
 
-def _score(prediction: CasePrediction, threshold: float | None) -> float:
+def _score(prediction: CasePrediction, policy: Policy) -> float:
     """Return the score of a case; infinite for one that was kept in spite of it."""
+    least = _stored(policy.threshold if policy.floor is None else policy.floor)
     score = -math.inf if prediction.score is None else prediction.score
-    return math.inf if prediction.selected and (threshold is None or score < threshold) else score
+    kept = prediction.selected and (least == -math.inf or score < least)
+    return math.inf if kept else score
+
+
+def _stored(threshold: float | None) -> float:
+    """Return a threshold to compare scores with, which are stored in 32 bits."""
+    return -math.inf if threshold is None else float(np.float32(threshold))
 
 
 def _merged(old: PlanOutcome | None, new: PlanOutcome) -> PlanOutcome:
@@ -313,4 +315,6 @@ def _merged(old: PlanOutcome | None, new: PlanOutcome) -> PlanOutcome:
     if old is None:
         return new
     scores = tuple(sorted((*old.scores, *new.scores), reverse=True))
-    return replace(old, missed=old.missed and new.missed, scores=scores)
+    missed = old.missed and new.missed
+    kept = (not v.missed and not v.averted for v in (old, new))
+    return replace(old, missed=missed, scores=scores, averted=not missed and not any(kept))

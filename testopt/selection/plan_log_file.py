@@ -12,6 +12,7 @@ from testopt.selection import PLAN_LOG
 from testopt.selection.plan_log_tables import LoggedPlan
 from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome
+from testopt.selection.steps import FullRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ _SEEN: Final = 1000
 _PLANS: Final = 200
 _OUTCOMES: Final = 2000
 _SCORES: Final = 16
+_FULL: Final = 200
 _MOST_CASES: Final = 1 << 31
 _SOURCES: Final = frozenset({"shadow", "explored", "selected", "late"})
 
@@ -44,6 +46,8 @@ class PlanLog:
         By the time at which they were known.
     drift : str
         What has changed among the newest plans; empty where nothing has.
+    full : tuple of FullRun
+        Runs of everything that came after a plan that could leave cases out.
     """
 
     seen: tuple[tuple[str, float], ...] = ()
@@ -51,6 +55,7 @@ class PlanLog:
     plans: tuple[LoggedPlan, ...] = ()
     outcomes: tuple[PlanOutcome, ...] = ()
     drift: str = ""
+    full: tuple[FullRun, ...] = ()
 
     @property
     def unbiased_outcomes(self) -> tuple[PlanOutcome, ...]:
@@ -94,6 +99,7 @@ def save(store: Store, log: PlanLog) -> None:
         "seen": log.seen[-_SEEN:],
         "first": log.first,
         "drift": log.drift,
+        "full": log.full[-_FULL:],
         "plans": [_fields(plan) | {"policy": plan.policy.dump()} for plan in log.plans[-_PLANS:]],
         "verdicts": [
             _fields(outcome) | {"scores": outcome.scores[:_SCORES]}
@@ -117,6 +123,8 @@ def _parse(document: Mapping[str, Any]) -> PlanLog:
         tuple(_plan(row) for row in document["plans"]),
         tuple(_verdict(row) for row in document["verdicts"]),
         str(document["drift"]),
+        # older versions keep none
+        tuple(FullRun(_time(at), int(plans)) for at, plans in document.get("full", ())),
     )
 
 
@@ -139,8 +147,10 @@ def _verdict(row: Mapping[str, Any]) -> PlanOutcome:
     allowed = float(row["allowed"])
     if source not in _SOURCES or any(map(math.isnan, scores)) or not 0.0 <= allowed <= 1.0:
         raise ValueError("a verdict is damaged")
-    missed = bool(row["missed"])
-    return PlanOutcome(str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source)
+    missed, averted = bool(row["missed"]), bool(row.get("averted", False))
+    return PlanOutcome(
+        str(row["run_id"]), _time(row["known"]), missed, allowed, scores, source, averted=averted
+    )
 
 
 def _time(value: Any) -> float:

@@ -65,6 +65,8 @@ class PlanHistory:
         Cases that regressed, by positions in `runs`.
     plans : tuple of LoggedPlan
         Plans of the runs judged that could leave cases out, oldest first.
+    full : tuple of float
+        Times of the runs judged in which everything ran, of jobs that have such plans.
     """
 
     runs: tuple[PastRun, ...]
@@ -72,6 +74,7 @@ class PlanHistory:
     selecting: frozenset[str]
     regressed: tuple[RegressedCase, ...]
     plans: tuple[LoggedPlan, ...]
+    full: tuple[float, ...] = ()
 
     def by_cause(self) -> dict[str, list[RegressedCase]]:
         """Return the regressed cases by the run_id that caused them, where it had a plan."""
@@ -86,7 +89,7 @@ class PlanHistory:
 def logged_plans(store: Store) -> list[Row]:
     """Return the rows of ``runs`` whose outcome tells something of the code, oldest first."""
     columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run", "tree",
-               "environment_failure"]  # fmt: skip
+               "environment_failure", "complete"]  # fmt: skip
     rows: list[Row] = store.read("runs", columns=columns).to_pylist()
     usable = (r for r in rows if not r["environment_failure"])
     return sorted(usable, key=lambda r: (r["time"], r["run_id"]))
@@ -125,7 +128,17 @@ def read_plan_history(store: Store, rows: Sequence[Row], new: Collection[str]) -
     judged = {run.run_id for run in needed if run.run_id in new and run.time >= first}
     runs = _filled(store, needed, judged, policies)
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in judged})
-    return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans))
+    jobs = {run.job for run in needed if run.run_id in selecting}
+    full = [r for r in rows if r["run_id"] in judged and r["job"] in jobs and _is_full(r, policies)]
+    times = tuple(row["time"].timestamp() for row in full)
+    return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans), times)
+
+
+def _is_full(row: Row, policies: Mapping[str, Policy]) -> bool:
+    """Tell whether every case of the suite was to be executed in a run that happened."""
+    policy = policies.get(row["run_id"], Policy())
+    left_out = policy.mode == "select" and not policy.explored and not policy.fell_back
+    return is_real(row) and bool(row["complete"]) and not left_out
 
 
 def _past_run(row: Row) -> PastRun:

@@ -31,6 +31,9 @@ class Policy:
         Whether the draw fell on the change, so that everything ran.
     seeded : bool
         Whether the promise rests on seeded faults.
+    cap, floor : float, optional
+        Of the promise: most of the share of the cases that might be left out, and the score from
+        which on that kept cases.
     kept_for : str
         The run that the plan was kept for, where another one has taken it.
     level : float
@@ -47,6 +50,8 @@ class Policy:
     low: float | None = None
     explored: bool = False
     seeded: bool = False
+    cap: float | None = None
+    floor: float | None = None
     kept_for: str = ""
     level: float = 0.0
 

@@ -7,19 +7,24 @@ same log of plans gives the same answer everywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from testopt.selection.steps import CONFIRMATIONS, EVIDENCE, step_now
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-State = Literal["shadow", "select", "rolled back"]
-Promote = Literal["auto", "always", "never"]
+    from testopt.selection.steps import FullRun
+
+State = Literal["shadow", "gradual", "select", "rolled back"]
+Promote = Literal["auto", "gradual", "always", "never"]
 DAY_S: Final = 86_400.0
 LEVEL: Final = 0.05  # of the test of misses, unless a setting says otherwise
 # Miss rates against which the promised one is weighed, as steps from it to one.
@@ -32,8 +37,8 @@ class Rules:
 
     Attributes
     ----------
-    promote : {"auto", "always", "never"}
-        By the rules, or whatever they say.
+    promote : {"auto", "gradual", "always", "never"}
+        By the rules, with or without steps before them, or whatever they say.
     days, regressions : float, int
         Least time in shadow, and least regressions judged in it.
     level : float
@@ -59,6 +64,8 @@ class PlanOutcome:
         When it was known, in seconds since 1970: later than the run for a miss found late.
     missed : bool
         Whether no regressing case was selected.
+    averted : bool
+        Whether one was selected only because no more than a share of the cases was to be left out.
     allowed : float
         Share of regressions that the plan might miss: one minus the recall asked for.
     scores : tuple of float
@@ -75,6 +82,7 @@ class PlanOutcome:
     allowed: float = 0.05
     scores: tuple[float, ...] = ()
     source: str = "shadow"
+    averted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,8 @@ class SelectionRecord:
         Regressions in the order in which they became known; none on seeded faults.
     drift : str
         What has changed between the last runs and those before; empty where nothing has.
+    full : tuple of FullRun
+        Runs of everything, which showed what had been left out before them.
     rolled_back : float or None
         When somebody rolled the selection back by hand, in seconds since 1970.
     """
@@ -97,6 +107,7 @@ class SelectionRecord:
     last: float | None = None
     outcomes: tuple[PlanOutcome, ...] = ()
     drift: str = ""
+    full: tuple[FullRun, ...] = ()
     rolled_back: float | None = None
 
 
@@ -105,7 +116,8 @@ class Trust:
     """Where a selection stands, in one line, with the counts since it was last in shadow.
 
     ``state`` is ``shadow`` before the promotion and after one that misses have ended (``fallen``),
-    ``select`` while cases may be left out, and ``rolled back`` while something stands in the way.
+    ``gradual`` while at most the share ``most`` of the cases may be left out, ``select`` while
+    nothing but the promise decides, and ``rolled back`` while something stands in the way.
     """
 
     state: State
@@ -114,20 +126,22 @@ class Trust:
     misses: int = 0
     days: float = 0.0
     fallen: bool = False
+    most: float | None = None
 
     @property
     def selects(self) -> bool:
         """Whether cases may be left out."""
-        return self.state == "select"
+        return self.state in {"gradual", "select"}
 
 
 def promotion(record: SelectionRecord, rules: Rules | None = None, *, stale: str = "") -> Trust:
     """Say whether cases may be left out.
 
     A selection is promoted when it has been in shadow for the time and the regressions that the
-    rules ask for, and has not missed more of these than it was allowed to. It goes back into
-    shadow, to begin anew, when somebody rolls it back by hand, and when its misses since then are
-    beyond what is allowed by a test at ``rules.level`` (`evidence_against`); a stale bundle or
+    rules ask for, and has not missed more of these than it was allowed to. Before that it may
+    leave out a share of the cases that grows in steps, where the rules are gradual. It goes back
+    into shadow, to begin anew, when somebody rolls it back by hand, and when its misses since then
+    are beyond what is allowed by a test at ``rules.level`` (`evidence_against`); a stale bundle or
     drift stops it for as long as they last.
 
     Parameters
@@ -145,30 +159,42 @@ def promotion(record: SelectionRecord, rules: Rules | None = None, *, stale: str
     rules = rules or Rules()
     if record.rolled_back is not None and rules.promote != "never":
         return _after_rollback(record, record.rolled_back, rules, stale)
-    if rules.promote != "auto":
+    return _by_rules(record, rules, stale)
+
+
+def _by_rules(record: SelectionRecord, rules: Rules, stale: str, *, anew: bool = False) -> Trust:
+    """Say the same where nobody has rolled it back, or since then (`anew`)."""
+    if rules.promote in {"always", "never"}:
         return _forced(rules, record)
     start, promoted, since = _replay(record, rules)
-    if promoted is None:
-        return _in_shadow(record, rules, start=start, since=since)
-    n, misses = len(since), sum(v.missed for v in since)
-    days = (max(record.last or promoted, promoted) - promoted) / DAY_S
-    for trouble in filter(None, (stale, record.drift)):
-        return Trust("rolled back", f"everything runs: {trouble}", n, misses, days)
-    why = f"selecting since {_day(promoted)}: {misses} of {n} regressions missed"
-    return Trust("select", why, n, misses, days)
+    if promoted is not None:
+        trust = _promoted(record, promoted, since)
+    else:
+        trust = _in_shadow(record, rules, start=start, since=since)
+        if rules.promote == "gradual":
+            trust = _in_steps(record, trust, start, anew=anew or trust.fallen)
+    trouble = stale or record.drift
+    if trouble and trust.selects:
+        return replace(trust, state="rolled back", why=f"everything runs: {trouble}", most=None)
+    return trust
 
 
 def _replay(
     record: SelectionRecord, rules: Rules
 ) -> tuple[float | None, float | None, list[PlanOutcome]]:
-    """Return when the last time in shadow began, when it ended, and what was judged since."""
+    """Return when the last time in shadow began, when it ended, and what was judged since.
+
+    What counts is what the promise alone would have missed, whatever a step has averted.
+    """
     start, promoted = record.first, None
     since: list[PlanOutcome] = []
-    for outcome in sorted(record.outcomes, key=lambda v: (v.known, v.run_id)):
+    outcomes = (replace(v, missed=v.missed or v.averted) for v in record.outcomes)
+    for outcome in sorted(outcomes, key=lambda v: (v.known, v.run_id)):
         if promoted is None and _earned(since, rules, start=start, now=outcome.known):
             promoted, since = outcome.known, []
         since.append(outcome)
-        if promoted is not None and evidence_against(since) >= 1.0 / rules.level:
+        acts = promoted is not None or rules.promote == "gradual"
+        if acts and evidence_against(since) >= 1.0 / rules.level:
             start, promoted, since = outcome.known, None, []
     if promoted is None and _earned(since, rules, start=start, now=record.last):
         promoted, since = record.last, []
@@ -216,7 +242,7 @@ def _after_rollback(record: SelectionRecord, at: float, rules: Rules, stale: str
     since = tuple(v for v in record.outcomes if v.known > at)
     newer = replace(record, first=at, outcomes=since, rolled_back=None)
     rules = replace(rules, promote="auto") if rules.promote == "always" else rules
-    trust = promotion(newer, rules, stale=stale)
+    trust = _by_rules(newer, rules, stale, anew=True)
     if trust.selects or trust.fallen:
         return trust
     return replace(trust, why=f"{trust.why}; rolled back by hand on {_day(at)}", fallen=True)
@@ -227,6 +253,38 @@ def _forced(rules: Rules, record: SelectionRecord) -> Trust:
     if rules.promote == "always":
         return Trust("select", "selecting as the setting promote = always asks for", n, misses)
     return Trust("shadow", "in shadow: the setting promote = never keeps it there", n, misses)
+
+
+def _promoted(record: SelectionRecord, promoted: float, since: Sequence[PlanOutcome]) -> Trust:
+    n, misses = len(since), sum(v.missed for v in since)
+    days = (max(record.last or promoted, promoted) - promoted) / DAY_S
+    why = f"selecting since {_day(promoted)}: {misses} of {n} regressions missed"
+    return Trust("select", why, n, misses, days)
+
+
+def _in_steps(record: SelectionRecord, shadow: Trust, start: float | None, *, anew: bool) -> Trust:
+    """Return where a selection stands that is still in shadow but for a share of the cases."""
+    begin = -math.inf if start is None or not anew else start
+    full = (run for run in record.full if run.time > begin)
+    step = step_now(full, (v for v in record.outcomes if v.known > begin), anew=anew)
+    if step.most:
+        why = f"at most {step.most:.0%} of the cases are left out"
+    elif step.missed is not None:
+        why = f"everything runs since the miss of {_day(step.missed)}"
+    else:
+        why = f"everything runs since {_day(begin)}" + (" for its misses" if shadow.fallen else "")
+    if step.next is not None:
+        why += f"; {step.next:.0%} after {CONFIRMATIONS} confirmed plans ({step.confirmed} so far)"
+    state: State = "gradual" if step.most else "shadow"
+    return replace(shadow, state=state, why=why, most=step.most or None)
+
+
+def needs_evidence(trust: Trust, regressions: int) -> Trust:
+    """Return a step as shadow where too few past regressions, also seeded ones, speak for it."""
+    if regressions >= EVIDENCE:
+        return trust
+    why = f"in shadow: a first step needs {EVIDENCE} past regressions, and there are {regressions}"
+    return replace(trust, state="shadow", why=why, most=None)
 
 
 def _in_shadow(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 from testopt.errors import UsageError
 from testopt.reasons import Reason, ReasonKind
 from testopt.selection.evidence import KEPT, KEPT_CASES, Evidence, Regression
-from testopt.selection.plan_log import current_trust
-from testopt.selection.plan_log_file import load
+from testopt.selection.plan_log import selection_record, stale_of
+from testopt.selection.plan_log_file import PlanLog, load
 from testopt.selection.policy import Policy
+from testopt.selection.promotion import needs_evidence, promotion
+from testopt.selection.standing import selection_rolled_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from testopt.schema import Selection
     from testopt.selection.bundle import Bundle
     from testopt.selection.choice import Choice
-    from testopt.selection.promotion import Rules
+    from testopt.selection.promotion import Rules, Trust
     from testopt.store import Store
 
 RECENT_RUNS: Final = 100  # among which a full one is looked for
@@ -44,17 +46,40 @@ def apply_trust(
     tuple of Selection and Reason or None
         With it where the selection stands; None where ``shadow`` of the selection says so.
     """
-    trust, _ = current_trust(store, rules, trained=_trained(bundle))
+    if selection.at_once and rules.promote == "gradual":
+        rules = replace(rules, promote="auto")  # who does not wait for shadow waits for no step
+    trust = trust_now(load(store), rules, bundle, selection_rolled_back(store))
     so_far = Reason(ReasonKind.TRUST_SO_FAR, (trust.why,))
     if selection.shadow:
         earned = Reason(ReasonKind.COULD_SELECT) if trust.selects else so_far
         return replace(selection, shadow=(*selection.shadow, earned)), None
     if trust.selects:
-        return selection, so_far
+        return replace(selection, most_left_out=trust.most), so_far
     untried = trust.state == "shadow" and not trust.fallen and rules.promote != "never"
     if selection.at_once and untried:
         return selection, Reason(ReasonKind.SELECTS_AT_ONCE, (trust.why,))
     return replace(selection, shadow=(so_far,)), None
+
+
+def trust_now(
+    log: PlanLog, rules: Rules, bundle: Bundle | None, rolled_back: float | None = None
+) -> Trust:
+    """Say whether cases may be left out now.
+
+    Parameters
+    ----------
+    log : PlanLog
+    rules : Rules
+    bundle : Bundle or None
+        What it learnt from is evidence, too.
+    rolled_back : float, optional
+        When somebody rolled the selection back by hand, in seconds since 1970.
+    """
+    record = selection_record(log, rolled_back)
+    trust = promotion(record, rules, stale=stale_of(log, _trained(bundle)))
+    if trust.state != "gradual":
+        return trust
+    return needs_evidence(trust, len(_evidence(bundle, log).regressions))
 
 
 def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
@@ -66,11 +91,15 @@ def evidence_now(bundle: Bundle | None, store: Store | None) -> Evidence:
     store : Store or None
         Keeps what became of the plans that were made since the bundle was trained.
     """
+    return _evidence(bundle, load(store) if store is not None else PlanLog())
+
+
+def _evidence(bundle: Bundle | None, log: PlanLog) -> Evidence:
     if bundle is None:
         return Evidence()
     trained = _trained(bundle)
     since = trained.timestamp() if trained is not None else 0.0
-    outcomes = load(store).unbiased_outcomes if store is not None else ()
+    outcomes = log.unbiased_outcomes
     new = (Regression(v.scores[:KEPT_CASES]) for v in outcomes if v.known > since and v.scores)
     return Evidence((*bundle.evidence.regressions, *new)[-KEPT:])
 

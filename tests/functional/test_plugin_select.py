@@ -265,7 +265,7 @@ def test_workers_of_the_real_engine_leave_out_the_same(project):
 
 
 def test_select_leaves_out_nothing_before_it_has_earned_it(project):
-    done = project.run("--testopt=select", "--testopt-fraction=0.3")
+    done = project.run("--testopt=select", "--testopt-fraction=0.3", TESTOPT_PROMOTE="auto")
     assert "20 passed" in done.stdout
     assert "deselected" not in done.stdout
     assert "all cases run: in shadow: " in done.stdout, done.stdout

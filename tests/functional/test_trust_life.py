@@ -26,6 +26,7 @@ def test_{n}():
     assert {key} * {key} not in importlib.import_module("fla" + "gs").BROKEN
 """
 RULES = {
+    "TESTOPT_PROMOTE": "auto",
     "TESTOPT_RECALL": "0.8",
     "TESTOPT_SHADOW_REGRESSIONS": "21",
     "TESTOPT_ROLLBACK_LEVEL": "0.2",
@@ -151,3 +152,21 @@ def test_a_life(life, testopt):
     assert "deselected" not in said
     shown = testopt("--repo", life.real.path, "doctor")
     assert "selection: " not in shown.out  # 2 of 23 in all are within 0.2
+
+
+def test_the_steps_out_of_shadow(life, testopt, monkeypatch):
+    """Forty runs in shadow without a miss are a step up from a fifth of the cases."""
+    for name, value in {"PROMOTE": "gradual", "SHADOW_REGRESSIONS": "1000"}.items():
+        monkeypatch.setitem(RULES, f"TESTOPT_{name}", value)
+        monkeypatch.setenv(f"TESTOPT_{name}", value)
+    life.change(CASES[7])
+    said = life.pytest("select", fails=True)
+    assert "6 deselected" in said
+    assert "at most 40% are left out" in said
+    plan = life.last_plan()
+    policy = Policy.parse(plan[CASES[0]]["policy"])
+    assert (policy.mode, policy.cap) == ("select", 0.4)
+    kept = [row["score"] for row in plan.values() if row["selected"]]
+    assert max(row["score"] for row in plan.values() if not row["selected"]) < min(kept)
+    shown = testopt("--repo", life.real.path, "monitor")
+    assert "gradual: at most 40% of the cases are left out; 60% after" in shown.out

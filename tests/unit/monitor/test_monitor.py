@@ -13,9 +13,11 @@ from testopt.monitor import monitor
 from testopt.monitor.calibration import LEAST_RUNS
 from testopt.schema import Result, RunRecord
 from testopt.selection import plan_log
+from testopt.selection.plan_log_file import load
 from testopt.selection.plan_log_tables import LoggedPlan
 from testopt.selection.policy import Policy
 from testopt.selection.promotion import PlanOutcome, Rules
+from testopt.selection.trust import trust_now
 from testopt.settings import Settings
 from testopt.store import Store
 
@@ -62,7 +64,8 @@ class Story:
 
     def trust(self, rules=None):
         self.settle()
-        return plan_log.current_trust(self.store, rules or Rules())
+        log = load(self.store)
+        return trust_now(log, rules or Rules(), None), log
 
     @staticmethod
     def row(place, mark, policy):
@@ -81,7 +84,7 @@ class Story:
     def kept_equals_rebuilt(self):
         kept = self.trust()[1]
         assert kept == plan_log.rebuild(self.store)[0]
-        assert kept == plan_log.current_trust(self.store, Rules())[1]
+        assert kept == load(self.store)
         return kept
 
 
@@ -339,9 +342,9 @@ def test_a_damaged_record_is_made_again(story, content):
         story.run(marks)
     story.settle()
     story.store.write_blob("state/track.json", content)
-    assert plan_log.current_trust(story.store, Rules())[1].outcomes == ()
+    assert load(story.store).outcomes == ()
     assert len(plan_log.rebuild(story.store)[0].outcomes) == 1
-    assert len(plan_log.current_trust(story.store, Rules())[1].outcomes) == 1
+    assert len(load(story.store).outcomes) == 1
 
 
 def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
@@ -350,7 +353,7 @@ def test_runs_that_nobody_judged_are_judged_with_the_next_one(story):
     story.run("ppPF")
     story.run("ppPP")
     story.store.append_runs(story.waiting)  # as a process does that dies then
-    assert plan_log.current_trust(story.store, Rules())[1].outcomes == ()
+    assert load(story.store).outcomes == ()
     story.waiting.clear()
     story.run("fpPP")
     assert [v.missed for v in story.kept_equals_rebuilt().outcomes] == [True, False]
@@ -440,7 +443,7 @@ def test_the_command_shows_it_all_and_gates(story, testopt):
     shown = testopt(*at)
     assert shown.code == 0, shown.err
     for text in (
-        "in shadow: ",
+        "shadow: everything runs since 2026-01-02 for its misses",
         "regressions caught  0 of 2",
         "would have saved    28.0 of 40.0 s (70%), keeping 8 of 16 cases (50%)",
         "where cases were left out: 1 run,",
@@ -474,3 +477,32 @@ def test_where_no_durations_are_known_the_cases_are_counted(story, testopt):
     assert f"would have saved    {unknown}, keeping 2 of 4 cases (50%)" in shown
     assert f"saved               {unknown}" in shown
     assert "2 ran, 2 of 4 cases (50%) were left out" in shown
+
+
+def test_what_a_step_alone_has_caught_is_no_catch_of_the_promise(story):
+    """The cases of a score of 0.1 are kept by the cap, those of 0.9 by the threshold."""
+    capped = replace(SELECT, cap=0.5, floor=0.1)
+    for _ in range(3):
+        story.run("pppp", SHADOW)
+    story.run("pfPP", capped)  # the promise catches it
+    story.run("ppPp", replace(capped, explored=True))
+    caught = story.trust()[1].outcomes
+    score = float(np.float32(0.9))
+    assert [(v.missed, v.averted, v.scores) for v in caught] == [(False, False, (score,))]
+    story.run("fppp", replace(capped, threshold=0.95))
+    averted = story.kept_equals_rebuilt().outcomes[-1]
+    assert (averted.missed, averted.averted, averted.scores) == (False, True, (score,))
+    assert story.trust(Rules("gradual"))[0].state == "shadow"  # there is no bundle
+
+
+def test_full_runs_confirm_the_plans_before_them(story):
+    for _ in range(3):
+        story.run("ppPP", SHADOW)
+    for _ in range(4):
+        story.run("pp--", SELECT)
+    story.run("pppp", None)  # recorded, nothing was planned
+    story.run("pppp", None, complete=False)
+    story.run("pp--", SELECT)
+    story.run("pppp", replace(SELECT, explored=True))
+    log = story.kept_equals_rebuilt()
+    assert [run.plans for run in log.full] == [1, 1, 1, 4, 2]
