@@ -40,7 +40,7 @@ _VERSION: Final = 8  # changes with whatever changes the model
 _MONTH_S: Final = 30.4375 * 86_400.0
 _N_RECENT: Final = 500  # changes that a percentile compares with
 _MIN_RECENT: Final = 20
-_KEPT: Final = 12  # models; each takes about 0.4 MB
+_KEPT: Final = 60  # models; each takes about 15 kB
 _FACTS: Final = (
     "changes", "defects", "latency_days", "checked", "auc", "auc_lines", "by_lines",
 )  # fmt: skip

@@ -11,6 +11,7 @@ from builders import append_rows, label_row, new_store
 from testopt.git.change import find_change
 from testopt.mine import mine
 from testopt.risk.change_risk import change_risk
+from testopt.risk.explanations import explain
 
 pytestmark = pytest.mark.integration
 
@@ -133,7 +134,7 @@ def commit(branch, subject, time, edits, origin=None):
 
 @pytest.fixture(scope="module")
 def risks(tmp_path_factory):
-    """The probability of each change by its name."""
+    """The risk of each change by its name."""
     repo = tmp_path_factory.mktemp("kinds") / "repo"
     git = ["git", "-C", str(repo)]
     subprocess.run(["git", "init", "-q", "-b", "main", str(repo)], check=True)
@@ -167,12 +168,22 @@ def risks(tmp_path_factory):
         change = find_change(repo, head=f"k{i}")
         changes[change.head] = (name, change)
     report = change_risk(store=store, repo=repo, changes={s: c for s, (_, c) in changes.items()})
-    return {changes[risk.name][0]: risk.probability for risk in report.risks}
+    return {changes[risk.name][0]: risk for risk in report.risks}
 
 
 def test_kinds_of_changes_are_in_their_right_order(risks):
     assert len(risks) == 20
+    p = {name: risk.probability for name, risk in risks.items()}
     for less, more in itertools.pairwise(ROWS):
-        highest = max(less, key=lambda name: risks[name])
-        lowest = min(more, key=lambda name: risks[name])
-        assert risks[highest] < risks[lowest], f"{highest} is not below {lowest}: {risks}"
+        highest, lowest = max(less, key=p.__getitem__), min(more, key=p.__getitem__)
+        assert p[highest] < p[lowest], f"{highest} is not below {lowest}: {p}"
+
+
+def test_raised_versions_are_told_as_what_they_are(risks):
+    told = {
+        name: [reason.text for reason in explain(risk.parts) if reason.subject == "versions"]
+        for name, risk in risks.items()
+    }
+    assert {name for name, texts in told.items() if texts} == {"a version", "a dependency"}
+    assert told["a version"] == ["nothing but version numbers changes"]
+    assert "versions of dependencies" in told["a dependency"][0]
