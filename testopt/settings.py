@@ -26,6 +26,7 @@ PYPROJECT = "pyproject.toml"  # with [tool.testopt]
 FILE = "testopt.toml"  # the same settings at its top
 PROJECT: Final = "{project}"  # in the URL of a store that several repositories share
 _PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_PLACES: Final = ("store", "project", "command")
 _BY_THE_USER: Final = ("environment", "command line")
 
 
@@ -73,6 +74,9 @@ class Settings:
     shadow_regressions: int = _setting(30, "regressions judged in shadow, at least, before that")
     rollback_level: float = _setting(
         0.05, "level of the test of misses that brings a selection back into shadow", share=True
+    )
+    canary: float = _setting(
+        0.1, "share of changes that a better model plans before it is the live one", share=True
     )
     author_features: bool = _setting(True, "let metrics of the author count for risk")
     recall: float = _setting(
@@ -144,6 +148,11 @@ class Settings:
                     continue
                 origin[name] = source
         return replace(cls(**values), origin=MappingProxyType(origin))
+
+    def changed(self) -> dict[str, Any]:
+        """Return what is not as by default, but for places and commands, which may name hosts."""
+        named = (f.name for f in fields(self) if f.name not in {*_PLACES, "origin"})
+        return {n: getattr(self, n) for n in named if getattr(self, n) != getattr(_DEFAULTS, n)}
 
     def project_in(self, place: str, of_remote: Callable[[], str]) -> str | None:
         """Return what ``{project}`` in the URL of a store stands for; None where it has none.

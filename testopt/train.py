@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.errors import DataError, EmptyStoreError
+from testopt.errors import BundleError, DataError, EmptyStoreError
 from testopt.features.replay import History, replay
 from testopt.features.run_features import NAMES, feature_hash
 from testopt.features.state_store import save_state
@@ -27,12 +27,14 @@ from testopt.ranking.validation import Validation, validate
 from testopt.schema import SCHEMA_VERSION, TABLES
 from testopt.selection.bundle import EVIDENCE
 from testopt.selection.bundle_registry import current_window, write_bundle
+from testopt.selection.challenge import HeldOut, canary_of, challenge
 from testopt.selection.decisions import Decider, Decision
 from testopt.selection.evidence import KEPT, Evidence, Regression
 from testopt.selection.plan_log import late_misses
 from testopt.selection.plan_log_file import load
 from testopt.selection.simulation import rolling_evidence
-from testopt.selection.standing import changing
+from testopt.selection.standing import Standing, changing, read_standing
+from testopt.selection.takeover import LOGGED, Contender, Outcome, after, evidence, take_over
 from testopt.similarity.pretrained import load_pretrained
 from testopt.store.arrays import dump_arrays
 from testopt.store.bundle import pack
@@ -45,7 +47,9 @@ if TYPE_CHECKING:
     from testopt.features.frames import RunFrame
     from testopt.features.pipeline import FeatureState
     from testopt.pool import Pool, Task
+    from testopt.selection.challenge import Challenge
     from testopt.selection.promotion import PlanOutcome
+    from testopt.selection.takeover import Step
     from testopt.store import Store
 
 _LIBRARIES: Final = ("lightgbm", "numpy", "scikit-learn", "pyarrow", "deltalake")
@@ -60,7 +64,8 @@ class TrainReport:
 
     ``validation`` is None where there was too little to validate on; ``disturbed_runs`` failed
     because of their environment and were not learnt from. ``promoted`` says whether it is the
-    current bundle now, ``before`` which one was, and ``before_runs`` how many runs that one knows.
+    live bundle now, ``before`` which one was, and ``before_runs`` how many runs that one knows.
+    ``step`` and ``why`` say what became of it (`testopt.selection.takeover`).
     """
 
     bundle_id: str
@@ -75,6 +80,30 @@ class TrainReport:
     promoted: bool = True
     before: str = ""
     before_runs: int = 0
+    step: Step = "live"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """How a model becomes the live one.
+
+    Attributes
+    ----------
+    decider : Decider
+        Who trains, and by which settings.
+    reason : str
+        Why.
+    at_once : bool
+        Whether it is live without a trial.
+    share : float
+        Of the changes that it plans before that.
+    """
+
+    decider: Decider = field(default_factory=Decider)
+    reason: str = "asked for"
+    at_once: bool = False
+    share: float = 0.1
 
 
 def train(
@@ -83,7 +112,7 @@ def train(
     as_of: datetime | None = None,
     repo: Path | None = None,
     seed: int = 0,
-    decider: Decider | None = None,
+    takeover: Takeover | None = None,
     pool: Pool = THIS_PROCESS,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
@@ -99,8 +128,8 @@ def train(
         Repository that holds the commits of the runs: its sources are read.
     seed : int
         Same data, same seed: same bundle.
-    decider : Decider, optional
-        Who trains, and by which settings, for the log of decisions.
+    takeover : Takeover, optional
+        How it becomes the live one; with `as_of` never.
     pool : Pool
         Where runs are read and models are fitted; the bundle is the same.
     progress : callable, optional
@@ -129,7 +158,8 @@ def train(
     rows = TrainingSet.concatenate(taken)
     _check(rows, seen)
     fitted = _ask_fit(rows, seed, pool)
-    validation = _validated(rows, seen, seed, pool)
+    held_out = _held_out(rows, seen, seed, pool)
+    validation = _validated(rows, held_out)
     evidence = _evidence(store, rows, seen, late.owners, seed=seed, pool=pool)
     ranker = fitted.result()
     files = _files(ranker, state, seen, evidence)
@@ -144,46 +174,94 @@ def train(
     with store.writing():  # nothing is forgotten meanwhile
         _check_forgotten(store, state)
         bundle_id = write_bundle(store, pack(manifest, files))
-        promoted = _register(store, bundle_id, manifest, as_of, decider or Decider())
+        trained = _Trained(bundle_id, manifest, as_of, takeover or Takeover())
+        outcome, is_live = _register(store, trained, rows, np.array(seen.times), held_out)
     if as_of is None:
         save_state(store, state, version=version_read)
     return TrainReport(
         bundle_id, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
-        promoted, before, before_runs,
+        is_live, before, before_runs, outcome.step, outcome.why,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A bundle that was written, and how it is to become live."""
+
+    bundle: str
+    manifest: Mapping[str, Any]
+    as_of: datetime | None
+    takeover: Takeover
 
 
 def _register(
     store: Store,
-    bundle: str,
-    manifest: Mapping[str, Any],
-    as_of: datetime | None,
-    decider: Decider,
-) -> bool:
-    """Log what was trained, and say whether it is the live bundle now."""
+    new: _Trained,
+    rows: TrainingSet,
+    times: NDArray[np.float64],
+    held_out: HeldOut | None,
+) -> tuple[Outcome, bool]:
+    """Log what was trained, and return what becomes of it, and whether it is live now."""
+    if new.as_of is not None:
+        outcome = Outcome("waits", "it was trained as of an earlier time", new.bundle)
+        with changing(store) as step:
+            step.note(_trained(new, step.now.bundle, {}))
+            return outcome, step.now.bundle == new.bundle
+    found = challenge(store, _standing(store), rows, times, held_out)
     with changing(store) as step:
         before = step.now.bundle
-        new = step.now.with_live(bundle) if as_of is None else step.now
-        details = {
-            "settings": dict(decider.settings),
-            "as_of": None if as_of is None else as_of.isoformat(),
-            "parents": [before] if before and before != bundle else [],
-            **{k: manifest[k] for k in ("data", "tables", "window", "code", "seed", "validation")},
-        }
-        runs = pluralize(manifest["window"]["runs"], "run")
-        trained = Decision(
-            kind="trained", why=f"asked for, on {runs}", author=decider.author, bundle=bundle,
-            before=before, details=details,
+        outcome = _outcome(store, new, found)
+        trial = found.trial
+        shown = {"runs": trial.runs, "mean": trial.mean, "evidence": evidence(trial.wealth)}
+        details = {"step": outcome.step, "why": outcome.why, **shown}
+        step.note(_trained(new, before, details))
+        standing = after(step.now, outcome, found.trial, new.bundle,
+                         last=float(times[-1]), share=new.takeover.share)  # fmt: skip
+        decision = Decision(
+            kind=LOGGED.get(outcome.step, "trained"), why=outcome.why,
+            author=new.takeover.decider.author, bundle=outcome.bundle, before=before,
+            details={"takeover": shown},
         )  # fmt: skip
-        step.note(trained)
-        if new.bundle != before:
-            promoted = Decision(
-                kind="promoted", why="it was trained last", author=decider.author, bundle=bundle,
-                before=before,
-            )  # fmt: skip
-            step.write(new, promoted)
-        return new.bundle == bundle
+        if outcome.step in LOGGED and (standing.bundle, outcome.step) != (before, "live"):
+            step.write(standing, decision)
+        elif standing != step.now:
+            step.write(standing, None)
+        return outcome, standing.bundle == new.bundle
+
+
+def _standing(store: Store) -> Standing:
+    try:
+        return read_standing(store)
+    except BundleError:
+        return Standing()  # it will be written anew
+
+
+def _outcome(store: Store, new: _Trained, found: Challenge) -> Outcome:
+    if new.bundle == found.champion.bundle:
+        return Outcome("live", "it is the live one already", new.bundle)
+    if new.takeover.at_once:
+        return Outcome("live", new.takeover.reason, new.bundle)
+    contender = Contender(new.bundle, int(new.manifest["failing_runs"]))
+    canary = canary_of(store, found.trial) if found.trial.canary else None
+    share = new.takeover.share
+    return take_over(found.champion, contender, found.trial, share=share, canary=canary)
+
+
+def _trained(new: _Trained, before: str, takeover: Mapping[str, Any]) -> Decision:
+    kept = ("data", "tables", "window", "code", "seed", "validation")
+    details = {
+        "settings": dict(new.takeover.decider.settings),
+        "as_of": None if new.as_of is None else new.as_of.isoformat(),
+        "parents": [before] if before and before != new.bundle else [],
+        "takeover": takeover,
+        **{name: new.manifest[name] for name in kept},
+    }
+    runs = pluralize(new.manifest["window"]["runs"], "run")
+    return Decision(
+        kind="trained", why=f"{new.takeover.reason}; on {runs}",
+        author=new.takeover.decider.author, bundle=new.bundle, before=before, details=details,
+    )  # fmt: skip
 
 
 def _digest(rows: TrainingSet, seen: _TrainingRuns) -> str:
@@ -234,6 +312,7 @@ class _TrainingRuns:
         self.failed_late: dict[int, list[bool]] = {}
         self.variants = 0
         self.disturbed = 0
+        self.times: list[float] = []
         self.first = self.last = datetime.fromtimestamp(0, UTC)
 
     @classmethod
@@ -247,6 +326,7 @@ class _TrainingRuns:
             whole.last = part.last
             whole.ids += part.ids
             whole.seeded += part.seeded
+            whole.times += part.times
             whole.variants += part.variants
             whole.disturbed += part.disturbed
         return whole
@@ -259,6 +339,7 @@ class _TrainingRuns:
             self.last = run.time
             self.ids.append(run.run_id)
             self.seeded.append(frame.is_variant)
+            self.times.append(run.time.timestamp())
             self.variants += frame.is_variant
             bad = np.flatnonzero(frame.failed & ~frame.skipped).tolist() if self.late else ()
             cases = [(run.run_id, frame.query.cases[i]) in self.late for i in bad]
@@ -314,14 +395,22 @@ def _fit(
     return ranker.fit(x, y, sample_weight=weight, groups=run, calibrates=calibrates)
 
 
-def _validated(rows: TrainingSet, seen: _TrainingRuns, seed: int, pool: Pool) -> Validation | None:
-    first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))  # of the young runs
+def _held_out(rows: TrainingSet, seen: _TrainingRuns, seed: int, pool: Pool) -> HeldOut | None:
+    """Return the youngest runs with what a model of the others says; None for too few failures."""
+    first = int(len(seen.ids) * (1 - _VALIDATION_SHARE))
     older, at = rows.before(first), int(np.searchsorted(rows.run, first, side="left"))
     if not older.y.any() or older.y.all() or not rows.y[at:].any():
         return None
     ranker = _ask_fit(older, seed, pool).result()
     young = rows.at(slice(at, None))
-    return validate(ranker.predict_proba(young.features.matrix)[:, -1], young)
+    return HeldOut(first, ranker.predict_proba(young.features.matrix)[:, -1])
+
+
+def _validated(rows: TrainingSet, held_out: HeldOut | None) -> Validation | None:
+    if held_out is None:
+        return None
+    at = int(np.searchsorted(rows.run, held_out.first, side="left"))
+    return validate(held_out.p, rows.at(slice(at, None)))
 
 
 def _evidence(

@@ -31,6 +31,7 @@ COMMANDS = {
     "models": "testopt.cli.models",
     "monitor": "testopt.cli.monitor",
     "rank": "testopt.cli.rank",
+    "retrain": "testopt.cli.retrain",
     "risk": "testopt.cli.risk",
     "select": "testopt.cli.select",
     "store": "testopt.cli.store",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from testopt.errors import SettingsError
 
 if TYPE_CHECKING:
     from testopt.cli.common import Context
     from testopt.selection.decisions import Decider
-    from testopt.settings import Settings
-
-_PLACES: Final = frozenset({"store", "project", "command", "origin"})  # may name hosts or people
+    from testopt.store import Store
 
 
 def decider_of(context: Context) -> Decider:
@@ -18,13 +18,18 @@ def decider_of(context: Context) -> Decider:
     from testopt.git.decider import who_decides
     from testopt.selection.decisions import Decider
 
-    return Decider(who_decides(context.root_or_none), changed_settings(context.settings))
+    return Decider(who_decides(context.root_or_none), context.settings.changed())
 
 
-def changed_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that are not as by default, but for places and commands."""
-    return {
-        field.name: getattr(settings, field.name)
-        for field in fields(settings)
-        if field.name not in _PLACES and getattr(settings, field.name) != field.default
-    }
+def note_selection(context: Context, store: Store) -> None:
+    """Log that the selection has begun or stopped to leave cases out, where it has."""
+    from testopt.selection import PLAN_LOG
+
+    if store.read_blob(PLAN_LOG) is None:
+        return
+    from testopt.selection.plan_log import rules_of
+    from testopt.selection.selection_log import log_selection
+
+    with suppress(SettingsError):  # who asks for a selection is told
+        decider, rules = decider_of(context), rules_of(context.settings)
+        log_selection(store, rules, author=decider.author, settings=decider.settings)

@@ -115,6 +115,10 @@ def command(obj: Context, options: IngestOptions) -> None:
         _read_coverage(obj, options)
         return
     report = _read_results(obj, options)
+    if report.new_runs:
+        from testopt.cli.decider import note_selection
+
+        note_selection(obj, obj.open_store())
     if options.as_json:
         print_json(_document(report))
     else:

@@ -10,16 +10,26 @@ import click
 from testopt.cli.common import (
     Context,
     print_json,
+    printable,
     scheduler_option,
     time_option,
     with_options,
 )
+from testopt.errors import UsageError
 from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from testopt.train import TrainReport
+    from testopt.train import Takeover, TrainReport
+
+_PLACES = {
+    "live": "not live",
+    "canary": "on trial and plans a share of the changes",
+    "challenger": "on trial",
+    "refused": "on trial, after the one before it failed",
+    "waits": "not live",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,7 @@ class TrainOptions:
     """Options of ``testopt train``."""
 
     as_of: datetime | None
+    promote: bool
     scheduler: str | None
     as_json: bool
 
@@ -38,11 +49,18 @@ class TrainOptions:
     callback=time_option,
     help="Use only runs up to TIME; the model is kept, and plans go on using the live one.",
 )
+@click.option(
+    "--promote", is_flag=True, help="Make the model the live one at once, without a trial."
+)
 @scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(TrainOptions)
 def command(ctx: Context, options: TrainOptions) -> None:
     """Fit the models on the runs of the store, validate by time, register a bundle.
+
+    Plans use the live model. A new one takes its place at once where the live one cannot be used or
+    is out of date; else when it is better beyond chance on runs that neither has learnt from
+    (docs/models.md).
 
     \b
     Example:
@@ -51,31 +69,49 @@ def command(ctx: Context, options: TrainOptions) -> None:
       testopt train --scheduler local:4
     """
     from testopt.cli.decider import decider_of
+    from testopt.train import Takeover
+
+    if options.as_of is not None and options.promote:
+        raise UsageError(
+            "train --as-of never makes a model the live one",
+            "leave --promote out, and then: testopt models promote ID",
+        )
+    takeover = Takeover(decider=decider_of(ctx), at_once=options.promote, share=ctx.settings.canary)
+    report = run_training(ctx, takeover, as_of=options.as_of, scheduler=options.scheduler)
+    if options.as_json:
+        print_json(report_document(report))
+    else:
+        show_report(report)
+
+
+def run_training(
+    ctx: Context, takeover: Takeover, *, as_of: datetime | None = None, scheduler: str | None = None
+) -> TrainReport:
+    """Train on the runs of the store, with a progress bar."""
     from testopt.pool import open_pool
     from testopt.train import train
 
     store = ctx.open_store()
-    with open_pool(options.scheduler) as pool:
-        report = train(
+    with open_pool(scheduler) as pool:
+        return train(
             store=store,
-            as_of=options.as_of,
+            as_of=as_of,
             repo=ctx.root_or_none,
             seed=ctx.settings.seed,
-            decider=decider_of(ctx),
+            takeover=takeover,
             pool=pool,
             progress=ctx.progress("reading runs"),
         )
-    if options.as_json:
-        print_json(_as_dict(report))
-    else:
-        _show(report)
 
 
-def _as_dict(report: TrainReport) -> dict[str, Any]:
+def report_document(report: TrainReport) -> dict[str, Any]:
+    """Return a report as JSON values."""
     checked = report.validation
     return {
         "bundle": report.bundle_id,
         "promoted": report.promoted,
+        "step": report.step,
+        "why": report.why,
         "runs": report.runs,
         "failing_runs": report.failing_runs,
         "cases": report.cases,
@@ -88,18 +124,19 @@ def _as_dict(report: TrainReport) -> dict[str, Any]:
 
 
 def _show_place(report: TrainReport) -> None:
-    """Say which bundle plans use, where that is not plain."""
+    """Say which model plans use, where that is not plain."""
+    if report.promoted:
+        if report.before not in ("", report.bundle_id):
+            click.echo(f"it is live in place of {report.before}: {printable(report.why)}")
+        return
     knows = f"{report.before} ({pluralize(report.before_runs, 'run')})"
-    if not report.promoted:
-        uses = f"plans use {knows}" if report.before else "plans use no bundle"
-        click.echo(
-            f"it is not live, and {uses}; to use it: testopt models promote {report.bundle_id}"
-        )
-    elif report.before_runs > report.runs:
-        click.echo(f"it is live in place of {knows}, which knows more runs")
+    uses = f"plans use {knows}" if report.before else "plans use no model"
+    click.echo(f"it is {_PLACES[report.step]}, and {uses}: {printable(report.why)}")
+    click.echo(f"to use it at once: testopt models promote {report.bundle_id}")
 
 
-def _show(report: TrainReport) -> None:
+def show_report(report: TrainReport) -> None:
+    """Print what was trained, what became of it, and how it did."""
     from testopt.ranking.orderings import too_young
     from testopt.reasons import words
 

@@ -168,6 +168,20 @@ class Engine:
         update_caches(store, runs=runs, results=results, sources=self._sources)
         if self._sources is not None:
             self._sources.keep()
+        self._note_selection(store)
+
+    def _note_selection(self, store: Store) -> None:
+        """Log that the selection has begun or stopped to leave cases out, where it has."""
+        from testopt.git.decider import who_decides
+        from testopt.selection.plan_log import rules_of
+        from testopt.selection.selection_log import log_selection
+
+        session = self._current_session()
+        with suppress(TestoptError):  # of a setting that is wrong
+            log_selection(
+                store, rules_of(session.settings), author=who_decides(session.run.repo),
+                settings=session.settings.changed(),
+            )  # fmt: skip
 
     def _current_session(self) -> PytestSession:
         if self._session is None:

@@ -52,6 +52,11 @@ class PendingRun:
     is_fork: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    @property
+    def key(self) -> str:
+        """What draws for the change follow from: the same for all its jobs and parts."""
+        return self.commit or self.change.head or self.pipeline or ""
+
     def as_run(self) -> Run:
         """Return the run that features are made for; it has no name yet."""
         return Run("", self.began, self.job, self.change.head, self.change.base, self.branch)

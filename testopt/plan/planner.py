@@ -91,7 +91,7 @@ def scored_plan(
     change, store, sources = inputs.run.change, inputs.store, inputs.sources
     query = Query(inputs.run.as_run(), list(dict.fromkeys(inputs.cases)), change.files)
     try:
-        predictor = load_predictor(store, inputs.run.began)
+        predictor = load_predictor(store, inputs.run.began, key=inputs.run.key)
     except StoreError as error:
         return _unordered(query, change, Reason(ReasonKind.TROUBLE, (error.message,)), selection)
     if strict and store is not None and predictor.trouble:

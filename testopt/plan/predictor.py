@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from testopt.errors import BundleError
 from testopt.features.pipeline import FeatureState
 from testopt.features.state_store import current_state
 from testopt.reasons import Reason, ReasonKind
-from testopt.selection.bundle_registry import current_bundle
+from testopt.selection.bundle_registry import current_bundle, load_bundle
+from testopt.selection.choice import draw
 from testopt.selection.failure_level import load_level
+from testopt.selection.standing import read_standing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,8 +50,15 @@ class Predictor:
         return self.trouble or young or Reason(ReasonKind.NO_MODEL)
 
 
-def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
+def load_predictor(store: Store | None, now: datetime | None, *, key: str = "") -> Predictor:
     """Read the feature state and the bundle as they were before a moment.
+
+    Parameters
+    ----------
+    store : Store or None
+    now : datetime or None
+    key : str
+        Of the change: whether a model on trial plans it follows from that alone.
 
     Raises
     ------
@@ -58,7 +68,7 @@ def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
     if store is None:
         return Predictor(FeatureState(), trouble=Reason(ReasonKind.NO_STORE))
     try:
-        bundle, trouble = current_bundle(store), None
+        bundle, trouble = _canary(store, key) or current_bundle(store), None
     except BundleError as error:
         bundle, trouble = None, Reason(ReasonKind.TROUBLE, (error.message,))
     try:
@@ -68,3 +78,12 @@ def load_predictor(store: Store | None, now: datetime | None) -> Predictor:
         current = current_state(store, now=now)
     level = 0.0 if bundle is None else load_level(store, bundle.bundle_id).shift
     return Predictor(current.state, bundle, current.stale, trouble, level)
+
+
+def _canary(store: Store, key: str) -> Bundle | None:
+    """Return the model on trial where it plans this change; None where the live one does."""
+    with suppress(BundleError):  # then the live one plans
+        trial = read_standing(store).trial
+        if key and trial.canary and draw("canary", trial.bundle, key) < trial.canary:
+            return load_bundle(store, trial.bundle)
+    return None

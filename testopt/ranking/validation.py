@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from testopt.features.run_features import RunFeatures
     from testopt.features.training_set import TrainingSet
 
 
@@ -86,10 +87,8 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
         if failed.all():
             continue
         orders = baseline_orders(features, seconds[part], seed=run)
-        ids = [f"{i:09d}" for i in range(len(failed))]
         for name, own in {"before training": None, "testopt": p[part]}.items():
-            value, exponent = priority(features, own), cost_exponent(features, own)
-            orders[name] = run_order(value, seconds[part], ids, exponent=exponent)
+            orders[name] = _order(features, own, seconds[part])
         for name, order in orders.items():
             scores.setdefault(name, []).append(quality(failed[order], seconds[part][order]))
     if not scores:
@@ -101,6 +100,37 @@ def validate(p: NDArray[np.float64], rows: TrainingSet) -> Validation | None:
         error,
         {k: mean_quality(v) for k, v in scores.items()},
     )
+
+
+def apfdc_by_run(p: NDArray[np.float64], rows: TrainingSet) -> NDArray[np.float64]:
+    """Return the APFDc of the order that is made of `p`, for each run that can be judged.
+
+    Parameters
+    ----------
+    p : ndarray, shape (n,)
+        P(case fails) of each row.
+    rows : TrainingSet
+
+    Returns
+    -------
+    ndarray, shape (n_judged,)
+        Of the runs in which some cases fail and some pass, in their order.
+    """
+    seconds, found = expected_seconds(rows.features), []
+    for run in np.unique(rows.run[rows.y & ~rows.stopped_early]).tolist():
+        part = slice(*np.searchsorted(rows.run, [run, run + 1]))
+        features, failed = rows.features.at(part), rows.y[part]
+        if not failed.all():
+            order = _order(features, p[part], seconds[part])
+            found.append(apfdc(failed[order], seconds[part][order]))
+    return np.array(found, np.float64)
+
+
+def _order(
+    features: RunFeatures, p: NDArray[np.float64] | None, seconds: NDArray[Any]
+) -> NDArray[np.int64]:
+    ids = [f"{i:09d}" for i in range(len(seconds))]
+    return run_order(priority(features, p), seconds, ids, exponent=cost_exponent(features, p))
 
 
 def quality(failed: NDArray[np.bool_], seconds: NDArray[Any]) -> Quality:

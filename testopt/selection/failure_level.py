@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from testopt.errors import StoreError
+from testopt.errors import BundleError, StoreError
 from testopt.learning.calibration import sigmoid
 from testopt.schema import FAILING
+from testopt.selection.standing import read_standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,10 @@ def update_level(store: Store, policies: Mapping[str, Policy], new: Sequence[str
     new : sequence of str
         Run ids, oldest first.
     """
-    planned = [run for run in new if run in policies and policies[run].bundle]
+    passing_by = _on_trial(store)
+    planned = [
+        run for run in new if run in policies and policies[run].bundle not in ("", passing_by)
+    ]
     if not planned:
         return
     bundle = policies[planned[-1]].bundle
@@ -104,6 +108,13 @@ def update_level(store: Store, policies: Mapping[str, Policy], new: Sequence[str
             "runs": dict(list(runs.items())[-_KEPT:]),
         }
         store.write_blob(_NAME, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _on_trial(store: Store) -> str:
+    """Return the bundle that plans a few changes, whose runs would take the place of the others."""
+    with suppress(BundleError):
+        return read_standing(store).trial.bundle
+    return ""
 
 
 def _measured(store: Store, levels: Mapping[str, float]) -> dict[str, tuple[float, int]]:

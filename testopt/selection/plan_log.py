@@ -7,6 +7,7 @@ all. A plan reads the small file that `update_log` keeps, run by run, never the 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, get_args
@@ -55,6 +56,7 @@ __all__ = [
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
 STALE_RUNS: Final = 500  # since the bundle was trained
 _WINDOW: Final = 200  # plans and outcomes among which drift is looked for
+_LAST: Final = 5  # plans that tell which bundle is live
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say
 
 
@@ -123,7 +125,9 @@ def drift_of(log: PlanLog) -> str:
     rise = rise_of_rate([v.missed for v in log.outcomes[-_WINDOW:]])
     if rise is not None:
         return f"regressions are missed more often among the last {rise[0]} (p = {rise[1]:.2g})"
-    newest = log.plans[-1].policy.bundle if log.plans else ""
+    # of the last few plans, a share of which may be made by a model on trial
+    last = Counter(p.policy.bundle for p in log.plans[-_LAST:])
+    newest = last.most_common(1)[0][0] if last else ""
     own = [p.histogram for p in log.plans[-_WINDOW:] if p.policy.bundle == newest]
     moved = shift(np.array(own)) if own else None
     if moved is None:

@@ -72,6 +72,8 @@ class Standing:
     before : tuple of str
         Those that were live before it, the last one first.
     trial : Trial
+    selects : float
+        Share of the cases that may be left out, by the last decision on that.
     selection_since : float or None
         When the selection was rolled back by hand, in seconds since 1970.
     decision : Decision or None
@@ -81,6 +83,7 @@ class Standing:
     bundle: str = ""
     before: tuple[str, ...] = ()
     trial: Trial = Trial()
+    selects: float = 0.0
     selection_since: float | None = None
     decision: Decision | None = None
 
@@ -107,6 +110,7 @@ class Standing:
             "bundle": self.bundle or None,
             "before": self.before,
             "trial": trial if self.trial != Trial() else None,
+            "selects": self.selects,
             "selection_since": self.selection_since,
             "decision": None if self.decision is None else self.decision.as_dict(),
         }
@@ -148,6 +152,7 @@ def _parse(document: Mapping[str, Any]) -> Standing:
         document.get("bundle") or "",
         tuple(before),
         _trial(document.get("trial") or {}),
+        _finite(document.get("selects", 0.0)),
         None if since is None else _finite(since),
         None if decision is None else Decision.parse(decision),
     )
@@ -201,11 +206,11 @@ class Changing:
         # what a process that died had decided, and not logged
         self.pending: list[Decision] = [now.decision] if now.decision is not None else []
 
-    def write(self, new: Standing, decision: Decision) -> None:
+    def write(self, new: Standing, decision: Decision | None) -> None:
         """Make a standing the present one, in one write, with the decision that led to it."""
-        self.now = replace(new, decision=decision)
+        self.now = new if decision is None else replace(new, decision=decision)
         self._store.write_blob(STANDING, self.now.dump())
-        self.pending.append(decision)
+        self.pending += [] if decision is None else [decision]
 
     def note(self, decision: Decision) -> None:
         """Log a decision that changes no standing."""

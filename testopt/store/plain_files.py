@@ -47,3 +47,12 @@ class PlainFiles:
         """Keep others on this machine from deciding which bundle is live."""
         with lock(self._location, "models"):
             yield
+
+    @contextmanager
+    def training(self) -> Iterator[bool]:
+        """Be the only one on this machine that trains; false where another process does.
+
+        The system releases that when the process dies. On an object store it is always true.
+        """
+        with lock(self._location, "training", wait=False) as free:
+            yield free

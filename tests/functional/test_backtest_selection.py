@@ -90,7 +90,7 @@ def test_a_failure_found_late_belongs_to_the_run_that_left_it_out(store, testopt
     from testopt.store import Store
 
     def evidence():
-        assert testopt(*store, "train").code == 0
+        assert testopt(*store, "train", "--promote").code == 0
         return current_bundle(Store.open(str(store[-1]))).evidence.regressions
 
     before = evidence()

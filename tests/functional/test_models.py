@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from builders import make_record, prediction_row
+from builders import Suite, make_record, new_store, prediction_row
 
+from testopt.git.pending_run import PendingRun
+from testopt.plan.predictor import load_predictor
+from testopt.schema import Change
+from testopt.selection.bundle_registry import bundle_names
 from testopt.selection.decisions import read_decisions
 from testopt.selection.policy import Policy
-from testopt.selection.standing import STANDING, read_standing
+from testopt.selection.standing import STANDING, Trial, changing, read_standing
+from testopt.selection.takeover import CANARY_PLANS
 from testopt.store import Store
 
 pytestmark = pytest.mark.integration
@@ -113,7 +119,7 @@ def test_gc_keeps_what_is_needed(at, two, testopt, monkeypatch):
     dry = testopt(*at, "models", "gc", "--dry-run", "--json").document
     assert dry["removed"] == [third]
     assert dry["kept"] == {live: "it is live", other: "a recent plan names it"}
-    assert testopt(*at, "models", "gc", "--days", "1").out.startswith(f"{third}: removed\n")
+    assert f"{third}: removed\n" in testopt(*at, "models", "gc", "--days", "1").out
     assert {m["bundle"] for m in testopt(*at, "models", "list", "--json").document["models"]} == {
         live
     }
@@ -151,3 +157,119 @@ def test_a_damaged_standing_is_named(at, testopt, text):
     assert (done.code, "models/current.json is damaged" in done.err) == (3, True)
     assert testopt(*at, "models", "gc").code == 3
     assert testopt(*at, "rank").code == 0
+
+
+def failing_runs(first, end):
+    cases = range(len(Suite.cases))
+    return sum(any(Suite.outcome(run, case) == "failed" for case in cases)
+               for run in range(first, end))  # fmt: skip
+
+
+def ingest(at, testopt, folder, runs):
+    table = Suite.write(folder / "more.csv", runs)
+    assert testopt(*at, "ingest", "--format", "table", table).code == 0
+
+
+def test_a_challenger_waits_for_evidence_plans_a_share_and_takes_over(
+    at, tmp_path, testopt, monkeypatch
+):
+    store = Store.open(str(at[-1]))
+    live = read_standing(store).bundle
+    ingest(at, testopt, tmp_path, range(60, 80))
+    done = testopt(*at, "train", "--json").document
+    assert (done["step"], done["promoted"]) == ("challenger", False)
+    # what a model of the first 64 runs says of the next 16, which the live one does not know
+    assert f"on {failing_runs(64, 80)} failing runs that neither had learnt from" in done["why"]
+    assert testopt(*at, "rank", "--json").document["policy"] == f"bundle {live}"
+
+    ingest(at, testopt, tmp_path, range(80, 90))
+    shown = testopt(*at, "train")
+    assert "it is on trial, and plans use" in shown.out
+    trial = read_standing(store).trial
+    assert trial.runs == failing_runs(64, 90)
+    assert trial.bundle != done["bundle"]
+
+    # evidence that a thousand runs would give
+    with changing(store) as step:
+        step.write(replace(step.now, trial=replace(trial, wealth=(99.0,) * 5)), None)
+    monkeypatch.setenv("TESTOPT_CANARY", "1")
+    canary = testopt(*at, "train", "--json").document
+    assert canary["step"] == "canary"
+    assert testopt(*at, "models", "list", "--json").document["models"][-1]["place"] == "canary"
+    key = PendingRun(Change(), commit="a" * 40).key
+    assert load_predictor(store, None, key=key).bundle.bundle_id == canary["bundle"]
+    assert load_predictor(store, None).bundle.bundle_id == live
+    policy = Policy(bundle=canary["bundle"]).dump()
+    records = (
+        make_record(f"c{n}", Suite.cases, hours=100 + n, branch="main",
+                    predictions=[prediction_row(Suite.cases[0], policy=policy)])
+        for n in range(CANARY_PLANS)
+    )  # fmt: skip
+    store.append_runs(records)
+    done = testopt(*at, "train", "--json").document
+    assert (done["step"], read_standing(store).bundle) == ("live", canary["bundle"])
+    assert "10 plans by it in 10 runs" in done["why"]
+    assert kinds(store)[-4:] == ["trained", "canary", "trained", "promoted"]
+    assert testopt(*at, "models", "rollback", "--json").document["bundle"] == live
+
+
+def test_train_promote_is_at_once_and_never_of_a_time(at, tmp_path, testopt):
+    ingest(at, testopt, tmp_path, range(60, 64))
+    done = testopt(*at, "train", "--promote", "--json").document
+    assert (done["step"], done["promoted"]) == ("live", True)
+    assert testopt(*at, "train", "--promote", "--as-of", "2026-01-02").code == 2
+
+
+def test_retrain_says_why_and_why_not(at, tmp_path, testopt, monkeypatch):
+    retrain = (*at, "retrain")
+    store = Store.open(str(at[-1]))
+    assert testopt(*retrain).out == (
+        "no training is needed: no run has come since the last training\n"
+    )
+    ingest(at, testopt, tmp_path, range(60, 70))
+    bad = failing_runs(60, 70)
+    shown = testopt(*retrain, "--json").document
+    assert (shown["needed"], shown["trained"], shown["runs"]) == (False, None, 10)
+    assert shown["why_not"] == (
+        f"no drift; 10 new runs (250 are enough), {bad} of them failing (17 are enough)"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("testopt.retrain.OLD_RUNS", 10)
+        shown = testopt(*retrain, "--dry-run", "--json").document
+        assert shown["reasons"] == ["10 runs have come since the last training"]
+        assert len(bundle_names(store)) == 1
+        with store.training() as free:
+            assert free
+            assert testopt(*retrain).out == "another process trains at this moment\n"
+    live = read_standing(store).bundle
+    (at[-1] / "models" / live / "forest.npz").write_bytes(b"")
+    done = testopt(*retrain)
+    assert done.out.startswith(f"a training is needed: bundle {live}: forest.npz")
+    assert read_standing(store).bundle != live
+    assert read_decisions(store)[-2].why.endswith("on 70 runs")
+    assert "the live one cannot be used" in read_decisions(store)[-1].why
+
+
+def test_retrain_ends_a_canary(at, two, testopt, monkeypatch):
+    live, other = two
+    store = Store.open(str(at[-1]))
+    with changing(store) as step:
+        trial = Trial(other, live, judged=0.0, canary=0.5, since=0.0)
+        step.write(replace(step.now, trial=trial), None)
+    # 60 runs were recorded since, none of them with a plan: 100 are waited for
+    assert "settled" in testopt(*at, "retrain", "--json").document
+    assert read_standing(store).bundle == live
+    monkeypatch.setattr("testopt.selection.takeover.CANARY_RUNS", 60)
+    monkeypatch.setattr("testopt.retrain.FEWEST", 100)
+    settled = testopt(*at, "retrain", "--json").document["settled"]
+    assert (settled["bundle"], settled["step"]) == (other, "live")
+    assert read_standing(store).bundle == other
+    assert testopt(*at, "retrain", "--json").document["settled"] is None
+
+
+def test_retrain_without_history_is_not_needed(tmp_path, testopt):
+    at = ("--repo", tmp_path, "--store", tmp_path / "store")
+    assert testopt(*at, "retrain").code == 3
+    new_store(tmp_path, records=[make_record("r", ["t::a"])])
+    done = testopt(*at, "retrain")
+    assert (done.code, "nothing to learn" in done.out) == (0, True)

@@ -10,6 +10,7 @@ import pytest
 from builders import make_record, prediction_row
 
 from testopt.selection import plan_log
+from testopt.selection.decisions import Decision, read_decisions
 from testopt.selection.plan_log_file import load
 from testopt.selection.policy import Policy
 from testopt.store import Store
@@ -97,6 +98,16 @@ class Life:
             time.sleep(0.05)
         pytest.fail("the run was not judged")
 
+    def decisions(self, count: int) -> list[Decision]:
+        """Return what was decided on the selection, when so many decisions are logged."""
+        found = []
+        for _ in range(200):
+            found = [d for d in read_decisions(self.store) if d.kind.startswith("selection")]
+            if len(found) >= count:
+                break
+            time.sleep(0.05)
+        return found
+
     def last_plan(self) -> dict[str, dict]:
         """Return the rows of the last plan by case."""
         rows = self.store.read("predictions").to_pylist()
@@ -152,6 +163,11 @@ def test_a_life(life, testopt):
     assert "deselected" not in said
     shown = testopt("--repo", life.real.path, "doctor")
     assert "selection: " not in shown.out  # 2 of 23 in all are within 0.2
+    decided = life.decisions(2)
+    assert [d.kind for d in decided] == ["selection acts", "selection stopped"]
+    assert decided[0].why.startswith("selecting since 20")
+    assert "rolled back" in decided[1].why
+    assert decided[1].details["settings"]["shadow_regressions"] == 21
 
 
 def test_the_steps_out_of_shadow(life, testopt, monkeypatch):
