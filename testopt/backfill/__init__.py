@@ -141,5 +141,5 @@ def _check_usable(context: ReplayContext) -> None:
             f"the command gave no results at the newest commits: it {unusable[-1].why}",
             f"its last words: {output}"
             if output
-            else "it must write JUnit XML to {junit} or $TESTOPT_JUNIT",
+            else "it must write a test report to {junit} or $TESTOPT_JUNIT",
         )

@@ -11,7 +11,7 @@ from testopt.backfill.ledger import regressed
 from testopt.backfill.options import UnusableRun
 from testopt.backfill.processes import Limits
 from testopt.backfill.variant_commits import commit_variant, keep_variant
-from testopt.backfill.variants import Variant, python_sources, variants_of
+from testopt.backfill.variants import Variant, seeded_sources, variants_of
 from testopt.errors import RepositoryError
 from testopt.git.change import find_change
 from testopt.schema import Run, RunRecord, digest
@@ -60,7 +60,7 @@ class CommitReplay:
     def __init__(self, commit: PastCommit, runner: WorktreeRunner, context: ReplayContext) -> None:
         self._commit, self._runner, self._context = commit, runner, context
         self._change = _change(context.repo, commit.parent, commit.sha)
-        self._sources = python_sources(self._change)
+        self._sources = [p for p in seeded_sources(self._change) if p.endswith(".py")]
         self._slowest = 0.0
 
     def run(self) -> None:

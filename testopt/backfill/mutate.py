@@ -1,9 +1,10 @@
-"""Seeds small faults in Python source, near changed lines: which ones, and where.
+"""Seeds small faults in source, near changed lines: which ones, and where.
 
 The kinds follow the mutation operators of Offutt et al. (1996, "An experimental determination of
-sufficient mutant operators") as far as they carry over to Python: relational, logical and
-arithmetic replacement, constants, and statement deletion; and swaps of calls that are easily
-confused. Every fault compiles, and changes more than layout.
+sufficient mutant operators") as far as they carry over: relational, logical and arithmetic
+replacement, constants, and statement deletion; in Python also swaps of calls that are easily
+confused. Every fault changes more than layout; in Python it compiles, in other languages nearly
+every one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from testopt.backfill.mutators import Edit, edits_of
+from testopt.backfill.text_mutators import LANGUAGES, text_edits
+from testopt.code.lines import only_reformatted
+from testopt.code.outline import outline
+from testopt.code.paths import language_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from testopt.code.outline import Definition
+
 MAX_BYTES: Final = 2_000_000  # larger files are data
 NEAR_LINES: Final = 6  # distance that still counts as near a changed line
 _BOM: Final = b"\xef\xbb\xbf"
+
+_Lines = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
     path : str
         Name of the file, for the faults.
     source : bytes
-        Content of a Python file, UTF-8.
+        Content of the file, UTF-8.
     lines : collection of int
         Changed lines, from 1.
 
@@ -66,17 +75,17 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
     list of (int, Fault)
         Distance in lines to the nearest changed one (at most ``NEAR_LINES``, or one more for
         the rest of the same function), and the fault; in the order of the file. Empty where the
-        file does not parse or is not UTF-8.
+        file is not UTF-8, is of a language without faults (`can_hold_faults`), or is Python that
+        does not parse.
     """
-    if not lines or len(source) > MAX_BYTES:
-        return []
-    tree = parse_source(source)
-    if tree is None:
+    if not lines or len(source) > MAX_BYTES or not can_hold_faults(path):
         return []
     bom_size = len(_BOM) if source.startswith(_BOM) else 0
-    distances = _ChangeDistances(tree, lines)
+    read = _read_python if language_of(path) == "python" else _read_text
+    functions, edits = read(path, source[bom_size:])
+    distances = _ChangeDistances(functions, lines)
     faults = []
-    for edit in edits_of(tree, source[bom_size:]):
+    for edit in edits:
         distance = distances.distance(edit.line)
         if distance is not None:
             at = edit.offset + bom_size
@@ -84,6 +93,37 @@ def find_faults(path: str, source: bytes, lines: Collection[int]) -> list[tuple[
                 (distance, Fault(path, edit.line, edit.operator, at, edit.length, edit.replacement))
             )
     return sorted(set(faults), key=lambda item: (item[1].offset, item[1].key))
+
+
+def can_hold_faults(path: str) -> bool:
+    """Tell whether faults can be seeded in the language of a file."""
+    return path.endswith(".py") or language_of(path) in LANGUAGES
+
+
+def _read_python(path: str, source: bytes) -> tuple[list[_Lines], Iterable[Edit]]:  # noqa: ARG001 - as below
+    """Return the functions of a file, each with its first and last line, and its edits."""
+    tree = parse_source(source)
+    if tree is None:
+        return [], []
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [(f.lineno, f.end_lineno or f.lineno) for f in functions], edits_of(tree, source)
+
+
+def _read_text(path: str, source: bytes) -> tuple[list[_Lines], Iterable[Edit]]:
+    """Return the same of a file that is not Python."""
+    definitions = _definitions(path, source)
+    if definitions is None:
+        return [], []
+    functions = [(d.first, d.last) for d in definitions if not (d.is_class or d.is_value)]
+    return functions, text_edits(source, language_of(path))
+
+
+def _definitions(path: str, source: bytes) -> tuple[Definition, ...] | None:
+    """Return the outline of a file; None where it is not UTF-8."""
+    try:
+        return outline(source.decode("utf-8"), path)
+    except UnicodeDecodeError:
+        return None
 
 
 def choose_faults(
@@ -139,15 +179,21 @@ def parse_source(source: bytes) -> ast.Module | None:
         return None
 
 
-def same_code(one: bytes, other: bytes) -> bool:
+def same_code(one: bytes, other: bytes, path: str = "a.py") -> bool:
     """Tell whether two versions of a file differ in comments, layout and docstrings at most."""
+    if language_of(path) != "python":
+        before, after = (text.decode("utf-8", "replace").split("\n") for text in (one, other))
+        return only_reformatted(before, after, language_of(path))
     trees = [parse_source(one), parse_source(other)]
     return None not in trees and _shape(trees[0]) == _shape(trees[1])
 
 
 def _alters(source: bytes, fault: Fault) -> bool:
-    """Tell whether the faulty file compiles and means something else."""
+    """Tell whether the faulty file compiles, as far as can be seen, and means something else."""
     faulty = fault.apply(source)
+    if language_of(fault.path) != "python":
+        before, after = (_definitions(fault.path, text) for text in (source, faulty))
+        return before is not None and after is not None and _names(before) == _names(after)
     tree = parse_source(faulty)
     if tree is None or same_code(source, faulty):
         return False
@@ -158,6 +204,10 @@ def _alters(source: bytes, fault: Fault) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def _names(definitions: Iterable[Definition]) -> list[str]:
+    return [definition.name for definition in definitions]
 
 
 def _shape(tree: ast.Module | None) -> str:
@@ -194,15 +244,12 @@ def _lottery_number(seed: str, key: str) -> bytes:
 class _ChangeDistances:
     """Knows how far a line is from the changed ones."""
 
-    def __init__(self, tree: ast.Module, lines: Collection[int]) -> None:
+    def __init__(self, functions: Iterable[_Lines], lines: Collection[int]) -> None:
         self._lines = sorted(set(lines))
-        functions = (
-            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-        )
         self._functions = [
-            (f.lineno, f.end_lineno or f.lineno)
-            for f in functions
-            if any(f.lineno <= line <= (f.end_lineno or f.lineno) for line in self._lines)
+            (first, last)
+            for first, last in functions
+            if any(first <= line <= last for line in self._lines)
         ]
 
     def distance(self, line: int) -> int | None:
@@ -214,4 +261,12 @@ class _ChangeDistances:
         return NEAR_LINES + 1 if inside else None
 
 
-__all__ = ["Edit", "Fault", "choose_faults", "find_faults", "parse_source", "same_code"]
+__all__ = [
+    "Edit",
+    "Fault",
+    "can_hold_faults",
+    "choose_faults",
+    "find_faults",
+    "parse_source",
+    "same_code",
+]

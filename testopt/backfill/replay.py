@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +16,13 @@ from testopt.backfill.command import PROBE, Command, CommandPaths
 from testopt.backfill.processes import Limits
 from testopt.backfill.worktree import remove_tree
 from testopt.errors import BackfillError
-from testopt.results.archives import ReportFile
+from testopt.results.archives import RejectedPath, find_report_files
 from testopt.results.case_resolver import CaseResolver, files_of
 from testopt.results.junit_rows import read_report_file
 from testopt.schema import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from testopt.backfill.processes import Processes, ProcessResult
     from testopt.backfill.worktree import Worktree, WorktreeRepository
@@ -194,18 +194,17 @@ def _foreign_origin(name: str, origin: str) -> str:
 
 
 def _read(folder: Path, resolver: CaseResolver, spill: Path) -> tuple[list[Result], str]:
-    """Return the results in a folder of JUnit XML, or why there are none."""
+    """Return the results in a folder of reports, or why there are none."""
     results: list[Result] = []
     attempts: Counter[str] = Counter()
-    paths = sorted(folder.rglob("*.xml"))
-    if not paths:
-        return [], "wrote no JUnit XML"
-    for path in paths:
-        report = read_report_file(ReportFile(path.name, path), resolver, spill=spill)
+    for file in find_report_files([str(folder)], workdir=spill.parent):
+        if isinstance(file, RejectedPath):
+            return [], "wrote no test report"
+        report = read_report_file(file, resolver, spill=spill, native=True)
         if report.rejected is not None and (report.ignored or not report.complete):
-            return [], f"wrote {path.name} that cannot be read: {report.rejected}"
+            return [], f"wrote {Path(file.name).name} that cannot be read: {report.rejected}"
         for batch in report.batches():
             for row in batch.to_pylist():
                 attempts[row["case_id"]] += 1
                 results.append(Result(attempt=attempts[row["case_id"]], **row))
-    return results, "" if results else "wrote JUnit XML without cases"
+    return results, "" if results else "wrote a test report without cases"

@@ -13,7 +13,6 @@ from testopt.backfill.variant_commits import (
     restore_entries,
     rewrite_entries,
 )
-from testopt.code.paths import language_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +30,12 @@ class Variant:
     entries: bytes
 
 
-def python_sources(change: Change) -> list[str]:
-    """Return the Python source files that a change leaves behind."""
+def seeded_sources(change: Change) -> list[str]:
+    """Return the source files that a change leaves behind and faults can be seeded in."""
     return [
         f.path
         for f in change.files
-        if f.status != "D" and is_source(f.path) and language_of(f.path) == "python"
+        if f.status != "D" and is_source(f.path) and mutate.can_hold_faults(f.path)
     ]
 
 
@@ -56,7 +55,7 @@ def variants_of(
     reverse : bool
         Undo its source change, with its tests kept.
     mutants : int
-        Small faults to seed in its Python source, at most.
+        Small faults to seed in its source, at most.
     seed : int
         Which ones.
 
@@ -73,7 +72,7 @@ def variants_of(
             Variant("reverse", "\0".join(paths), restore_entries(repo, commit.parent, paths))
         )
     if mutants > 0:
-        sources = _contents(repo, commit.sha, python_sources(change))
+        sources = _contents(repo, commit.sha, seeded_sources(change))
         for fault in _faults(repo, commit, sources, limit=mutants, seed=seed):
             faulty = {fault.path: fault.apply(sources[fault.path])}
             variants.append(Variant("mutant", fault.key, rewrite_entries(repo, commit.sha, faulty)))
@@ -86,17 +85,17 @@ def _renamed_from(file: FileChange) -> str | None:
 
 
 def _contents(repo: Path, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
-    contents = {path: read_at_commit(repo, commit, path) for path in paths if path.endswith(".py")}
+    contents = {path: read_at_commit(repo, commit, path) for path in paths}
     return {path: content for path, content in contents.items() if content is not None}
 
 
 def _changes_behaviour(repo: Path, commit: PastCommit, file: FileChange) -> bool:
     """Tell whether undoing a file's change alters more than comments, layout and docstrings."""
-    if file.status != "M" or not file.path.endswith(".py"):
+    if file.status != "M":
         return True
     before = read_at_commit(repo, commit.parent, file.path)
     after = read_at_commit(repo, commit.sha, file.path)
-    return before is None or after is None or not mutate.same_code(before, after)
+    return before is None or after is None or not mutate.same_code(before, after, file.path)
 
 
 def _faults(

@@ -81,7 +81,7 @@ class BackfillCommandOptions:
     type=click.IntRange(0, 1_000),
     default=2,
     show_default=True,
-    help="Small faults on or near the lines of each commit (Python).",
+    help="Small faults on or near the lines of each commit.",
 )
 @click.option("--reverse/--no-reverse", default=True, show_default=True,
               help="Run each commit with its source change undone and its tests kept.")  # fmt: skip
@@ -119,8 +119,10 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
     touched. Interrupt it at any time: the next call goes on where this one stopped.
 
     COMMAND is what runs the tests (default: python -m pytest of the active environment). It must
-    write JUnit XML to the file that {junit} stands for, or into the folder {junit_dir}, or to
-    $TESTOPT_JUNIT; pytest is told by itself. No shell is involved; for one say sh -c '…'. The
+    write JUnit XML, or another report that testopt ingest reads, to the file that {junit} stands
+    for, or into the folder {junit_dir}, or to $TESTOPT_JUNIT; pytest is told by itself. Faults are
+    seeded in Python, Ruby, PHP, JavaScript, TypeScript, Go, Rust, Java, Kotlin, Scala, Swift, C,
+    C++ and C#. No shell is involved; for one say sh -c '…'. The
     worktree leads PYTHONPATH, and a run in which the package under test comes from elsewhere
     stops the whole. Faulty code runs with your rights and may loop, fill memory or delete files:
     use a container for suites that could do harm.
@@ -129,7 +131,8 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
     Examples:
       testopt backfill --commits 100 --jobs 2
       testopt backfill --range main -- pytest -q tests/unit
-      testopt backfill --mutants 0 --setup "npm ci" -- npx jest-junit-runner {junit}
+      testopt backfill --setup "npm ci" -- npx vitest run --reporter=junit --outputFile={junit}
+      testopt backfill -- sh -c 'go test -json ./... > {junit}'
     """
     from testopt.backfill import backfill
 

@@ -12,6 +12,7 @@ from testopt.code.effort import effort
 from testopt.code.outline import outline
 from testopt.code.paths import is_test_path
 from testopt.code.words import count_words, name_number, text_words, token_counts
+from testopt.runners.case_ids import split_case
 from testopt.similarity.bags import Bags, Words
 
 if TYPE_CHECKING:
@@ -274,9 +275,9 @@ class Texts:
 
 
 def parameter_words(case: str) -> Words:
-    """Return the words between the brackets of a case id."""
-    _, bracket, inside = case.partition("[")
-    return text_words(inside) if bracket else {}
+    """Return the words that tell a case from others of its function: parameters, subtests."""
+    rest = case[len(split_case(case)[0]) :]
+    return text_words(rest) if rest else {}
 
 
 def unknown(size: int) -> NDArray[Any]:

@@ -121,7 +121,7 @@ def test_kinds_of_run(calc, backfill, runner, tmp_path: Path) -> None:
     assert report["regressions"] >= 3
     # without the file that a commit added, this runner writes nothing
     assert [(u["kind"], u["why"]) for u in report["unusable"]] == [
-        ("reverse", "wrote no JUnit XML")
+        ("reverse", "wrote no test report")
     ]
     runs = _runs(tmp_path)
     head = calc.git("rev-parse", "HEAD")
@@ -304,7 +304,7 @@ def test_bare_and_shallow_repositories(calc, backfill, runner, tmp_path: Path) -
     ("command", "words"),
     [
         (["no-such-program"], "cannot start 'no-such-program'"),
-        ([sys.executable, "-S", "-c", "print('nothing to see')"], "wrote no JUnit XML"),
+        ([sys.executable, "-S", "-c", "print('nothing to see')"], "wrote no test report"),
         (["sh", "-c", "printf '<testsuite' > {junit}"], "cannot be read"),
     ],
 )  # fmt: skip
