@@ -52,7 +52,7 @@ COMMANDS = {
     metavar="PATH",
     type=click.Path(path_type=str),
     default=".",
-    help="Repository (default: here).",
+    help="Repository (default: the current folder).",
 )
 @click.option(
     "--store",
@@ -67,8 +67,8 @@ COMMANDS = {
     help="What {project} in the store's URL stands for (default: owner.name of the remote origin).",
 )
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notes.")
+@click.option("-v", "--verbose", count=True, help="Print details.")
 @click.pass_context
 def cli(ctx: click.Context, /, **options: Any) -> None:
     """Order and select tests for each change, and point at risky changes.

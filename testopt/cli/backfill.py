@@ -73,7 +73,7 @@ class BackfillCommandOptions:
     type=click.IntRange(1, 1_000_000),
     default=50,
     show_default=True,
-    help="Past commits that touch source, along first parents.",
+    help="Number of past commits to replay: the last ones that change source files.",
 )
 @click.option(
     "--mutants",
@@ -81,7 +81,7 @@ class BackfillCommandOptions:
     type=click.IntRange(0, 1_000),
     default=2,
     show_default=True,
-    help="Small faults on or near the lines of each commit.",
+    help="Number of small faults for each commit, on or near its lines.",
 )
 @click.option("--reverse/--no-reverse", default=True, show_default=True,
               help="Run each commit with its source change undone and its tests kept.")  # fmt: skip
@@ -91,23 +91,34 @@ class BackfillCommandOptions:
     type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
-    help="Runs of each commit as it was; cases that differ are flaky.",
+    help="How often each commit runs as it was; cases with different outcomes are flaky.",
 )
-@click.option("--merges", is_flag=True,
-              help="Take merge commits too, each as what it brought to the branch.")  # fmt: skip
+@click.option(
+    "--merges",
+    is_flag=True,
+    help="Replay merge commits too, each as the change it brought to the branch.",
+)
 @click.option("--range", "revision", metavar="REV_RANGE", default=None,
               help="Branch, revision or range A..B (default: HEAD).")  # fmt: skip
 @click.option("--jobs", metavar="J", type=click.IntRange(1, 256), default=1, show_default=True,
-              help="Worktrees that run side by side.")  # fmt: skip
-@click.option("--timeout", metavar="S", type=Number(min=0, min_open=True), default=600.0,
-              show_default=True, help="Seconds for one run, or for the set-up.")  # fmt: skip
-@click.option("--setup", metavar="COMMAND", default="",
-              help="Command that prepares a fresh worktree; what it leaves is kept.")  # fmt: skip
-@click.option("--job", metavar="NAME", default="", help="Job that the runs are recorded for.")
+              help="Number of worktrees that run at the same time.")  # fmt: skip
 @click.option(
-    "--seed", metavar="N", type=int, default=None, help="Decides which faults are seeded."
+    "--timeout",
+    metavar="S",
+    type=Number(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Time limit in seconds for one run, or for the setup command.",
 )
-@click.option("--retry", is_flag=True, help="Run again what gave no results before.")
+@click.option(
+    "--setup",
+    metavar="COMMAND",
+    default="",
+    help="Command that prepares a fresh worktree; the files it makes are kept.",
+)
+@click.option("--job", metavar="NAME", default="", help="Job that the runs are recorded for.")
+@click.option("--seed", metavar="N", type=int, default=None, help="Seed for the choice of faults.")
+@click.option("--retry", is_flag=True, help="Run commits again that gave no results before.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
 @with_options(BackfillCommandOptions)
@@ -116,22 +127,22 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
 
     Each commit runs as it was, with its source change undone, and with small faults in it. The
     worktrees lie in a temporary folder; your working tree, index, branches and stash are not
-    touched. Interrupt it at any time: the next call goes on where this one stopped.
+    touched. You can interrupt it at any time; the next call continues.
 
     COMMAND is what runs the tests (default: python -m pytest of the active environment). It must
     write JUnit XML, or another report that testopt ingest reads, to the file that {junit} stands
-    for, or into the folder {junit_dir}, or to $TESTOPT_JUNIT; pytest is told by itself. Faults are
-    seeded in Python, Ruby, PHP, JavaScript, TypeScript, Go, Rust, Java, Kotlin, Scala, Swift, C,
-    C++ and C#. No shell is involved; for one say sh -c '…'. The
-    worktree leads PYTHONPATH, and a run in which the package under test comes from elsewhere
-    stops the whole. Faulty code runs with your rights and may loop, fill memory or delete files:
-    use a container for suites that could do harm.
+    for, or into the folder {junit_dir}, or to $TESTOPT_JUNIT; for pytest, testopt does so itself.
+    Faults are seeded in Python, Ruby, PHP, JavaScript, TypeScript, Go, Rust, Java, Kotlin, Scala,
+    Swift, C, C++ and C#. The command runs without a shell (for one, write sh -c '…'). The worktree
+    is first on PYTHONPATH; the backfill stops if the package under test is imported from
+    elsewhere. Faulty code runs with your rights and may loop, fill memory or delete files: use a
+    container for suites that could do harm.
 
     \b
     Examples:
       testopt backfill --commits 100 --jobs 2
       testopt backfill --range main -- pytest -q tests/unit
-      testopt backfill --setup "npm ci" -- npx vitest run --reporter=junit --outputFile={junit}
+      testopt backfill --setup "npm ci" -- npx vitest run --outputFile={junit}
       testopt backfill -- sh -c 'go test -json ./... > {junit}'
     """
     from testopt.backfill import backfill

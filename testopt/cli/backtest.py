@@ -61,7 +61,7 @@ class BacktestOptions:
     type=share_type(zero=True, one=False),
     default=0.1,
     show_default=True,
-    help="Share of the runs, the first, that the report leaves out.",
+    help="Share of the oldest runs, which the report leaves out.",
 )
 @click.option(
     "--recall",
@@ -69,7 +69,7 @@ class BacktestOptions:
     metavar="R",
     type=_SHARE,
     multiple=True,
-    help="Try a selection that promises to catch this share of regressions (repeatable).",
+    help="Try a selection that must catch this share of the regressions (repeatable).",
 )
 @click.option(
     "--case-recall",
@@ -77,7 +77,7 @@ class BacktestOptions:
     metavar="R",
     type=_SHARE,
     multiple=True,
-    help="The same with this share of the regressing cases (repeatable).",
+    help="Try a selection that must catch this share of the regressing cases (repeatable).",
 )
 @click.option(
     "--fraction",
@@ -85,7 +85,7 @@ class BacktestOptions:
     metavar="F",
     type=_SHARE,
     multiple=True,
-    help="Tell what this share of the time would have caught (repeatable; default: a curve).",
+    help="Report what this share of the time would have caught (repeatable; default: a curve).",
 )
 @click.option(
     "--budget",
@@ -93,16 +93,16 @@ class BacktestOptions:
     metavar="TIME",
     type=DURATION,
     multiple=True,
-    help="Tell what this much time, such as 10m, would have caught (repeatable).",
+    help="Report what this time, such as 10m, would have caught (repeatable).",
 )
 @scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(BacktestOptions)
 def command(ctx: Context, options: BacktestOptions) -> None:
-    """Predict every run of the store from what was known before it, and compare.
+    """Measure on past runs how well testopt orders and selects.
 
-    The models are trained again and again as time goes on; no run is predicted by a model that
-    has seen it. Needs no git repository.
+    Every run is predicted by a model of earlier runs, which is retrained as the history grows. No
+    git repository is needed.
 
     \b
     Example:
@@ -151,10 +151,10 @@ def _show(report: BacktestReport) -> None:
     )
     if report.disturbed_runs:
         runs = pluralize(report.disturbed_runs, "run")
-        click.echo(f"not judged: {runs} that their environment failed")
+        click.echo(f"not judged: {runs} that failed because of their environment")
     if report.unread_runs:
         runs = pluralize(report.unread_runs, "run")
-        click.echo(f"not judged: {runs} of uncommitted edits, whose text was not kept")
+        click.echo(f"not judged: {runs} of uncommitted edits that were not kept")
     if not report.methods:
         click.echo("no failing run with a passing case after the warm-up: nothing to compare")
         return
@@ -166,8 +166,8 @@ def _show(report: BacktestReport) -> None:
         click.secho(f"  {name:28}{line}", bold=name == "testopt")
     if report.fresh_runs < report.judged_runs:
         click.echo(
-            f"in {report.fresh_runs} of these {report.judged_runs} failing runs a case fails that "
-            "passed when it last ran, or is new; an order by recent failures finds the others"
+            f"in {report.fresh_runs} of {report.judged_runs} failing runs a case failed that was "
+            f"new or had passed before; recent failures alone find the others"
         )
     _show_time(report)
 

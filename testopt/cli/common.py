@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -199,8 +200,8 @@ def with_options(
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Use worker processes: local:N for N of them here, or those of the Dask scheduler at "
-    "tcp://HOST:PORT (needs testopt[distributed]).",
+    help="Run on worker processes: local:N starts N of them here, tcp://HOST:PORT names a Dask "
+    "scheduler (needs testopt[distributed]).",
 )
 
 
@@ -240,15 +241,37 @@ def time_option(_ctx: click.Context, _param: click.Parameter, value: str | None)
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a time such as 2025-06-01T12:00") from None
+        raise click.BadParameter(f"Invalid time {value!r} (example: 2025-06-01T12:00).") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print a JSON document on stdout, with its version."""
-    click.echo(
-        json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=True, default=str)
-    )
+    """Print a JSON document on stdout, with its version; `docs/schemas` says what each holds."""
+    click.echo(json_text({"version": JSON_VERSION, **document}))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Return a document as JSON: times as ISO 8601, null for numbers that are infinite or none."""
+    try:
+        return _dumps(document)
+    except ValueError:
+        return _dumps(_finite(document))
+
+
+def _dumps(document: Any) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=True, default=_json_value, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json_value(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def report_error(error: TestoptError) -> int:
@@ -310,5 +333,5 @@ def check_table_name(out: str) -> None:
         raise UsageError(f"cannot tell the format of {out}", "name it .parquet or .csv")
     if path.exists() and not path.is_file():  # a device would be replaced by a file
         raise UsageError(
-            f"{out} is no file, but a folder, a pipe or a device", "name another place"
+            f"{out} is not a file but a folder, a pipe or a device", "name another place"
         )

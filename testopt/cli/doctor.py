@@ -34,15 +34,16 @@ class DoctorOptions:
     "--export",
     metavar="FILE.zip",
     type=click.Path(dir_okay=False),
-    help="Write facts for a bug report instead: versions, settings, counts, timings of a plan, "
-    "kinds of trouble; no names, no code, no messages.",
+    help="Write a bug report instead: versions, settings, counts, timings and kinds of trouble, "
+    "but no names, code or messages.",
 )
 @with_options(DoctorOptions)
 def command(ctx: Context, options: DoctorOptions) -> None:
-    """Say what is missing for a good prediction, and how to get it.
+    """List what makes predictions worse, and how to fix it.
 
-    A warning makes predictions worse; a note is of what comes and goes in a healthy project. A run
-    is one execution in one job; variants, which a backfill made, are counted beside them.
+    A warning names something that makes predictions worse. A note names something that also happens
+    in a healthy project. A run is one execution in one job; runs of variants, which a backfill
+    made, are counted separately.
 
     \b
     Example:
@@ -89,7 +90,10 @@ def _export(ctx: Context, out: str) -> None:
         plan=lambda: _plan(ctx),
     )
     write_bug_report(documents, Path(out))
-    click.echo(f"written to {printable(out)}: no names and no code, but look before you send it")
+    click.echo(
+        f"written to {printable(out)}: it holds no names and no code, but read it before "
+        f"you send it"
+    )
 
 
 def _findings(ctx: Context) -> list[tuple[str, bool]]:
@@ -135,4 +139,4 @@ def _print(health: Health) -> None:
     for why, count in health.fallbacks:
         click.echo(f"  {count} fell back: {printable(why)}")
     if not health.degraded:
-        click.echo("nothing stands in the way of a good prediction")
+        click.echo("nothing makes predictions worse")

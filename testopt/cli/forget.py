@@ -42,22 +42,24 @@ class ForgetOptions:
     help="Cases whose whole id matches: * is any text, ? any character, all else itself. "
     "Repeatable.",
 )  # fmt: skip
-@click.option("--yes", is_flag=True, help="Do it; without this, show what would go.")
+@click.option(
+    "--yes", is_flag=True, help="Forget. Without --yes the command only shows what it would remove."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_options(ForgetOptions)
 def command(context: Context, options: ForgetOptions) -> None:
     """Remove authors and cases from the store, for good.
 
-    Commits stay, with nobody as their author: all forgotten authors are one. Runs stay, without
-    the case. It also goes from older versions of the tables and from what repairs kept; models that
-    know the case are removed: train anew. Nothing of it comes back: mine, ingest and merge leave
-    out what was forgotten, for which the store keeps keyed digests, no names.
+    Commits stay without an author; all forgotten authors count as one. Runs stay without the case.
+    Older versions of the tables, and what repairs kept, lose it too. Models that know the case are
+    removed; train a new one. Nothing comes back: mine, ingest and merge leave out what was
+    forgotten. For that the store keeps keyed digests, not names.
 
     Not touched: what the repository says (its history; paths, and words of changed lines and of
     messages), and what was exported or printed. A name inside of case ids goes with --case-pattern.
 
-    It waits until nobody writes; on object storage see that nobody does. A command that was
-    interrupted is finished by repeating it, or by testopt store forget --yes.
+    It waits until nobody writes; on object storage, make sure of that yourself. After an
+    interruption, repeat the command, or run testopt store forget --yes.
 
     \b
     Examples:
@@ -71,7 +73,7 @@ def command(context: Context, options: ForgetOptions) -> None:
     store = context.open_store()
     named = options.authors or options.cases or options.patterns
     if not named and not store.forgotten().pending:
-        raise UsageError("nothing to forget is named", "use --author, --case or --case-pattern")
+        raise UsageError("name what to forget", "use --author, --case or --case-pattern")
     repo = context.root_or_none if options.authors else None
     found = find_forgettable(
         store=store, repo=repo, authors=options.authors, cases=options.cases,

@@ -33,34 +33,34 @@ class HotspotsOptions:
 @click.command("hotspots")
 @click.option(
     "--days",
+    metavar="DAYS",
     type=Number(1, 3650),
     default=90.0,
     show_default=True,
-    help="Look so far ahead.",
+    help="Number of days to look ahead.",
 )
 @click.option(
     "--by",
     type=click.Choice(["file", "folder", "function"]),
     default="file",
     show_default=True,
-    help="What to rank; functions: of the 40 files with the most fixes to expect, at HEAD.",
+    help="What to rank; functions are those of the 40 files with the most fixes to expect, at "
+    "HEAD.",
 )
+@click.option("--per-line", is_flag=True, help="Rank by expected fixes per line, not per file.")
+@click.option("--tests", is_flag=True, help="Rank test files, too.")
 @click.option(
-    "--per-line", is_flag=True, help="Rank by the expected fixes per line, not by their number."
+    "--top", type=click.IntRange(1), default=20, show_default=True, help="Number of rows to print."
 )
-@click.option("--tests", is_flag=True, help="Rank files that are tests too.")
-@click.option(
-    "--top", type=click.IntRange(1), default=20, show_default=True, help="Show so many as text."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print all of them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all rows as JSON.")
 @with_options(HotspotsOptions)
 def command(ctx: Context, options: HotspotsOptions) -> None:
-    """Rank files, folders or functions by the fixes to expect in the coming days.
+    """Rank files, folders or functions by the number of fixes to expect.
 
-    The rate of fixes of each file is learnt from windows of 90 days of the past. The ranking is
-    checked on the last windows, beside size, past fixes and churn: which share of the fixes it
-    finds in its first 20% of the files (--per-line: of the lines). Files and folders of fewer
-    than 30 lines are left out. Run `testopt mine` first.
+    Each file's rate of fixes is learnt from past windows of 90 days. The ranking is checked on the
+    last windows, beside size, past fixes and churn: which share of the fixes it finds in its first
+    20% of the files (--per-line: of the lines). Files and folders of fewer than 30 lines are left
+    out. Run `testopt mine` first.
 
     \b
     Example:
@@ -145,4 +145,4 @@ def _check_lines(report: HotspotReport) -> Iterator[str]:
     for name, share in sorted(report.validation.items(), key=lambda kv: -kv[1]):
         yield f"  {share:4.0%}  {name}{' (this ranking)' if name == 'expected fixes' else ''}"
     if report.better:
-        yield f"here {report.better} did better than this ranking: look at it first"
+        yield f"here {report.better} did better than this ranking: prefer it"

@@ -52,24 +52,26 @@ class IngestOptions:
 )
 @click.option(
     "--run-id",
-    help="Name of the run; all files are part of it, and may come in parts. Each job that brings "
-    "some is a run of its own, ID/JOB.",
+    help="Name of the run that all files belong to. A run may come in several calls; each job is "
+    "a run of its own, named ID/JOB.",
 )
 @click.option("--commit", help="Commit that was tested (default: from CI, else HEAD).")
-@click.option("--base", help="Commit it is compared with (default: from CI and git).")
+@click.option("--base", help="Commit that it is compared with (default: from CI and git).")
 @click.option("--branch", help="Branch (default: from CI and git).")
 @click.option("--job", help="Job, such as the name of a CI job with its matrix (default: from CI).")
 @click.option(
     "--job-from",
     type=click.Choice(["folder"]),
-    help="Take the job of each report from the folder below PATH that it lies in.",
+    help="Name the job of each report after its folder below PATH (PATH/JOB/junit.xml).",
 )
-@click.option("--time", help="When the run began (default: from the files); without zone UTC.")
+@click.option(
+    "--time", help="Start of the run (default: from the files); UTC unless a zone is given."
+)
 @click.option(
     "--run-per",
     type=click.Choice(["auto", "call", "folder", "file"]),
     default="auto",
-    help="Which files are one run (default: those of one call, unless they repeat their cases).",
+    help="Which files form one run (default: all files of a call, unless they repeat cases).",
 )
 @click.option(
     "--changes",
@@ -80,7 +82,7 @@ class IngestOptions:
     "--coverage",
     "is_coverage",
     is_flag=True,
-    help="The files are coverage data with contexts: which case ran which lines.",
+    help="Read coverage data with contexts, which say which case ran which lines.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a report per file as JSON.")
 @with_options(IngestOptions)
@@ -96,20 +98,19 @@ def command(obj: Context, options: IngestOptions) -> None:
     Examples:
       testopt ingest results/
       testopt ingest --run-id 4711 --job "unit (3.12)" build/reports.zip
-      testopt ingest --run-id 4711 --job-from folder results/   (results/JOB/junit.xml)
-      pytest --junitxml=/dev/stdout -o console_output_style=none | testopt ingest -
+      testopt ingest --run-id 4711 --job-from folder results/
+      cat junit.xml | testopt ingest -
       testopt ingest --format table results.parquet --changes changes.csv
       pytest --cov --cov-context=test && testopt ingest --coverage .coverage
 
-    \b
-    A table has the columns run_id, time, case_id, outcome (passed, failed, error or skipped),
-    duration_s and optionally file, attempt, commit, base, branch, job.
+    A table has the columns run_id, time, case_id, outcome (passed, failed, error or skipped) and
+    duration_s, and optionally file, attempt, commit, base, branch and job.
 
-    Files that cannot be read are reported one by one, the others are kept; the exit code is
-    then 3. So it is where a plan was kept for the run (select --run-id) and cases of it have no
-    result: what has come is stored all the same. Parts of which nothing has come are awaited.
-    XML of other kinds is a warning, and so is a run that seems to have failed because of its
-    environment.
+    A file that cannot be read is reported, the others are stored, and the exit code is 3. The exit
+    code is also 3 when a plan was kept for the run (select --run-id) and some of its cases have no
+    result; the results that came are stored. Parts of the run from which nothing has come are only
+    waited for. XML that is not a test report gives a warning, and so does a run that seems to have
+    failed because of its environment.
     """
     if options.is_coverage:
         _read_coverage(obj, options)
@@ -137,7 +138,9 @@ def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
 
     is_table = options.kind == "table"
     if is_table and (options.run_id or options.time):
-        raise UsageError("--run-id and --time are for JUnit XML", "a table has columns for them")
+        raise UsageError(
+            "--run-id and --time cannot be used with tables", "a table has columns for both"
+        )
     if options.job_from and (is_table or options.job):
         raise UsageError(
             "--job-from is for JUnit XML, and excludes --job", "a table has a column for the job"
@@ -266,8 +269,7 @@ def _print(obj: Context, report: IngestReport) -> None:
     _print_checks(obj, report)
     if report.unresolved:
         obj.note(
-            f"{report.unresolved} class names mean no single file near the report, and were kept "
-            "as they are"
+            f"{report.unresolved} class names fit no file, or several, and were kept as they are"
         )
 
 

@@ -35,10 +35,10 @@ class InitOptions:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @with_options(InitOptions)
 def command(ctx: Context, options: InitOptions) -> None:
-    """Look at the repository, write [tool.testopt], and say what to do next.
+    """Find the test runners, write settings, and name the next steps.
 
-    The settings go into pyproject.toml where there is one, else into testopt.toml. A table that
-    is there already stays as it is. Nothing of the repository is run.
+    The settings go into pyproject.toml where there is one, else into testopt.toml. An existing
+    table is not changed. No code of the repository runs.
 
     \b
     Example:
@@ -52,7 +52,10 @@ def command(ctx: Context, options: InitOptions) -> None:
     if root is None:
         ctx.warn(f"{ctx.no_repository}; without git no change is known: git init")
     if "pytest" in {runner.name for runner in project.runners} and find_spec("pytest") is None:
-        ctx.note("pytest is not installed where testopt is: install testopt beside your tests")
+        ctx.note(
+            "pytest is not installed beside testopt: install testopt in the environment of "
+            "your tests"
+        )
     written, trouble = False, None
     if not options.dry_run and project.settings_file.added:
         try:

@@ -41,11 +41,11 @@ class MineOptions:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @with_options(MineOptions)
 def command(ctx: Context, options: MineOptions) -> None:
-    """Read the git history into the store: commits, and the files each of them changed.
+    """Read the git history into the store: commits and changed files.
 
-    Only commits that the store does not have are read; an interrupted run is continued by the
-    next one. REV_RANGE is a revision or range (default: all of HEAD). Where the rules of fixes
-    are others than before (fix_pattern, a newer testopt), known commits are judged again.
+    Only commits that the store does not have are read; after an interruption the next call
+    continues. REV_RANGE is a revision or range (default: all of HEAD). If the rules that tell fixes
+    have changed (fix_pattern, a newer testopt), known commits are judged again.
 
     Authors are stored as pseudonyms. Their key is TESTOPT_KEY, else a file in your configuration
     folder; machines that write to one store share a key through TESTOPT_KEY.

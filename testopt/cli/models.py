@@ -71,8 +71,8 @@ class CollectOptions:
 def command() -> None:
     """List and compare models, choose the live one, remove old ones.
 
-    Plans use the live model. Every change of it is one write, and is logged with time, reason and
-    who decided: testopt store export decisions decisions.csv
+    Plans use the live model. Each change of the live model is logged with time, reason and author:
+    testopt store export decisions decisions.csv
 
     \b
     Examples:
@@ -239,18 +239,20 @@ def promote(context: Context, options: PromoteOptions) -> None:
 
 
 @command.command()
-@click.option("--model", "of_model", is_flag=True, help="Take the model back (the default).")
+@click.option(
+    "--model", "of_model", is_flag=True, help="Go back to the model before (the default)."
+)
 @click.option(
     "--selection",
     "of_selection",
     is_flag=True,
-    help="Let everything run: the selection goes back into shadow. With --model: both.",
+    help="Run every test: the selection goes back into shadow. With --model, do both.",
 )
 @_reason
 @_as_json
 @with_options(RollbackOptions)
 def rollback(context: Context, options: RollbackOptions) -> None:
-    """Go back to the model that was live before, or stop leaving tests out.
+    """Go back to the model before, or stop leaving tests out.
 
     A selection that was rolled back runs every test until it has earned trust anew by the rules
     of promotion (shadow_days, shadow_regressions).
@@ -293,16 +295,16 @@ def _tell(done: Change, *, as_json: bool) -> None:
     type=Number(0.0),
     default=90.0,
     show_default=True,
-    help="Keep the models that plans of so many days name.",
+    help="Keep models that plans of the last DAYS days name.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @_as_json
 @with_options(CollectOptions)
 def collect_command(context: Context, options: CollectOptions) -> None:
     """Remove models that nothing needs.
 
-    The live one stays, and those that a rollback reaches, that are on trial, that were trained
-    within a day, or that recent plans name.
+    These stay: the live model, models that a rollback can return to, models on trial, models
+    trained within a day, and models that recent plans name.
 
     \b
     Examples:

@@ -39,22 +39,22 @@ class MonitorOptions:
     "--since",
     metavar="TIME",
     callback=time_option,
-    help="Report on runs from then on (default: all of them).",
+    help="Report on runs since TIME (default: all).",
 )
 @click.option(
     "--fail-on",
     "gates",
     type=click.Choice(_GATES),
     multiple=True,
-    help="Exit with 1 on this; may be given several times.",
+    help="Exit with 1 when this is found (repeatable).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(MonitorOptions)
 def command(ctx: Context, options: MonitorOptions) -> None:
-    """Say what plans missed and saved, and whether cases may be left out.
+    """Report what plans missed and saved, and if they can be trusted.
 
-    In shadow everything runs, so that all is known. Where cases are left out, a failing one is
-    found by the next run of everything, and charged to the change that caused it.
+    In shadow every case runs, so that every miss is seen. Where cases were left out, a miss is
+    found by the next full run, and counts for the change that caused it.
 
     \b
     --fail-on takes
@@ -63,9 +63,9 @@ def command(ctx: Context, options: MonitorOptions) -> None:
       drift         plans or outcomes have changed
       fallback      plans fell back to the original order
       missing       cases that a kept plan was to run have no result
-      jobs          a job whose past another job has, so that misses stay unknown
+      jobs          plans and results name different jobs, so misses stay unknown
 
-    What there is too little to judge by is "not judged yet"; --fail-on does not fail on it.
+    With too little data a gate is "not judged yet", and --fail-on does not fail on it.
 
     \b
     Example:

@@ -48,7 +48,9 @@ _CHANGE: Final = (
         "--base", metavar="REV", help="Where the change begins (default: found from git and CI)."
     ),
     click.option(
-        "--head", metavar="REV", help="Where it ends (default: the working tree, else HEAD)."
+        "--head",
+        metavar="REV",
+        help="Where the change ends (default: the working tree, else HEAD).",
     ),
     click.option("--diff", metavar="FILE", help="Read the change from a unified diff; - is stdin."),
     click.option(
@@ -57,7 +59,7 @@ _CHANGE: Final = (
         help="Case ids, one a line or a JSON list; - is stdin (default: those of the last runs).",
     ),
     click.option(
-        "--job", metavar="NAME", help="Job whose last outcomes count (default: found from CI)."
+        "--job", metavar="NAME", help="CI job whose last outcomes count (default: found from CI)."
     ),
 )
 _FORM: Final = (
@@ -65,23 +67,25 @@ _FORM: Final = (
         "--shard",
         metavar="I/N",
         type=PART,
-        help="Print part I of N. Files (classes, packages) are divided by their names alone: all "
-        "parts are the whole, whatever store each has. All need the same --format; a budget is "
-        "that of all parts together.",
+        help="Print part I of N. Whole files (classes, packages) are divided by their names, so "
+        "that the parts make up the whole even if their stores differ. Use the same --format for "
+        "all parts; a budget is for all parts together.",
     ),
     click.option(
         "--format",
         "form",
+        metavar="FORMAT",
         type=click.Choice(("text", "json", *RUNNERS, "durations")),
         default="text",
         show_default=True,
-        help="Names of runners: arguments for them, one a line (go: one call a line), no filter "
-        "where everything runs. Write a long list to a file: pytest @FILE (8.2 or newer). "
-        "durations: the file for the setting shard_durations, by which parts take equal times.",
+        help="text; json; durations: the file for the setting shard_durations, which makes parts "
+        f"take equal time; or a runner ({', '.join(RUNNERS)}): arguments for it, one per line "
+        "(go: one call per line), and no filter where everything runs. Write a long list to a "
+        "file: pytest @FILE (8.2 or newer).",
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     click.option(
-        "--all", "show_all", is_flag=True, help=f"Show all cases as text, not the first {_SHOWN}."
+        "--all", "show_all", is_flag=True, help=f"Print all cases, not only the first {_SHOWN}."
     ),
 )
 
@@ -128,7 +132,7 @@ def find_inputs(ctx: Context, options: ChangeOptions) -> PlanInputs:
 
     base, head, diff = options.base, options.head, options.diff
     if diff and (base or head):
-        raise click.UsageError("--diff says what changed: it excludes --base and --head")
+        raise click.UsageError("--diff cannot be combined with --base or --head")
     store = _store(ctx)
     repo = ctx.root if base or head else ctx.root_or_none
     identity = RunIdentity(repo=repo, base=base, commit=head, job=options.job, ci=ci_job())
@@ -190,7 +194,7 @@ def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
 def form_of(form: str, *, as_json: bool) -> str:
     """Return the format that is asked for."""
     if as_json and form not in {"text", "json"}:
-        raise click.UsageError(f"--json excludes --format {form}")
+        raise click.UsageError(f"--json cannot be combined with --format {form}")
     return "json" if as_json else form
 
 

@@ -32,7 +32,7 @@ class RankOptions(ChangeOptions):
 @plan_options
 @with_options(RankOptions)
 def command(ctx: Context, options: RankOptions) -> None:
-    """Order the cases for a change: those likely to fail soon come first.
+    """Order the cases for a change; those likely to fail come first.
 
     \b
     Example:

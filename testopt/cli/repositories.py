@@ -23,8 +23,9 @@ _Report = TypeVar("_Report")
 repositories_option = click.option(
     "--repositories",
     metavar="FILE",
-    help="Do it for many repositories, one path a line (-: standard input). Each has its own "
-    "store: .testopt in it, or with --store a folder of its name there, or where {project} says.",
+    help="Read the paths of many repositories from FILE, one per line (-: standard input). Each "
+    "has its own store: .testopt inside it, with --store a folder of its name there, or the URL "
+    "with {project} filled in.",
 )
 
 

@@ -43,12 +43,17 @@ class RiskOptions:
 @click.command("risk")
 @click.argument("rev_range", required=False, metavar="[REV_RANGE]")
 @click.option("--base", metavar="REV", help="Judge all that came since REV as one change.")
-@click.option("--fail-over", type=share_type(zero=True), metavar="P", help="Exit 1 above P.")
+@click.option(
+    "--fail-over",
+    type=share_type(zero=True),
+    metavar="P",
+    help="Exit with 1 if a change has a probability above P.",
+)
 @click.option(
     "--fail-over-percentile",
     type=share_type(zero=True),
     metavar="P",
-    help="Exit 1 where a change is riskier than this share of the last changes.",
+    help="Exit with 1 if a change is riskier than this share of the last changes.",
 )
 @click.option(
     "--format",
@@ -62,40 +67,41 @@ class RiskOptions:
 @click.option(
     "--fairness",
     is_flag=True,
-    help="Instead: errors and calibration by tenure and folder (needs testopt[fairness]).",
+    help="Print errors and calibration by tenure and folder instead (needs testopt[fairness]).",
 )
 @click.option(
     "--names/--no-names",
     default=True,
     show_default=True,
-    help="Name who may review it, from git and in the order of the alphabet (never in SARIF).",
+    help="Name likely reviewers, from git, in alphabetical order (never in SARIF).",
 )
 @click.option(
     "--bootstrap",
     is_flag=True,
-    help="First read the newest history, and trace the newest fixes for a minute at most.",
+    help="First read the newest history, and trace the newest fixes for at most a minute.",
 )
 @click.option(
     "--history",
     is_flag=True,
-    help="Instead: past changes as judged at the time, and what came of the alarms; the gates "
-    "say what is one (default: riskier than 90% of the changes before).",
+    help="Print past changes instead, with the risk that they had at the time, and which alarms "
+    "were right. --fail-over or --fail-over-percentile say what an alarm is (default: riskier "
+    "than 90% of the changes before).",
 )
 @with_options(RiskOptions)
 def command(ctx: Context, options: RiskOptions) -> None:
-    """Say how likely a change introduces a defect, and why.
+    """Estimate how likely a change is to introduce a defect, and why.
 
     REV_RANGE is a commit, or a range such as main..topic, whose commits are judged one by one.
     Without it: the uncommitted changes, staged or not, where there are any, else the last commit
-    (in CI, the change of the job). Run `testopt mine` and `testopt szz` first; --bootstrap does
-    of both what fits in a minute, and goes on when it is called again.
+    (in CI, the change of the job). Run `testopt mine` and `testopt szz` first; --bootstrap does as
+    much of both as fits in a minute, and continues when it is called again.
 
     A commit is judged by what was known when its month began, so that its risk is the same in any
     range, and nothing that comes later changes it.
 
-    The reasons are in log-odds and add up; each file, and each place in it, is judged as if it had
-    changed alone. Tests are those that ran a file (`testopt ingest --coverage`) or failed when it
-    changed; files that none of them is known to catch are named.
+    The reasons are in log-odds and add up. Each file, and each place in it, is judged as if it had
+    changed alone. The tests named for a file ran it (`testopt ingest --coverage`) or failed when it
+    changed; files without such a test are named, too.
 
     \b
     Example:
@@ -111,7 +117,7 @@ def command(ctx: Context, options: RiskOptions) -> None:
     from testopt.risk.change_risk import change_risk
 
     if options.rev_range is not None and options.base is not None:
-        raise click.UsageError("--base names the change: it excludes REV_RANGE")
+        raise click.UsageError("--base cannot be combined with REV_RANGE")
     form = "json" if options.as_json else options.form
     gates = (options.fail_over, options.fail_over_percentile)
     if options.fairness:
@@ -163,7 +169,7 @@ def _check_gates(report: RiskReport, most: float | None, most_percentile: float 
     places = [(risk.percentile, risk.name) for risk in report.risks if risk.percentile is not None]
     if len(places) < len(report.risks):
         raise DataError(
-            "too few changes came before to say how many are less risky",
+            "there are too few earlier changes for a percentile",
             "mine more history, or use --fail-over",
         )
     place, name = max(places, key=lambda found: found[0])

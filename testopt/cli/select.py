@@ -32,7 +32,7 @@ _OPTIONS: Final = (
         "--recall",
         metavar="R",
         type=SHARE,
-        help="Share of regressions to catch: 0.95 or 95% (default: that of the settings, 0.95).",
+        help="Share of regressions to catch: 0.95 or 95% (default: the setting recall, 0.95).",
     ),
     click.option(
         "--case-recall", metavar="R", type=SHARE, help="Share of the regressing cases to catch."
@@ -41,13 +41,13 @@ _OPTIONS: Final = (
         "--budget",
         metavar="TIME",
         type=DURATION,
-        help="Most time of the cases together, such as 10m; what that catches is estimated.",
+        help="Time limit for all selected cases, such as 10m; an estimate says what it catches.",
     ),
     click.option(
         "--fraction",
         metavar="F",
         type=SHARE,
-        help="The same, as a share of the time of all cases.",
+        help="Time limit as a share of the time of all cases.",
     ),
     click.option(
         "--safe",
@@ -97,12 +97,11 @@ class SelectOptions(SelectionOptions):
 @plan_options
 @with_options(SelectOptions)
 def command(ctx: Context, options: SelectOptions) -> None:
-    """Choose the cases to run for a change; the others may be left out.
+    """Choose the cases to run for a change; others may be left out.
 
-    \b
-    What is promised, and on what evidence, is said with every plan. Without enough
-    past regressions everything runs. [testopt: run all] in a commit message of the
-    change, or TESTOPT_RUN_ALL=1, runs everything.
+    Every plan says what it promises, and on what evidence. Without enough past regressions
+    everything runs. So does a change with [testopt: run all] in a commit message, or a run with
+    TESTOPT_RUN_ALL=1.
 
     \b
     Example:

@@ -74,7 +74,7 @@ class ExportOptions:
 
 @click.group()
 def command() -> None:
-    """Look into the store, keep it small, check that it is whole.
+    """Show, check, compact, merge and export the store.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def info(context: Context, options: JsonOptions) -> None:
     if store_info.disk_bytes is not None:
         click.echo(f"{_size(store_info.disk_bytes)} on disk")
     if not store_info.has_locks:
-        click.echo("its file system has no locks, so nobody may write during a repair")
+        click.echo("its file system has no locks: make sure that nobody writes during a repair")
     click.echo(f"\n{'table':<14}{'rows':>12}{'files':>8}{'small':>8}{'size':>12}{'version':>9}")
     for t in store_info.tables:
         click.echo(
@@ -133,13 +133,13 @@ def info(context: Context, options: JsonOptions) -> None:
 @click.option(
     "--repair",
     is_flag=True,
-    help="Take back what other files of the store hold; remove the rest, so that it can be read "
-    "again. It waits until nobody writes.",
+    help="Restore damaged rows from other files of the store, and remove the rest, so that it "
+    "can be read again. Waits until nobody writes.",
 )
 @_as_json
 @with_options(CheckOptions)
 def check(context: Context, options: CheckOptions) -> None:
-    """Read the whole store and name damage; exit code 3 when some is left.
+    """Read the whole store and report damage; exit with 3 if any is left.
 
     What a repair removes is kept in the folder damaged/ of the store. On object storage, which has
     no locks, others may append meanwhile; see docs/object-storage.md.
@@ -192,13 +192,13 @@ def _damaged_model(store: Store) -> list[Problem]:
     "--retention-days",
     metavar="DAYS",
     type=Number(0.0),
-    help="Remove files that were replaced longer ago (default: the setting retention_days, 7). "
-    "Readers that are at it need them.",
+    help="Remove files that were replaced longer ago than this (default: the setting "
+    "retention_days, 7). Processes that are reading may still need younger ones.",
 )
 @_as_json
 @with_options(CompactOptions)
 def compact(context: Context, options: CompactOptions) -> None:
-    """Merge small files, and remove those that were replaced before the retention time.
+    """Merge small files, and remove files that were replaced long ago.
 
     \b
     Examples:
@@ -227,16 +227,17 @@ def compact(context: Context, options: CompactOptions) -> None:
 @_as_json
 @with_options(MergeOptions)
 def merge(context: Context, options: MergeOptions) -> None:
-    """Take what other stores hold: runs, kept plans, mined commits, labels and coverage links.
+    """Copy what other stores hold into this one.
 
-    The same store twice adds nothing. Of a store that somebody else wrote, say with --commit,
-    --branch and --job what you know of it: runs that say otherwise are refused (exit code 3), and
-    nothing but runs and their plans is taken. Models are not merged: train anew.
+    That is runs, kept plans, mined commits, labels and coverage links. Merging a store twice
+    adds nothing. For a store that somebody else wrote, state with
+    --commit, --branch and --job what you know of it: other runs are refused (exit code 3), and only
+    runs and their plans are copied. Models are not merged; train a new one.
 
     \b
     Examples:
       testopt store merge shard-1/.testopt shard-2/.testopt
-      testopt store merge fragment --commit "$GITHUB_SHA" --branch main --job tests
+      testopt store merge fragment --commit "$SHA" --branch main --job tests
     """
     from testopt.ingest.merged_stores import merge_store
 
@@ -276,7 +277,7 @@ def export(context: Context, options: ExportOptions) -> None:
     """
     table, out = options.table, options.out
     if not out.endswith((".parquet", ".csv")):
-        raise UsageError(f"{out} is neither .parquet nor .csv", "name the file accordingly")
+        raise UsageError(f"{out} is neither .parquet nor .csv", "name the file .parquet or .csv")
     check_table_name(out)
     rows = context.open_store().export(table, out)
     if options.as_json:

@@ -55,10 +55,16 @@ class SzzOptions:
 
 
 @click.command("szz")
-@click.option("--fixes", type=_FILE, help="Fixing commits, one hash a line (default: found).")
+@click.option(
+    "--fixes",
+    type=_FILE,
+    help="File of fixing commits, one hash per line (default: found by testopt).",
+)
 @click.option("--issues", type=_FILE, help="CSV or Parquet: fix_commit[,issue_date][,issue_type].")
-@click.option("--output", type=_FILE, metavar="FILE", help="Write rows to .parquet or .csv.")
-@click.option("--explain", metavar="COMMIT", help="Say why, for one fixing commit.")
+@click.option(
+    "--output", type=_FILE, metavar="FILE", help="Write the rows to FILE (.parquet or .csv)."
+)
+@click.option("--explain", metavar="COMMIT", help="Explain the answer for one fixing commit.")
 @click.option("--stated", is_flag=True, help='Believe prose too: "introduced in 1a2b3c".')
 @click.option("--no-store", is_flag=True, help="Neither read nor write the store.")
 @repositories_option
@@ -66,18 +72,16 @@ class SzzOptions:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 @with_options(SzzOptions)
 def command(ctx: Context, options: SzzOptions) -> None:
-    """Find the commits that introduced the defects which others fixed.
+    """Find the commits that introduced the defects fixed by later ones.
 
     Fixing commits are given with --fixes, or found by their messages. The lines that a fix
     changes are traced back to the commits that wrote them, and one of these is chosen. Rows are
     fix_commit, bug_commit, confidence and chosen (true: the answer); they are kept in the store,
     so that an interrupted run is continued and a repeated one is quick.
 
-    \b
-    What the author of a fix says of the cause is evidence of another kind. Trailers and
-    reverts, which tools write, are always believed; sentences only with --stated.
-    With --issues, commits written after the issue was opened are innocent, and an issue_type
-    other than bug (defect, regression, crash) says that its commit is no fix.
+    Trailers and reverts that name the cause are always believed, as tools write them; sentences of
+    the author only with --stated. With --issues, commits younger than the issue are not blamed, and
+    a commit whose issue_type is not bug (defect, regression, crash) is not a fix.
 
     \b
     Examples:

@@ -56,7 +56,7 @@ class TrainOptions:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(TrainOptions)
 def command(ctx: Context, options: TrainOptions) -> None:
-    """Fit the models on the runs of the store, validate by time, register a bundle.
+    """Train a model on the runs of the store, and validate it by time.
 
     Plans use the live model. A new one takes its place at once where the live one cannot be used or
     is out of date; else when it is better beyond chance on runs that neither has learnt from

@@ -41,10 +41,10 @@ class WhyOptions(SelectionOptions):
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @with_options(WhyOptions)
 def command(ctx: Context, options: WhyOptions) -> None:
-    """Tell why a case is, or is not, in the plan for a change.
+    """Explain why a case is, or is not, in the plan for a change.
 
-    CASE is its id, its name (test_expired), or a part of its id that no other case has. With
-    --safe what coverage and imports say of the change is told too.
+    CASE is its id, its name (test_expired), or a part of its id that no other case has. --safe also
+    shows what coverage and imports say of the change.
 
     \b
     Example:

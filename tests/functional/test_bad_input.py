@@ -267,10 +267,10 @@ def test_no_cases_at_all(rank, testopt, text):
 
 
 def test_what_the_user_typed(place, rank, tmp_path, fails):
-    fails(*rank, "--base", "HEAD", code=2, words="--diff says what changed")
+    fails(*rank, "--base", "HEAD", code=2, words="--diff cannot be combined")
     fails(*rank, "--cases", tmp_path / "absent", code=3, words="cannot be read")
     fails(*place, "rank", "--diff", tmp_path, code=3, words="Is a directory")
-    fails(*place, "train", "--as-of", "yesterday", code=2, words="is not a time")
+    fails(*place, "train", "--as-of", "yesterday", code=2, words="Invalid time 'yesterday'")
     fails(*place, "train", "--as-of", "1990-01-01", code=3, words="no run")
     fails(*place, "absent", code=2, words="No such command")
     fails(*place, "backtest", "--predictions", tmp_path / "o.txt", code=2, words=".parquet or .csv")

@@ -161,7 +161,7 @@ def test_a_bundle_is_missing_then_fine_then_stale_then_damaged(project, testopt)
     assert set(project.findings()) == {"no-promise"}
     done = project.doctor("--strict")
     assert done.code == 0
-    assert "nothing stands in the way" in done.out
+    assert "nothing makes predictions worse" in done.out
     for _ in range(51):
         project.record(cases())
     assert "51 runs have come since" in project.findings()["stale-bundle"]["message"]

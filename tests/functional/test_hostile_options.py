@@ -45,8 +45,8 @@ def test_a_retention_beyond_all_bounds(tmp_path):
         ("szz \x1b[31mred\x07", 2, r"extra argument (\x1b[31mred\x07)"),
         ("store re\x9b", 2, r"No such command 're\x9b'"),
         ("risk --fail-over 1e400", 2, "Invalid share '1e400'"),
-        ("store compact --retention-days nan", 2, "'nan' is not such a number"),
-        ("train --as-of 99999", 2, "is not a time"),
+        ("store compact --retention-days nan", 2, "'nan' is not a finite number"),
+        ("train --as-of 99999", 2, "Invalid time '99999'"),
     ],
 )
 def test_hostile_values(place, capsys, args, code, words):

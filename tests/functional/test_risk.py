@@ -116,7 +116,7 @@ def test_what_came_of_past_alarms(project, capsys):
         (["HEAD..HEAD"], 3, "no commit"),
         (["nowhere"], 2, "nowhere"),
         (["--output=x"], 2, "--output"),
-        (["HEAD", "--base", "HEAD~1"], 2, "excludes"),
+        (["HEAD", "--base", "HEAD~1"], 2, "cannot be combined with REV_RANGE"),
         (["--fail-over", "7"], 2, "7"),
         (["--fairness", "HEAD"], 2, "judges the model"),
         (["--fairness", "--format", "sarif"], 2, "text or as JSON"),

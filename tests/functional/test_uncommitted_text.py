@@ -170,7 +170,7 @@ def test_backtest_says_what_it_cannot_judge(repo, store, testopt, tmp_path):
     at = ("--repo", repo.path, "--store", store.url)
     report = testopt(*at, "backtest", "--json").document
     assert (report["runs"], report["unread_runs"]) == (10, 3)
-    assert "3 runs of uncommitted edits, whose text was not kept" in testopt(*at, "backtest").out
+    assert "3 runs of uncommitted edits that were not kept" in testopt(*at, "backtest").out
     assert testopt(*at, "train", "--json").code == 0
     # without sources the order that was made of history alone can be judged
     outside = shutil.copytree(store.url, tmp_path / "copy")

@@ -54,6 +54,15 @@ def test_help_has_an_example_that_calls_the_command(name, command):
     assert "``" not in text
 
 
+@pytest.mark.parametrize(("name", "command"), [("", cli), *ALL], ids=lambda x: str(x)[:20])
+def test_help_fits_on_a_terminal(name, command):
+    size = {"terminal_width": 80, "max_content_width": 80}
+    text = command.get_help(click.Context(command, info_name=f"testopt {name}".strip(), **size))
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    listed = text.partition("Commands:\n")[2]
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
 @pytest.mark.parametrize(("name", "command"), LEAVES, ids=[name for name, _ in LEAVES])
 def test_every_command_speaks_json(name, command):
     assert any("--json" in option.opts for option in options(command))
