@@ -1,14 +1,17 @@
 """Learn the weights with which SZZ ranks the commits that may have introduced a defect.
 
     python scripts/train_szz.py CLONES TABLE.parquet… [--oracle ORACLE.parquet] [--limit 120]
+                                [--cache FOLDER] [--answers FOLDER]
 
 CLONES    folder with the repositories: owner/name, owner+name or owner+name/repo (bare or not)
 TABLE     project (owner/name), fix_commit, bug_commit: what the authors of fixes named themselves
-ORACLE    the same, of many small projects, which together weigh as much as six large ones
+ORACLE    the same, of many small projects, which together weigh as much as one large one
 
 Of each project at most --limit fixes count, drawn by a fixed seed. Messages are read without the
 lines that hold the answer. Prints F1 with projects held out whole (those of the oracle in eight
 parts) beside blame, how right confidences are, and the weights for ``testopt/szz/ranking.py``.
+--cache keeps the evidence between two calls (the reading takes the time), --answers gets what was
+said of each project by the weights of all others, as ``testopt szz --output`` writes it.
 """
 
 from __future__ import annotations
@@ -17,18 +20,19 @@ import argparse
 import random
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit, logit, xlogy
+from scipy.special import expit, xlogy
 
 from testopt.errors import TestoptError
 from testopt.git.file_histories import FileHistory, read_file_histories
 from testopt.git.process import find_root
+from testopt.learning.metrics import wilson
 from testopt.szz.blame import Tracer
 from testopt.szz.candidates import Candidate, find_candidates
 from testopt.szz.ranking import ADDING, DELETING, candidate_features
@@ -36,27 +40,26 @@ from testopt.szz.ranking import ADDING, DELETING, candidate_features
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS = 30.0, 100, 600, 8
-NAMES = list(DELETING)
+RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS, SURE = 30.0, 300, 300, 8, 0.9
+NAMES = list({**DELETING, **ADDING})
+BLAME = {"latest": "latest", "most lines": "most"}
 SAME_PAST = {"ovn-org/ovn": "openvswitch/ovs"}  # projects of one history are held out together
 _ANSWER = re.compile(r"^\s*fixes:.*\n?", re.IGNORECASE | re.MULTILINE)
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """One fix: where it stands when projects are held out, its weight, candidates, answers."""
 
     project: str
     part: str
     weight: float
+    fix: str
+    shas: list[str]
     x: np.ndarray
+    only_adds: bool
     right: list[int]
     wanted: int
-    candidates: list[Candidate]
-
-    @property
-    def only_adds(self) -> bool:
-        """Whether the fix deletes and changes no line."""
-        return bool(self.candidates) and self.candidates[0].only_adds
 
 
 def clone_of(clones: Path, project: str) -> Path | None:
@@ -69,26 +72,53 @@ def clone_of(clones: Path, project: str) -> Path | None:
     return None
 
 
-def read_cases(clones: Path, table: pd.DataFrame, limit: int, *, oracle: bool) -> list[Case]:
+def read_cases(
+    clones: Path, table: pd.DataFrame, limit: int, cache: Path | None, *, oracle: bool
+) -> list[Case]:
     cases = []
-    for number, (project, rows) in enumerate(table.groupby("project")):
-        repo = clone_of(clones, str(project))
-        if repo is None:
-            print(f"no clone of {project}")
-            continue
+    for number, (name, rows) in enumerate(table.groupby("project")):
+        project = str(name)
         answers = rows.groupby("fix_commit")["bug_commit"].agg(set).to_dict()
         fixes = sorted(answers)
         random.Random(7).shuffle(fixes)
         fixes = fixes[:limit]
+        found = evidence(clones, project, fixes, cache)
         per_fix = ORACLE_WEIGHT / len(table) if oracle else min(1.0, PER_PROJECT / len(fixes))
-        part = f"oracle {number % PARTS}" if oracle else SAME_PAST.get(str(project), str(project))
-        for fix, some in candidates_of(repo, fixes):
-            right = [i for i, c in enumerate(some) if c.facts.sha in answers[fix]]
-            x = np.array([[row[n] for n in NAMES] for row in candidate_features(some)])
-            name = "oracle" if oracle else str(project)
-            cases.append(Case(name, part, per_fix, x, right, len(answers[fix]), some))
-        print(f"{project}: {len(fixes)} fixes", flush=True)
+        part = f"oracle {number % PARTS}" if oracle else SAME_PAST.get(project, project)
+        for fix, group in found.groupby("fix", sort=False):
+            some = group.dropna(subset="sha")
+            shas = list(some["sha"])
+            right = [i for i, sha in enumerate(shas) if sha in answers[fix]]
+            adds = bool(some["only_adds"].any())
+            x = some[NAMES].to_numpy(float)
+            shown = "oracle" if oracle else project
+            wanted = len(answers[fix])
+            cases.append(Case(shown, part, per_fix, str(fix), shas, x, adds, right, wanted))
+        print(f"{project}: {found['fix'].nunique()} fixes", flush=True)
     return cases
+
+
+def evidence(clones: Path, project: str, fixes: list[str], cache: Path | None) -> pd.DataFrame:
+    """Return the candidates of each fix, a row each; a fix without any has an empty one."""
+    kept = None if cache is None else cache / f"{project.replace('/', '+')}.parquet"
+    known = pd.DataFrame(columns=["fix", "sha", "only_adds", *NAMES])
+    if kept is not None and kept.exists() and set(known) <= set(old := pd.read_parquet(kept)):
+        known = old
+    left = sorted(set(fixes) - set(known["fix"]))
+    repo = clone_of(clones, project) if left else None
+    if left and repo is None:
+        print(f"no clone of {project}")
+    new = []
+    for fix, some in candidates_of(repo, left) if repo is not None else ():
+        new += [
+            {"fix": fix, "sha": c.facts.sha, "only_adds": c.only_adds, **row}
+            for c, row in zip(some, candidate_features(some), strict=True)
+        ] or [{"fix": fix}]
+    whole = pd.concat([known, pd.DataFrame(new, columns=list(known))]) if new else known
+    if kept is not None and new:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        whole.to_parquet(kept)
+    return whole[whole["fix"].isin(fixes)]
 
 
 def candidates_of(repo: Path, fixes: list[str]) -> Iterator[tuple[str, list[Candidate]]]:
@@ -172,13 +202,9 @@ def f1(cases: list[Case], scores: list[np.ndarray]) -> float:
     return 2 * hits / (len(said) + sum(c.wanted for c in cases))
 
 
-def report(cases: list[Case]) -> None:
-    ours = held_out(cases)
-    ways = {
-        "ranked": ours,
-        "latest": [np.array([float(c.latest) for c in case.candidates]) for case in cases],
-        "most lines": [np.array([float(c.most) for c in case.candidates]) for case in cases],
-    }
+def report(cases: list[Case], ours: list[np.ndarray]) -> None:
+    ways = {"ranked": ours}
+    ways |= {way: [c.x[:, NAMES.index(n)] for c in cases] for way, n in BLAME.items()}
     for project, n in sorted(Counter(c.project for c in cases).items()):
         for name, adds in (("all", None), ("deleting", False), ("adding", True)):
             part = [
@@ -193,28 +219,69 @@ def report(cases: list[Case]) -> None:
                     f"{project:32} {name:9} {len(part):4} of {n}",
                     *(f"{w} {v:.3f}" for w, v in told.items()),
                 )
-    best = [
-        (s.max(), int(s.argmax()) in c.right) for c, s in zip(cases, ours, strict=True) if s.any()
+
+
+def best_of(cases: list[Case], scores: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return of each fix with candidates the highest score, whether it is right, and a weight."""
+    rows = [
+        (s.max(), int(s.argmax()) in c.right, c.weight)
+        for c, s in zip(cases, scores, strict=True)
+        if s.any()
     ]
-    p, hit = (np.array(column, dtype=float) for column in zip(*best, strict=True))
-    slope, shift = calibration(p, hit)
-    print(f"CALIBRATION ({slope:.2f}, {shift:.2f})")
-    for name, told in (("raw", p), ("calibrated", expit(slope * logit(p) + shift))):
-        for low in np.arange(0.1, 1.0, 0.1):
-            right = hit[(told >= low) & (told < low + 0.1)]
-            if len(right):
-                print(f"{name} confidence from {low:.1f}: {len(right)}, {right.mean():.2f} right")
+    return tuple(np.array(column, dtype=float) for column in zip(*rows, strict=True))
 
 
-def calibration(p: np.ndarray, hit: np.ndarray) -> np.ndarray:
-    """Fit how often the first answer is right to the logit of its confidence."""
-    z = logit(p)
+def calibration(p: np.ndarray, hit: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Fit how often the first answer is right to its confidence, with a slope for each end."""
 
     def loss(w: np.ndarray) -> float:
-        told = expit(w[0] * z + w[1])
-        return -float(xlogy(hit, told).sum() + xlogy(1 - hit, 1 - told).sum())
+        told = expit(calibrated(p, w))
+        return -float((weight * (xlogy(hit, told) + xlogy(1 - hit, 1 - told))).sum())
 
-    return minimize(loss, [1.0, 0.0]).x
+    return minimize(loss, [1.0, 1.0, 0.0], bounds=[(0, None), (0, None), (None, None)]).x
+
+
+def calibrated(p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    p = p.clip(1e-9, 1 - 1e-9)
+    return w[0] * np.log(p) - w[1] * np.log1p(-p) + w[2]
+
+
+def report_confidences(cases: list[Case], ours: list[np.ndarray]) -> None:
+    """Print how right confidences are, each project by a calibration that the others taught."""
+    every = []
+    for part in sorted({c.part for c in cases}):
+        inside = [c.part == part for c in cases]
+        out = [(c, s) for c, s, i in zip(cases, ours, inside, strict=True) if not i]
+        own = [(c, s) for c, s, i in zip(cases, ours, inside, strict=True) if i and s.any()]
+        w = calibration(*best_of(*map(list, zip(*out, strict=True))))
+        every += [
+            (c.project, float(expit(calibrated(s.max(), w))), int(s.argmax()) in c.right)
+            for c, s in own
+        ]
+    told = pd.DataFrame(every, columns=["project", "told", "hit"])
+    for low in np.arange(0.1, 1.0, 0.1):
+        some = told[(told["told"] >= low) & (told["told"] < low + 0.1)]
+        if len(some):
+            print(f"confidence from {low:.1f}: {shown(some['hit'])}")
+    for project, some in told[told["told"] >= SURE].groupby("project"):
+        print(f"confidence from {SURE}, {project}: {shown(some['hit'])}")
+
+
+def shown(hit: pd.Series) -> str:
+    low, high = wilson(int(hit.sum()), len(hit))
+    return f"{len(hit)}, {hit.mean():.2f} right [{low:.2f}, {high:.2f}]"
+
+
+def write_answers(folder: Path, cases: list[Case], ours: list[np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        (c.project, c.fix, c.shas[int(s.argmax())], float(s.max()), True)
+        for c, s in zip(cases, ours, strict=True)
+        if s.any()
+    ]
+    columns = ["project", "fix_commit", "bug_commit", "confidence", "chosen"]
+    for project, some in pd.DataFrame(rows, columns=columns).groupby("project"):
+        some.to_parquet(folder / f"{str(project).replace('/', '+')}.parquet")
 
 
 def main() -> None:
@@ -225,14 +292,20 @@ def main() -> None:
     parser.add_argument("tables", nargs="+")
     parser.add_argument("--oracle")
     parser.add_argument("--limit", type=int, default=120)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--answers", type=Path)
     options = parser.parse_args()
     named = pd.concat([pd.read_parquet(table) for table in options.tables])
-    cases = read_cases(options.clones, named, options.limit, oracle=False)
+    cases = read_cases(options.clones, named, options.limit, options.cache, oracle=False)
     if options.oracle:
-        cases += read_cases(
-            options.clones, pd.read_parquet(options.oracle), options.limit, oracle=True
-        )
-    report(cases)
+        oracle = pd.read_parquet(options.oracle)
+        cases += read_cases(options.clones, oracle, options.limit, options.cache, oracle=True)
+    ours = held_out(cases)
+    report(cases, ours)
+    report_confidences(cases, ours)
+    if options.answers:
+        write_answers(options.answers, cases, ours)
+    print("CALIBRATION", calibration(*best_of(cases, ours)).round(3))
     for adds in (False, True):
         columns = columns_of(only_adds=adds)
         w = fit([c for c in cases if c.only_adds is adds], columns)

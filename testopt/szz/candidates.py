@@ -26,8 +26,12 @@ DECAY: Final = 3.0  # lines over which the weight of a neighbouring line falls t
 MAX_DISTANCE: Final = 30  # distance of a commit that wrote none of the lines nearby
 MAX_PAST_COMMITS: Final = 20  # latest commits of a file that are looked at
 MIN_MERGE_PARENTS: Final = 2  # parents
+MAX_PROSE: Final = 200  # lines of a message whose words count
 SECONDS_PER_DAY: Final = 86_400
 _MESSAGE_WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_TRAILER: Final = re.compile(r"\s*(?:[A-Z][\w-]*-(?:by|at|id|Id)|Cc|CC): ")
+_COPIED: Final = re.compile(r"^\s*cc:(.*)", re.IGNORECASE | re.MULTILINE)
+_ADDRESS: Final = re.compile(r"[\w.+-]+@[\w.-]*\w")
 _COMMON: Final = frozenset(
     ("add", "and", "fix", "fixed", "fixes", "for", "from", "the", "use", "with")
 )
@@ -69,7 +73,9 @@ class Candidate:
     the fix adds. Where a fix only adds: ``around`` counts the lines of the same functions that it
     wrote, ``named`` weighs lines elsewhere in the file that hold rare names which the fix adds.
     ``introduced`` counts such names that it once added to the file. ``overlap`` is the share of
-    the files of the fix that it changed, ``alike`` how alike the messages are. ``share``,
+    the files of the fix that it changed, ``alike`` how alike the subjects are, ``told`` how far the
+    message of the fix tells its subject, ``copied`` that the message copies its author (``Cc:``):
+    some projects ask for that of whom a fix is about. ``share``,
     ``near``, ``around`` and ``named`` are shares of all candidates of the fix; ``latest`` and
     ``most`` tell the last one and the one of most lines among those that wrote suspect lines.
     """
@@ -87,6 +93,8 @@ class Candidate:
     introduced: int = 0
     overlap: float = 0.0
     alike: float = 0.0
+    told: float = 0.0
+    copied: bool = False
     latest: bool = False
     most: bool = False
     sibling: bool = False
@@ -133,13 +141,30 @@ def find_candidates(
 
 def _compare_with_fix(fix: CommitObject, candidates: Sequence[Candidate]) -> None:
     paths, words = set(fix.paths), _message_words(fix.message)
+    copied = {a.lower() for line in _COPIED.findall(fix.message) for a in _ADDRESS.findall(line)}
     for c in candidates:
         c.same_author = c.facts.author == fix.author
+        address = c.facts.author.decode("utf-8", "replace").lower()
+        c.copied = address in copied and not c.same_author
         c.age_days = max(fix.committed - c.facts.committed, 0) / SECONDS_PER_DAY
         c.sibling = c.same_author and abs(fix.authored - c.facts.authored) < SECONDS_PER_DAY
         c.overlap = len(paths.intersection(c.facts.paths)) / max(len(paths), 1)
         subject = _message_words(c.facts.subject)
         c.alike = len(words & subject) / math.sqrt(max(len(words), 1) * max(len(subject), 1))
+    _compare_messages(fix, candidates)
+
+
+def _compare_messages(fix: CommitObject, candidates: Sequence[Candidate]) -> None:
+    """Tell how far the message of a fix tells the subject of each candidate; rare words more."""
+    text = _prose_words(fix.message)
+    told_by = Counter(w for c in candidates for w in _prose_words(c.facts.message))
+    weight = {w: math.log((len(candidates) + 1) / (n + 0.5)) for w, n in told_by.items()}
+    unheard = math.log((len(candidates) + 1) / 0.5)
+    of_fix = sum(weight.get(w, unheard) for w in text)
+    for c in candidates:
+        subject = _message_words(c.facts.subject)
+        both = sum(weight[w] for w in text & subject)
+        c.told = both / math.sqrt(max(of_fix * sum(weight[w] for w in subject), 1e-9))
 
 
 def _compare_with_each_other(candidates: Sequence[Candidate]) -> None:
@@ -161,6 +186,13 @@ def _message_words(message: str) -> set[str]:
     """Return the words of a subject, by which commits on the same matter are recognised."""
     subject = message.strip().partition("\n")[0]
     return {w.lower() for w in _MESSAGE_WORD.findall(subject)} - _COMMON
+
+
+def _prose_words(message: str) -> set[str]:
+    """Return the words of a message but for its trailers."""
+    lines = message.strip().split("\n")
+    prose = lines[:1] + [line for line in lines[1:MAX_PROSE] if not _TRAILER.match(line)]
+    return {w.lower() for line in prose for w in _MESSAGE_WORD.findall(line)} - _COMMON
 
 
 class _CandidateCollector:
