@@ -142,7 +142,7 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
     Examples:
       testopt backfill --commits 100 --jobs 2
       testopt backfill --range main -- pytest -q tests/unit
-      testopt backfill --setup "npm ci" -- npx vitest run --outputFile={junit}
+      testopt backfill -- npx vitest run --reporter=junit --outputFile={junit}
       testopt backfill -- sh -c 'go test -json ./... > {junit}'
     """
     from testopt.backfill import backfill

@@ -40,8 +40,10 @@ def called(text):
     """Yield the commands of an example that start with testopt or pytest."""
     for line in text.splitlines():
         shell = re.sub(r"\s#.*", "", line.strip().removeprefix("- run: ").removeprefix("$ "))
-        for part in re.split(r"\|\||&&|[|;]", shell):
+        quoted = re.findall(r"'[^']*'", shell)
+        for part in re.split(r"\|\||&&|[|;]", re.sub(r"'[^']*'", "\0", shell)):
             command = re.sub(r">\s*\S+|<\s*\S+", "", part).strip()
+            command = re.sub("\0", lambda _: quoted.pop(0), command)
             if re.match(r"(TESTOPT_\w+=\S+ )*(testopt|pytest) ", command):
                 yield command
 
