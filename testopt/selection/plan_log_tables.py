@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from testopt.selection.misses import CasePrediction, PastRun, parents, regressio
 from testopt.selection.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from testopt.store import Filter, Store
 
 Row = dict[str, Any]
+_OTHERS: Final = 50  # runs of a job, among which the largest shows how many cases it has
+_WHOLE: Final = 0.8  # share of them from which on a run is one of the suite: cases come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class PlanHistory:
 def logged_plans(store: Store) -> list[Row]:
     """Return the rows of ``runs`` whose outcome tells something of the code, oldest first."""
     columns = ["run_id", "time", "job", "branch", "commit", "base", "kind", "parent_run", "tree",
-               "environment_failure", "complete"]  # fmt: skip
+               "environment_failure", "complete", "cases"]  # fmt: skip
     rows: list[Row] = store.read("runs", columns=columns).to_pylist()
     usable = (r for r in rows if not r["environment_failure"])
     return sorted(usable, key=lambda r: (r["time"], r["run_id"]))
@@ -129,16 +131,25 @@ def read_plan_history(store: Store, rows: Sequence[Row], new: Collection[str]) -
     runs = _filled(store, needed, judged, policies)
     found = regressions(runs, only={i for i, run in enumerate(runs) if run.run_id in judged})
     jobs = {run.job for run in needed if run.run_id in selecting}
-    full = [r for r in rows if r["run_id"] in judged and r["job"] in jobs and _is_full(r, policies)]
-    times = tuple(row["time"].timestamp() for row in full)
-    return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans), times)
+    full = tuple(_full_runs((r for r in rows if r["job"] in jobs), judged, policies))
+    return PlanHistory(tuple(runs), policies, selecting, tuple(found), tuple(plans), full)
 
 
-def _is_full(row: Row, policies: Mapping[str, Policy]) -> bool:
-    """Tell whether every case of the suite was to be executed in a run that happened."""
-    policy = policies.get(row["run_id"], Policy())
-    left_out = policy.mode == "select" and not policy.explored and not policy.fell_back
-    return is_real(row) and bool(row["complete"]) and not left_out
+def _full_runs(
+    rows: Iterable[Row], judged: Collection[str], policies: Mapping[str, Policy]
+) -> Iterator[float]:
+    """Yield when runs ended in which every case of the suite was to be executed.
+
+    Whoever names some of the tests runs to the end as well: such a run has fewer cases than others.
+    """
+    sizes: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_OTHERS))
+    for row in filter(is_real, rows):
+        sizes[row["job"]].append(row["cases"])
+        policy = policies.get(row["run_id"], Policy())
+        left_out = policy.mode == "select" and not policy.explored and not policy.fell_back
+        whole = row["complete"] and row["cases"] >= _WHOLE * max(sizes[row["job"]])
+        if row["run_id"] in judged and whole and not left_out:
+            yield row["time"].timestamp()
 
 
 def _past_run(row: Row) -> PastRun:

@@ -502,6 +502,7 @@ def test_full_runs_confirm_the_plans_before_them(story):
         story.run("pp--", SELECT)
     story.run("pppp", None)  # recorded, nothing was planned
     story.run("pppp", None, complete=False)
+    story.run("p---", None)  # one test was named
     story.run("pp--", SELECT)
     story.run("pppp", replace(SELECT, explored=True))
     log = story.kept_equals_rebuilt()
