@@ -179,7 +179,7 @@ def _key(store: Store) -> bytes:
         raise DataError("no commits have been mined into this store, so it has no authors")
     if key is None or key_fingerprint(key) != known:
         raise SettingsError(
-            "the authors of this store are named with another key, so that none can be found",
+            "the authors of this store were hashed with another key, so none can be found",
             "set the TESTOPT_KEY that the store was written with",
         )
     return key

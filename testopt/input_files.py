@@ -59,6 +59,6 @@ def _open_pipe(path: Path) -> BinaryIO:
     poll.register(handle, select.POLLIN)
     if not poll.poll(_WAIT_S * 1000):
         os.close(handle)
-        raise InputFileError(f"{path} is a pipe, and nobody wrote to it for {_WAIT_S:.0f} s")
+        raise InputFileError(f"{path} is a pipe, and nothing was written to it for {_WAIT_S:.0f} s")
     os.set_blocking(handle, True)
     return os.fdopen(handle, "rb")

@@ -130,11 +130,12 @@ def _key_of_authors(store: Store, key_is: bytes | None) -> bytes:
     key = author_key(create=True) or b""
     if key_is is not None and key_fingerprint(key) != key_is:
         raise SettingsError(
-            "this worker would name authors with another key", "set the same TESTOPT_KEY on all"
+            "this worker would hash authors with another key",
+            "set the same TESTOPT_KEY on all workers",
         )
     if _is_other_key(store, key) and store.forgotten().authors:
         raise SettingsError(
-            "authors of this store were forgotten, and cannot be told with another key",
+            "some authors of this store were forgotten; another key cannot recognise them",
             "set the TESTOPT_KEY that the store was written with",
         )
     return key

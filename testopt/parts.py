@@ -40,7 +40,7 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     found = _PART.fullmatch(text)
     if found is None or int(found[1]) > int(found[2]):
-        raise ValueError(f"{text!r} is not a part (example: 2/5)")
+        raise ValueError(f"Invalid part {text!r} (example: 2/5).")
     return int(found[1]), int(found[2])
 
 

@@ -241,7 +241,7 @@ def _from_files(repo: Path | None) -> tuple[str, dict[str, Any]]:
     own = _read_toml(repo / FILE)
     if own and table:
         raise SettingsError(
-            f"settings stand in {FILE} and in [tool.testopt] of {PYPROJECT}", "keep one of them"
+            f"both {FILE} and [tool.testopt] of {PYPROJECT} hold settings", "keep only one of them"
         )
     if table is not None and not isinstance(table, dict):
         raise SettingsError(f"tool.testopt in {PYPROJECT} is not a table", "write [tool.testopt]")
@@ -255,7 +255,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}", "mend the file") from error
+        raise SettingsError(f"{path} cannot be read: {error}", "correct the file") from error
 
 
 def _from_env(env: Mapping[str, str], known: set[str]) -> dict[str, Any]:

@@ -284,7 +284,7 @@ def _code() -> dict[str, str]:
 def _check_forgotten(store: Store, state: FeatureState) -> None:
     if store.forgotten().among(state.history.table.ids):
         raise DataError(
-            "the model knows a case that the store was told to forget meanwhile",
+            "the model knows a case that was forgotten during the training",
             "train again: testopt train",
         )
 
@@ -367,7 +367,7 @@ def _read(
 
 def _check(rows: TrainingSet, seen: _TrainingRuns) -> None:
     if not len(rows.y):
-        raise EmptyStoreError("no run holds a result that was not skipped", "testopt ingest PATH")
+        raise EmptyStoreError("no run has a result to learn from", "testopt ingest PATH")
     if not rows.y.any() or rows.y.all():
         what = "no case ever failed" if not rows.y.any() else "every case failed in every run"
         raise DataError(

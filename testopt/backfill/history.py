@@ -92,7 +92,7 @@ def past_commits(
             break
     if not commits:
         raise BackfillError(
-            f"no commit of {revision or 'HEAD'} in {repo} touches source",
+            f"no commit of {revision or 'HEAD'} in {repo} changes a source file",
             "fetch the history (git fetch --unshallow)"
             if is_shallow(repo)
             else "name another branch; --merges takes merge commits too",

@@ -190,7 +190,7 @@ _OUTSIDE_HINT: Final = (
 
 def _foreign_origin(name: str, origin: str) -> str:
     where = f"comes from {origin}" if origin else "cannot be imported"
-    return f"the cases would not test the past commit: {name!r} {where}, not from the worktree"
+    return f"the tests would not run the past commit: {name!r} {where}, not from the worktree"
 
 
 def _read(folder: Path, resolver: CaseResolver, spill: Path) -> tuple[list[Result], str]:

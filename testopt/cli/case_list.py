@@ -141,8 +141,8 @@ def _check(lines: Sequence[str], place: str) -> None:
         tree = lines[0]
     if tree is not None:
         raise InputFileError(
-            f"{place} holds no case ids, but what pytest prints when it is more or less verbose "
-            f"than -q: {tree.strip()[:80]!r}",
+            f"{place} does not hold one case id per line, as pytest -q prints them: "
+            f"{tree.strip()[:80]!r}",
             "print one id a line: pytest --collect-only -q -o addopts= (a -v or -q that stands in "
             "addopts or PYTEST_ADDOPTS counts, too)",
         )
@@ -154,7 +154,7 @@ def _listed(text: str, place: str) -> list[str]:
     except (ValueError, RecursionError) as error:
         raise InputFileError(f"{place} is not a JSON list: {error}", "check --cases") from None
     if not all(isinstance(i, str) for i in ids):
-        raise InputFileError(f"{place} holds something other than text", "check --cases")
+        raise InputFileError(f"{place} is not a text file", "check --cases")
     return [i.encode("utf-8", "backslashreplace").decode() for i in ids]  # lone surrogates
 
 

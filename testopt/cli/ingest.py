@@ -143,7 +143,8 @@ def _read_results(obj: Context, options: IngestOptions) -> IngestReport:
         )
     if options.job_from and (is_table or options.job):
         raise UsageError(
-            "--job-from is for JUnit XML, and excludes --job", "a table has a column for the job"
+            "--job-from cannot be combined with --job, or with a table",
+            "a table has a column for the job",
         )
     identity = _identity(obj, options, in_ci=not is_table)
     if options.changes is not None:

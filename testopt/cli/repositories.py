@@ -47,11 +47,11 @@ def read_places(ctx: Context, file: str) -> list[Place]:
     """
     places = [_place(ctx, line) for line in _lines(file)]
     if not places:
-        raise UsageError(f"{file} names no repository", "one path a line")
+        raise UsageError(f"{file} holds no path of a repository", "one path a line")
     store, uses = Counter(place.store for place in places).most_common(1)[0]
     if uses > 1:
         raise UsageError(
-            f"{uses} of the repositories would share the store {store}",
+            f"{uses} repositories would share the store {store}",
             "name each repository once; with --store their folders need different names",
         )
     return places
@@ -166,5 +166,5 @@ def tell_all(
     if failed:
         raise DataError(
             f"{failed} of {len(documents):,} repositories failed",
-            "the others are done; the same command goes on with these",
+            "the others are done; run the same command again for these",
         )

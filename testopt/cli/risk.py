@@ -122,7 +122,9 @@ def command(ctx: Context, options: RiskOptions) -> None:
     gates = (options.fail_over, options.fail_over_percentile)
     if options.fairness:
         if (options.rev_range, options.base, *gates) != (None,) * 4:
-            raise click.UsageError("--fairness judges the model, not a change")
+            raise click.UsageError(
+                "--fairness cannot be combined with a change: it judges the model"
+            )
         _fairness(ctx, form)
         return
     if options.bootstrap:
@@ -148,7 +150,7 @@ def _history(ctx: Context, options: RiskOptions, store: Store, form: str) -> Non
     from testopt.cli.risk_history import show_history
 
     if options.rev_range is not None or options.base is not None:
-        raise click.UsageError("--history looks at the last year that was examined")
+        raise click.UsageError("--history always covers the last year; it takes no change")
     if form not in ("text", "json"):
         raise click.UsageError("--history is printed as text or as JSON")
     over, over_percentile = options.fail_over, options.fail_over_percentile

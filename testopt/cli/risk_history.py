@@ -40,7 +40,9 @@ def show_history(
 
     past = examined_past(store)
     if not past.changes:
-        raise DataError("no change of the last year is examined", "testopt mine && testopt szz")
+        raise DataError(
+            "szz has examined no change of the last year", "run: testopt mine && testopt szz"
+        )
     ctx.note(f"judging {pluralize(len(past.changes), 'change')} as they were judged at the time …")
     report = change_risk(
         store=store,
@@ -89,7 +91,7 @@ def _lines(scores: Sequence[PastScore], over: float | None, least: float) -> Ite
             f"{counts.right} were right: a later fix was traced to the change"
         )
     if young:
-        yield f"{pluralize(young, 'alarm')} too young to tell, which counts as neither"
+        yield f"{pluralize(young, 'alarm')} too young to tell"
     if not alarms:
         yield "there was no alarm"
     in_all = count_alarms(scores)

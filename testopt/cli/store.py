@@ -277,7 +277,9 @@ def export(context: Context, options: ExportOptions) -> None:
     """
     table, out = options.table, options.out
     if not out.endswith((".parquet", ".csv")):
-        raise UsageError(f"{out} is neither .parquet nor .csv", "name the file .parquet or .csv")
+        raise UsageError(
+            f"{out} does not end in .parquet or .csv", "name the file .parquet or .csv"
+        )
     check_table_name(out)
     rows = context.open_store().export(table, out)
     if options.as_json:

@@ -28,6 +28,7 @@ from testopt.cli.repositories import (
     tell_all,
 )
 from testopt.errors import UsageError
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,9 @@ def _issues(ctx: Context, path: Path | None) -> dict[str, Issue]:
 
     issues, bad = read_issues(path)
     if bad:
-        ctx.warn(f"{printable(str(path))}: {bad} dates cannot be read and are left out")
+        ctx.warn(
+            f"{printable(str(path))}: {pluralize(bad, 'date')} cannot be read and will be ignored"
+        )
     return issues
 
 
@@ -193,7 +196,7 @@ def _print_explained(traced: TracedFix) -> None:
         for reason in label.reasons:
             click.echo(f"  {printable(reason)}")
     if not traced.labels:
-        click.echo("nobody was found")
+        click.echo("no commit was found")
 
 
 def _raise_unread(traced: Sequence[TracedFix]) -> None:
@@ -267,7 +270,7 @@ def _print_rows(report: SzzReport) -> None:
 
 def _row(traced: TracedFix) -> str:
     if not traced.labels:
-        return f"{traced.fix_commit[:12]}  nobody found"
+        return f"{traced.fix_commit[:12]}  no commit found"
     best = traced.labels[0]
     why = printable(best.reasons[0]) if best.reasons else ""
     return f"{traced.fix_commit[:12]}  {best.bug_commit[:12]}  {best.confidence:4.0%}  {why}"

@@ -148,8 +148,8 @@ def show_report(report: TrainReport) -> None:
     _show_place(report)
     if report.disturbed_runs:
         click.echo(
-            f"{pluralize(report.disturbed_runs, 'run')} that their environment failed "
-            "taught nothing"
+            f"left out: {pluralize(report.disturbed_runs, 'run')} that failed because of their "
+            "environment"
         )
     young = too_young(report.failing_runs)
     if young:
@@ -157,7 +157,9 @@ def show_report(report: TrainReport) -> None:
     checked = report.validation
     if checked is None:
         if not young:
-            click.echo("too few failing runs to validate by time; the order is a first guess")
+            click.echo(
+                "there are too few failing runs to validate the model; the order is a first guess"
+            )
         return
     click.echo(
         f"on the last {checked.failing_runs} failing runs, not seen in training "

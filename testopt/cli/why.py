@@ -142,7 +142,7 @@ def _answer(found: Why) -> str:
     """Say whether the case runs, and what decided."""
     case, promise = found.planned, found.plan.promise
     if case.must_run:
-        return "runs: it must, whatever its score"
+        return "runs: it must run, whatever its score"
     if promise is None or all(one.selected for one in found.plan.cases):
         return f"runs: {promise.why if promise is not None else note(found.plan)}"
     decision = sentence([case.decision])
@@ -166,7 +166,7 @@ def _then(last: LastPlace | None) -> Iterator[str]:
         return
     run = f"in the last plan of a run, on {last.time:%Y-%m-%d %H:%M} UTC ({last.run_id})"
     if last.fell_back:
-        yield f"{run}, the original order stayed: {last.fell_back}"
+        yield f"{run}, the original order was kept: {last.fell_back}"
         return
     ran = ", and did not run" if last.executed is False else ""
     yield f"{run}, it stood at {last.rank:,} of {last.of:,}{ran}: {last.reason}"

@@ -34,7 +34,8 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
 
     def stop(_signal: int, _frame: object) -> NoReturn:
         raise SettingsError(
-            f"{what} takes longer than {seconds:g} s", "write it without repeats inside repeats"
+            f"{what} takes longer than {seconds:g} s",
+            "avoid repetitions inside repetitions, such as (a+)+",
         )
 
     is_free = signal.getsignal(signal.SIGALRM) in {signal.SIG_DFL, None}

@@ -129,7 +129,7 @@ def _of_pull_request(repo: Path, tip: Head, ci: CiJob) -> str | None:
         raise UnknownChangeError(f"the target branch {target!r} is not in this clone: {FETCH}")
     if ci.head == tip.sha and not (ci.base and _found(repo, ci.base)):
         raise UnknownChangeError(
-            f"the pull request is part of its target branch {target!r} by now, and where it began "
+            f"the pull request is merged into {target!r} already, and the commit that it began at "
             "is not in this clone"
         )
     return None

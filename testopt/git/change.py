@@ -214,8 +214,8 @@ def _check_filters(repo: Path, files: list[FileChange]) -> None:
     if len(filters) == len(files):
         path, name = next(iter(filters.items()))
         raise UnknownChangeError(
-            f"whether {path} was changed is known to its filter {name!r} only, which is not run: "
-            "commit it, or name the base (--base HEAD~1)"
+            f"only the filter {name!r} can tell whether {path} was changed, and testopt runs no "
+            "filters: commit it, or name the base (--base HEAD~1)"
         )
 
 

@@ -80,7 +80,7 @@ def author_key(*, create: bool, env: Mapping[str, str] | None = None) -> bytes |
         return _read(path) or (_create(path) if create else None)
     except OSError as error:
         raise DataError(
-            f"the key of author pseudonyms cannot be kept: {error}",
+            f"the key for author pseudonyms cannot be written: {error}",
             "set TESTOPT_KEY, or make the folder writable",
         ) from error
 

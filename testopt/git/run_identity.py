@@ -87,8 +87,8 @@ class RunIdentity:
             return commit, branch
         self._is_explained = True
         self.warnings.append(
-            f"results of {time:%Y-%m-%d} are older than the commit that is checked out; "
-            "name theirs with --commit"
+            f"the results of {time:%Y-%m-%d} are older than the commit that is checked out; "
+            "name their commit with --commit"
         )
         return None, self.branch or (ci.branch if ci is not None else None)
 

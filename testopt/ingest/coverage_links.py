@@ -144,7 +144,7 @@ class _Links:
         lines = _lines_by_case(data, cases, files)
         if not lines:
             raise InputFileError(
-                f"{path} has no file of the repository", "measure there, or name it with --repo"
+                f"{path} covers no file of the repository", "measure there, or name it with --repo"
             )
         cases_measured = {case for cases_of_context in cases for case in cases_of_context} - {
             LINK_SET_UP,

@@ -162,10 +162,12 @@ def _bytes(path: Path) -> bytes:
         return b""
     except OSError as error:
         raise InputFileError(
-            f"{path} cannot be read: {error.strerror}", "see who owns it"
+            f"{path} cannot be read: {error.strerror}", "check its permissions"
         ) from None
     if len(data) > _MOST_BYTES:
-        raise InputFileError(f"{path} is longer than {_MOST_BYTES:,} bytes", "settings are shorter")
+        raise InputFileError(
+            f"{path} is longer than {_MOST_BYTES:,} bytes", "check that it is the right file"
+        )
     return data
 
 

@@ -156,7 +156,8 @@ def _no_plan(kept: PastPlans) -> EmptyStoreError:
     waiting = [*kept.waiting, *kept.open]
     if not waiting:
         return EmptyStoreError(
-            "no plan was recorded yet", "record one: pytest --testopt=shadow, for some days"
+            "no plan has been recorded yet",
+            "record some: run pytest --testopt=shadow for some days",
         )
     return EmptyStoreError(
         f"no plan has results: {waiting_line(waiting)}",

@@ -119,4 +119,4 @@ def keep_plan(plan: Plan, store: Store | None, run_id: str, *, parts: Parts | No
     rows = prediction_rows(plan, parts=parts or Parts(Division(1)))
     if store.append("predictions", {run_id: predictions_table(run_id, rows)}):
         return f"the plan is kept for the run {run_id}"
-    return f"a plan is kept already for the run {run_id}; this one is not"
+    return f"the run {run_id} has a plan already; this one is not kept"

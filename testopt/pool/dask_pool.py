@@ -156,8 +156,8 @@ class _DaskTask:
             raise
         except KilledWorker as error:
             raise WorkersError(
-                "a task took several workers down with it, most likely for want of memory",
-                "give the workers more memory, or take fewer of them on a machine",
+                "a task ended several workers, most likely because they ran out of memory",
+                "give the workers more memory, or start fewer of them on each machine",
             ) from error
         except (FutureCancelledError, CommClosedError, ConnectionError, TimeoutError) as error:
             raise WorkersError(

@@ -62,8 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "testopt",
         "off: touch nothing. record: note the results of this run in the store. rank: run the "
-        "cases that probably fail first, and record. select: the same, and leave out what the "
-        "promised recall allows. shadow: run everything in the original order, and record what "
+        "likely failures first, and record. select: do the same, and leave out what the promised "
+        "recall allows. shadow: run everything in the original order, and record what "
         "select would have done.",
         choices=("off", "record", "rank", "select", "shadow"),
     )
@@ -81,13 +81,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     share, time = partial(_typed, "share"), partial(_typed, "duration")
     add("testopt-recall", "share of regressions that a selection must catch: 0.95", type=share)
-    add("testopt-case-recall", "share of the regressing cases that it must hold", type=share)
-    add("testopt-budget", "most time of the selected cases: 10m", metavar="TIME", type=time)
-    add("testopt-fraction", "the same, as a share of the time of all cases", type=share)
+    add("testopt-case-recall", "share of the regressing cases to catch", type=share)
+    add("testopt-budget", "time limit for the selected cases: 10m", metavar="TIME", type=time)
+    add("testopt-fraction", "time limit as a share of the time of all cases", type=share)
     add(
         "testopt-shard",
-        "run part I of N, in all modes. Classes and functions are divided by their names alone: "
-        "all parts are the whole, whatever store each has. A budget is that of all parts together.",
+        "run part I of N, in all modes. Classes and functions are divided by their names, so that "
+        "the parts make up the whole even if their stores differ. A budget is for all parts.",
         metavar="I/N",
         type=partial(_typed, "part"),
     )

@@ -80,7 +80,7 @@ def _size(runs: Sequence[PlannedCase], cases: Sequence[PlannedCase]) -> str:
     seconds, total = (sum(case.cost_s for case in part) for part in (runs, cases))
     if not tells_time(sum(is_measured(case.cost_s) for case in cases), len(cases), total):
         share = f" ({len(runs) / len(cases):.1%})" if cases else ""
-        return f"{size}{share}; how long they take is not known"
+        return f"{size}{share}; their durations are not known"
     return f"{size}: {format_duration(seconds)} of {format_duration(total)} ({seconds / total:.1%})"
 
 

@@ -80,7 +80,7 @@ def _check(selection: Selection) -> None:
         if share is not None and not 0.0 <= share <= 1.0:
             raise UsageError(f"{name} is {share:g}", "it takes a share from 0 to 1, such as 0.95")
     if selection.budget_s is not None and not selection.budget_s > 0.0:
-        raise UsageError(f"the budget is {selection.budget_s:g} s", "it takes a time above 0")
+        raise UsageError(f"Invalid budget {selection.budget_s:g} s", "it takes a time above 0")
 
 
 def _run_all(settings: Settings, run: PendingRun) -> Reason | None:

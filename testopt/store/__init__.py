@@ -423,8 +423,8 @@ class Store(PlainFiles):
             return find_problems(self._location, self._logs)
         if not has_locks(self._location):
             raise StoreError(
-                f"{self.url} is on a file system without locks, so that a repair could drop what "
-                "others are writing",
+                f"{self.url} is on a file system without locks, where a repair could drop what "
+                f"others write",
                 "copy the store to a local disk, repair the copy, and put it back",
             )
         with lock(self._location, "runs"), lock(self._location, "compact"):

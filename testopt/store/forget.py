@@ -265,8 +265,8 @@ def forgetting(
     """
     if not has_locks(location):
         raise StoreError(
-            f"{location.url} is on a file system without locks, so that others could write what is "
-            "being forgotten",
+            f"{location.url} is on a file system without locks, where others could write what is "
+            f"being forgotten",
             "copy the store to a local disk, forget there, and put it back",
         )
     with lock(location, "runs"), lock(location, "compact"):

@@ -159,9 +159,9 @@ class Tracer:
             if changed:
                 break
         if any(e.is_submodule for e in entries):
-            notes.append("submodules are not looked into")
+            notes.append("changes inside submodules are not traced")
         if not changed:
-            notes.append("it changes no line of a text file that was there before")
+            notes.append("it changes no line of an existing text file")
         changed.sort(key=lambda e: -_weight(path_text(e.path)))
         if len(changed) > MAX_FILES:
             notes.append(f"{len(changed)} files changed: the first {MAX_FILES} were traced")

@@ -50,7 +50,7 @@ def trace_task(
     ranked = rank_candidates(candidates, before=task.before.timestamp() if task.before else None)
     notes = list(trace.notes)
     if candidates and not ranked:
-        notes.append("all candidates are younger than the issue")
+        notes.append("all candidate commits are younger than the issue")
     labels = tuple(_label(s) for s in ranked[:MAX_CANDIDATES])
     return TracedFix(
         task.fix,

@@ -33,8 +33,8 @@ def test_a_retention_beyond_all_bounds(tmp_path):
     ("args", "code", "words"),
     [
         ("select --cases /dev/zero", 3, "/dev/zero is a device that never ends"),
-        ("select --cases pipe", 3, "pipe is a pipe, and nobody wrote to it"),
-        ("why t.py::a --diff pipe", 3, "pipe is a pipe, and nobody wrote to it"),
+        ("select --cases pipe", 3, "pipe is a pipe, and nothing was written to it"),
+        ("why t.py::a --diff pipe", 3, "pipe is a pipe, and nothing was written to it"),
         ("select --diff a\0b", 2, "holds a character NUL"),
         ("select --diff loop", 3, "loop cannot be read"),
         ("szz --fixes /dev/zero", 3, "/dev/zero is a device that never ends"),

@@ -337,7 +337,7 @@ def test_what_is_left_out_is_said_in_a_quiet_run_too(pytester, run):
         ("--testopt-budget=10", "Invalid duration '10': add a unit"),
         ("--testopt-engine-timeout-s=-1", "Invalid time '-1': write it in seconds, like 10."),
         ("--testopt-engine-timeout-s=nan", "Invalid time 'nan'"),
-        ("--testopt-shard=3/2", "'3/2' is not a part (example: 2/5)"),
+        ("--testopt-shard=3/2", "Invalid part '3/2' (example: 2/5)"),
     ],
 )
 @pytest.mark.parametrize("mode", ["select", "off"])

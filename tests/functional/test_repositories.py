@@ -84,7 +84,7 @@ def test_one_that_fails_does_not_stop_the_others(testopt, listed, make_repo, tmp
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "names no repository"),
+        ("", "holds no path of a repository"),
         ("{0}\n{0}\n", "would share the store"),
         (None, "cannot be read"),
     ],

@@ -118,7 +118,7 @@ def test_what_came_of_past_alarms(project, capsys):
         (["--output=x"], 2, "--output"),
         (["HEAD", "--base", "HEAD~1"], 2, "cannot be combined with REV_RANGE"),
         (["--fail-over", "7"], 2, "7"),
-        (["--fairness", "HEAD"], 2, "judges the model"),
+        (["--fairness", "HEAD"], 2, "it judges the model"),
         (["--fairness", "--format", "sarif"], 2, "text or as JSON"),
         (["--fairness"], 3, "too few changes"),
         (["--history", "HEAD"], 2, "the last year"),

@@ -122,7 +122,7 @@ def test_a_part_without_a_case_ends_well_and_says_so(pytester, with_plugin, fake
 @pytest.mark.parametrize(
     ("ini", "args", "why"),
     [
-        ("testopt_shard = 3/2", ("--testopt=rank",), "'3/2' is not a part (example: 2/5)"),
+        ("testopt_shard = 3/2", ("--testopt=rank",), "Invalid part '3/2' (example: 2/5)"),
         ("", ("--testopt-shard=1/2",), "the mode is off"),
         (
             "testopt_shard_durations = gone.json",

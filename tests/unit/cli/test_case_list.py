@@ -80,7 +80,7 @@ def test_what_pytest_prints_is_a_list_or_refused(tmp_path, given, with_plugin, o
     if listed:
         assert given(done.stdout) == IDS
     else:
-        with pytest.raises(InputFileError, match="more or less verbose") as raised:
+        with pytest.raises(InputFileError, match="one case id per line") as raised:
             given(done.stdout)
         assert "--collect-only -q" in raised.value.hint
 

@@ -64,6 +64,6 @@ def test_empty_file_is_replaced(config):
 def test_unusable_folder_is_a_data_error(config):
     pseudonyms._key_file().parent.parent.mkdir(exist_ok=True)
     pseudonyms._key_file().parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match="cannot be kept") as caught:
+    with pytest.raises(DataError, match="cannot be written") as caught:
         author_key(create=True)
     assert "TESTOPT_KEY" in caught.value.hint

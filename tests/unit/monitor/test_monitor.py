@@ -315,7 +315,7 @@ def test_since_limits_the_report_but_not_the_trust(story):
 
 def test_without_a_plan_there_is_nothing_to_say(story):
     story.run("pppp", None)
-    with pytest.raises(EmptyStoreError, match="no plan was recorded"):
+    with pytest.raises(EmptyStoreError, match="no plan has been recorded"):
         story.report()
 
 

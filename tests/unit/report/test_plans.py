@@ -60,8 +60,8 @@ def test_what_is_left_out_is_summed_up_by_what_decided_with_the_past_beside_it()
 @pytest.mark.parametrize(
     ("seconds", "size"),
     [
-        ([0.0] * 7, "3 of 7 cases run (42.9%); how long they take is not known"),
-        ([9.0] + [0.0] * 6, "3 of 7 cases run (42.9%); how long they take is not known"),
+        ([0.0] * 7, "3 of 7 cases run (42.9%); their durations are not known"),
+        ([9.0] + [0.0] * 6, "3 of 7 cases run (42.9%); their durations are not known"),
         ([1.0] * 4 + [0.0] * 3, "3 of 7 cases run: 2.0 s of 4.0 s (50.0%)"),
     ],
 )
