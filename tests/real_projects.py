@@ -194,3 +194,70 @@ class NewTest {
 }
 """
 }
+RSPEC_FORMATTER = r"""require "cgi"
+
+# writes what rspec_junit_formatter does
+class JunitLike
+  RSpec::Core::Formatters.register self, :dump_summary
+
+  def initialize(output) = @output = output
+
+  def dump_summary(notification)
+    @output.puts '<?xml version="1.0" encoding="UTF-8"?>', "<testsuite name='rspec'>"
+    notification.examples.each do |example|
+      group = example.metadata[:example_group]
+      group = group[:parent_example_group] while group[:parent_example_group]
+      file = group[:file_path]
+      owner = file.sub(%r{\.[^/]*\Z}, "").gsub("/", ".").gsub(/\A\.+|\.+\Z/, "")
+      name = CGI.escapeHTML(example.full_description).gsub("\n", "&#10;")
+      inner = {pending: "<skipped/>", failed: "<failure/>"}[example.execution_result.status]
+      names = "classname='#{owner}' name='#{name}' file='#{file}'"
+      @output.puts "<testcase #{names}>#{inner}</testcase>"
+    end
+    @output.puts "</testsuite>"
+  end
+end
+"""
+RSPEC = {
+    ".rspec": "--require ./formatter\n",
+    "formatter.rb": RSPEC_FORMATTER,
+    "spec/a_spec.rb": r"""RSpec.describe "Hostile" do
+  it "adds" do end
+  it "adds more" do end
+  it 'quote \' " `tick` $(x)' do end
+  it "a/b [1] (x|y) .*" do end
+  it "ünï 日本" do end
+  it "line\nbreak" do end
+  it "" do end
+  it { expect(1).to eq 1 }
+  %w[x].each { |n| it("each #{n}") {} }
+  context "inner::deep" do
+    it "adds" do end
+    specify("specified") {}
+  end
+  shared_examples "shared" do
+    it "is shared" do end
+  end
+  describe "one" do
+    include_examples "shared"
+  end
+  describe "two" do
+    it_behaves_like "shared"
+  end
+end
+""",
+    "spec/sub/b.c_spec.rb": r"""describe String do
+  describe "#upcase" do
+    it("works") {}
+    it "-dash" do end
+    xit "skipped" do end
+  end
+end
+""",
+    "spec/sub/d_spec.rb": """describe "Other" do
+  it "alone" do end
+  it "left" do end
+end
+""",
+}
+NEW_RSPEC = {"spec/sub/new_spec.rb": 'describe("New") { it("is new") {} }\n'}

@@ -171,6 +171,15 @@ def _maven(arguments: Sequence[str], report: Path) -> list[str]:
     return ["mvn", "-o", "-q", "-B", *places, "test", *arguments]
 
 
+def _rspec(arguments: Sequence[str], report: Path) -> list[str]:
+    outputs = ("--format", "progress", "--format", "JunitLike", "--out", str(report / "a.xml"))
+    return ["rspec", *outputs, *arguments]
+
+
+def _rspec_json(arguments: Sequence[str], report: Path) -> list[str]:
+    return ["rspec", "--format", "json", "--out", str(report / "a.json"), *arguments]
+
+
 def _javascript(title: str, modules: str, package: str, command: Command) -> RealRunner:
     return RealRunner(
         title, title.partition(" ")[0].strip(","), INSTALLED / modules / "node_modules" / package,
@@ -200,5 +209,12 @@ REAL = (
     RealRunner(
         "surefire", "surefire", DEBIAN / "org/apache/maven/surefire/surefire-junit-platform",
         projects.MAVEN, projects.NEW_MAVEN, _maven, new_cases=2,
+    ),
+    RealRunner(
+        "rspec", "rspec", Path("/usr/bin/rspec"), projects.RSPEC, projects.NEW_RSPEC, _rspec
+    ),
+    RealRunner(
+        "rspec, JSON", "rspec", Path("/usr/bin/rspec"), projects.RSPEC, projects.NEW_RSPEC,
+        _rspec_json,
     ),
 )  # fmt: skip

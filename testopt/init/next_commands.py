@@ -120,6 +120,12 @@ def _nextest(runner: FoundRunner) -> NextCommands:
     )
 
 
+def _rspec(runner: FoundRunner) -> NextCommands:
+    test = f"{runner.launcher} -f progress -f json -o rspec.json"
+    ingest = f"testopt ingest --format auto {_path(runner, 'rspec.json')}"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner)))
+
+
 def _surefire(runner: FoundRunner) -> NextCommands:
     return _jvm(runner, "target/surefire-reports", "-fae test", "test -DfailIfNoTests=false")
 
@@ -151,6 +157,7 @@ _RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
     "nextest": _nextest,
     "surefire": _surefire,
     "gradle": _gradle,
+    "rspec": _rspec,
 }
 
 

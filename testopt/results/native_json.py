@@ -1,7 +1,7 @@
-"""Reads the JSON that test runners write: ``go test -json``, pytest-reportlog, CTRF.
+"""Reads the JSON that test runners write: ``go test -json``, pytest-reportlog, CTRF, RSpec, Mocha.
 
-The first two are a JSON object per line and are read as a stream; CTRF is one document and is
-read as a whole, so its size is bounded.
+The first two are a JSON object per line and are read as a stream; the others are one document and
+are read as a whole, so its size is bounded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import InputFileError
 from testopt.results.archives import DAMAGED
+from testopt.results.json_documents import read_document
 from testopt.results.junit import JUnitSummary, NotJUnitError
 from testopt.results.native_xml import CaseSink
 from testopt.schema import FAILING
@@ -84,7 +85,7 @@ def _read(lines: Iterator[bytes], sink: CaseSink) -> None:
         elif first is not None and isinstance(first.get("Action"), str):
             _read_go(first, lines, sink)
         else:
-            _read_ctrf(b"".join([line, *_bounded(lines, len(line))]), sink)
+            _read_document(b"".join([line, *_bounded(lines, len(line))]), sink)
         return
     raise NotJUnitError("JSON of another kind, no test results")
 
@@ -383,12 +384,18 @@ def _bounded(lines: Iterator[bytes], size: int) -> Iterator[bytes]:
         yield line
 
 
-def _read_ctrf(data: bytes, sink: CaseSink) -> None:
-    """Read the Common Test Report Format: ``results.tests`` with durations in milliseconds."""
+def _read_document(data: bytes, sink: CaseSink) -> None:
+    """Read one document; of which kind it is, its keys tell."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputFileError(f"the JSON is broken: {str(error)[:200]}") from error
+    if not isinstance(document, dict) or not read_document(document, sink):
+        _read_ctrf(document, sink)
+
+
+def _read_ctrf(document: Any, sink: CaseSink) -> None:
+    """Read the Common Test Report Format: ``results.tests`` with durations in milliseconds."""
     results = document.get("results") if isinstance(document, dict) else None
     tests = results.get("tests") if isinstance(results, dict) else None
     if not isinstance(results, dict) or not isinstance(tests, list):

@@ -21,6 +21,7 @@ _CLASSES: Final = {
     "jest": "Jest",
     "vitest": "Vitest",
     "nextest": "Nextest",
+    "rspec": "RSpec",
 }
 
 

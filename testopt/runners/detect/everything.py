@@ -20,6 +20,8 @@ _MOST: Final = 12  # runners that are told of
 _MOST_READ: Final = 1_000  # sources of Rust, to see which hold tests
 _RUST_TEST: Final = re.compile(r"^[ \t]*#\[(?:\w+::)*(?:test|rstest)\b", re.MULTILINE)
 
+_SPEC_HELPERS: Final = frozenset({"spec_helper.rb", "rails_helper.rb"})
+
 
 def find_runners(tree: Sources) -> list[FoundRunner]:
     """Return the runners of a project, the one with the most test files first.
@@ -30,6 +32,7 @@ def find_runners(tree: Sources) -> list[FoundRunner]:
     found = [*find_python(tree), *find_javascript(tree)]
     found += _found(tree, "go", "go.mod", lambda _: "go test")
     found += _rust(tree)
+    found += _rspec(tree)
     found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
     for file in ("build.gradle.kts", "build.gradle"):
         found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
@@ -84,6 +87,29 @@ def _rust(tree: Sources) -> Iterator[FoundRunner]:
                 launcher="cargo nextest run",
                 missing="" if settings else "cargo install --locked cargo-nextest",
                 report=_nextest_report(tree.read(settings) or ""),
+            )
+
+
+def _rspec(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield RSpec for each top folder with ``.rspec``, or with a helper in its folder ``spec``."""
+    places: dict[str, str] = {}
+    for path in tree.paths:
+        folder, _, file = path.rpartition("/")
+        if file == ".rspec":
+            places[folder] = path
+        elif file in _SPEC_HELPERS and posixpath.basename(folder) == "spec":
+            places.setdefault(posixpath.dirname(folder), path)
+    for folder in tops(places):
+        count = count_tests(tree, "rspec", folder)
+        if count:
+            bundled = posixpath.join(folder, "Gemfile") in tree.names
+            yield FoundRunner(
+                name="rspec",
+                form="rspec",
+                folder=folder,
+                evidence=places[folder],
+                test_files=count,
+                launcher="bundle exec rspec" if bundled else "rspec",
             )
 
 

@@ -86,6 +86,32 @@ def test_cases_and_outcomes(name, tmp_path):
     assert found.summary.attempts == len(rows)
 
 
+RSPEC = """{"version": "3.12.0", "examples": [
+{"id": "./spec/a.b_spec.rb[1:1]", "full_description": "Cart adds", "status": "passed",
+ "file_path": "./spec/a.b_spec.rb", "line_number": 2, "run_time": 0.25, "pending_message": null},
+{"id": "./spec/a.b_spec.rb[1:2:1]", "full_description": "Cart counts", "status": "failed",
+ "file_path": "./spec/support/counted.rb", "run_time": 0.5,
+ "exception": {"class": "RSpec::Expectations::ExpectationNotMetError", "message": "no"}},
+{"id": "./spec/c_spec.rb[1:1]", "full_description": "C waits", "status": "pending"}, 3],
+"summary": {"example_count": 3, "errors_outside_of_examples_count": 1},
+"summary_line": "3 examples, 1 failure, 1 pending"}
+"""
+
+
+def test_json_of_rspec_has_the_ids_of_its_junit_formatter(tmp_path):
+    (tmp_path / "rspec.json").write_text(RSPEC)
+    found, rows = read(tmp_path / "rspec.json", tmp_path, ["spec/a.b_spec.rb"])
+    assert [(r["case_id"], r["outcome"], r["duration_s"]) for r in rows] == [
+        ("spec.a::Cart adds", "passed", 0.25),
+        ("spec.a::Cart counts", "failed", 0.5),
+        ("spec.c_spec::C waits", "skipped", None),
+    ]
+    assert [r["file"] for r in rows][:2] == ["spec/a.b_spec.rb"] * 2
+    assert rows[1]["message"]
+    assert not rows[0]["message"]
+    assert "errors outside of examples" in found.summary.missing
+
+
 @pytest.mark.parametrize(
     ("name", "seconds"),
     [
