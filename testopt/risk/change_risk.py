@@ -12,7 +12,7 @@ import numpy as np
 from testopt.code.paths import is_code
 from testopt.errors import DataError
 from testopt.risk.catching_tests import find_catching_tests
-from testopt.risk.change_metrics import with_lines
+from testopt.risk.change_metrics import NAMES, WORDS, with_lines
 from testopt.risk.changed_regions import find_changed_regions, read_changed_files
 from testopt.risk.inert_files import FileEffects, effects_in, file_effects
 from testopt.risk.known_history import explained, known_history, unknown_files
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from testopt.risk.change_metrics import ChangeFacts
+    from testopt.risk.change_metrics import ChangeFacts, TouchedFile
     from testopt.risk.measured_history import FileRows, MeasuredHistory
     from testopt.risk.model import TrainedRiskModel
     from testopt.risk.version_changes import VersionKind
@@ -42,7 +42,7 @@ __all__ = ["change_risk"]
 _HUNKS: Final = 5  # of a file that are shown
 _LINES: Final = 10  # of a change that are shown
 _COMPARED: Final = 3  # changes that are compared with past ones
-_TURNED: Final = 0.5  # log-odds of a turned condition, as of eight times the lines
+_LOG_ODDS: Final = {"turned": 0.5, "version_bump": 0.0, "dependency_update": 0.0}
 _NONE: Final = FileEffects()
 _DETAILED: Final = 20  # changes whose places and tests are looked up
 
@@ -144,6 +144,16 @@ class _Judged:
     kind: VersionKind | None = None
 
 
+def _unexplained(row: Sequence[float]) -> list[float]:
+    """Return metrics of a change that raises versions alone: its words explain nothing.
+
+    They are notes on what is new elsewhere, mostly of a bot. Of 1,607 such changes of 17
+    repositories 21 were culprits; their words order these by chance (AUC .51, of other small
+    changes .61). With them 26 are to be expected, without them 21.
+    """
+    return [0.0 if name == WORDS else value for name, value in zip(NAMES, row, strict=True)]
+
+
 class _ChangeAssessor:
     """The models of a history, and the changes that they judge."""
 
@@ -175,19 +185,18 @@ class _ChangeAssessor:
 
     def _measure(self, name: str, change: Change) -> _Judged:
         history, effects = self._history, self._effects.get(name, _NONE)
-        n_files = len(change.files)
-        kind = version_kind([f.path for f in change.files], effects.versions)
         if name in self._rows_by_sha:
-            row = self._rows_by_sha[name]
-            facts = history.facts[row]
-            month = month_of(facts.time)
-            judged, alone = history.judged[name], history.files_alone[name]
-            return _Judged(facts, judged, alone, month, n_files, kind)
-        facts = change_facts(change, now=self._now, words=self._words.get(name, math.nan))
-        files, inert = touched_files(change.files), effects.inert
-        alone = files_alone(history.state, facts, files, inert)
-        row_now = history.state.measure(facts, without(files, inert))
-        return _Judged(facts, row_now, alone, month_of(facts.time), n_files, kind)
+            facts = history.facts[self._rows_by_sha[name]]
+            row, alone = history.judged[name], history.files_alone[name]
+        else:
+            facts = change_facts(change, now=self._now, words=self._words.get(name, math.nan))
+            files, inert = touched_files(change.files), effects.inert
+            alone = files_alone(history.state, facts, files, inert)
+            row = history.state.measure(facts, without(files, inert))
+        kind = version_kind([f.path for f in change.files], effects.versions)
+        if kind is not None:
+            row, alone = _unexplained(row), [(f, _unexplained(metrics)) for f, metrics in alone]
+        return _Judged(facts, row, alone, month_of(facts.time), len(change.files), kind)
 
     def _of_month(self, month: int, names: Sequence[str]) -> list[Risk]:
         trained, judged = self._models.at(month), [self._judged[name] for name in names]
@@ -200,23 +209,12 @@ class _ChangeAssessor:
         risks = []
         for i, (name, j) in enumerate(zip(names, judged, strict=True)):
             effects = self._effects.get(name, _NONE)
-            turned = {f.path for f, _ in j.files if f.path in effects.turned and not f.is_test}
-            risk = _raised(p[i]) if turned else p[i]
-            files = [
-                FileRisk(
-                    f.path,
-                    _raised(next(alone)) if f.path in turned else next(alone),
-                    f.added,
-                    f.deleted,
-                    inert=f.path in effects.inert,
-                )
-                for f, _ in j.files
-            ]
+            said = _said(effects, j)
+            risk = _shifted(p[i], sum(part.log_odds for part in said))
+            files = [_file_risk(f, next(alone), effects) for f, _ in j.files]
             files.sort(key=lambda f: (-f.probability, f.path))
             percentile = float(np.searchsorted(recent, risk)) / len(recent) if recent else None
-            parts = _contributions(contributions.iloc[i], j.row, trained.medians)
-            parts += (MetricContribution("turned", 1.0, _TURNED),) if turned else ()
-            parts += (MetricContribution(j.kind, 1.0, 0.0),) if j.kind is not None else ()
+            parts = (*_contributions(contributions.iloc[i], j.row, trained.medians), *said)
             unknown = unknown_files(j.files)
             risks.append(
                 Risk(name, risk, percentile, parts, tuple(files), j.n_files, unknown=unknown)
@@ -291,10 +289,24 @@ def _probabilities(trained: TrainedRiskModel, frame: pd.DataFrame) -> list[float
     return [round(float(v), 12) for v in trained.model.predict_proba(frame)[:, -1]]
 
 
-def _raised(p: float) -> float:
-    """Return the probability of a change that turns a condition."""
-    odds = p * math.exp(_TURNED)
-    return round(odds / (odds + 1.0 - p), 12)
+def _said(effects: FileEffects, judged: _Judged) -> tuple[MetricContribution, ...]:
+    """Return what the lines of a change add to its log-odds, beside its metrics."""
+    turned = any(f.path in effects.turned and not f.is_test for f, _ in judged.files)
+    kinds = (*(("turned",) if turned else ()), *((judged.kind,) if judged.kind else ()))
+    return tuple(MetricContribution(kind, 1.0, _LOG_ODDS[kind]) for kind in kinds)
+
+
+def _file_risk(file: TouchedFile, p: float, effects: FileEffects) -> FileRisk:
+    if file.path in effects.turned and not file.is_test:
+        p = _shifted(p, _LOG_ODDS["turned"])
+    inert = file.path in effects.inert
+    return FileRisk(file.path, p, file.added, file.deleted, inert=inert)
+
+
+def _shifted(p: float, log_odds: float) -> float:
+    """Return a probability with so many log-odds more."""
+    odds = p * math.exp(log_odds)
+    return round(odds / (odds + 1.0 - p), 12) if log_odds else p
 
 
 def _contributions(

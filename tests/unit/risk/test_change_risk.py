@@ -108,16 +108,32 @@ def test_files_are_ranked_each_alone(store):
     assert len(risk.files) == 20
 
 
+def as_if_read(monkeypatch, effects, words):
+    """Let git say these effects and words of explanation by commit, and no texts."""
+    room = "testopt.risk.change_risk."
+    monkeypatch.setattr(f"{room}file_effects", lambda *_: effects)
+    monkeypatch.setattr(f"{room}explained", lambda *_: words)
+    monkeypatch.setattr(f"{room}read_changed_files", lambda *_: ChangedFiles({}, {}))
+    monkeypatch.setattr(f"{room}similar_culprits", lambda *_: {})
+
+
+def test_notes_on_raised_versions_explain_nothing(store, monkeypatch):
+    commit = sha(503)
+    ask = {commit: change(("core/6.py", 10), head=commit)}
+    words = {sha(i): i % 50 for i in range(600)}
+    found = []
+    for versions, n in (({}, 400), ({"core/6.py": "version_bump"}, 400), ({}, 0)):
+        as_if_read(monkeypatch, {commit: FileEffects(versions=versions)}, {**words, commit: n})
+        (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
+        found.append((risk.probability, risk.files[0].probability))
+    assert found[0] > found[1] == found[2]
+
+
 def test_a_file_in_which_nothing_that_runs_changed_adds_no_lines(store, monkeypatch):
     commit = sha(503)
     ask = {commit: change(("core/6.py", 10), head=commit)}
     (believed,) = change_risk(store=store, changes=ask).risks
-    judged = {commit: FileEffects(inert=frozenset({"core/6.py"}))}
-    monkeypatch.setattr("testopt.risk.change_risk.file_effects", lambda *_: judged)
-    nothing = ChangedFiles({}, {})
-    monkeypatch.setattr("testopt.risk.change_risk.read_changed_files", lambda *_: nothing)
-    monkeypatch.setattr("testopt.risk.change_risk.similar_culprits", lambda *_: {})
-    monkeypatch.setattr("testopt.risk.change_risk.explained", lambda *_: {})
+    as_if_read(monkeypatch, {commit: FileEffects(inert=frozenset({"core/6.py"}))}, {})
     (risk,) = change_risk(store=store, changes=ask, repo=Path("anywhere")).risks
     assert risk.probability < believed.probability
     assert risk.percentile < 0.1
