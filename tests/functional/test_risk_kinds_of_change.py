@@ -86,7 +86,7 @@ ROWS = [
         "a version": {"app.toml": 'version = "1.2.4"\n'},
         "words of a log": swap(QUIET, "too many steps", "no more steps"),
         "a constant": swap(QUIET, f"k * {LIMIT}", f"k * {LIMIT}1"),
-        "a test": swap(TEST, "int step_3_0", "int more(void) {\n    return 3;\n}\n\nint step_3_0"),
+        "a test": swap(TEST, "int step_3_0", "int more(void) { return 3; }\nint step_3_0"),
     },
     {
         "a turned condition": swap(QUIET, "total_0 > ", "total_0 <= "),
