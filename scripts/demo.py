@@ -126,6 +126,7 @@ def demo(work: Path, commits: int, mutants: int) -> None:
     testopt(work, "mine")
     say(f"make history: replay the last {commits} commits with the fast tests")
     counts = ("--commits", str(commits), "--mutants", str(mutants), "--jobs", "2")
+    counts = (*counts, "--no-coverage")  # for the time that it takes
     testopt(work, "backfill", *counts, "--", sys.executable, "-m", "pytest", "-q", *FAST)
     say("train")
     testopt(work, "train")

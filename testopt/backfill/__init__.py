@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BackfillOptions", "BackfillReport", "UnusableRun", "backfill"]
 
 _TRIES = 3  # newest commits that may be unusable before it is the command's fault
+_MEASURED_EVERY = 8  # commits; see docs/benchmarks.md for what coverage that old is worth
 
 
 def backfill(
@@ -83,7 +84,9 @@ def backfill(
         retry=options.retry,
         progress=progress,
     )
-    context = ReplayContext(repo, options, ledger, default_branch(repo), command.digest)
+    measures = options.coverage and command.is_pytest
+    measured = frozenset(one.sha for one in commits[::-_MEASURED_EVERY] if measures)
+    context = ReplayContext(repo, options, ledger, default_branch(repo), command.digest, measured)
     processes = Processes()
     with WorktreeRepository(repo) as repository:
         runners = [

@@ -52,6 +52,11 @@ class CommandPaths:
         """The file that the probe writes."""
         return self.scratch / "origins.jsonl"
 
+    @property
+    def coverage(self) -> Path:
+        """The folder for what the probe measures."""
+        return self.scratch / "coverage"
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -125,6 +130,15 @@ class Command:
             options = shlex.join(pytest_options(paths))
             env["PYTEST_ADDOPTS"] = f"{options} {env.get('PYTEST_ADDOPTS', '')}".strip()
         return env
+
+    def measuring(self, paths: CommandPaths) -> dict[str, str]:
+        """Return what the environment of a run holds besides, in which the probe measures."""
+        # the only core that can tell cases apart on every Python
+        return {
+            probe.COVERAGE: str(paths.coverage),
+            probe.TREE: str(paths.tree),
+            "COVERAGE_CORE": "ctrace",
+        }
 
     def interpreter(self) -> str | None:
         """Return the Python that the command most likely runs with, for a probe of its own."""

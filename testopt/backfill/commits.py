@@ -14,6 +14,7 @@ from testopt.backfill.variant_commits import commit_variant, keep_variant
 from testopt.backfill.variants import Variant, seeded_sources, variants_of
 from testopt.errors import RepositoryError
 from testopt.git.change import find_change
+from testopt.impact.coverage_rows import CoverageLinks
 from testopt.schema import Run, RunRecord, digest
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class ReplayContext:
     ledger: Ledger
     branch: str | None
     command: str  # digest
+    measured: frozenset[str] = frozenset()  # commits at which coverage is measured
 
 
 class CommitReplay:
@@ -72,6 +74,7 @@ class CommitReplay:
         if not clean:
             ledger.count(left_out=options.runs_per_commit - options.repeat)
             return
+        self._measure()
         flaky = {c for run in clean for c in run if run[c] != clean[0].get(c, run[c])}
         outcomes_before = {case: outcome for case, outcome in clean[0].items() if case not in flaky}
         variants = variants_of(
@@ -109,6 +112,23 @@ class CommitReplay:
             return None
         self._slowest = max(self._slowest, result.seconds)
         return self._context.ledger.append(_record(run, result, self._change))
+
+    def _measure(self) -> None:
+        """Note which case runs which lines; what cannot be measured once is not tried again."""
+        context, sha = self._context, self._commit.sha
+        key = digest(f"coverage\0{context.command}")
+        if sha not in context.measured or not context.ledger.may_measure(sha, key):
+            return
+        limits = Limits(context.options.timeout)
+        try:
+            found = self._runner.measure(sha, sources=self._sources, limits=limits)
+        except RepositoryError as error:
+            why = f"could not be checked out: {error.message}"
+        else:
+            links = CoverageLinks(found.resolver, found.tree, sha, self._commit.time)
+            why = found.failure or context.ledger.append_links(links, found.files, sha)
+        if why:
+            context.ledger.give_up(key, UnusableRun(sha, "coverage", why))
 
     def _variant(self, variant: Variant, number: int) -> dict[str, str] | None:
         """Run a variant; return the outcomes, or None where there are none."""

@@ -9,11 +9,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from testopt.backfill.options import BackfillReport, UnusableRun
+from testopt.errors import InputFileError
 from testopt.schema import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
+    from testopt.impact.coverage_rows import CoverageLinks
     from testopt.schema import Result, RunRecord
     from testopt.store import Store
 
@@ -53,6 +56,8 @@ class Ledger:
         self._done = self._regressions = self._seen = self._skipped = 0
         self._flaky: set[str] = set()
         self._runs: Counter[str] = Counter()
+        self._measured: set[str | None] | None = None
+        self._new_measured = 0
         self.unusable: list[UnusableRun] = []
 
     @property
@@ -92,6 +97,27 @@ class Ledger:
             self._advance(1)
         return final_outcomes(record.results)
 
+    def may_measure(self, commit: str, key: str) -> bool:
+        """Tell whether coverage is to be measured at a commit: not yet, and not in vain before."""
+        with self._lock:
+            if self._measured is None:
+                rows = self._store.read("links", columns=["commit"], where=[("path", "=", "")])
+                self._measured = set(rows["commit"].to_pylist())
+            return commit not in self._measured and key not in self._notes
+
+    def append_links(self, links: CoverageLinks, files: Iterable[Path], commit: str) -> str:
+        """Append what was measured at a commit; return why that could not be read."""
+        with self._lock:
+            for file in files:
+                try:
+                    links.append(self._store, file)
+                except InputFileError as error:
+                    return error.message
+            if self._measured is not None:
+                self._measured.add(commit)
+            self._new_measured += 1
+        return ""
+
     def give_up(self, run_id: str, unusable: UnusableRun) -> None:
         """Note that a run gave no results."""
         with self._lock:
@@ -125,6 +151,7 @@ class Ledger:
             unusable_before=self._skipped,
             shallow=shallow,
             seconds=time.monotonic() - self._begun,
+            measured=self._new_measured,
         )
 
     def _advance(self, runs: int) -> None:

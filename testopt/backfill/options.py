@@ -39,6 +39,8 @@ class BackfillOptions:
         Which faults are chosen.
     retry : bool
         Run again what gave no results before.
+    coverage : bool
+        Measure at some of the commits which case runs which lines, where pytest runs them.
     """
 
     commits: int = 50
@@ -54,6 +56,7 @@ class BackfillOptions:
     job: str = ""
     seed: int = 0
     retry: bool = False
+    coverage: bool = True
 
     @property
     def runs_per_commit(self) -> int:
@@ -95,6 +98,8 @@ class BackfillReport:
         Whether the clone ends before its history does.
     seconds : float
         Time it took.
+    measured : int
+        Commits at which was newly measured which case runs which lines.
     """
 
     commits: int
@@ -106,3 +111,4 @@ class BackfillReport:
     unusable_before: int = 0
     shallow: bool = False
     seconds: float = 0.0
+    measured: int = 0

@@ -44,6 +44,16 @@ class ReplayResult:
     output: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Files of coverage data, the folder that was measured, its files; or why there is none."""
+
+    files: tuple[Path, ...]
+    tree: Path
+    resolver: CaseResolver
+    failure: str = ""
+
+
 class WorktreeRunner:
     """One worktree and the runs in it, one after the other.
 
@@ -102,6 +112,30 @@ class WorktreeRunner:
         return ReplayResult(
             tuple(results), process.seconds, failure, "" if results else process.output
         )
+
+    def measure(self, commit: str, *, sources: Sequence[str], limits: Limits) -> Measurement:
+        """Run the suite at a commit to see which case runs which lines.
+
+        It takes longer than it should, so neither outcomes nor durations count. The files are
+        there until the next run. Parameters and errors as of `run`.
+        """
+        tree = self._checked_out(commit, limits)
+        paths = self._make_folders(tree)
+        paths.coverage.mkdir()
+        roots, _ = tree.import_roots(list(sources))
+        env = self._command.environment(paths, roots=roots, names=[])
+        env |= self._command.measuring(paths)
+        process = self._start(self._command.arguments(paths), env, limits)
+        why_not = paths.coverage / probe.WHY_NOT
+        if why_not.is_file():
+            failure = why_not.read_text("utf-8", "replace")[:_SHOWN]
+        else:
+            failure = self._failure(process, limits)
+        files = tuple(sorted(paths.coverage.glob("coverage*")))
+        if not failure and not files:
+            failure = "wrote no coverage"
+        resolver = CaseResolver(files_of(self._repository.git, commit=commit))
+        return Measurement(files, tree.path, resolver, failure)
 
     def stop(self) -> None:
         """Kill what runs, here and in the other slots."""

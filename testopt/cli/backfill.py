@@ -14,6 +14,7 @@ import click
 
 from testopt.cli.common import Context, print_json, printable, with_options
 from testopt.cli.values import Number
+from testopt.pluralize import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class BackfillCommandOptions:
     job: str
     seed: int | None
     retry: bool
+    coverage: bool
     as_json: bool
 
     def parsed(self, *, seed: int) -> BackfillOptions:
@@ -60,6 +62,7 @@ class BackfillCommandOptions:
             job=self.job,
             seed=seed if self.seed is None else self.seed,
             retry=self.retry,
+            coverage=self.coverage,
         )
 
 
@@ -119,6 +122,9 @@ class BackfillCommandOptions:
 @click.option("--job", metavar="NAME", default="", help="Job that the runs are recorded for.")
 @click.option("--seed", metavar="N", type=int, default=None, help="Seed for the choice of faults.")
 @click.option("--retry", is_flag=True, help="Run commits again that gave no results before.")
+@click.option("--coverage/--no-coverage", default=True, show_default=True,
+              help="Measure which lines each test runs, at the newest commit and every eighth "
+                   "before it. Needs pytest, and the package coverage in its Python.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
 @with_options(BackfillCommandOptions)
@@ -127,7 +133,8 @@ def command(ctx: Context, options: BackfillCommandOptions) -> None:
 
     Each commit runs as it was, with its source change undone, and with small faults in it. The
     worktrees lie in a temporary folder; your working tree, index, branches and stash are not
-    touched. You can interrupt it at any time; the next call continues.
+    touched. You can interrupt it at any time; the next call continues. At some commits the suite
+    runs once more, slower, to measure which lines each test runs: later changes are ordered by it.
 
     COMMAND is what runs the tests (default: python -m pytest of the active environment). It must
     write JUnit XML, or another report that testopt ingest reads, to the file that {junit} stands
@@ -198,6 +205,8 @@ def _print(report: BackfillReport) -> None:
     click.echo(f"commits      {report.commits}")
     click.echo(f"new runs     {kinds}" + (f"; {report.known} were there" if report.known else ""))
     click.echo(f"regressions  {report.regressions}")
+    if report.measured:
+        click.echo(f"coverage     of {pluralize(report.measured, 'commit')}")
     if report.flaky:
         click.echo(f"flaky cases  {report.flaky}")
     if report.unusable or report.unusable_before:

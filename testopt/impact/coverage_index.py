@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from testopt.runners.locate import Locator
@@ -60,6 +61,7 @@ def match_measured(
     wanted = {key for case in cases for key in (keys[case], keys[case][:2])}
     where: list[Any] = [("path", "=", "")] + ([("seen", "<", until)] if until is not None else [])
     rows = store.read("links", columns=["case_id", "commit", "seen"], where=where)
+    rows = _latest_of_each(rows)
     found: dict[tuple[str, ...], str] = {}
     latest: Latest = {}
     for case, commit, seen in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
@@ -69,6 +71,13 @@ def match_measured(
             latest[case] = commit or "", seen
     named = {case: found.get(key) or found.get(key[:2]) for case, key in keys.items()}
     return {case: name for case, name in named.items() if name}, latest
+
+
+def _latest_of_each(rows: pa.Table) -> pa.Table:
+    """Return the latest row of each case; of cases measured again and again Python sees one."""
+    rows = rows.sort_by([("seen", "descending")])
+    code = rows["case_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    return rows.take(np.unique(code, return_index=True)[1])
 
 
 def _key(case: str, locator: Locator) -> tuple[str, ...]:

@@ -349,6 +349,43 @@ def test_pytest_by_default(calc, backfill, tmp_path: Path) -> None:
         "tests/test_calc.py::TestClamp::test_high[6]",
         "tests/test_calc.py::test_low",
     }
+    assert report["measured"] == 1
+    assert _lines(tmp_path, "calc.py") == {
+        "": "1",  # at import
+        "tests/test_calc.py::TestClamp::test_high[5]": "2,4-5",
+        "tests/test_calc.py::TestClamp::test_high[6]": "2,4-5",
+        "tests/test_calc.py::test_low": "2-3",
+    }
+    again = backfill("--commits", "1", "--mutants", "1", "--seed", "3")
+    assert (again["runs"], again["measured"]) == ({}, 0)
+
+
+def _lines(tmp_path: Path, path: str) -> dict[str, str]:
+    """The lines of a file that each case ran."""
+    where = [("path", "=", path)]
+    rows = Store.open(str(tmp_path / "store")).read("links", where=where).to_pylist()
+    return {row["case_id"]: row["lines"] for row in rows}
+
+
+def test_coverage_that_cannot_be_measured_is_named_once(calc, backfill, tmp_path: Path) -> None:
+    calc.commit(
+        "cases",
+        {
+            "calc.py": "def clamp(*a): return a[0]",
+            "tests/test_calc.py": "def test_a(): import calc",
+        },
+    )
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/coverage.py").write_text("raise ImportError")
+    few = ["--commits", "1", "--mutants", "0", "--no-reverse"]
+    env = {"PYTHONPATH": str(tmp_path / "elsewhere")}
+    unmeasured = backfill(*few, "--no-coverage", env=env)
+    assert (unmeasured["runs"], unmeasured["unusable"]) == ({"clean": 1}, [])
+    report = backfill(*few, env=env)
+    assert [(u["kind"], u["why"]) for u in report["unusable"]] == [
+        ("coverage", "the Python that runs the tests has no package coverage")
+    ]
+    assert backfill(*few, env=env)["unusable"] == []
 
 
 def test_package_from_elsewhere_stops(calc, backfill, tmp_path: Path) -> None:
