@@ -261,3 +261,49 @@ end
 """,
 }
 NEW_RSPEC = {"spec/sub/new_spec.rb": 'describe("New") { it("is new") {} }\n'}
+PHPUNIT = {
+    "phpunit.xml": """<phpunit colors="false">
+  <testsuites><testsuite name="all"><directory>tests</directory></testsuite></testsuites>
+</phpunit>
+""",
+    "tests/HostileTest.php": r"""<?php
+namespace App\Tests;
+
+use PHPUnit\Framework\TestCase;
+
+class HostileTest extends TestCase
+{
+    public function testPlain(): void { $this->assertTrue(true); }
+    public function testPlainMore(): void { $this->assertTrue(true); }
+    /** @dataProvider rows */
+    public function testRow($x): void { $this->assertTrue(true); }
+    public function rows(): array
+    {
+        return [[1], "a b" => [2], "quote \" (x|y) .* $" => [3], "a::b/c" => [4], "#1" => [5]];
+    }
+    /** @test */
+    public function it_is_annotated(): void { $this->assertTrue(true); }
+    public function testÜnï(): void { $this->assertTrue(true); }
+    public function testSkipped(): void { $this->markTestSkipped('no'); }
+}
+""",
+    "tests/Sub/OtherTest.php": r"""<?php
+use PHPUnit\Framework\TestCase;
+
+class OtherTest extends TestCase
+{
+    public function testPlain(): void { $this->assertTrue(true); }
+    public function testOnly(): void { $this->assertTrue(true); }
+}
+""",
+}
+NEW_PHPUNIT = {
+    "tests/Sub/NewTest.php": """<?php
+namespace App\\Sub;
+
+class NewTest extends \\PHPUnit\\Framework\\TestCase
+{
+    public function testPlain(): void { $this->assertTrue(true); }
+}
+"""
+}

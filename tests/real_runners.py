@@ -180,6 +180,10 @@ def _rspec_json(arguments: Sequence[str], report: Path) -> list[str]:
     return ["rspec", "--format", "json", "--out", str(report / "a.json"), *arguments]
 
 
+def _phpunit(arguments: Sequence[str], report: Path) -> list[str]:
+    return ["phpunit", "--log-junit", str(report / "a.xml"), *arguments]
+
+
 def _javascript(title: str, modules: str, package: str, command: Command) -> RealRunner:
     return RealRunner(
         title, title.partition(" ")[0].strip(","), INSTALLED / modules / "node_modules" / package,
@@ -209,6 +213,10 @@ REAL = (
     RealRunner(
         "surefire", "surefire", DEBIAN / "org/apache/maven/surefire/surefire-junit-platform",
         projects.MAVEN, projects.NEW_MAVEN, _maven, new_cases=2,
+    ),
+    RealRunner(
+        "phpunit", "phpunit", Path("/usr/bin/phpunit"), projects.PHPUNIT, projects.NEW_PHPUNIT,
+        _phpunit,
     ),
     RealRunner(
         "rspec", "rspec", Path("/usr/bin/rspec"), projects.RSPEC, projects.NEW_RSPEC, _rspec

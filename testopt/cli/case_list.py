@@ -33,6 +33,7 @@ _GO_NAME: Final = re.compile(r"(?:Test|Fuzz|Example|Benchmark)\w*")
 _NEXTEST_BINARY: Final = re.compile(r"([\w-]+(?:::[\w/-]+)?):")
 _NEXTEST_LINE: Final = re.compile(r"([\w-]+(?:::[\w/-]+)?) (\w+(?:::\w+)*)")
 _VITEST_LINE: Final = re.compile(r"(?:\[[^\]]+\] )?([^\s>][^>]*\.[cm]?[jt]sx?) > (.+)")
+_PHPUNIT_LINE: Final = re.compile(r"^ - ([\w\\]+)::(\w+)([#\"].*)?$", re.MULTILINE)
 _COUNT: Final = re.compile(r"[^\s:].*\.\w+: \d+")
 
 
@@ -70,7 +71,7 @@ def _open(name: str) -> IO[str]:
 
 
 def _lines(text: str, place: str) -> list[str]:
-    for listing in (_of_go, _of_nextest, _of_vitest):
+    for listing in (_of_go, _of_nextest, _of_vitest, _of_phpunit):
         ids = listing(text)
         if ids is not None:
             return ids
@@ -126,6 +127,20 @@ def _of_vitest(text: str) -> list[str] | None:
             return None
         ids.append(f"{match[1]}::{match[2]}")
     return ids or None
+
+
+def _of_phpunit(text: str) -> list[str] | None:
+    """Return the ids in the output of ``phpunit --list-tests``; None where it is something else."""
+    _, mark, listed = text.partition("Available test(s):\n")
+    if not mark or not text.startswith("PHPUnit "):
+        return None
+    ids = []
+    for found in _PHPUNIT_LINE.finditer(listed):
+        owner, method, data = found.groups("")
+        ids.append(
+            f"{owner.replace(chr(92), '.')}::{method}{' with data set ' if data else ''}{data}"
+        )
+    return ids
 
 
 def _behind_ids(line: str) -> bool:

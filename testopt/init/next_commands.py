@@ -126,6 +126,12 @@ def _rspec(runner: FoundRunner) -> NextCommands:
     return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner)))
 
 
+def _phpunit(runner: FoundRunner) -> NextCommands:
+    test = f"{runner.launcher} --log-junit junit.xml"
+    ingest = f"testopt ingest {_path(runner, 'junit.xml')}"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner)))
+
+
 def _surefire(runner: FoundRunner) -> NextCommands:
     return _jvm(runner, "target/surefire-reports", "-fae test", "test -DfailIfNoTests=false")
 
@@ -158,6 +164,7 @@ _RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
     "surefire": _surefire,
     "gradle": _gradle,
     "rspec": _rspec,
+    "phpunit": _phpunit,
 }
 
 

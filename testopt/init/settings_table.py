@@ -24,6 +24,7 @@ _SHARED: Final = {
     "nextest": (".config/nextest.toml", "build.rs"),
     "surefire": (".mvn/*", "mvnw"),
     "gradle": ("gradle/wrapper/*", "gradlew"),
+    "phpunit": ("phpunit.xml*", "phpunit.dist.xml", "tests/bootstrap.php"),
     "rspec": (".rspec", "spec/spec_helper.rb", "spec/rails_helper.rb", "spec/support/*"),
 }
 _ALWAYS: Final = ("flake.nix", "shell.nix", "justfile", "Taskfile.yml", ".bazelrc")

@@ -183,3 +183,12 @@ def steps(runner: Runner, request: Request) -> Iterator[tuple[str, bool]]:
         for case, group in zip(request.cases, groups, strict=True)
     )
     yield from dict.fromkeys(names)
+
+
+def left_out(runner: Runner, request: Request) -> list[str]:
+    """Return the units of known cases that do not run, without those that must run for others."""
+    running, whole = frozenset(request.cases), frozenset(request.whole)
+    kept = set(map(runner.unit, request.cases))
+    out = [case for case in request.known if case not in running]
+    out = [case for case in out if not whole or runner.group(case) not in whole]
+    return [unit for unit in dict.fromkeys(map(runner.unit, out)) if unit not in kept]

@@ -22,6 +22,7 @@ _CLASSES: Final = {
     "vitest": "Vitest",
     "nextest": "Nextest",
     "rspec": "RSpec",
+    "phpunit": "PhpUnit",
 }
 
 

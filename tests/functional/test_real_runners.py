@@ -37,9 +37,15 @@ class Project:
     def run_lines(self, lines):
         """Run by some arguments; what ran before by the same ones is not run again."""
         self.lines = tuple(lines)
-        if self.lines not in self._ran:
-            self._ran[self.lines] = self.real.run(self.root, self.lines)
-        return self._ran[self.lines]
+        key = (self.lines, self.has_new)
+        if key not in self._ran:
+            self._ran[key] = self.real.run(self.root, self.lines)
+        return self._ran[key]
+
+    @property
+    def has_new(self):
+        """Whether the files are there that come later."""
+        return any((self.root / path).exists() for path in self.real.new)
 
     def together(self, cases):
         """Return all known cases that the runner, or a pattern of names, cannot tell from some."""

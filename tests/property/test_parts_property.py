@@ -33,6 +33,8 @@ FAMILIES = {
     "gradle": ["p.A::one", "p.A::one[2]", "p.A::one(int)[3]", "p.A$In::one", "p.B::one"],
     "jest": ["a.test.js::adds", "b.test.js::adds", "a.test.js::drops", "keeps"],
     "nextest": ["c::m::one", "c::n::one", "d::m::one", "c::m::two"],
+    "phpunit": ["N.ATest::test1", "N.ATest::test1 with data set #0", "N\\ATest::test2",
+                "BTest::test1"],
     "rspec": ["spec.a_spec::A one", "spec.a_spec::A two", "spec.b.c_spec::A one"],
 }  # fmt: skip
 

@@ -33,6 +33,7 @@ def find_runners(tree: Sources) -> list[FoundRunner]:
     found += _found(tree, "go", "go.mod", lambda _: "go test")
     found += _rust(tree)
     found += _rspec(tree)
+    found += _phpunit(tree)
     found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
     for file in ("build.gradle.kts", "build.gradle"):
         found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
@@ -110,6 +111,29 @@ def _rspec(tree: Sources) -> Iterator[FoundRunner]:
                 evidence=places[folder],
                 test_files=count,
                 launcher="bundle exec rspec" if bundled else "rspec",
+            )
+
+
+def _phpunit(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield PHPUnit for each top folder with its settings."""
+    names = ("phpunit.xml.dist", "phpunit.dist.xml", "phpunit.xml")  # the last one decides
+    places = {
+        posixpath.dirname(path): path
+        for name in names
+        for path in tree.paths
+        if posixpath.basename(path) == name
+    }
+    for folder in tops(places):
+        count = count_tests(tree, "phpunit", folder)
+        if count:
+            composed = posixpath.join(folder, "composer.json") in tree.names
+            yield FoundRunner(
+                name="phpunit",
+                form="phpunit",
+                folder=folder,
+                evidence=places[folder],
+                test_files=count,
+                launcher="vendor/bin/phpunit" if composed else "phpunit",
             )
 
 

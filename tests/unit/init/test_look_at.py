@@ -62,6 +62,7 @@ JEST = json.dumps({"devDependencies": {"jest": "29"}, "scripts": {"test": "jest"
         ({"Cargo.toml": "", "src/lib.rs": "fn x() {}"}, []),
         ({".rspec": "", "spec/a_spec.rb": ""}, ["rspec"]),
         ({"e/spec/spec_helper.rb": "", "e/spec/a_spec.rb": "", "e/Gemfile": ""}, ["rspec"]),
+        ({"phpunit.xml.dist": "", "tests/ATest.php": ""}, ["phpunit"]),
         ({".rspec": "", "lib/a.rb": ""}, []),
         ({"pom.xml": "", "a/pom.xml": "", "a/src/test/java/ATest.java": ""}, ["surefire"]),
         ({"build.gradle.kts": "", "src/test/kotlin/ATest.kt": ""}, ["gradle"]),

@@ -19,6 +19,7 @@ OWN = {
     "jest": "src/a.test.js::cart adds",
     "vitest": "src/b.test.ts::cart > adds",
     "nextest": "crate::mod::adds",
+    "phpunit": "App.CartTest::testAdds with data set #0",
     "rspec": "spec.cart_spec::Cart adds",
 }
 
