@@ -88,7 +88,7 @@ def test_export(command, filled, tmp_path):
     assert pq.read_table(tmp_path / "o.parquet").num_rows == 2
     assert command(filled, "export", "commits", str(tmp_path / "c.csv")).returncode == 0
     wrong = command(filled, "export", "results", str(tmp_path / "o.txt"))
-    assert (wrong.returncode, "neither .parquet nor .csv" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "does not end in .parquet or .csv" in wrong.stderr) == (2, True)
     unknown = command(filled, "export", "colours", str(tmp_path / "o.csv"))
     assert (unknown.returncode, "no table 'colours'" in unknown.stderr) == (3, True)
     nowhere = command(filled, "export", "runs", str(tmp_path / "no" / "o.csv"))

@@ -262,7 +262,7 @@ class TestKeptPlans:
 
     def test_the_part_that_has_a_case_is_kept(self, store, plan_for):
         plan_for("--shard", "1/2")
-        assert "kept already" in plan_for("--shard", "2/2")
+        assert "has a plan already" in plan_for("--shard", "2/2")
         rows = store().read("predictions", unfinished=True).to_pylist()
         assert [row["shard"] for row in rows] == ["2/2"] * 3  # they are of one file
 

@@ -87,7 +87,7 @@ def test_the_gate(project, capsys):
     assert "of the changes before it" in capsys.readouterr().err
     root = project.git("rev-list", "--max-parents=0", "HEAD")
     assert call(project, "risk", root, "--fail-over-percentile", "0.5") == 3
-    assert "too few changes" in capsys.readouterr().err
+    assert "too few earlier changes" in capsys.readouterr().err
 
 
 def test_what_came_of_past_alarms(project, capsys):

@@ -317,7 +317,7 @@ def _record_selecting_runs(project, count, executed):
 def test_a_kept_plan_is_joined_with_the_results_of_its_run(project):
     done = project.run("select", "--fraction", "0.1", "--run-id", "build 7")
     assert "the plan is kept for the run build 7" in done.err
-    assert "is kept already" in project.run("select", "--run-id", "build 7").err
+    assert "has a plan already" in project.run("select", "--run-id", "build 7").err
     kept = names(project.select("--fraction", "0.1", "--run-id", "build 7"))
     report = project.path.parent / "junit.xml"
     report.write_text(

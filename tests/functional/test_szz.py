@@ -161,7 +161,7 @@ def test_binary_files_submodules_and_new_files_say_why(make_repo):
     answer = trace_fix(repo.path, fix)
     assert answer.labels == ()
     assert "submodules" in " ".join(answer.notes)
-    assert "no line of a text file" in " ".join(answer.notes)
+    assert "no line of an existing text file" in " ".join(answer.notes)
 
 
 def test_a_shallow_clone_blames_nobody_at_its_edge(story, tmp_path):
