@@ -21,6 +21,8 @@ from testopt.features.state_store import save_state
 from testopt.features.training_set import TrainingSet, read_rows
 from testopt.pluralize import pluralize
 from testopt.pool import THIS_PROCESS
+from testopt.quality import QualityReport, check_data
+from testopt.quality.leaks import check_leaks
 from testopt.ranking.ranker import FailureRanker
 from testopt.ranking.rolling import FIT_ROWS
 from testopt.ranking.validation import Validation, validate
@@ -65,7 +67,8 @@ class TrainReport:
     ``validation`` is None where there was too little to validate on; ``disturbed_runs`` failed
     because of their environment and were not learnt from. ``promoted`` says whether it is the
     live bundle now, ``before`` which one was, and ``before_runs`` how many runs that one knows.
-    ``step`` and ``why`` say what became of it (`testopt.selection.takeover`).
+    ``step`` and ``why`` say what became of it (`testopt.selection.takeover`), ``quality`` what is
+    doubtful about the data.
     """
 
     bundle_id: str
@@ -82,6 +85,7 @@ class TrainReport:
     before_runs: int = 0
     step: Step = "live"
     why: str = ""
+    quality: QualityReport = field(default_factory=QualityReport)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +148,10 @@ def train(
     EmptyStoreError
         When the store holds no run.
     DataError
-        When no case ever failed, or every one always did: there is nothing to learn. When a case
-        was forgotten since the runs were read.
+        When the data hold an error (`testopt.quality`). When no case ever failed, or every one
+        always did: there is nothing to learn. When a case was forgotten since the runs were read.
     """
+    checked = _checked(store, as_of)
     version_read, cases = store.version("runs"), _cases_by_run(store)
     late = late_misses(store, until=as_of)
     share = min(1.0, _MAX_ROWS / max(int(np.sum(cases)), 1))
@@ -158,6 +163,7 @@ def train(
     rows = TrainingSet.concatenate(taken)
     _check(rows, seen)
     fitted = _ask_fit(rows, seed, pool)
+    checked = checked.with_more(check_leaks(rows, seed))
     held_out = _held_out(rows, seen, seed, pool)
     validation = _validated(rows, held_out)
     evidence = _evidence(store, rows, seen, late.owners, seed=seed, pool=pool)
@@ -181,8 +187,19 @@ def train(
     return TrainReport(
         bundle_id, len(seen.ids), failing, len(state.history.table),
         len(rows.y), seen.first, seen.last, validation, seen.disturbed,
-        is_live, before, before_runs, outcome.step, outcome.why,
+        is_live, before, before_runs, outcome.step, outcome.why, checked,
     )  # fmt: skip
+
+
+def _checked(store: Store, until: datetime | None) -> QualityReport:
+    """Look at the data; what is wrong with them refuses a training."""
+    report = check_data(store, until=until)
+    if report.errors:
+        first = report.errors[0]
+        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
+        hint = f"{first.fix}; " if first.fix else ""
+        raise DataError(f"{first.message}{more}", f"{hint}see all of it: testopt train --check")
+    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from testopt.pluralize import pluralize
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from testopt.quality.findings import QualityReport
     from testopt.train import Takeover, TrainReport
 
 _PLACES = {
@@ -38,6 +40,7 @@ class TrainOptions:
 
     as_of: datetime | None
     promote: bool
+    check: bool
     scheduler: str | None
     as_json: bool
 
@@ -52,6 +55,7 @@ class TrainOptions:
 @click.option(
     "--promote", is_flag=True, help="Make the model the live one at once, without a trial."
 )
+@click.option("--check", is_flag=True, help="Only look for errors and doubts in the data.")
 @scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_options(TrainOptions)
@@ -62,10 +66,14 @@ def command(ctx: Context, options: TrainOptions) -> None:
     is out of date; else when it is better beyond chance on runs that neither has learnt from
     (docs/models.md).
 
+    The data are checked first. Errors refuse the training (exit code 3), doubts are warnings;
+    --check shows both with counts and examples, and trains nothing.
+
     \b
     Example:
       testopt train
       testopt train --as-of 2025-06-01
+      testopt train --check --json
       testopt train --scheduler local:4
     """
     from testopt.cli.decider import decider_of
@@ -76,12 +84,44 @@ def command(ctx: Context, options: TrainOptions) -> None:
             "train --as-of never makes a model the live one",
             "leave --promote out, and then: testopt models promote ID",
         )
+    if options.check:
+        check(ctx, options)
+        return
     takeover = Takeover(decider=decider_of(ctx), at_once=options.promote, share=ctx.settings.canary)
     report = run_training(ctx, takeover, as_of=options.as_of, scheduler=options.scheduler)
     if options.as_json:
         print_json(report_document(report))
+        return
+    show_report(report)
+
+
+def check(ctx: Context, options: TrainOptions) -> None:
+    """Show what is wrong or doubtful about the data; exit with 3 on an error."""
+    from testopt.quality import check_data
+
+    report = check_data(ctx.open_store(), until=options.as_of, whole=True)
+    if options.as_json:
+        print_json(report.as_dict())
     else:
-        show_report(report)
+        _show_quality(report)
+    if report.errors:
+        sys.exit(3)
+
+
+def _show_quality(report: QualityReport) -> None:
+    colors = {"error": "red", "doubt": "yellow", "note": "blue"}
+    for finding in report.findings:
+        click.secho(f"{finding.severity:6}", fg=colors[finding.severity], nl=False)
+        click.echo(f"{finding.slug}: {printable(finding.message)}")
+        for example in finding.examples:
+            click.echo(f"        {printable(example)}")
+        if finding.fix:
+            click.echo(f"      -> {printable(finding.fix)}")
+    click.echo(
+        f"{pluralize(report.runs, 'run')}, {report.first} to {report.last}, "
+        f"{pluralize(report.results, 'result')}: {pluralize(len(report.errors), 'error')}, "
+        f"{pluralize(len(report.doubts), 'doubt')}"
+    )
 
 
 def run_training(
@@ -93,7 +133,7 @@ def run_training(
 
     store = ctx.open_store()
     with open_pool(scheduler) as pool:
-        return train(
+        report = train(
             store=store,
             as_of=as_of,
             repo=ctx.root_or_none,
@@ -102,6 +142,16 @@ def run_training(
             pool=pool,
             progress=ctx.progress("reading runs"),
         )
+    _warn(ctx, report.quality)
+    return report
+
+
+def _warn(ctx: Context, quality: QualityReport) -> None:
+    """Say the doubts in one line."""
+    doubts = quality.doubts
+    if doubts:
+        more = f", and {len(doubts) - 1} more" if len(doubts) > 1 else ""
+        ctx.warn(f"{printable(doubts[0].message)}{more}: see testopt train --check")
 
 
 def report_document(report: TrainReport) -> dict[str, Any]:
@@ -120,6 +170,7 @@ def report_document(report: TrainReport) -> dict[str, Any]:
         "first": report.first.isoformat(),
         "last": report.last.isoformat(),
         "validation": None if checked is None else checked.as_dict(),
+        "quality": report.quality.as_dict(),
     }
 
 

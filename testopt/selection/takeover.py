@@ -27,7 +27,8 @@ CANARY_RUNS: Final = 100  # recorded meanwhile: where plans are not recorded, th
 # Shares of the capital that are bet on each difference, which lies in -1..1. On differences with a
 # mean of .02 and a deviation of .1 the best bet is 1 or more, on wider ones less.
 _BETS: Final = (0.1, 0.2, 0.4, 0.6, 0.9)
-# A live model that has learnt from half of the failing runs is outgrown.
+# A live model that has learnt from half of the failing runs is outgrown. Models trained anew when
+# the history has doubled lose nothing to those at 15 % (docs/benchmarks.md, "When to train again").
 OUTGROWN: Final = 2.0
 
 Step = Literal["live", "canary", "refused", "challenger", "waits"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from builders import Suite, make_record, new_store, prediction_row
+from builders import Suite, append_rows, make_record, new_store, prediction_row
 
 from testopt.git.pending_run import PendingRun
 from testopt.plan.predictor import load_predictor
@@ -273,3 +273,23 @@ def test_retrain_without_history_is_not_needed(tmp_path, testopt):
     new_store(tmp_path, records=[make_record("r", ["t::a"])])
     done = testopt(*at, "retrain")
     assert (done.code, "nothing to learn" in done.out) == (0, True)
+
+
+def test_train_check_shows_what_is_doubtful_and_refuses_errors(at, testopt):
+    fine = testopt(*at, "train", "--check", "--json")
+    assert (fine.code, fine.document["ok"], fine.document["results"]) == (0, True, 900)
+    store = Store.open(str(at[-1]))
+    copies = [make_record(f"copy {n}", Suite.cases, hours=70 + n // 2, branch="main")
+              for n in range(8)]  # fmt: skip
+    store.append_runs(copies)
+    done = testopt(*at, "train")
+    assert done.code == 0
+    assert "4 runs with the time, commit, job, counts and duration of another one" in done.err
+    row = {"run_id": "run 3", "case_id": "x\x1b[31m", "outcome": "odd", "attempt": 1}
+    append_rows(store, "results", [row], part="run 3#2")
+    done = testopt(*at, "train")
+    assert (done.code, "1 result with an unknown outcome" in done.err) == (3, True)
+    shown = testopt(*at, "train", "--check")
+    assert shown.code == 3
+    assert "error outcome: 1 result with an unknown outcome\n        'odd': 1\n" in shown.out
+    assert "1 doubt\n" in shown.out
