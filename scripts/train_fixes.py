@@ -1,9 +1,10 @@
 """Learn the weights of words, files and lines by which a commit is told to be a fix.
 
-    python scripts/train_fixes.py CLONES OUT.json owner/name…
+    python scripts/train_fixes.py CLONES OUT.json owner/name… [--cache FOLDER] [--check]
 
 CLONES    folder with the repositories, found as by ``scripts/train_szz.py``
 OUT.json  ``testopt/git/fix_words.json``
+--cache   keeps the commits that were read: 77 projects take minutes to read, and one to learn from
 
 What authors marked themselves teaches: trailers ``Fixes: <hash>``, the types of conventional
 commits, prefixes such as ``BUG/MINOR:``, and closed issues; those marks are taken out of the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 from collections import Counter, defaultdict
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_matrix, vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -43,6 +46,7 @@ from testopt.git.log import read_history
 from testopt.git.process import run_git
 
 SAMPLE, MARKED, PER_PROJECT = 800, 400, 400
+COLUMNS = ["sha", "message", "paths", "added", "deleted"]
 MIN_PROJECTS, MIN_COMMITS, RIDGE, FOLDS = 8, 25, 0.02, 5
 # Log-odds from which a commit is a fix, without a named defect and with one. On 465 commits of 89
 # projects that teach nothing, read by hand (134 fixes): -0.3 finds .68 of the fixes at a precision
@@ -127,8 +131,8 @@ def style_of(messages: list[str]) -> str:
     return best if share[best] > (0.1 if best == "trailer" else 0.5) * len(messages) else "issues"
 
 
-def sample(repo: Path) -> list[tuple[str, str, list[FileCounts]]]:
-    """Return hash, message and files of some commits, and of more with a trailer."""
+def sample(repo: Path) -> pd.DataFrame:
+    """Return some commits, and more with a trailer: hash, message, and the lists of their files."""
     random_order = random.Random(3)
     shas = run_git(repo, "rev-list", "--no-merges", "HEAD", timeout=None).decode().split()
     random_order.shuffle(shas)
@@ -140,31 +144,55 @@ def sample(repo: Path) -> list[tuple[str, str, list[FileCounts]]]:
     for history in read_history(repo, list(dict.fromkeys(shas[:SAMPLE] + named[:MARKED]))):
         for row in history.files:
             files[row.sha].append(FileCounts(row.path, row.added, row.deleted))
-        found += [(c.sha, c.message, files[c.sha]) for c in history.commits]
-    return found
+        found += [(c.sha, c.message, *columns_of(files[c.sha])) for c in history.commits]
+    head = run_git(repo, "rev-parse", "HEAD").decode().strip()
+    return pd.DataFrame(found, columns=COLUMNS).assign(head=head)
 
 
-def read(clones: Path, project: str) -> list[Row]:
+def columns_of(files: list[FileCounts]) -> tuple[list[str], list[float], list[float]]:
+    """Return paths, lines added and lines deleted; NaN where git counts none."""
+    added = [math.nan if f.added is None else f.added for f in files]
+    deleted = [math.nan if f.deleted is None else f.deleted for f in files]
+    return [f.path for f in files], added, deleted
+
+
+def files_of(paths: list[str], added: list[float], deleted: list[float]) -> list[FileCounts]:
+    return [
+        FileCounts(path, *(None if math.isnan(n) else int(n) for n in counts))
+        for path, *counts in zip(paths, added, deleted, strict=True)
+    ]
+
+
+def commits_of(clones: Path, project: str, cache: Path | None) -> pd.DataFrame | None:
+    kept = None if cache is None else cache / f"{project.replace('/', '+')}.parquet"
+    if kept is not None and kept.exists():
+        return pd.read_parquet(kept)
     repo = clone_of(clones, project)
     if repo is None:
         print(f"no clone of {project}")
-        return []
+        return None
     commits = sample(repo)
-    style = style_of([message for _, message, _ in commits[:SAMPLE]])
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        commits.to_parquet(kept)
+    return commits
+
+
+def read(clones: Path, project: str, cache: Path | None) -> tuple[list[Row], str]:
+    """Return the commits of a project that teach, and the commit up to which it was read."""
+    commits = commits_of(clones, project, cache)
+    if commits is None or commits.empty:
+        return [], ""
+    style = style_of(list(commits["message"][:SAMPLE]))
     rows = []
-    for sha, message, files in commits:
+    for sha, message, *lists in commits[COLUMNS].itertuples(index=False):
+        files = files_of(*lists)
         if not any(is_program(file.path) for file in files):
             continue
         if told := marked(message.strip(), style, keep=int(sha[:8], 16) % 2 == 1):
             rows.append(Row(project, told[0], files, told[1], told[2]))
     print(f"{project}: {style}, {sum(r.fix for r in rows)} fixes, {len(rows)} rows", flush=True)
-    return rows
-
-
-def head_of(clones: Path, project: str) -> str:
-    """Return the commit up to which a project was read."""
-    repo = clone_of(clones, project)
-    return "" if repo is None else run_git(repo, "rev-parse", "HEAD").decode().strip()
+    return rows, str(commits["head"].iloc[0])
 
 
 class Matrix:
@@ -234,9 +262,11 @@ def main() -> None:
     parser.add_argument("clones", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("projects", nargs="+")
+    parser.add_argument("--cache", type=Path)
     parser.add_argument("--check", action="store_true", help="hold projects out first")
     options = parser.parse_args()
-    data = Matrix([row for project in options.projects for row in read(options.clones, project)])
+    found = {name: read(options.clones, name, options.cache) for name in options.projects}
+    data = Matrix([row for rows, _ in found.values() for row in rows])
     if options.check:
         held_out(data)
     columns = data.columns(set(data.project_names))
@@ -244,7 +274,7 @@ def main() -> None:
     words = {f: round(float(model.coef_[0][i]), 2) for f, i in columns.items()
              if abs(model.coef_[0][i]) >= SMALLEST}  # fmt: skip
     document = {
-        "taught_by": {p: head_of(options.clones, p) for p in sorted(set(data.project_names))},
+        "taught_by": {p: found[p][1] for p in sorted(set(data.project_names))},
         "intercept": round(float(model.intercept_[0]), 3),
         "threshold": THRESHOLD,
         "threshold_named": THRESHOLD_NAMED,

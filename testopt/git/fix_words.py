@@ -98,7 +98,8 @@ TRIVIAL: Final = re.compile(
     r"|\bcomments?\b(?=\s*(?:$|in\b|for\b|typo|fix))|\bdoc(?:s|string)?s?\b|\bdocumentation\b"
     r"|\bjavadocs?\b|\bread-?me\b|\bchange-?log\b|\brelease notes\b|\bcopyright\b|\blicen[cs]e\b"
     r"|\btranslations?\b|\b(?:bump|release) v?\d"
-    r"|\b(?:fix|repair)\w* (?:\w+ ){0,2}(?:unit ?)?tests?\b|\bbuild (?:error|failure|fix|break)\w*"
+    r"|\b(?:fix|repair)\w* (?:\w+ ){0,2}(?:(?:unit ?|doc)?tests?|examples?)\b"
+    r"|\bbuild (?:error|failure|fix|break)\w*"
     r"|\bfix\w* (?:\S+ ){0,3}(?:builds?|compil\w+|merges?)(?: (?:errors?|failures?|issues?))?\W*$"
     r"|\bdocker build\b|\bimport paths?\b|\bcs[- ]fixer\b|\bphpcs\b|\bcompiler warnings?\b"
     r"|\btravis\b|\bgithub actions?\b|\bcoverage\b|\bsemicolons?\b(?! (?:bug|crash))",
@@ -380,7 +381,7 @@ def _kind(path: str) -> str:
         return "build"
     if is_test_path(path):
         return "test"
-    if _EXAMPLE.search(path):
+    if _EXAMPLE.search(path.partition("src/main/")[0]):  # below it they are names of packages
         return "example"
     if language_of(path) == "text":
         return "text"

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from testopt.git.fix_words import EditedFile
 
-RULES: Final = "fixes-2"  # changes with whatever changes a verdict, but for the weights
+RULES: Final = "fixes-3"  # changes with whatever changes a verdict, but for the weights
 _I: Final = re.IGNORECASE
 _HASH: Final = r"(?<![0-9a-z])(?=[0-9a-f]*\d|[a-f]{8})[0-9a-f]{6,40}(?![0-9a-z])"
 _BUG_NUMBER: Final = re.compile(r"bug|bz|rh|lp", _I)

@@ -99,6 +99,8 @@ def test_fixes(message):
         "build(deps): fix the lock file",
         "Fix lint warnings",
         "Fix docstring of parse",
+        "Fix the doctest of dissoc",
+        "Fixed example of the proxy settings",
         "Tippfehler korrigiert",
         "Dokumentation korrigiert",
         "Corrige les tests",
@@ -130,6 +132,12 @@ def test_paths_decide(paths, reason):
     verdict = classify("Fix crash", [FileCounts(path, 1, 1) for path in paths])
     assert not verdict.is_fix
     assert reason in verdict.reason
+
+
+def test_a_package_called_samples_is_part_of_the_program():
+    program = "src/main/java/org/acme/samples/clinic/Pet.java"
+    assert classify("Fix crash", [FileCounts(program, 1, 1)]).is_fix
+    assert not classify("Fix crash", [FileCounts(f"samples/{program}", 1, 1)]).is_fix
 
 
 def test_lines_count():
