@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from testopt.reasons import sentence
@@ -160,6 +161,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+@lru_cache  # every file that is read asks for it
 def arrow_schema(table: str) -> pa.Schema:
     """Return the Arrow schema of a table.
 

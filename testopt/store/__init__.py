@@ -70,6 +70,7 @@ class Store(PlainFiles):
         self._light = light
         self._compact_files, self._retention_days = compact_files, retention_days
         self._logs = {table: TableLog(location, table) for table in TABLES}
+        self._last_committed: tuple[tuple[int, list[Filter]], pa.Array] | None = None
 
     @classmethod
     def open(
@@ -328,8 +329,13 @@ class Store(PlainFiles):
         yield from scan_files(self._log(table), columns, where=where, dictionary=dictionary)
 
     def _committed(self, where: Sequence[Filter]) -> pa.Array:
-        """Return the ids of the runs that pass filters on run_id."""
-        return self.read("runs", columns=["run_id"], where=where)["run_id"].combine_chunks()
+        """Return the ids of the runs that pass filters on run_id; asked once for several tables."""
+        handle = self._logs["runs"].refresh()
+        asked = (-1 if handle is None else handle.version(), list(where))
+        if self._last_committed is None or self._last_committed[0] != asked:
+            rows = self.read("runs", columns=["run_id"], where=where)
+            self._last_committed = asked, rows["run_id"].combine_chunks()
+        return self._last_committed[1]
 
     def export(self, table: str, path: str) -> int:
         """Write the rows of a table to a Parquet file, or to CSV where `path` ends so.

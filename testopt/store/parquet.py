@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.schema import KEYS, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -312,8 +313,9 @@ def read_file(
         if not _lists_run(file, where):
             return
         schema = result_schema(table, columns, dictionary)
+        asked = {column for column, _, _ in where}
         for group in range(file.num_row_groups):
-            bounds = _group_bounds(file.metadata.row_group(group))
+            bounds = _group_bounds(file.metadata.row_group(group), asked)
             if may_match(bounds, where):
                 threads = file.metadata.row_group(group).num_rows > _ROWS_WORTH_THREADS
                 rows = file.read_row_group(group, columns=list(columns), use_threads=threads)
@@ -378,10 +380,12 @@ def _lists_run(file: Any, where: Sequence[Filter]) -> bool:
 _EQUALITY: Final = ("=", "==", "in")
 
 
-def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
+def _group_bounds(group: Any, columns: Collection[str]) -> dict[str, tuple[Any, Any]]:
     bounds = {}
-    for index in range(group.num_columns):
+    for index in range(group.num_columns if columns else 0):
         column = group.column(index)
+        if column.path_in_schema not in columns:
+            continue
         statistics = column.statistics
         if statistics is not None and statistics.has_min_max:
             bounds[column.path_in_schema] = (statistics.min, statistics.max)
@@ -390,6 +394,11 @@ def _group_bounds(group: Any) -> dict[str, tuple[Any, Any]]:
 
 def result_schema(table: str, columns: Sequence[str], dictionary: Sequence[str]) -> pa.Schema:
     """Return the schema of a result: chosen columns, some of them dictionary-encoded."""
+    return _result_schema(table, tuple(columns), tuple(dictionary))
+
+
+@lru_cache(maxsize=64)  # the same for every file of a table
+def _result_schema(table: str, columns: tuple[str, ...], dictionary: tuple[str, ...]) -> pa.Schema:
     import pyarrow as pa
 
     encoded = pa.dictionary(pa.int32(), pa.string())
