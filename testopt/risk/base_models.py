@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     from numpy.typing import NDArray
 
-LINES: Final = "la"  # the column that decides alone where the models do no better
+LINES: Final = "la"  # the column that decides alone where it does better than the models
 # Who taught the slopes: culprits that authors named, by a regression with a constant for each
 # project and tenth of its history (scripts/train_risk.py). None is judged in docs/benchmarks.md.
 TAUGHT_BY: Final = (
@@ -171,21 +171,26 @@ class RiskModels:
         BundleError
             When the data are damaged.
         """
-        import lightgbm as lgb
-
         try:
             text = data["trees"]
             columns = _columns(data["columns"], n_columns)
-            booster = None
-            if text is not None:
-                booster = lgb.Booster(model_str=checked_text(text, n_columns))
+            booster = None if text is None else _booster(text, n_columns)
             regression = PriorRegression.load(data["regression"], len(columns))
             share = float(data["share"])
             if not 0.0 <= share <= 1.0:
                 raise ValueError("its trees have no share")
             return cls(regression, columns, booster, share)
-        except (KeyError, TypeError, ValueError, AttributeError, lgb.basic.LightGBMError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"the risk model is damaged: {error}") from None
+
+
+def _booster(text: Any, n_columns: int) -> lgb.Booster:
+    import lightgbm as lgb
+
+    try:
+        return lgb.Booster(model_str=checked_text(text, n_columns))
+    except lgb.basic.LightGBMError as error:
+        raise ValueError(str(error)) from None
 
 
 def _columns(numbers: Any, n_columns: int) -> NDArray[np.intp]:

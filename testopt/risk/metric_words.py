@@ -116,16 +116,18 @@ def basis_text(report: RiskReport) -> str:
         f"{found}"
     )
     if report.auc is not None and report.auc_lines is not None:
+        is_chance = report.auc_lines > report.auc and not report.by_lines
+        chance = ", which chance explains" if is_chance else ""
         text += (
             f"; on the youngest {report.checked}, not seen in training, AUC {report.auc:.2f} "
-            f"(lines added alone: {report.auc_lines:.2f})"
+            f"(lines added alone: {report.auc_lines:.2f}{chance})"
         )
     if report.by_lines:
         text += (
             "; size, explanation and past changes decide, as elsewhere: too little to learn "
             "more from"
             if report.auc is None
-            else "; lines added alone decide: the model does no better"
+            else "; lines added alone decide: they do better, beyond chance"
         )
     return f"{text}."
 

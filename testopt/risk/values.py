@@ -120,7 +120,7 @@ class RiskReport:
 
     They are those of the youngest change. ``auc`` is measured on the youngest ``checked`` changes
     by a model that had not seen them, ``auc_lines`` is that of the number of added lines alone;
-    ``by_lines`` says that these decide, as the model does no better, or too little is known.
+    ``by_lines`` says that these decide, as they do better, or too little is known.
     ``latency_days`` is the estimated time until half of the defects are found. ``commits`` were
     mined; ``begins`` is the first day of them where history before it is missing, and ``shallow``
     says that the clone has no more.

@@ -122,6 +122,19 @@ def test_text_says_why_where_and_who():
     assert "aaaaaaaaaaaa Read faster, in core/a.py; fixed by bbbbbbbbbbbb Fix reading" in lines
 
 
+@pytest.mark.parametrize(
+    ("auc_lines", "by_lines", "words"),
+    [
+        (0.66, False, "(lines added alone: 0.66)."),
+        (0.74, False, "(lines added alone: 0.74, which chance explains)."),
+        (0.79, True, "(lines added alone: 0.79); lines added alone decide"),
+    ],
+)
+def test_lines_added_are_told_beside_the_model(auc_lines, by_lines, words):
+    told = list(risk_lines(replace(report(), auc_lines=auc_lines, by_lines=by_lines), most=20))
+    assert words in told[-1]
+
+
 def test_what_is_not_known_of_the_past_is_said():
     (risk,) = report().risks
     cut = replace(
