@@ -118,6 +118,48 @@ def order_of_files():
         yield
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what a worker of xdist has checked."""
+    if find_spec("jsonschema") is None:
+        return
+    from schemas import CHECKED
+
+    CHECKED.update(getattr(node, "workeroutput", {}).get("schemas", ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Fail a run of the whole suite in which no test has looked at the JSON of some command."""
+    if find_spec("jsonschema") is None:
+        return
+    from schemas import CHECKED, unchecked
+
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["schemas"] = sorted(CHECKED)
+        return
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    if whole and not (config.option.keyword or session.exitstatus) and unchecked():
+        print("no test has looked at the JSON of:", *unchecked())  # noqa: T201
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_json_fits_its_schema():
+    """Check each document that a command prints in a test: what is not described is not printed."""
+    if find_spec("jsonschema") is None:  # in environments that try testopt alone
+        yield
+        return
+    from schemas import checked_text
+
+    from testopt.cli import common
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "json_text", checked_text(common.json_text))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_processes(request: pytest.FixtureRequest):
     """Fail a unit or property test that starts a process without the marker `integration`."""

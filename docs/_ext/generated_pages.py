@@ -1,11 +1,14 @@
-"""Directives that write what the code knows: the settings and the tables of the store."""
+"""Directives that write what the code knows: settings, tables of the store, JSON of commands."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from testopt.schema import KEYS, TABLES
@@ -60,6 +63,26 @@ class StoreTable(SphinxDirective):
         return [table(["Column", "Type", "May be null", "Key"], rows, code=2)]
 
 
+class JsonSchemas(SphinxDirective):
+    """``{json-schemas}``: the fields that each command prints with --json, and its schema."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a list of commands."""
+        found = nodes.bullet_list()
+        for path in sorted(Path(self.env.srcdir, "schemas").glob("*.json")):
+            schema = json.loads(path.read_text(encoding="utf-8"))
+            target = f"schemas/{path.name}"
+            link = addnodes.download_reference(reftarget=target, refdoc=self.env.docname)
+            link += nodes.literal(text=schema["title"].removesuffix(" --json"))
+            line = nodes.paragraph("", "", link)
+            for document in schema.get("anyOf", [schema]):
+                names = [name for name in document["properties"] if name != "version"]
+                line += nodes.Text("; or: " if len(line) > 1 else ": ")
+                line += nodes.Text(", ".join(names))
+            found += nodes.list_item("", line)
+        return [found]
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -72,4 +95,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("store-table", StoreTable)
+    app.add_directive("json-schemas", JsonSchemas)
     return {"parallel_read_safe": True}

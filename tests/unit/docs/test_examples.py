@@ -43,7 +43,8 @@ def called(text):
         quoted = re.findall(r"'[^']*'", shell)
         for part in re.split(r"\|\||&&|[|;]", re.sub(r"'[^']*'", "\0", shell)):
             command = re.sub(r">\s*\S+|<\s*\S+", "", part).strip()
-            command = re.sub("\0", lambda _: quoted.pop(0), command)
+            while "\0" in command:
+                command = command.replace("\0", quoted.pop(0), 1)
             if re.match(r"(TESTOPT_\w+=\S+ )*(testopt|pytest) ", command):
                 yield command
 
