@@ -307,3 +307,41 @@ class NewTest extends \\PHPUnit\\Framework\\TestCase
 }
 """
 }
+CTEST = {
+    "CMakeLists.txt": r"""cmake_minimum_required(VERSION 3.19)
+project(demo NONE)
+enable_testing()
+set(names plain plain.more [[with space]] [[regex.*+(x|y)?]] [[dollar$]] [[back\slash]] ünï -dash
+    a::b [[quote "]] [[^caret]] [[comma,]])
+foreach(name IN LISTS names)
+  add_test(NAME "${name}" COMMAND ${CMAKE_COMMAND} -E true)
+endforeach()
+include(new.cmake OPTIONAL)
+""",
+}
+NEW_CTEST = {"new.cmake": "add_test(NAME fresh COMMAND ${CMAKE_COMMAND} -E true)\n"}
+GOOGLETEST = {
+    "CMakeLists.txt": """cmake_minimum_required(VERSION 3.19)
+project(demo CXX)
+find_package(GTest REQUIRED)
+file(GLOB sources *.cc)
+add_executable(demo_tests ${sources})
+target_link_libraries(demo_tests GTest::gtest_main)
+""",
+    "cart_test.cc": """#include <gtest/gtest.h>
+TEST(Cart, Adds) {}
+TEST(Cart, AddsMore) {}
+TEST(Cart, DISABLED_Off) { FAIL(); }
+TEST(CartMore, Adds) {}
+class Rows : public testing::TestWithParam<int> {};
+TEST_P(Rows, Row) {}
+TEST_P(Rows, RowMore) {}
+INSTANTIATE_TEST_SUITE_P(All, Rows, testing::Values(1, 2));
+template <class T> class Typed : public testing::Test {};
+using Types = testing::Types<int, char>;
+TYPED_TEST_SUITE(Typed, Types);
+TYPED_TEST(Typed, Holds) {}
+TYPED_TEST(Typed, Drops) {}
+""",
+}
+NEW_GOOGLETEST = {"new_test.cc": "#include <gtest/gtest.h>\nTEST(Fresh, Adds) {}\n"}

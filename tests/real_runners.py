@@ -53,6 +53,8 @@ class RealRunner:
         More variables.
     new_cases : int
         How many ids of ``new`` are those of no other test.
+    is_slow : bool
+        Whether it takes too long for every day.
     """
 
     title: str
@@ -64,6 +66,7 @@ class RealRunner:
     modules: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     new_cases: int = 1
+    is_slow: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -184,6 +187,20 @@ def _phpunit(arguments: Sequence[str], report: Path) -> list[str]:
     return ["phpunit", "--log-junit", str(report / "a.xml"), *arguments]
 
 
+def _ctest(arguments: Sequence[str], report: Path) -> list[str]:
+    build = f"{report}-build"
+    output = ("--output-junit", str(report / "a.xml"))
+    run = shlex.join(["ctest", "--test-dir", build, *output, *arguments])
+    return ["sh", "-c", f"cmake -B {shlex.quote(build)} > {shlex.quote(build)}.log && {run}"]
+
+
+def _googletest(arguments: Sequence[str], report: Path) -> list[str]:
+    build = shlex.quote(f"{report}-build")
+    run = shlex.join([f"--gtest_output=xml:{report}/a.xml", *arguments])
+    make = f"cmake -B {build} > {build}.log && cmake --build {build} >> {build}.log"
+    return ["sh", "-c", f"{make} && {build}/demo_tests {run}"]
+
+
 def _javascript(title: str, modules: str, package: str, command: Command) -> RealRunner:
     return RealRunner(
         title, title.partition(" ")[0].strip(","), INSTALLED / modules / "node_modules" / package,
@@ -217,6 +234,13 @@ REAL = (
     RealRunner(
         "phpunit", "phpunit", Path("/usr/bin/phpunit"), projects.PHPUNIT, projects.NEW_PHPUNIT,
         _phpunit,
+    ),
+    RealRunner(
+        "ctest", "ctest", Path("/usr/bin/ctest"), projects.CTEST, projects.NEW_CTEST, _ctest
+    ),
+    RealRunner(
+        "googletest", "googletest", Path("/usr/include/gtest/gtest.h"), projects.GOOGLETEST,
+        projects.NEW_GOOGLETEST, _googletest, is_slow=True,
     ),
     RealRunner(
         "rspec", "rspec", Path("/usr/bin/rspec"), projects.RSPEC, projects.NEW_RSPEC, _rspec

@@ -99,7 +99,7 @@ def hostile(table: Table, real: RealRunner, root: Path) -> None:
     table.row(real, root, "half, by name", replace(request, exact=True))
     real.write(root, real.new)
     whole = [RUNNERS[real.form].group_of_file(path, root) for path in real.new]
-    table.row(real, root, "half, and a new file", replace(request, whole=whole))
+    table.row(real, root, "half, and a new file", replace(request, whole=[*filter(None, whole)]))
     table.row(real, root, "nothing", replace(request, cases=[]))
 
 

@@ -132,6 +132,13 @@ def _phpunit(runner: FoundRunner) -> NextCommands:
     return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner)))
 
 
+def _ctest(runner: FoundRunner) -> NextCommands:
+    test = f'{runner.launcher} --output-junit "$PWD/junit.xml"'
+    ingest = f"testopt ingest {_path(runner, 'junit.xml')}"
+    once = (_here(runner, "cmake -B build && cmake --build build"),)
+    return NextCommands(runner.name, once, (_here(runner, test), ingest, _selected(runner)))
+
+
 def _surefire(runner: FoundRunner) -> NextCommands:
     return _jvm(runner, "target/surefire-reports", "-fae test", "test -DfailIfNoTests=false")
 
@@ -164,6 +171,7 @@ _RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
     "surefire": _surefire,
     "gradle": _gradle,
     "rspec": _rspec,
+    "ctest": _ctest,
     "phpunit": _phpunit,
 }
 

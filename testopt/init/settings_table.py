@@ -25,6 +25,7 @@ _SHARED: Final = {
     "surefire": (".mvn/*", "mvnw"),
     "gradle": ("gradle/wrapper/*", "gradlew"),
     "phpunit": ("phpunit.xml*", "phpunit.dist.xml", "tests/bootstrap.php"),
+    "ctest": ("CMakeLists.txt", "*.cmake", "CMakePresets.json"),
     "rspec": (".rspec", "spec/spec_helper.rb", "spec/rails_helper.rb", "spec/support/*"),
 }
 _ALWAYS: Final = ("flake.nix", "shell.nix", "justfile", "Taskfile.yml", ".bazelrc")

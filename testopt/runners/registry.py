@@ -23,6 +23,8 @@ _CLASSES: Final = {
     "nextest": "Nextest",
     "rspec": "RSpec",
     "phpunit": "PhpUnit",
+    "ctest": "CTest",
+    "googletest": "GoogleTest",
 }
 
 

@@ -57,7 +57,13 @@ class Project:
         return unit.partition("::")[2] if self.real.form in {"jest", "vitest"} else unit
 
 
-@pytest.fixture(scope="session", params=REAL, ids=[real.title for real in REAL])
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(real, id=real.title, marks=[pytest.mark.slow] if real.is_slow else [])
+        for real in REAL
+    ],
+)
 def project(request, tmp_path_factory):
     """Return the project of a runner, where that is installed."""
     real = request.param
@@ -96,7 +102,8 @@ def test_a_new_file_runs_also_tests_that_are_left_out_of_others(project):
     (path,) = project.real.new
     project.real.write(project.root, project.real.new)
     try:
-        whole = [project.runner.group_of_file(path, project.root)]
+        group = project.runner.group_of_file(path, project.root)
+        whole = [group] if group else []
         ran = project.run(*project.some, known=project.known, whole=whole)
     finally:
         (project.root / path).unlink()

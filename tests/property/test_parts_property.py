@@ -35,6 +35,8 @@ FAMILIES = {
     "nextest": ["c::m::one", "c::n::one", "d::m::one", "c::m::two"],
     "phpunit": ["N.ATest::test1", "N.ATest::test1 with data set #0", "N\\ATest::test2",
                 "BTest::test1"],
+    "ctest": ["one::one", "A.two::A.two", "A.three"],
+    "googletest": ["A::one", "P/A::two/0", "P/A::two/1", "T/0::one", "T/1::one"],
     "rspec": ["spec.a_spec::A one", "spec.a_spec::A two", "spec.b.c_spec::A one"],
 }  # fmt: skip
 

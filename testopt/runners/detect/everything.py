@@ -22,6 +22,11 @@ _RUST_TEST: Final = re.compile(r"^[ \t]*#\[(?:\w+::)*(?:test|rstest)\b", re.MULT
 
 _SPEC_HELPERS: Final = frozenset({"spec_helper.rb", "rails_helper.rb"})
 
+_ADDS_TESTS: Final = re.compile(
+    r"^[^#\n]*\b(?:add_test|gtest_(?:discover|add)_tests|catch_discover_tests)[ \t]*\(",
+    re.MULTILINE | re.IGNORECASE,
+)
+
 
 def find_runners(tree: Sources) -> list[FoundRunner]:
     """Return the runners of a project, the one with the most test files first.
@@ -34,6 +39,7 @@ def find_runners(tree: Sources) -> list[FoundRunner]:
     found += _rust(tree)
     found += _rspec(tree)
     found += _phpunit(tree)
+    found += _ctest(tree)
     found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
     for file in ("build.gradle.kts", "build.gradle"):
         found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
@@ -134,6 +140,23 @@ def _phpunit(tree: Sources) -> Iterator[FoundRunner]:
                 evidence=places[folder],
                 test_files=count,
                 launcher="vendor/bin/phpunit" if composed else "phpunit",
+            )
+
+
+def _ctest(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield CTest for each top folder whose files of CMake add tests."""
+    files = [path for path in tree.paths if posixpath.basename(path) == "CMakeLists.txt"]
+    texts = dict(tree.read_all(files[:_MOST_READ]))
+    for folder in tops(posixpath.dirname(path) for path in files):
+        adding = [path for path in tree.below(folder) if _ADDS_TESTS.search(texts.get(path, ""))]
+        if adding:
+            yield FoundRunner(
+                name="ctest",
+                form="ctest",
+                folder=folder,
+                evidence=adding[0],
+                test_files=len(adding),
+                launcher="ctest --test-dir build",
             )
 
 

@@ -63,6 +63,8 @@ JEST = json.dumps({"devDependencies": {"jest": "29"}, "scripts": {"test": "jest"
         ({".rspec": "", "spec/a_spec.rb": ""}, ["rspec"]),
         ({"e/spec/spec_helper.rb": "", "e/spec/a_spec.rb": "", "e/Gemfile": ""}, ["rspec"]),
         ({"phpunit.xml.dist": "", "tests/ATest.php": ""}, ["phpunit"]),
+        ({"CMakeLists.txt": "", "t/CMakeLists.txt": "add_test(NAME a COMMAND a)"}, ["ctest"]),
+        ({"CMakeLists.txt": "# add_test()"}, []),
         ({".rspec": "", "lib/a.rb": ""}, []),
         ({"pom.xml": "", "a/pom.xml": "", "a/src/test/java/ATest.java": ""}, ["surefire"]),
         ({"build.gradle.kts": "", "src/test/kotlin/ATest.kt": ""}, ["gradle"]),

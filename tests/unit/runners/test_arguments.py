@@ -20,6 +20,8 @@ OWN = {
     "vitest": "src/b.test.ts::cart > adds",
     "nextest": "crate::mod::adds",
     "phpunit": "App.CartTest::testAdds with data set #0",
+    "ctest": "cart.adds::cart.adds",
+    "googletest": "All/CartTest::Adds/0",
     "rspec": "spec.cart_spec::Cart adds",
 }
 
