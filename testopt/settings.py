@@ -61,24 +61,26 @@ class Settings:
     mode: str = _setting("off", "what pytest does by default: off, record, rank, select or shadow")
     granularity: str = _setting("auto", "what stays together in pytest: case, module or auto")
     engine_timeout_s: float = _setting(10.0, "seconds after which pytest stops waiting for a plan")
-    seed: int = _setting(0, "seed of everything random")
+    seed: int = _setting(0, "seed of all random choices")
     fix_pattern: str = _setting(
-        "", "regular expression of subjects of fixing commits; empty: built in"
+        "", "regular expression for the subjects of fixing commits (empty: built-in rules)"
     )
     promote: str = _setting(
         "gradual",
         "when select leaves cases out: gradual (a share that grows in steps, then what shadow has "
         "shown right), auto (only the latter), always, never",
     )
-    shadow_days: float = _setting(14.0, "days in shadow, at least, before select leaves cases out")
-    shadow_regressions: int = _setting(30, "regressions judged in shadow, at least, before that")
+    shadow_days: float = _setting(14.0, "fewest days in shadow before select leaves cases out")
+    shadow_regressions: int = _setting(
+        30, "fewest regressions judged in shadow before select does so"
+    )
     rollback_level: float = _setting(
-        0.05, "level of the test of misses that brings a selection back into shadow", share=True
+        0.05, "significance level at which misses send a selection back into shadow", share=True
     )
     canary: float = _setting(
-        0.1, "share of changes that a better model plans before it is the live one", share=True
+        0.1, "share of changes that a better model plans before it becomes live", share=True
     )
-    author_features: bool = _setting(True, "let metrics of the author count for risk")
+    author_features: bool = _setting(True, "use metrics of the author for risk")
     recall: float = _setting(
         0.95, "share of regressions that a selection must catch: 0.95 or 95%", share=True
     )
@@ -86,13 +88,15 @@ class Settings:
     refresh: float = _setting(0.01, "share of the cases left out that run all the same", share=True)
     must_run: tuple[str, ...] = _setting((), "globs of cases or test files that always run")
     run_all_on: tuple[str, ...] = _setting(
-        (), "globs of changed files for which every case runs, beside the usual ones; !GLOB: not"
+        (),
+        "globs of changed files for which every case runs, added to the built-in ones; !GLOB "
+        "removes one",
     )
-    run_all: bool = _setting(False, "whether every case runs, whatever would be left out")
+    run_all: bool = _setting(False, "run every case, whatever a selection would leave out")
     shard_durations: str = _setting(
-        "", "file of the repository by which parts are divided (rank --format durations writes it)"
+        "", "file of durations that makes parts equally long (rank --format durations writes it)"
     )
-    compact_files: int = _setting(64, "small files in a table that start a compaction")
+    compact_files: int = _setting(64, "number of small files in a table that starts a compaction")
     retention_days: float = _setting(7.0, "days before replaced files of the store are removed")
     origin: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
