@@ -56,7 +56,8 @@ class Ledger:
         self._done = self._regressions = self._seen = self._skipped = 0
         self._flaky: set[str] = set()
         self._runs: Counter[str] = Counter()
-        self._measured: set[str | None] | None = None
+        rows = store.read("links", columns=["commit"], where=[("path", "=", "")])
+        self._measured = set(rows["commit"].unique().to_pylist())
         self._new_measured = 0
         self.unusable: list[UnusableRun] = []
 
@@ -100,23 +101,23 @@ class Ledger:
     def may_measure(self, commit: str, key: str) -> bool:
         """Tell whether coverage is to be measured at a commit: not yet, and not in vain before."""
         with self._lock:
-            if self._measured is None:
-                rows = self._store.read("links", columns=["commit"], where=[("path", "=", "")])
-                self._measured = set(rows["commit"].to_pylist())
             return commit not in self._measured and key not in self._notes
 
     def append_links(self, links: CoverageLinks, files: Iterable[Path], commit: str) -> str:
-        """Append what was measured at a commit; return why that could not be read."""
+        """Append what was measured at a commit; return why nothing was, empty where it was.
+
+        Of several processes of a run, one may have run no case.
+        """
+        failures = []
         with self._lock:
             for file in files:
                 try:
                     links.append(self._store, file)
+                    self._new_measured += commit not in self._measured
+                    self._measured.add(commit)
                 except InputFileError as error:
-                    return error.message
-            if self._measured is not None:
-                self._measured.add(commit)
-            self._new_measured += 1
-        return ""
+                    failures.append(error.message)
+            return failures[0] if failures and commit not in self._measured else ""
 
     def give_up(self, run_id: str, unusable: UnusableRun) -> None:
         """Note that a run gave no results."""
