@@ -27,6 +27,7 @@ from testopt.store.arrays import dump_arrays, load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -55,6 +56,11 @@ class Example:
         The orders that anyone could use, which know the history of the project.
     commit : ndarray of uint8
         What it is a variant of.
+    ran : ndarray of float32, shape (n,)
+        Share of the change that each case ran when coverage was measured at an earlier commit; NaN
+        where it was not.
+    expected : ndarray of float64, shape (n,)
+        What each case took before.
     """
 
     x: NDArray[np.float32]
@@ -63,6 +69,8 @@ class Example:
     seconds: NDArray[np.float64]
     simple: NDArray[np.int32]
     commit: NDArray[np.uint8]
+    ran: NDArray[np.float32]
+    expected: NDArray[np.float64]
 
     @property
     def base(self) -> bytes:
@@ -98,7 +106,7 @@ def read_examples(
         Called with the number of examples so far.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    sources = Sources(repo, patience=PATIENCE, pretrained=PretrainedModel())
+    sources = Sources(repo, store, patience=PATIENCE, pretrained=PretrainedModel())
     past, state, found = _Past(), FeatureState(), []
     for frame in history(store):
         broken = past.broken(frame) if frame.is_variant else past.add(frame)
@@ -106,7 +114,7 @@ def read_examples(
             file = cache / f"{frame.query.run.run_id}.npz"
             example = _kept(file)
             if example is None:
-                example = _example(frame, *broken, state, sources)
+                example = _example(_as_of_commit(frame, past), *broken, state, sources)
                 file.write_bytes(_dumped(example))
             found.append(example)
             progress(len(found))
@@ -121,10 +129,12 @@ class _Past:
         self._failing: dict[str, set[str]] = {}
         self._older: dict[str, frozenset[str]] = {}
         self._known: set[str] = set()
+        self.times: dict[str, datetime] = {}
 
     def add(self, frame: RunFrame) -> None:
         commit = frame.query.run.commit or ""
         failing = {c for c, f in zip(frame.query.cases, frame.failed, strict=True) if f}
+        self.times.setdefault(commit, frame.query.run.time)
         if commit not in self._failing:
             self._older[commit] = frozenset(self._known)
             self._failing[commit] = set()
@@ -144,6 +154,14 @@ class _Past:
         return count, broken, np.array([case in self._older[base] for case in cases], bool)
 
 
+def _as_of_commit(frame: RunFrame, past: _Past) -> RunFrame:
+    """Return a variant at the time of its commit, whose own coverage is then not known."""
+    run = frame.query.run
+    return replace(
+        frame, query=replace(frame.query, run=replace(run, time=past.times[run.base or ""]))
+    )
+
+
 def _example(
     frame: RunFrame,
     count: NDArray[np.bool_],
@@ -156,13 +174,20 @@ def _example(
     known = state.read(query).at(count)
     seconds = expected_seconds(known)
     orders = baseline_orders(known, seconds, seed=len(known))
+    query = sources.add(frame.query)
+    ran = np.full(len(count), np.nan, np.float32)
+    if query.text is not None and query.text.ran is not None:
+        ran = query.text.ran
+        query = replace(query, text=replace(query.text, ran=None))
     return Example(
-        affinity_matrix(sources.add(frame.query))[count],
+        affinity_matrix(query)[count],
         broken[count],
         old[count],
         np.nan_to_num(frame.seconds.astype(np.float64)).clip(0.0)[count],
         np.array([orders[name] for name in BASELINES], np.int32),
         np.frombuffer((frame.query.run.base or "").encode(), np.uint8),
+        ran[count],
+        seconds,
     )
 
 

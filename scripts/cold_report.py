@@ -9,8 +9,9 @@ import numpy as np
 
 from testopt.code.effort import relative_seconds
 from testopt.ranking.baselines import BASELINES
+from testopt.ranking.cost_order import value_per_cost
 from testopt.ranking.orderings import COST_EXPONENT, FLOOR
-from testopt.similarity.affinity import NAMES
+from testopt.similarity.affinity import NAMES, with_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from testopt.similarity.closeness_model import ClosenessModel
 
 TRUTHS = ("truth", "old", "strict")
-OURS = ("model", "untrained", "words")
+OURS = ("model", "untrained", "words", "measured")  # the last: model, coverage and durations
 METHODS = (*OURS, *BASELINES, "optimum")
 DRAWS = 2000
 TIES = 3  # draws of the order among equals
@@ -89,9 +90,19 @@ def judge_project(
 def _orders(example: Example, model: ClosenessModel, seed: int) -> list[list[NDArray[Any]]]:
     columns = {name: example.x[:, j] for j, name in enumerate(NAMES)}
     planned = (as_planned(close, columns) for close in (model.closeness(columns), columns["prior"]))
-    scores = (*planned, np.nan_to_num(columns["words"]))
+    scores = (*planned, np.nan_to_num(columns["words"]), _measured(example, model, columns))
     mine = [[example.by_score(s, TIES * seed + k) for k in range(TIES)] for s in scores]
     return [*mine, *([order] for order in example.simple)]
+
+
+def _measured(
+    example: Example, model: ClosenessModel, columns: Mapping[str, NDArray[Any]]
+) -> NDArray[np.float64]:
+    """Return what a plan orders by where the suite ran before, once with coverage."""
+    close = np.nan_to_num(model.closeness(columns))
+    if np.nan_to_num(example.ran).any():
+        close = with_coverage(close, example.ran.astype(np.float64))
+    return value_per_cost(close + FLOOR, example.expected, COST_EXPONENT)
 
 
 def as_planned(close: NDArray[Any], columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -120,14 +131,15 @@ def closed(row: Mapping[str, Any], method: str = "model") -> float:
     return float((row[method] - row["best"]) / max(row["optimum"] - row["best"], 1e-9))
 
 
-def mean_closed(judged: Sequence[Judged], truth: str) -> float:
+def mean_closed(judged: Sequence[Judged], truth: str, method: str = "model") -> float:
     """Return the mean over projects of the share that is closed."""
-    return float(np.mean([closed(j.means()[truth]) for j in judged if truth in j.means()]))
+    return float(np.mean([closed(j.means()[truth], method) for j in judged if truth in j.means()]))
 
 
 def table(judged: Sequence[Judged]) -> str:
     """Return the figures as text: a row for each project and truth, then the means."""
-    head = f"{'held out':24}{'n':>5}{'model':>8}{'untr.':>8}{'words':>8}{'best':>8}{'opt.':>8}"
+    columns = ("n", "model", "untr.", "words", "meas.", "best", "opt.")
+    head = f"{'held out':24}{columns[0]:>5}" + "".join(f"{name:>8}" for name in columns[1:])
     lines = [f"{head}{'closed':>8}  best simple order"]
     for truth in TRUTHS:
         rows = [(j.name, j.means()[truth]) for j in judged if truth in j.means()]
@@ -139,7 +151,8 @@ def table(judged: Sequence[Judged]) -> str:
         share = mean_closed(judged, truth)
         lines.append(
             f"{'mean ' + truth:24}{_figures(mean)}  model - untrained, by commit: "
-            f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]; mean share closed {share:.2f}\n"
+            f"{gain:+.4f} [{low:+.4f}, {high:+.4f}]; mean share closed {share:.2f}, "
+            f"measured {mean_closed(judged, truth, 'measured'):.2f}\n"
         )
     return "\n".join(lines)
 

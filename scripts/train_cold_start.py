@@ -79,11 +79,7 @@ def replay(name: str, clone: Path, store: Store, options: argparse.Namespace) ->
     """Backfill a project as far as it has not been done."""
     command = (str(options.python), "-m", "pytest", "-q", *RECIPES[name])
     wanted = BackfillOptions(
-        commits=options.commits,
-        mutants=options.mutants,
-        command=command,
-        timeout=TIMEOUT_S,
-        coverage=False,
+        commits=options.commits, mutants=options.mutants, command=command, timeout=TIMEOUT_S
     )
     report = backfill(repo=clone, store=store, options=wanted, progress=_Counter(name, "runs"))
     print(f"{name}: {sum(report.runs.values())} new runs, {report.regressions} regressions")

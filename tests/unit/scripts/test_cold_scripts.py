@@ -1,7 +1,9 @@
 """What the model for repositories never seen learns from, and how it is judged."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ def example(examples, commit, failed, old):
     return examples.Example(
         np.zeros((n, 2), np.float32), np.array(failed), np.array(old), np.ones(n),
         np.tile(np.arange(n, dtype=np.int32), (BASELINES, 1)),
-        np.frombuffer(commit.encode(), np.uint8),
+        np.frombuffer(commit.encode(), np.uint8), np.full(n, np.nan, np.float32), np.ones(n),
     )  # fmt: skip
 
 
@@ -92,6 +94,18 @@ def test_the_share_of_the_gap(script):
     row = {"model": 0.9, "untrained": 0.7, "best": 0.6, "optimum": 1.0}
     assert report.closed(row) == pytest.approx(0.75)
     assert report.closed(row, "untrained") == pytest.approx(0.25)
+
+
+def test_coverage_and_durations_of_earlier_runs_order_what_is_equally_close(script):
+    examples, report = script("cold_examples"), script("cold_report")
+    model = SimpleNamespace(closeness=lambda _: np.full(4, 0.5))
+    made = replace(
+        example(examples, "one", [False] * 4, [True] * 4), expected=np.array([1, 1, 9, 1.0])
+    )
+    unmeasured = report._measured(made, model, {})
+    assert np.argsort(-unmeasured, kind="stable").tolist() == [0, 1, 3, 2]
+    ran = replace(made, ran=np.array([0, 1, 1, np.nan], np.float32))
+    assert np.argsort(-report._measured(ran, model, {})).tolist() == [1, 3, 2, 0]
 
 
 def test_gains_are_means_over_the_variants_of_a_commit(script):
