@@ -26,6 +26,9 @@ _MANIFEST: Final = re.compile(
     r"Dockerfile[^/]*|\.github/(?:workflows|actions)/.+\.ya?ml|\.gitlab-ci\.yml)$",
     re.IGNORECASE,
 )
+_LOCK: Final = re.compile(
+    r"(?:^|/)(?:[^/]+\.lock|package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum)$"
+)
 _LONGEST: Final = 400  # letters of a line
 _HASH: Final = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b")
 
@@ -43,8 +46,11 @@ def renumbered(path: str, hunks: Sequence[tuple[list[str], list[str]]]) -> Versi
     -------
     str or None
         ``dependency_update`` in a file that names what a project is built from, unless the line
-        gives the version of the project; ``version_bump`` where lines speak of a version.
+        gives the version of the project, and in lock files, however they change;
+        ``version_bump`` where lines speak of a version.
     """
+    if _LOCK.search(path):
+        return "dependency_update"
     is_manifest = _MANIFEST.search(path) is not None
     kinds: set[VersionKind] = set()
     for old, new in hunks:

@@ -184,6 +184,7 @@ def test_raised_versions_are_told_as_what_they_are(risks):
         name: [reason.text for reason in explain(risk.parts) if reason.subject == "versions"]
         for name, risk in risks.items()
     }
-    assert {name for name, texts in told.items() if texts} == {"a version", "a dependency"}
+    raised = {name for name, texts in told.items() if texts}
+    assert raised == {"a version", "a dependency", "a lock file"}
     assert told["a version"] == ["nothing but version numbers changes"]
     assert "versions of dependencies" in told["a dependency"][0]

@@ -26,6 +26,7 @@ OWN, USED = "version_bump", "dependency_update"
             USED,
         ),
         (".github/workflows/ci.yml", "uses: a/b@v3", "uses: a/b@v4", USED),
+        ("web/yarn.lock", "left-pad@1:", "right-pad@2:", USED),
         ("requirements.txt", "left-pad==1.0.0", "right-pad==1.0.0", None),
         ("app.py", "LIMIT = 90", "LIMIT = 91", None),
         ("app.py", "if version > 3:", "if version > 4:", None),
