@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def test_figures_of_folders_are_those_counted_by_hand(judged):
         for g in by_folder.values()
     )
     assert flagged == pytest.approx(FLAGGED * report.checked, abs=1.5)
+
+
+def test_the_model_is_judged_with_words_as_it_is_used(judged, tmp_path, monkeypatch):
+    store, _, bad = filled(str(tmp_path / "store"))
+    words = {f"{i:040x}": 900 if guilty else 0 for i, guilty in enumerate(bad)}
+    monkeypatch.setattr("testopt.risk.fairness.explained", lambda *_: words)
+    assert risk_fairness(store=store, repo=Path("anywhere")).auc > judged[0].auc + 0.1
 
 
 def test_tenures_of_few_people_are_hidden(judged, tmp_path):
