@@ -345,3 +345,46 @@ TYPED_TEST(Typed, Drops) {}
 """,
 }
 NEW_GOOGLETEST = {"new_test.cc": "#include <gtest/gtest.h>\nTEST(Fresh, Adds) {}\n"}
+# Mocha's own name for a test is it; test.each is none of its.
+_MOCHA = "\n".join(
+    line for line in HOSTILE_JS.split("\n") if ".each" not in line and "''" not in line
+)
+MOCHA = {
+    ".mocharc.json": '{"spec": ["src/**/*.test.js"]}\n',
+    ".gitignore": "node_modules\n",
+    **{
+        path: text.replace("test(", "it(")
+        for path, text in (JAVASCRIPT | {"src/hostile.test.js": _MOCHA}).items()
+        if path.endswith(".test.js")
+    },
+}
+NEW_MOCHA = {path: text.replace("test(", "it(") for path, text in NEW_JS.items()}
+PLAYWRIGHT = {
+    "playwright.config.js": "module.exports = { testDir: 'tests', workers: 1 };\n",
+    ".gitignore": "node_modules\ntest-results\n",
+    "tests/hostile.spec.js": r"""const { test } = require('@playwright/test');
+test.describe('Foo::bar', () => { test('works', () => {}); });
+test("quote ' and \" and `tick`", () => {});
+test('regex .* ( [a-z]+ ) {2} ^x| $y \\d ?', () => {});
+test('tagged @slow', () => {});
+test('with tag', { tag: '@fast' }, () => {});
+test('ünïcödé 日本語 🚀', () => {});
+test(' leading', () => {});
+test('double  space', () => {});
+test('a \u203a b', () => {});
+test('x', () => {});
+test('x y', () => {});
+test('common', () => {});
+test('-dash', () => {});
+test.describe(() => { test('anonymous', () => {}); });
+for (const n of [1, 2]) test(`row ${n}`, () => {});
+test('line\nbreak', () => {});
+""",
+    "tests/sub/other.spec.js": """const { test } = require('@playwright/test');
+test('common', () => {});
+test('other only', () => {});
+""",
+}
+NEW_PLAYWRIGHT = {
+    "tests/new.spec.js": "require('@playwright/test').test('common', () => {});\n",
+}

@@ -187,6 +187,24 @@ def _phpunit(arguments: Sequence[str], report: Path) -> list[str]:
     return ["phpunit", "--log-junit", str(report / "a.xml"), *arguments]
 
 
+def _mocha(arguments: Sequence[str], report: Path) -> list[str]:
+    script = INSTALLED / "mocha/node_modules/mocha/bin/mocha.js"
+    outputs = ("--reporter=mocha-junit-reporter", f"--reporter-options=mochaFile={report}/a.xml")
+    return [_node("mocha"), str(script), *outputs, *arguments]
+
+
+def _mocha_json(arguments: Sequence[str], report: Path) -> list[str]:
+    script = INSTALLED / "mocha/node_modules/mocha/bin/mocha.js"
+    outputs = ("--reporter=json", f"--reporter-option=output={report}/mocha.json")
+    return [_node("mocha"), str(script), *outputs, *arguments]
+
+
+def _playwright(arguments: Sequence[str], report: Path) -> list[str]:
+    script = INSTALLED / "playwright/node_modules/@playwright/test/cli.js"
+    output = f"PLAYWRIGHT_JUNIT_OUTPUT_NAME={report / 'a.xml'}"
+    return ["env", output, _node("playwright"), str(script), "test", "--reporter=junit", *arguments]
+
+
 def _ctest(arguments: Sequence[str], report: Path) -> list[str]:
     build = f"{report}-build"
     output = ("--output-junit", str(report / "a.xml"))
@@ -236,6 +254,20 @@ REAL = (
         _phpunit,
     ),
     RealRunner(
+        "mocha", "mocha", INSTALLED / "mocha/node_modules/mocha-junit-reporter", projects.MOCHA,
+        projects.NEW_MOCHA, _mocha, modules="mocha",
+    ),
+    RealRunner(
+        "mocha, JSON", "mocha", INSTALLED / "mocha/node_modules/mocha", projects.MOCHA,
+        projects.NEW_MOCHA, _mocha_json, modules="mocha", new_cases=2,
+        is_slow=True,
+    ),
+    RealRunner(
+        "playwright", "playwright", INSTALLED / "playwright/node_modules/@playwright/test",
+        projects.PLAYWRIGHT, projects.NEW_PLAYWRIGHT, _playwright, modules="playwright",
+        is_slow=True,
+    ),
+    RealRunner(
         "ctest", "ctest", Path("/usr/bin/ctest"), projects.CTEST, projects.NEW_CTEST, _ctest
     ),
     RealRunner(
@@ -247,6 +279,6 @@ REAL = (
     ),
     RealRunner(
         "rspec, JSON", "rspec", Path("/usr/bin/rspec"), projects.RSPEC, projects.NEW_RSPEC,
-        _rspec_json,
+        _rspec_json, is_slow=True,
     ),
 )  # fmt: skip

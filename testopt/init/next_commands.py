@@ -97,6 +97,20 @@ def _vitest(runner: FoundRunner) -> NextCommands:
     return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner, run)))
 
 
+def _mocha(runner: FoundRunner) -> NextCommands:
+    run = f"{runner.launcher} mocha"
+    test = f"{run} --reporter json --reporter-option output=mocha.json"
+    ingest = f"testopt ingest --format auto {_path(runner, 'mocha.json')}"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner, run)))
+
+
+def _playwright(runner: FoundRunner) -> NextCommands:
+    run = f"{runner.launcher} playwright test"
+    test = f"PLAYWRIGHT_JUNIT_OUTPUT_NAME=junit.xml {run} --reporter=list,junit"
+    ingest = f"testopt ingest {_path(runner, 'junit.xml')}"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner, run)))
+
+
 def _go(runner: FoundRunner) -> NextCommands:
     ingest = _here(runner, "go test -json ./... | testopt ingest --format auto -")
     run = _here(runner, "testopt select --format go | xargs -L 1 go test")
@@ -171,6 +185,8 @@ _RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
     "surefire": _surefire,
     "gradle": _gradle,
     "rspec": _rspec,
+    "mocha": _mocha,
+    "playwright": _playwright,
     "ctest": _ctest,
     "phpunit": _phpunit,
 }

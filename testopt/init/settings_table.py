@@ -26,6 +26,8 @@ _SHARED: Final = {
     "gradle": ("gradle/wrapper/*", "gradlew"),
     "phpunit": ("phpunit.xml*", "phpunit.dist.xml", "tests/bootstrap.php"),
     "ctest": ("CMakeLists.txt", "*.cmake", "CMakePresets.json"),
+    "mocha": (".mocharc.*",),
+    "playwright": ("playwright.config.*",),
     "rspec": (".rspec", "spec/spec_helper.rb", "spec/rails_helper.rb", "spec/support/*"),
 }
 _ALWAYS: Final = ("flake.nix", "shell.nix", "justfile", "Taskfile.yml", ".bazelrc")

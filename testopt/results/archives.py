@@ -28,7 +28,15 @@ STDIN: Final = "-"
 _MAX_UNPACKED: Final = 64 << 30  # bytes that one archive may unpack to
 _SKIPPED_FOLDERS: Final = frozenset({".git", ".hg", ".svn", ".testopt", "node_modules"})
 # Reports of tests are known by their names in folders and archives; others may be named.
-_REPORTS: Final = (".xml", ".xml.gz", ".trx", ".jsonl", "ctrf-report.json", "rspec.json")
+_REPORTS: Final = (
+    ".xml",
+    ".xml.gz",
+    ".trx",
+    ".jsonl",
+    "ctrf-report.json",
+    "rspec.json",
+    "mocha.json",
+)
 _ARCHIVED: Final = tuple(ending for ending in _REPORTS if not ending.endswith(".gz"))
 _COMPRESSED: Final[dict[str, Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # What reading a damaged file or archive raises; RuntimeError stands for zip archives with a

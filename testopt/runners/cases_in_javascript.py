@@ -1,4 +1,4 @@
-"""Finds the tests of Jest and Vitest whose titles, and those around them, are literal."""
+"""Finds the tests of a file of JavaScript whose titles, and those around them, are literal."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _ESCAPE: Final = re.compile(
     r"|(?P<char>.))",
     re.DOTALL,
 )
+_ARROW: Final = " \u203a "
 _NO_LITERAL: Final = ("each", "for", "todo")
 
 
@@ -97,6 +98,16 @@ def jest_cases(text: str) -> list[str]:
 def vitest_cases(path: str, text: str) -> list[str]:
     """Return ids as Vitest's own JUnit reporter makes them: the file, then all titles."""
     return [f"{path}::{' > '.join(each)}" for each in titles(text)]
+
+
+def mocha_cases(path: str, text: str) -> list[str]:
+    """Return ids as Mocha's own JSON has them: the file, then all titles."""
+    return [f"{path}::{' '.join(each)}" for each in titles(text)]
+
+
+def playwright_cases(path: str, text: str) -> list[str]:
+    """Return ids as Playwright's own JUnit reporter makes them: the file, then all titles."""
+    return [f"{path}::{_ARROW.join(each)}" for each in titles(text)]
 
 
 def _is_computed(more: str) -> bool:

@@ -1,4 +1,4 @@
-"""What Jest and Vitest share: files, and patterns of the full names of tests.
+"""What Jest, Vitest and Mocha share: files, and patterns of the full names of tests.
 
 One pattern of names holds for all files, and is one argument. It names the cases that are left out:
 a test that nobody knows, and one whose name was not understood, runs then. Only where the user
@@ -46,9 +46,22 @@ class ScriptRunner(Runner):
     ----------
     ignores_case : bool
         Whether its patterns match capital and small letters alike.
+    pattern_option : str
+        By which a pattern is asked for.
+    nothing, may_be_empty : sequence of str
+        Arguments by which no test runs, and by which that is no error.
+    all_run : str
+        What is said where no pattern can tell.
     """
 
     ignores_case: ClassVar[bool] = False
+    pattern_option: ClassVar[str] = "--testNamePattern"
+    nothing: ClassVar[Sequence[str]] = ("--passWithNoTests", "(?!)")
+    may_be_empty: ClassVar[Sequence[str]] = ("--passWithNoTests",)
+    all_run: ClassVar[str] = (
+        "the ids name no files and one pattern cannot tell what runs, so all tests run (ids name "
+        "files with JEST_JUNIT_CLASSNAME={filepath})"
+    )
 
     def unit(self, case: str) -> str:
         """Return file and name: tests of one name in a file run together."""
@@ -63,11 +76,11 @@ class ScriptRunner(Runner):
         return path
 
     def arguments(self, request: Request) -> Arguments:
-        """Return files, where the ids name them, and ``--testNamePattern``."""
+        """Return files, where the ids name them, and a pattern."""
         if request.everything:
             return Arguments()
         if request.empty:
-            return Arguments(["--passWithNoTests", "(?!)"])
+            return Arguments(self.nothing)
         whole = dict.fromkeys([*request.whole, *filter(None, map(_bare, request.cases))])
         files = self._files(request, whole)
         out = self._left_out(request, whole, files)
@@ -75,14 +88,14 @@ class ScriptRunner(Runner):
         pattern = self._only(request, whole) if named else self._without(out, request, whole)
         if not _is_short(pattern):
             if not files:
-                return Arguments(notes=[_ALL_RUN], leaves_out=True)
+                return Arguments(notes=[self.all_run], leaves_out=True)
             pattern = ""
         lines = [self.file_argument(file, request) for file in files]
         if lines or pattern:
             # first: an option with several values, as --reporters before it, takes no file then
-            lines.insert(0, f"--testNamePattern={pattern or '^'}")
+            lines.insert(0, f"{self.pattern_option}={pattern or '^'}")
         # whole files alone need not hold a test
-        lines += [] if request.cases else ["--passWithNoTests"]
+        lines += [] if request.cases else self.may_be_empty
         return Arguments(lines, leaves_out=not (named or files))
 
     @abstractmethod
@@ -136,12 +149,6 @@ class ScriptRunner(Runner):
         return folded.casefold() if self.ignores_case else folded
 
 
-_ALL_RUN: Final = (
-    "the ids name no files and one pattern cannot tell what runs, so all tests run (ids name files "
-    "with JEST_JUNIT_CLASSNAME={filepath})"
-)
-
-
 def split(case: str) -> tuple[str, str]:
     """Return the file of a case, empty where its id names none, and the rest of the id."""
     head, mark, rest = case.partition("::")
@@ -151,7 +158,8 @@ def split(case: str) -> tuple[str, str]:
 def full_name(case: str) -> str:
     """Return the titles of the suites around a test and its own, joined.
 
-    jest-junit writes them as the name and, unless it is set up otherwise, as the classname, too.
+    jest-junit writes them as the name and, unless it is set up otherwise, as the classname, too;
+    mocha-junit-reporter writes its own one as the classname.
     """
     file, name = split(case)
     at = -1 if file else name.find("::")
@@ -159,7 +167,7 @@ def full_name(case: str) -> str:
         owner, title = name[:at], name[at + 2 :]
         if owner == title or owner.endswith(f" {title}"):
             return owner
-        if title.startswith(f"{owner} "):
+        if title.startswith(f"{owner} ") or title.endswith(f" {owner}"):
             return title
         at = name.find("::", at + 1)
     return name

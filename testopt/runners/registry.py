@@ -20,6 +20,8 @@ _CLASSES: Final = {
     "gradle": "Gradle",
     "jest": "Jest",
     "vitest": "Vitest",
+    "mocha": "Mocha",
+    "playwright": "Playwright",
     "nextest": "Nextest",
     "rspec": "RSpec",
     "phpunit": "PhpUnit",

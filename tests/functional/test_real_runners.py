@@ -54,7 +54,7 @@ class Project:
 
     def _name(self, case):
         unit = self.runner.unit(case)
-        return unit.partition("::")[2] if self.real.form in {"jest", "vitest"} else unit
+        return unit.partition("::")[2] if self.real.form in {"jest", "vitest", "mocha"} else unit
 
 
 @pytest.fixture(

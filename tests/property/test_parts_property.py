@@ -32,6 +32,8 @@ FAMILIES = {
     "surefire": ["p.A::one", "p.A::one[2]", "p.A::one(int)", "p.A$In::one", "p.B::one"],
     "gradle": ["p.A::one", "p.A::one[2]", "p.A::one(int)[3]", "p.A$In::one", "p.B::one"],
     "jest": ["a.test.js::adds", "b.test.js::adds", "a.test.js::drops", "keeps"],
+    "mocha": ["test/a.js::adds", "test/b.js::adds", "test/a.js::drops", "keeps::it keeps"],
+    "playwright": ["a.spec.ts::adds", "b.spec.ts::adds", "a.spec.ts::a \u203a b", "a.spec.ts::a b"],
     "nextest": ["c::m::one", "c::n::one", "d::m::one", "c::m::two"],
     "phpunit": ["N.ATest::test1", "N.ATest::test1 with data set #0", "N\\ATest::test2",
                 "BTest::test1"],

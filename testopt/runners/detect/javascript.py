@@ -1,4 +1,4 @@
-"""Finds Jest and Vitest: by ``package.json`` and the files that set them up."""
+"""Finds Jest, Vitest, Mocha and Playwright: by ``package.json`` and the files that set them up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from testopt.runners.place import Sources
 
 _CONFIGS: Final = re.compile(
-    r"(jest|vitest)\.config\.(?:[cm]?[jt]s|json)|(vitest)\.workspace\.[\w.]+"
+    r"(jest|vitest|playwright)\.config\.(?:[cm]?[jt]s|json)|(vitest)\.workspace\.[\w.]+"
+    r"|\.(mocha)rc\.\w+"
 )
 _LAUNCHERS: Final = (
     ("pnpm-lock.yaml", "pnpm exec", "pnpm add --save-dev"),
@@ -23,16 +24,17 @@ _LAUNCHERS: Final = (
     ("", "npx", "npm install --save-dev"),
 )
 _REPORTER: Final = "jest-junit"
+_NAMES: Final = frozenset({"jest", "vitest", "mocha", "playwright"})
 
 
 def find_javascript(tree: Sources) -> Iterator[FoundRunner]:
-    """Yield Jest and Vitest for each top folder whose ``package.json`` or settings name them."""
-    places: dict[str, dict[str, str]] = {"jest": {}, "vitest": {}}
+    """Yield each for the top folders whose ``package.json`` or settings name it."""
+    places: dict[str, dict[str, str]] = {name: {} for name in sorted(_NAMES)}
     for path in tree.paths:
         folder, _, name = path.rpartition("/")
         config = _CONFIGS.fullmatch(name)
         if config is not None:
-            places[config[1] or config[2]][folder] = path
+            places[config[1] or config[2] or config[3]][folder] = path
         elif name == "package.json":
             for runner in _runners_of(_package(tree, path)):
                 places[runner].setdefault(folder, path)
@@ -58,7 +60,7 @@ def _runner(tree: Sources, name: str, folder: str, evidence: str, count: int) ->
         evidence=evidence,
         test_files=count,
         launcher=launcher,
-        missing="" if name == "vitest" or has_reporter else f"{install} {_REPORTER}",
+        missing="" if name != "jest" or has_reporter else f"{install} {_REPORTER}",
     )
 
 
@@ -84,6 +86,10 @@ def _dependencies(package: dict[str, Any]) -> set[str]:
 def _runners_of(package: dict[str, Any]) -> set[str]:
     scripts = package.get("scripts")
     lines = " ".join(map(str, scripts.values())) if isinstance(scripts, dict) else ""
-    named = set(re.findall(r"(?<![\w@/.-])(jest|vitest)(?![\w/-])", lines))
+    named = set(
+        re.findall(r"(?<![\w@/.-])(jest|vitest|mocha|playwright(?= test))(?![\w/-])", lines)
+    )
     named |= {"jest"} if re.search(r"\breact-scripts test\b", lines) else set()
-    return named | ({"jest", "vitest"} & (_dependencies(package) | set(package)))
+    dependencies = _dependencies(package)
+    named |= {"playwright"} if "@playwright/test" in dependencies else set()
+    return named | ({"jest", "vitest", "mocha"} & (dependencies | set(package)))

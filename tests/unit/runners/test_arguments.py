@@ -22,6 +22,8 @@ OWN = {
     "phpunit": "App.CartTest::testAdds with data set #0",
     "ctest": "cart.adds::cart.adds",
     "googletest": "All/CartTest::Adds/0",
+    "mocha": "adds::cart adds",
+    "playwright": "cart.spec.ts::cart \u203a adds",
     "rspec": "spec.cart_spec::Cart adds",
 }
 
