@@ -186,6 +186,8 @@ def _show(model: Model) -> None:
 def diff(context: Context, options: DiffOptions) -> None:
     """Say in what two models differ (NEW: default the live one).
 
+    With -v before the command also in the figures of the simple orders beside them.
+
     \b
     Example:
       testopt models diff 3fa92b 81c0de
@@ -198,17 +200,24 @@ def diff(context: Context, options: DiffOptions) -> None:
     if options.as_json:
         print_json(asdict(found))
     else:
-        _show_differences(found)
+        _show_differences(found, whole=bool(context.verbose))
 
 
-def _show_differences(found: Comparison) -> None:
+def _show_differences(found: Comparison, *, whole: bool) -> None:
     click.echo(f"{printable(found.old)} -> {printable(found.new)}")
     for one in found.differences:
+        if not whole and _is_of_a_simple_order(one.name):
+            continue
         click.echo(printable(f"{one.name}: {_value(one.old)} -> {_value(one.new)}"))
     if not found.differences:
         click.echo("they do not differ")
     elif not found.same_runs:
         click.echo("their metrics are of different runs, so they cannot be compared")
+
+
+def _is_of_a_simple_order(name: str) -> bool:
+    """Tell whether a metric is that of an order which the model is compared with."""
+    return name.startswith("metrics.") and name.count(".") > 1 and ".testopt." not in name
 
 
 def _value(value: Any) -> str:

@@ -32,7 +32,11 @@ _MANY_RUNS: Final = 10
 
 @dataclass(slots=True)
 class _Seen:
-    """What the blocks hold so far; of each case, before and among the youngest runs."""
+    """What the blocks hold so far.
+
+    Of each case how often it ran, and of the executions whose duration is known the number and the
+    seconds, before and among the youngest runs.
+    """
 
     runs: dict[str, int]
     first_recent: int
@@ -42,6 +46,7 @@ class _Seen:
     bad_attempts: int = 0
     bad_durations: int = 0
     rows: int = 0
+    times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     count: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 0), np.int64))
     seconds: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 0)))
 
@@ -75,6 +80,7 @@ class _Seen:
         self, recent: NDArray[np.bool_], case: NDArray[np.int64], seconds: NDArray[np.float64]
     ) -> None:
         more = len(self.cases) - self.count.shape[1]
+        self.times = np.pad(self.times, (0, more)) + np.bincount(case, minlength=len(self.cases))
         self.count = np.pad(self.count, ((0, 0), (0, more)))
         self.seconds = np.pad(self.seconds, ((0, 0), (0, more)))
         known = np.isfinite(seconds) & (seconds >= 0)
@@ -142,11 +148,10 @@ def _doubles(seen: _Seen, runs: RunTable, fix: str) -> Iterator[Finding]:
 
 
 def _names(seen: _Seen, runs: RunTable) -> Iterator[Finding]:
-    times = seen.count.sum(axis=0)
-    once = np.flatnonzero(times <= 1)
-    if len(runs) >= _MANY_RUNS and len(once) > _ONCE * max(len(times), 1):
+    once, known = np.flatnonzero(seen.times == 1), int((seen.times > 0).sum())
+    if len(runs) >= _MANY_RUNS and len(once) > _ONCE * max(known, 1):
         names = list(seen.cases)
-        text = f"{len(once)} of {len(times)} cases ran once at most: their ids may change"
+        text = f"{len(once)} of {known} cases ran once: their ids may change"
         fix = "let one source name the cases, without addresses, dates or random parts"
         examples = tuple(names[i] for i in once[:EXAMPLES])
         yield Finding("once", "doubt", text, len(once), examples, fix)

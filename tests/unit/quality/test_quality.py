@@ -120,6 +120,12 @@ def test_ids_that_change_with_each_run(tmp_path):
     rows = [make_record(f"r{i}", [f"t.py::test[0x{i}{n}]" for n in range(5)], hours=i,
                         commit=f"{i:040x}", seconds=i + 1.0) for i in range(12)]  # fmt: skip
     assert found(new_store(tmp_path, records=rows))["once"].count == 60
+    # cases of later runs, and cases of unknown duration, are none of these
+    some = [make_record(f"s{i}", CASES, hours=i, commit=f"{i:040x}", seconds=None)
+            for i in range(12)]  # fmt: skip
+    later = [make_record(f"l{i}", [f"x{i}"], hours=99 + i, commit=f"{i:040x}") for i in range(9)]
+    early = START + timedelta(hours=50)
+    assert "once" not in found(new_store(tmp_path, "b", [*some, *later]), until=early)
 
 
 def test_a_feature_that_knows_the_outcome():
