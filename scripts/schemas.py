@@ -394,9 +394,15 @@ def fitted() -> dict[str, Any]:
     }
 
 
+def quality(s: Schema) -> dict[str, Any]:
+    """Return the schema of a report on the data."""
+    return s.record(NAMES["QualityReport"], ok=PLAIN[bool])
+
+
 def trained(s: Schema) -> list[dict[str, Any]]:
-    """`train`."""
-    return [s.object({**fitted(), "validation": validation(s)})]
+    """`train`, and `train --check`."""
+    whole = {**fitted(), "validation": validation(s), "quality": quality(s)}
+    return [s.object(whole), quality(s)]
 
 
 def retrained(s: Schema) -> list[dict[str, Any]]:
@@ -409,7 +415,12 @@ def retrained(s: Schema) -> list[dict[str, Any]]:
         "runs": int,
         "busy": bool,
         "settled": {"anyOf": [none, s.record(NAMES["testopt.selection.takeover.Outcome"])]},
-        "trained": {"anyOf": [none, s.object({**fitted(), "validation": validation(s)})]},
+        "trained": {
+            "anyOf": [
+                none,
+                s.object({**fitted(), "validation": validation(s), "quality": quality(s)}),
+            ]
+        },
     }
     return [s.object(whole)]
 

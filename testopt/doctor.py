@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from testopt.code.grammars import languages, supported
 from testopt.code.paths import language_of
 from testopt.errors import BundleError, RepositoryError, StoreError, TestoptError
-from testopt.features.state_store import CATCH_UP_RUNS
 from testopt.git.blobs import read_tree
 from testopt.git.process import is_shallow, missing_commits, resolve
 from testopt.schema import VARIANT_KINDS
-from testopt.selection import PLAN_LOG
-from testopt.selection.bundle_registry import current_bundle, current_manifest
+from testopt.selection import OLD_RUNS, PLAN_LOG
+from testopt.selection.bundle_registry import current_bundle, current_manifest, last_trained
 from testopt.selection.policy import Policy
+from testopt.selection.standing import read_standing
 from testopt.selection.threshold import recall_threshold
 from testopt.store.run_summary import RunCounts, count_runs, read_run_summary, real_runs
 
@@ -272,11 +272,12 @@ class _HealthCheck:
         if manifest is None:
             self._add("no-bundle", "no model has been trained on this project yet", "testopt train")
             return None
-        last = datetime.fromisoformat(manifest["window"]["last"])
+        trained = last_trained(self._store, read_standing(self._store))
+        last = trained[0] if trained else datetime.fromisoformat(manifest["window"]["last"])
         since = sum(run["time"] > last for run in self._runs)
-        if since > CATCH_UP_RUNS:
-            message = f"{since} runs have come since the bundle was trained ({last:%Y-%m-%d})"
-            self._add("stale-bundle", message, fix)
+        if since > OLD_RUNS:
+            message = f"{since} runs have come since the last training ({last:%Y-%m-%d})"
+            self._add("stale-bundle", message, "train when it is needed: testopt retrain")
         return bundle
 
     def _promise(self, bundle: Bundle | None, recall: float) -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from testopt.errors import BundleError
 from testopt.pluralize import pluralize
-from testopt.selection.bundle_registry import load_bundle
+from testopt.selection import OLD_RUNS
+from testopt.selection.bundle_registry import last_trained, load_bundle
 from testopt.selection.challenge import canary_of
 from testopt.selection.decisions import Decider, Decision
-from testopt.selection.plan_log import STALE_RUNS, broken_promise
+from testopt.selection.plan_log import broken_promise
 from testopt.selection.plan_log_file import load
 from testopt.selection.standing import Standing, changing, read_standing
 from testopt.selection.takeover import LOGGED, after_canary
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 # and .967: to train more often gains nothing.
 GROWTH: Final = 0.5
 FEWEST: Final = 10  # new failing runs
-OLD_RUNS: Final = STALE_RUNS // 2  # at the double the selection stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ def need_to_train(store: Store) -> Need:
         trouble = "" if live else "there is no model yet"
     except BundleError as error:
         standing, live, trouble = Standing(), None, error.message
-    last, known = _newest(store, standing)
+    newest = last_trained(store, standing)
+    last = newest[0] if newest else datetime.fromtimestamp(0, UTC)
+    known = newest[1] if newest else 0
     runs, failing = _since(store, last)
     if live is None:
         if not failing:
@@ -86,19 +88,6 @@ def need_to_train(store: Store) -> Need:
         f"them failing ({enough} are enough)",
         runs=runs,
     )
-
-
-def _newest(store: Store, standing: Standing) -> tuple[datetime, int]:
-    """Return up to when the last training knew the runs, and how many failing ones it knew."""
-    found = (datetime.fromtimestamp(0, UTC), 0)
-    for name in filter(None, (standing.bundle, standing.trial.bundle)):
-        try:
-            manifest = load_bundle(store, name).manifest
-        except BundleError:
-            continue
-        last = datetime.fromisoformat(manifest["window"]["last"])
-        found = max(found, (last, int(manifest.get("failing_runs", 0))))
-    return found
 
 
 def _since(store: Store, last: datetime) -> tuple[int, int]:

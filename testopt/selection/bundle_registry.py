@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, StoreError
@@ -15,6 +17,7 @@ from testopt.store.bundle import MANIFEST, bundle_id, read_manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from testopt.selection.standing import Standing
     from testopt.store import Store
 
 _DEPTH: Final = 2  # models/ID/FILE
@@ -93,6 +96,20 @@ def manifest_of(store: Store, name: str) -> dict[str, Any]:
         raise BundleError(error.message, error.hint) from error
     check_window(manifest)
     return manifest
+
+
+def last_trained(store: Store, standing: Standing) -> tuple[datetime, int] | None:
+    """Return the last run that the last training knew, and how many failing ones it knew.
+
+    None where neither the live bundle nor one on trial can be read.
+    """
+    found: list[tuple[datetime, int]] = []
+    for name in filter(None, (standing.bundle, standing.trial.bundle)):
+        with suppress(BundleError):
+            manifest = manifest_of(store, name)
+            last = datetime.fromisoformat(manifest["window"]["last"])
+            found.append((last, int(manifest.get("failing_runs", 0))))
+    return max(found, default=None)
 
 
 def current_bundle(store: Store) -> Bundle | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from testopt.errors import SettingsError, StoreError
 from testopt.learning.drift import rise_of_rate, shift
+from testopt.selection import STALE_RUNS
 from testopt.selection.failure_level import update_level
 from testopt.selection.plan_log_file import PlanLog, load, save
 from testopt.selection.plan_log_tables import is_real, logged_plans, read_plan_history
@@ -54,7 +55,6 @@ __all__ = [
 ]
 
 CATCH_UP_RUNS: Final = 50  # judged after one recording; more come after the next ones
-STALE_RUNS: Final = 500  # since the bundle was trained
 _WINDOW: Final = 200  # plans and outcomes among which drift is looked for
 _LAST: Final = 5  # plans that tell which bundle is live
 _ALLOWED: Final = 0.05  # share of regressions missed, where a plan does not say

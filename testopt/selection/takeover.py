@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from testopt.pluralize import pluralize
-from testopt.selection.plan_log import STALE_RUNS
+from testopt.selection import STALE_RUNS
 from testopt.selection.standing import Trial
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def take_over(
     worse = is_beyond_chance(trial.against)
     old = _outdated(champion, new)
     if old and not worse:
-        return Outcome("live", f"{old}, and {said(trial)}", new.bundle)
+        return Outcome("live", f"{old}, and the new one is not worse: {figure(trial)}", new.bundle)
     if is_beyond_chance(trial.wealth):
         return Outcome("canary" if share else "live", said(trial), new.bundle)
     return Outcome("refused" if worse else "challenger", said(trial), new.bundle)
@@ -205,12 +205,19 @@ def _outdated(champion: Contender, new: Contender) -> str:
 def said(trial: Trial) -> str:
     """Say what the comparison has shown so far."""
     if not trial.runs:
+        return figure(trial)
+    if is_beyond_chance(trial.wealth):
+        return f"better beyond chance: {figure(trial)}"
+    if is_beyond_chance(trial.against):
+        return f"worse beyond chance: {figure(trial)}"
+    least = math.ceil(1.0 / LEVEL)
+    weight = f"evidence {evidence(trial.wealth):.1f} of {least}"
+    return f"not better beyond chance: {figure(trial)} ({weight})"
+
+
+def figure(trial: Trial) -> str:
+    """Return the mean difference, and on how many runs."""
+    if not trial.runs:
         return "no failing run has come yet that neither has learnt from"
     runs = pluralize(trial.runs, "failing run")
-    figure = f"APFDc {trial.mean:+.3f} on {runs} that neither had learnt from"
-    if is_beyond_chance(trial.wealth):
-        return f"better beyond chance: {figure}"
-    if is_beyond_chance(trial.against):
-        return f"worse beyond chance: {figure}"
-    least = math.ceil(1.0 / LEVEL)
-    return f"not better beyond chance: {figure} (evidence {evidence(trial.wealth):.1f} of {least})"
+    return f"APFDc {trial.mean:+.3f} on {runs} that neither had learnt from"

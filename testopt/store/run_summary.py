@@ -15,7 +15,7 @@ from testopt.schema import VARIANT_KINDS
 if TYPE_CHECKING:
     from testopt.store import Store
 
-MAX_RUNS: Final = 200
+MAX_RUNS: Final = 256  # the doctor counts up to 250 since the last training
 _NAME: Final = "state/recent.json"
 _COLUMNS: Final = ("run_id", "commit", "time", "job", "cases", "kind")
 

@@ -152,7 +152,7 @@ def test_regressions_begin_with_the_first_case_that_passed_before(project):
     assert "no-regressions" not in project.findings()
 
 
-def test_a_bundle_is_missing_then_fine_then_stale_then_damaged(project, testopt):
+def test_a_bundle_is_missing_then_fine_then_stale_then_damaged(project, testopt, monkeypatch):
     for n in range(12):
         project.record(cases(n % 3))
     project.write()
@@ -162,9 +162,10 @@ def test_a_bundle_is_missing_then_fine_then_stale_then_damaged(project, testopt)
     done = project.doctor("--strict")
     assert done.code == 0
     assert "nothing makes predictions worse" in done.out
-    for _ in range(51):
+    monkeypatch.setattr("testopt.doctor.OLD_RUNS", 5)
+    for _ in range(6):
         project.record(cases())
-    assert "51 runs have come since" in project.findings()["stale-bundle"]["message"]
+    assert "6 runs have come since" in project.findings()["stale-bundle"]["message"]
     (forest,) = (project.repo.path / ".testopt" / "models").glob("*/forest.npz")
     forest.write_bytes(forest.read_bytes()[:-10])
     assert "checksum" in project.findings()["damaged-bundle"]["message"]
