@@ -60,12 +60,16 @@ class Outcome:
 
     def part(self, file: str) -> Outcome:
         """Return what runs where one file is named."""
-        at = [i for i, name in enumerate(self.files) if name == file]
-        cases = [self.cases[i] for i in at]
-        return Outcome(
-            self.commit, self.base, cases, [file] * len(at), [self.seconds[i] for i in at],
-            self.failed & set(cases),
-        )  # fmt: skip
+        return self._at([i for i, name in enumerate(self.files) if name == file])
+
+    def without(self, cases: frozenset[str]) -> Outcome:
+        """Return the same without what always fails."""
+        return self._at([i for i, case in enumerate(self.cases) if case not in cases])
+
+    def _at(self, at: list[int]) -> Outcome:
+        cases, files, seconds = ([v[i] for i in at] for v in (self.cases, self.files, self.seconds))
+        failed = self.failed & set(cases)
+        return Outcome(self.commit, self.base, cases, files, seconds, failed)  # type: ignore[arg-type]
 
     def until_failure(self, order: Sequence[str]) -> float:
         """Return the share of the time until the first failing case has run."""
@@ -87,7 +91,7 @@ class Step:
 
 
 def read_steps(results: Path) -> list[Step]:
-    """Return the commits of a project that passed, oldest first, each with what failed."""
+    """Return the commits of a project, oldest first, each with its variants that fail."""
     if results.is_dir():
         store = Store.open(str(results))
         facts = {row["run_id"]: row for row in store.read("runs").to_pylist()}
@@ -97,16 +101,15 @@ def read_steps(results: Path) -> list[Step]:
     runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         runs[row["run_id"]].append(row)
-    ordered = sorted(runs.values(), key=lambda own: own[0]["time"])
-    outcomes = [_outcome(own) for own in ordered]
-    clean = {one.commit: one for one in outcomes if one.base not in {o.commit for o in outcomes}}
-    clean |= {one.commit: one for one in outcomes if not one.failed}
+    outcomes = [_outcome(own) for own in sorted(runs.values(), key=lambda own: own[0]["time"])]
+    made = {one.commit for one in outcomes if one.base in {o.commit for o in outcomes}}
+    clean = {one.commit: one for one in outcomes if one.commit not in made or not one.failed}
     variants: dict[str, list[Outcome]] = defaultdict(list)
     for one in outcomes:
         below = clean.get(one.base)
         if below is not None and one.failed - below.failed:
-            variants[one.base].append(one)
-    return [Step(one, variants[one.commit]) for one in clean.values() if not one.failed]
+            variants[one.base].append(one.without(below.failed))
+    return [Step(one.without(one.failed), variants[one.commit]) for one in clean.values()]
 
 
 def _outcome(rows: list[dict[str, Any]]) -> Outcome:
