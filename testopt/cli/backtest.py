@@ -146,8 +146,8 @@ def command(ctx: Context, options: BacktestOptions) -> None:
 
 def _show(report: BacktestReport) -> None:
     click.echo(
-        f"{pluralize(report.runs, 'run')} ({report.failing_runs} failing, "
-        f"{report.modelled_runs} ordered by a model), {pluralize(report.cases, 'case')}"
+        f"{pluralize(report.runs, 'run')} ({report.failing_runs:,} failing, "
+        f"{report.modelled_runs:,} ordered by a model), {pluralize(report.cases, 'case')}"
     )
     if report.disturbed_runs:
         runs = pluralize(report.disturbed_runs, "run")

@@ -17,9 +17,8 @@ _COMMITS: Final = 20_000  # read at most: 10 s on two processors
 _TOTAL_S: Final = 45.0  # of reading and tracing; models take the rest of a minute
 _LEAST_S: Final = 35.0  # of tracing, however long reading took
 _HINT: Final = (
-    "`testopt mine && testopt szz` reads the git history, then traces each fix to the commit that "
-    "introduced its defect (minutes for some thousand commits); `testopt risk --bootstrap` does "
-    "for the newest fixes what fits in a minute"
+    "run testopt mine and testopt szz (minutes for some thousand commits), or "
+    "testopt risk --bootstrap (a minute)"
 )
 
 
@@ -41,12 +40,11 @@ def open_mined_store(ctx: Context, hint: str = _HINT) -> Store:
         store = ctx.open_store()
     except EmptyStoreError as error:
         raise EmptyStoreError(
-            f"the past of this repository is not read yet: {error.message}", hint
+            f"the git history has not been read: {error.message}", hint
         ) from error
     if store.version("commits") < 0:
         raise EmptyStoreError(
-            f"the past of this repository is not read yet: the store at {ctx.store_url} holds no "
-            "commits",
+            f"the git history has not been read: the store at {ctx.store_url} holds no commits",
             hint,
         )
     return store

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from testopt.errors import RepositoryError, TestoptError, UsageError
+from testopt.errors import GitFailedError, RepositoryError, TestoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,8 +102,10 @@ class Context:
             return ""
         try:
             return str(self.root)
-        except RepositoryError as error:
+        except GitFailedError as error:  # what git advises helps, as with an unsafe folder
             return f"{error.message} ({error.hint})" if error.hint else error.message
+        except RepositoryError as error:
+            return error.message
 
     @cached_property
     def settings(self) -> Settings:

@@ -187,7 +187,7 @@ def _change(ctx: Context, repo: Path | None, diff: str | None) -> Change | None:
     if diff:
         return diff_file(Path("/dev/stdin" if diff == "-" else diff))
     if repo is None:
-        return Change(known=False, why=f"{ctx.no_repository}; see --diff")
+        return Change(known=False, why=f"{ctx.no_repository} (see --diff)")
     return None
 
 

@@ -193,7 +193,7 @@ def show_report(report: TrainReport) -> None:
 
     click.echo(
         f"bundle {report.bundle_id}: {pluralize(report.runs, 'run')} "
-        f"({report.failing_runs} failing), {pluralize(report.cases, 'case')}, "
+        f"({report.failing_runs:,} failing), {pluralize(report.cases, 'case')}, "
         f"{report.first:%Y-%m-%d} to {report.last:%Y-%m-%d}"
     )
     _show_place(report)

@@ -288,7 +288,7 @@ def test_without_a_repository_history_alone_gives_the_order(trained, tmp_path, t
     assert done.code == 0
     assert not done.document["change"]["known"]
     assert "is not in a git repository" in done.document["note"]
-    assert "see --diff" in done.document["note"]
+    assert "(see --diff)" in done.document["note"]
     assert order(done)[0] == FLAKY
 
 
