@@ -17,7 +17,7 @@ _COMMITS: Final = 20_000  # read at most: 10 s on two processors
 _TOTAL_S: Final = 45.0  # of reading and tracing; models take the rest of a minute
 _LEAST_S: Final = 35.0  # of tracing, however long reading took
 _HINT: Final = (
-    "run testopt mine and testopt szz (minutes for some thousand commits), or "
+    "run: testopt mine && testopt szz (minutes for some thousand commits), or "
     "testopt risk --bootstrap (a minute)"
 )
 
