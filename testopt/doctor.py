@@ -33,6 +33,8 @@ RECENT: Final = 20  # runs whose cases are looked at
 COMMITS: Final = 200  # runs whose commits are looked at
 SHARE: Final = 0.1  # of plans or commits: what is rarer is worth a note, not a warning
 STRANGE: Final = 0.2  # of case ids: as many are new or gone where they are named in another way
+LOST: Final = 0.05  # of cases without a source: of fewer nobody needs to hear
+MOST_PLACED: Final = 20_000  # cases whose sources are looked for
 MIN_GUESSED: Final = 10  # files whose functions are guessed; of fewer nobody needs to hear
 AHEAD: Final = timedelta(days=1)  # results without a time zone may be hours in the future
 _PLANNED_RUNS: Final = 4 * PLANS
@@ -326,6 +328,14 @@ class _HealthCheck:
                 "write the file into the XML (pytest: -o junit_family=xunit1), or record with "
                 "pytest --testopt=record",
             )
+        lost = _without_source(self._repo, sorted(ids)[:MOST_PLACED])
+        if len(lost) > LOST * min(len(ids), MOST_PLACED):
+            self._add(
+                "no-source",
+                f"the sources of {len(lost)} of {len(ids)} cases are not found, such as {lost[0]}",
+                "have the reporter write the file of each case (jest-junit: classname {filepath})",
+                warns=False,
+            )
 
     def _all_files(self, strange: set[str], gone: set[str]) -> bool:
         """Tell whether ids name files of the repository, those that are gone files that it had.
@@ -364,7 +374,7 @@ class _HealthCheck:
                 "fallbacks",
                 f"{total} of the last {len(policies)} plans fell back to the original order, "
                 f"{count} of them because: {why}",
-                "see the troubleshooting table of the README",
+                "see docs/troubleshooting.md",
                 warns=total >= SHARE * PLANS,
             )
         whole = sum(policy.mode == "select" and policy.kind == "none" for policy in policies)
@@ -438,6 +448,18 @@ def _ambiguous(repo: Path | None, ids: set[str]) -> set[str]:
         if resolver.ambiguous > known:
             found.add(name)
     return {i for i in ids if i.partition("::")[0] in found}
+
+
+def _without_source(repo: Path | None, cases: Sequence[str]) -> list[str]:
+    """Return the cases whose sources are not found in the repository."""
+    from testopt.similarity.case_places import without_source
+
+    if repo is None:
+        return []
+    try:
+        return without_source(repo, cases)
+    except TestoptError:
+        return []  # no commit yet
 
 
 def _last_policies(store: Store, runs: Sequence[dict[str, Any]]) -> list[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from testopt.code.paths import is_code, is_test_path
+from testopt.git.blobs import read_tree
+from testopt.git.process import resolve
 from testopt.runners.definition_search import DefinitionSearch
+from testopt.runners.locate import Locator
+from testopt.similarity.source_index import SourceIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from testopt.runners.locate import Locator
     from testopt.similarity.cochange import Document
-    from testopt.similarity.source_index import SourceIndex
 
 _MOST_FILES: Final = 4_000  # test files that are searched: as many as sources whose calls count
 _TESTS_ANYWHERE: Final = ".rs"  # Rust keeps the tests of a module in its file
@@ -54,6 +57,19 @@ def find_places(
             place = search.find(cases[i], path if is_test_path(path) else "")
             found[i] = place if place[0] else found[i]
     return found
+
+
+def without_source(repo: Path, cases: Sequence[str]) -> list[str]:
+    """Return the cases whose files are not found among those of the last commit.
+
+    Raises
+    ------
+    RepositoryError
+        When git fails, or there is no commit.
+    """
+    tree = read_tree(repo, resolve(repo, "HEAD"))
+    found = find_places(cases, tree, Locator(tree), SourceIndex(repo))
+    return [case for case, (path, _) in zip(cases, found, strict=True) if not path]
 
 
 def _names(name: str, index: SourceIndex) -> frozenset[str]:

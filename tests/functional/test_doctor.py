@@ -24,7 +24,8 @@ class Project:
 
     def __init__(self, repo, call) -> None:
         self.repo, self._call = repo, call
-        self.head = repo.commit("first", {"src/a.py": "x = 1\n", ".gitignore": ".testopt/\n"})
+        files = {"src/a.py": "x = 1\n", "t.py": "", ".gitignore": ".testopt/\n"}
+        self.head = repo.commit("first", files)
         self.runs = 0
         self._pending: list[RunRecord] = []
 
@@ -140,6 +141,17 @@ def test_ambiguous_ids_are_counted(project, testopt):
     assert found["message"].startswith("1 case ids")
     assert "tests.test_x::test_1" in found["message"]
     assert "xunit1" in found["fix"]
+
+
+def test_cases_whose_sources_are_not_found_are_counted(project):
+    titles = {f"adds {n} to nothing": "passed" for n in range(3)}
+    project.record({**cases(), **titles})
+    found = project.findings()["no-source"]
+    assert found["message"].startswith("the sources of 3 of 13 cases are not found, such as adds 0")
+    assert not found["warns"]
+    tests = "".join(f"test('adds {n} to nothing', () => {{}});\n" for n in range(3))
+    project.repo.commit("tests", {"src/sum.test.js": tests})
+    assert "no-source" not in project.findings()
 
 
 def test_regressions_begin_with_the_first_case_that_passed_before(project):
