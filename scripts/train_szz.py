@@ -5,7 +5,7 @@
 
 CLONES    folder with the repositories: owner/name, owner+name or owner+name/repo (bare or not)
 TABLE     project (owner/name), fix_commit, bug_commit: what the authors of fixes named themselves
-ORACLE    the same, of many small projects, which together weigh as much as one large one
+ORACLE    the same, of many small projects, which together weigh a little more than one large one
 
 Of each project at most --limit fixes count, drawn by a fixed seed. Messages are read without the
 lines that hold the answer. Prints F1 with projects held out whole (those of the oracle in eight
@@ -40,7 +40,7 @@ from testopt.szz.ranking import ADDING, DELETING, candidate_features
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS, SURE = 30.0, 300, 300, 8, 0.9
+RIDGE, PER_PROJECT, ORACLE_WEIGHT, PARTS, SURE = 30.0, 300, 400, 8, 0.9
 NAMES = list({**DELETING, **ADDING})
 BLAME = {"latest": "latest", "most lines": "most"}
 SAME_PAST = {"ovn-org/ovn": "openvswitch/ovs"}  # projects of one history are held out together

@@ -421,7 +421,7 @@ def test_command_reads_issues_and_refuses_bad_files(story, tmp_path, testopt):
     table.write_text(f"fix_commit,issue_date,issue_type\n{shas['fix']},soon,feature\n")
     done = testopt("--repo", repo.path, "szz", "--issues", table, "--no-store", "--json")
     assert done.document["fixes"] == 0
-    assert "1 dates cannot be read" in done.err
+    assert "1 date cannot be read" in done.err
     table.write_text("commit\nx\n")
     assert testopt("--repo", repo.path, "szz", "--issues", table, "--no-store").code == 3
     missing = testopt("--repo", repo.path, "szz", "--fixes", tmp_path / "absent", "--no-store")
