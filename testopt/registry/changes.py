@@ -103,7 +103,7 @@ def rollback(
     with changing(store) as step:
         before, new = step.now.bundle, step.now
         if of_bundle:
-            new = replace(new.with_live(target), before=_rest(step.now, target))
+            new = replace(new.with_live(target), before=_rest(step.now, target), held=True)
         if of_selection:
             new = replace(new, selection_since=now.timestamp())
         decision = Decision(

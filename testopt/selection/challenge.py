@@ -81,6 +81,7 @@ def challenge(
         int(live.manifest.get("failing_runs", 0)),
         int((times > known).sum()),
         f"the live one has no say: {words(live.too_young)}" if live.too_young else "",
+        standing.held,
     )
     trial = standing.trial
     if trial.champion != standing.bundle:

@@ -72,6 +72,8 @@ class Standing:
     before : tuple of str
         Those that were live before it, the last one first.
     trial : Trial
+    held : bool
+        Whether somebody went back to it: only evidence replaces it then, not its age.
     selects : float
         Share of the cases that may be left out, by the last decision on that.
     selection_since : float or None
@@ -83,6 +85,7 @@ class Standing:
     bundle: str = ""
     before: tuple[str, ...] = ()
     trial: Trial = Trial()
+    held: bool = False
     selects: float = 0.0
     selection_since: float | None = None
     decision: Decision | None = None
@@ -92,7 +95,8 @@ class Standing:
         if bundle == self.bundle:
             return replace(self, trial=Trial())
         before = [b for b in (self.bundle, *self.before) if b not in ("", bundle)]
-        return replace(self, bundle=bundle, before=tuple(before[:KEPT_BEFORE]), trial=Trial())
+        before = before[:KEPT_BEFORE]
+        return replace(self, bundle=bundle, before=tuple(before), trial=Trial(), held=False)
 
     def without(self, bundle: str) -> Standing:
         """Return the standing where a bundle is gone."""
@@ -110,6 +114,7 @@ class Standing:
             "bundle": self.bundle or None,
             "before": self.before,
             "trial": trial if self.trial != Trial() else None,
+            "held": self.held,
             "selects": self.selects,
             "selection_since": self.selection_since,
             "decision": None if self.decision is None else self.decision.as_dict(),
@@ -152,6 +157,7 @@ def _parse(document: Mapping[str, Any]) -> Standing:
         document.get("bundle") or "",
         tuple(before),
         _trial(document.get("trial") or {}),
+        document.get("held") is True,
         _finite(document.get("selects", 0.0)),
         None if since is None else _finite(since),
         None if decision is None else Decision.parse(decision),

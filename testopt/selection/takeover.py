@@ -43,14 +43,15 @@ LOGGED: Final[Mapping[str, DecisionKind]] = {
 class Contender:
     """A model, as far as a takeover goes; ``failing`` runs it has learnt from.
 
-    ``since`` counts the runs that came after the last one that it knows, and ``trouble`` says why
-    it cannot be used.
+    ``since`` counts the runs that came after the last one that it knows, ``trouble`` says why it
+    cannot be used, and ``held`` that somebody went back to it.
     """
 
     bundle: str = ""
     failing: int = 0
     since: int = 0
     trouble: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,8 @@ def after_canary(trial: Trial, canary: Canary) -> Outcome:
 
 def _outdated(champion: Contender, new: Contender) -> str:
     """Say why a live model is out of date; empty where it is not."""
+    if champion.held:
+        return ""
     if champion.since > STALE_RUNS:
         return f"the live one is {champion.since} runs old"
     if new.failing >= OUTGROWN * champion.failing:

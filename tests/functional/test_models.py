@@ -15,7 +15,7 @@ from testopt.schema import Change
 from testopt.selection.bundle_registry import bundle_names
 from testopt.selection.decisions import read_decisions
 from testopt.selection.policy import Policy
-from testopt.selection.standing import STANDING, Trial, changing, read_standing
+from testopt.selection.standing import STANDING, changing, read_standing
 from testopt.selection.takeover import CANARY_PLANS
 from testopt.store import Store
 
@@ -67,6 +67,7 @@ def test_promote_show_diff_and_roll_back(at, two, testopt, tmp_path):
     back = testopt(*at, "models", "rollback", "--why", "worse")
     assert back.out == f"model {live} is live in place of {other}\n"
     assert testopt(*at, "rank", "--json").document["policy"] == f"bundle {live}"
+    assert read_standing(store).held
     again = testopt(*at, "models", "rollback")
     assert (again.code, "no other model was live before" in again.err) == (3, True)
     assert kinds(store) == ["trained", "promoted", "trained", "promoted", "rolled back"]
@@ -183,18 +184,13 @@ def test_a_challenger_waits_for_evidence_plans_a_share_and_takes_over(
     assert testopt(*at, "rank", "--json").document["policy"] == f"bundle {live}"
 
     ingest(at, testopt, tmp_path, range(80, 90))
-    shown = testopt(*at, "train")
-    assert "it is on trial, and plans use" in shown.out
-    trial = read_standing(store).trial
-    assert trial.runs == failing_runs(64, 90)
-    assert trial.bundle != done["bundle"]
-
-    # evidence that a thousand runs would give
-    with changing(store) as step:
-        step.write(replace(step.now, trial=replace(trial, wealth=(99.0,) * 5)), None)
+    with changing(store) as step:  # evidence that a thousand runs would give
+        trial = replace(step.now.trial, wealth=(99.0,) * 5)
+        step.write(replace(step.now, trial=trial), None)
     monkeypatch.setenv("TESTOPT_CANARY", "1")
     canary = testopt(*at, "train", "--json").document
     assert canary["step"] == "canary"
+    assert read_standing(store).trial.runs == failing_runs(64, 90)
     assert testopt(*at, "models", "list", "--json").document["models"][-1]["place"] == "canary"
     key = PendingRun(Change(), commit="a" * 40).key
     assert load_predictor(store, None, key=key).bundle.bundle_id == canary["bundle"]
@@ -206,17 +202,16 @@ def test_a_challenger_waits_for_evidence_plans_a_share_and_takes_over(
         for n in range(CANARY_PLANS)
     )  # fmt: skip
     store.append_runs(records)
-    done = testopt(*at, "train", "--json").document
-    assert (done["step"], read_standing(store).bundle) == ("live", canary["bundle"])
-    assert "10 plans by it in 10 runs" in done["why"]
-    assert kinds(store)[-4:] == ["trained", "canary", "trained", "promoted"]
+    monkeypatch.setattr("testopt.retrain.FEWEST", 100)
+    done = testopt(*at, "retrain", "--json").document
+    assert (done["settled"]["step"], read_standing(store).bundle) == ("live", canary["bundle"])
+    assert "10 plans by it in 10 runs" in done["settled"]["why"]
+    assert testopt(*at, "retrain", "--json").document["settled"] is None
+    assert kinds(store)[-3:] == ["trained", "canary", "promoted"]
     assert testopt(*at, "models", "rollback", "--json").document["bundle"] == live
 
 
-def test_train_promote_is_at_once_and_never_of_a_time(at, tmp_path, testopt):
-    ingest(at, testopt, tmp_path, range(60, 64))
-    done = testopt(*at, "train", "--promote", "--json").document
-    assert (done["step"], done["promoted"]) == ("live", True)
+def test_a_model_of_a_time_is_never_promoted(at, testopt):
     assert testopt(*at, "train", "--promote", "--as-of", "2026-01-02").code == 2
 
 
@@ -250,23 +245,6 @@ def test_retrain_says_why_and_why_not(at, tmp_path, testopt, monkeypatch):
     assert "the live one cannot be used" in read_decisions(store)[-1].why
 
 
-def test_retrain_ends_a_canary(at, two, testopt, monkeypatch):
-    live, other = two
-    store = Store.open(str(at[-1]))
-    with changing(store) as step:
-        trial = Trial(other, live, judged=0.0, canary=0.5, since=0.0)
-        step.write(replace(step.now, trial=trial), None)
-    # 60 runs were recorded since, none of them with a plan: 100 are waited for
-    assert "settled" in testopt(*at, "retrain", "--json").document
-    assert read_standing(store).bundle == live
-    monkeypatch.setattr("testopt.selection.takeover.CANARY_RUNS", 60)
-    monkeypatch.setattr("testopt.retrain.FEWEST", 100)
-    settled = testopt(*at, "retrain", "--json").document["settled"]
-    assert (settled["bundle"], settled["step"]) == (other, "live")
-    assert read_standing(store).bundle == other
-    assert testopt(*at, "retrain", "--json").document["settled"] is None
-
-
 def test_retrain_without_history_is_not_needed(tmp_path, testopt):
     at = ("--repo", tmp_path, "--store", tmp_path / "store")
     assert testopt(*at, "retrain").code == 3
@@ -279,11 +257,13 @@ def test_train_check_shows_what_is_doubtful_and_refuses_errors(at, testopt):
     fine = testopt(*at, "train", "--check", "--json")
     assert (fine.code, fine.document["ok"], fine.document["results"]) == (0, True, 900)
     store = Store.open(str(at[-1]))
+    live = read_standing(store).bundle
     copies = [make_record(f"copy {n}", Suite.cases, hours=70 + n // 2, branch="main")
               for n in range(8)]  # fmt: skip
     store.append_runs(copies)
-    done = testopt(*at, "train")
+    done = testopt(*at, "train", "--promote")
     assert done.code == 0
+    assert f"it is live in place of {live}: asked for" in done.out
     assert "4 runs with the time, commit, job, counts and duration of another one" in done.err
     row = {"run_id": "run 3", "case_id": "x\x1b[31m", "outcome": "odd", "attempt": 1}
     append_rows(store, "results", [row], part="run 3#2")

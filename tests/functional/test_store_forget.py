@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from builders import Suite
 
+from testopt.git.pseudonyms import pseudonym
+from testopt.selection.decisions import Decision, log_decisions, read_decisions
 from testopt.store import Store
 from testopt.store.forgotten import save_forgotten
 
@@ -45,6 +47,9 @@ def test_an_author_and_a_case(project, monkeypatch):
     assert f"did you mean '{CASE}'" in project("store", "forget", "--case", CASE + "x").err
     pattern = CASE.replace(CASE[-3:], "*")
     assert CASE in project("store", "forget", "--case-pattern", pattern, "--json").document["cases"]
+    store = Store.open(str(project.repo.path / ".testopt"))
+    bob = pseudonym(b"bob@home.example", b"a key of this test alone")
+    log_decisions(store, Decision(kind="promoted", why="better", author=bob))
     named = ("--author", "bob roe", "--case", CASE)
     assert project("train").code == 0
     shown = project("store", "forget", *named)
@@ -53,7 +58,10 @@ def test_an_author_and_a_case(project, monkeypatch):
     assert "nothing was changed" in shown.out
     done = project("store", "forget", *named, "--yes", "--json").document
     assert done["authors"][0]["commits"] == 2
-    assert done["rows"] == {"commits": 2, "results": 24}
+    assert done["rows"] == {"commits": 2, "decisions": 1, "results": 24}
+    decided = [(d.kind, d.author) for d in read_decisions(store)]
+    assert ("promoted", "forgotten") in decided
+    assert decided[-1][0] == "removed"
     assert (done["done"], done["runs"], len(done["bundles"])) == (True, 24, 1)
     again = project("ingest", "--format", "table", str(project.results), "--json")
     assert again.code == 0

@@ -77,6 +77,12 @@ def test_an_old_model_gives_way_to_one_that_is_not_worse(champion, new):
     assert step(champion, new, WORSE) == "refused"
 
 
+def test_a_model_that_was_rolled_back_to_is_replaced_by_evidence_alone():
+    held = Contender("live", 1, STALE_RUNS + 1, held=True)
+    assert step(held, NEW, EVEN) == "challenger"
+    assert step(held, NEW, BETTER) == "canary"
+
+
 @pytest.mark.parametrize(
     ("canary", "expected"),
     [
