@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from testopt.szz.candidates import Candidate
 
 NEAR_LINES: Final = 3  # lines from a hunk that are called near
+TOLD: Final = 0.15  # from which a reason says so: 26 % of the culprits of 1,712 fixes, 3 % of others
 TAUGHT_BY: Final = (
     "DPDK/dpdk", "FRRouting/frr", "NetworkManager/NetworkManager", "getpatchwork/patchwork",
     "haproxy/haproxy", "libcamera-org/libcamera", "linux-rdma/rdma-core", "opensvc/multipath-tools",
@@ -224,6 +225,7 @@ def candidate_reasons(candidate: Candidate) -> list[str]:
         (c.around, f"wrote {c.around:.0%} of the function that the fix adds to"),
         (c.named, "wrote lines with names that the fix adds"),
         (c.copied, "the message of the fix copies its author"),
+        (c.told >= TOLD, "the message of the fix speaks of the same"),
         (c.sibling, "is of the same series: same author, within a day"),
         (c.position == 0, "is the last commit of the file before the fix"),
         (True, f"{c.age_days:.1f} days before the fix"),

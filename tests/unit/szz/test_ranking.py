@@ -91,6 +91,9 @@ def test_the_subject_that_a_message_tells_in_other_words_speaks_for_its_commit()
     told = {c.facts.sha: c.told for c in found}
     assert told["a"] > told["c"] > 0
     assert told["a"] > told["b"]
+    reasons = {c.facts.sha: candidate_reasons(c) for c in found}
+    assert "the message of the fix speaks of the same" in reasons["a"]
+    assert "the message of the fix speaks of the same" not in reasons["b"]
 
 
 def test_merges_are_passed_over_while_there_is_another():
