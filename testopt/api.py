@@ -145,7 +145,7 @@ def backtest(
     >>> results = pd.DataFrame(
     ...     [
     ...         (f"run {n:03}", f"test_{case}", "failed" if case == 3 and n % 4 else "passed")
-    ...         for n in range(60)
+    ...         for n in range(40)
     ...         for case in range(10)
     ...     ],
     ...     columns=["run_id", "case_id", "outcome"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from testopt.errors import EmptyStoreError
+from testopt.pluralize import pluralize
 from testopt.risk.change_metrics import ChangeHistory
 from testopt.risk.label_latency import found_share
 from testopt.risk.mined_metrics import COMMIT_COLUMNS, FILE_COLUMNS, mined_commits, touched_files
@@ -187,16 +188,13 @@ def _no_labels(store: Store) -> EmptyStoreError:
     is_fix = store.read("commits", columns=["is_fix"])["is_fix"].to_pylist()
     if not any(is_fix):
         return EmptyStoreError(
-            f"none of the {len(is_fix):,} commits that were read is told as a fix: there is "
+            f"of {pluralize(len(is_fix), 'commit')} none is recognised as a fix, so there is "
             "nothing to learn from",
-            "say by which subject fixes are known: the setting fix_pattern, then mine into a new "
-            "store",
+            "set fix_pattern to match the subjects of your fixes, and run: testopt mine",
         )
     return EmptyStoreError(
-        f"no fix is traced yet to the commit that introduced its defect ({sum(is_fix):,} fixes "
-        "were read)",
-        "trace them: `testopt szz` (minutes for some thousand), or `testopt risk --bootstrap` for "
-        "the newest ones that fit in a minute",
+        f"no fix has been traced to the commit that introduced its defect (fixes: {sum(is_fix):,})",
+        "run: testopt szz (minutes for some thousand), or testopt risk --bootstrap (a minute)",
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 
 import pytest
 
@@ -43,19 +41,6 @@ def test_it_writes_the_table_and_says_what_comes_next(repo, testopt):
     assert again.document["settings"]["written"] is False
     assert again.document["default_branch"] == "main"
     assert (repo.path / "pyproject.toml").read_text() == text
-
-
-@pytest.mark.slow
-def test_the_commands_work_when_pasted(repo, testopt):
-    lines = testopt("--repo", repo.path, "init", "--json").document["next"][0]["commands"]
-    folder = os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: a link of a venv
-    env = {**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"]}
-    for line in lines:
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=repo.path, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "testopt: ordered by" in done.stdout
 
 
 def test_broken_toml_stops_and_changes_nothing(repo, testopt):

@@ -187,7 +187,7 @@ def test_the_first_use_says_what_to_do_and_bootstrap_does_it(make_repo, capsys, 
     assert "testopt mine && testopt szz" in capsys.readouterr().err
     assert call(repo, "mine") == 0
     assert call(repo, "risk") == 3
-    assert "none of the 1 commits that were read is told as a fix" in capsys.readouterr().err
+    assert "of 1 commit none is recognised as a fix" in capsys.readouterr().err
     repo.commit(
         "Fix crash: the sum was a difference", {"a.py": "def total(a, b):\n    return a + b\n"}
     )
@@ -196,7 +196,7 @@ def test_the_first_use_says_what_to_do_and_bootstrap_does_it(make_repo, capsys, 
     )
     assert call(repo, "mine") == 0
     assert call(repo, "risk") == 3
-    assert "no fix is traced yet" in capsys.readouterr().err
+    assert "no fix has been traced" in capsys.readouterr().err
 
     monkeypatch.setattr("testopt.cli.bootstrap._TOTAL_S", 0.0)
     monkeypatch.setattr("testopt.cli.bootstrap._LEAST_S", 0.0)

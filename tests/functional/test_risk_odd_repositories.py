@@ -59,7 +59,7 @@ def test_no_fixes_at_all(make_repo, ask):
     learn(ask, repo)
     done = ask(repo, "risk")
     assert done.code == 3
-    assert "is told as a fix" in done.err
+    assert "none is recognised as a fix" in done.err
     assert "nothing to learn from" in done.err
 
 

@@ -195,7 +195,7 @@ def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(EmptyStoreError, match="no commits"):
         change_risk(store=empty, changes=ask)
     unlabelled = filled(str(tmp_path / "unlabelled"), n=5, labels=False)
-    with pytest.raises(EmptyStoreError, match="no fix is traced yet"):
+    with pytest.raises(EmptyStoreError, match="no fix has been traced"):
         change_risk(store=unlabelled, changes=ask)
     with pytest.raises(DataError, match="shallow"):
         change_risk(store=unlabelled, changes={"x": Change(known=False, why="shallow")})
