@@ -89,7 +89,7 @@ def test_settings_stand_in_one_file(repo, testopt):
     assert Settings.load(repo.path, env={}).origin["recall"] == "testopt.toml"
     assert testopt("--repo", repo.path, "init").out.count("it stays as it is") == 1
     (repo.path / "pyproject.toml").write_text("[tool.testopt]\nrecall = 0.8\n")
-    with pytest.raises(SettingsError, match=r"in testopt\.toml and in"):
+    with pytest.raises(SettingsError, match=r"both testopt\.toml and "):
         Settings.load(repo.path, env={})
 
 
