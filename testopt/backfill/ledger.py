@@ -101,7 +101,8 @@ class Ledger:
     def may_measure(self, commit: str, key: str) -> bool:
         """Tell whether coverage is to be measured at a commit: not yet, and not in vain before."""
         with self._lock:
-            return commit not in self._measured and key not in self._notes
+            done = commit in self._measured or _measured_note(commit) in self._notes
+            return not done and key not in self._notes
 
     def append_links(self, links: CoverageLinks, files: Iterable[Path], commit: str) -> str:
         """Append what was measured at a commit; return why nothing was, empty where it was.
@@ -115,6 +116,7 @@ class Ledger:
                     links.append(self._store, file)
                     self._new_measured += commit not in self._measured
                     self._measured.add(commit)
+                    self._notes[_measured_note(commit)] = "measured"
                 except InputFileError as error:
                     failures.append(error.message)
             return failures[0] if failures and commit not in self._measured else ""
@@ -135,9 +137,12 @@ class Ledger:
             self._advance(left_out)
 
     def finish(self) -> None:
-        """Keep the notes on unusable runs, unless nothing worked: then the command is at fault."""
+        """Keep the notes on unusable runs, unless nothing worked: then the command is at fault.
+
+        What was measured is noted, too: of coverage the store keeps the latest only.
+        """
         with self._lock:
-            if self.usable and self.unusable:
+            if self.usable and (self.unusable or self._new_measured):
                 self._store.write_blob(_NOTES, json.dumps(self._notes, indent=0).encode())
 
     def report(self, *, commits: int, shallow: bool) -> BackfillReport:
@@ -159,6 +164,10 @@ class Ledger:
         self._done += runs
         if runs and self._progress is not None:
             self._progress(min(self._done, self._expected), self._expected)
+
+
+def _measured_note(commit: str) -> str:
+    return f"coverage of {commit}"
 
 
 def _read_notes(store: Store) -> dict[str, str]:

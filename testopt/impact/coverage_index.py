@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testopt.runners.locate import Locator
     from testopt.store import Store
 
-Latest = dict[str, tuple[str, Any]]  # measured id -> commit and moment of its latest links
+Latest = dict[str, tuple[str, int]]  # measured id -> commit and moment of its latest links
 Regions = dict[str, list[frozenset[int]]]  # path -> lines of each change
 
 _COMMITS: Final = 8  # at which the latest coverage was measured
@@ -61,7 +61,7 @@ def match_measured(
     wanted = {key for case in cases for key in (keys[case], keys[case][:2])}
     where: list[Any] = [("path", "=", "")] + ([("seen", "<", until)] if until is not None else [])
     rows = store.read("links", columns=["case_id", "commit", "seen"], where=where)
-    rows = _latest_of_each(rows)
+    rows = _latest_of_each(with_moments(rows))
     found: dict[tuple[str, ...], str] = {}
     latest: Latest = {}
     for case, commit, seen in zip(*(rows[c].to_pylist() for c in rows.column_names), strict=True):
@@ -71,6 +71,18 @@ def match_measured(
             latest[case] = commit or "", seen
     named = {case: found.get(key) or found.get(key[:2]) for case, key in keys.items()}
     return {case: name for case, name in named.items() if name}, latest
+
+
+def with_moments(rows: pa.Table) -> pa.Table:
+    """Return rows of links with microseconds since 1970 in ``seen``: quick to make, as many as are.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        With the column ``seen``.
+    """
+    at = rows.column_names.index("seen")
+    return rows.set_column(at, "seen", rows["seen"].cast("int64"))
 
 
 def _latest_of_each(rows: pa.Table) -> pa.Table:
@@ -177,8 +189,8 @@ class CoverageIndex:
         version = self._store.version("links")
         if version not in self._first:
             where = [("path", "=", "")]
-            seen = self._store.read("links", columns=["seen"], where=where)["seen"].to_pylist()
-            self._first = {version: min(seen, default=None)}
+            seen = self._store.read("links", columns=["seen"], where=where)["seen"].unique()
+            self._first = {version: min(seen.to_pylist(), default=None)}
         first = self._first[version]
         return first is not None and (until is None or first < until)
 
@@ -226,7 +238,7 @@ class CoverageIndex:
 
         What runs at import tells no case from another.
         """
-        rows = self._rows(path)
+        rows = self._rows(path, {seen for _, seen in latest.values()})
         outside: dict[str, set[int]] = defaultdict(set)
         for case, lines, commit, _ in rows:
             if case == LINK_OUTSIDE:
@@ -242,10 +254,11 @@ class CoverageIndex:
                         region.extend(at[case])
         return found
 
-    def _rows(self, path: str) -> list[tuple[str, str | None, str, datetime]]:
-        """Return case, lines, commit and moment of the links of a file."""
+    def _rows(self, path: str, moments: set[int]) -> list[tuple[str, str | None, str, int]]:
+        """Return case, lines, commit and moment of the links of a file, as measured then."""
         names = ["case_id", "lines", "commit", "seen"]
-        rows = self._store.read("links", columns=names, where=[("path", "=", path)])
+        rows = with_moments(self._store.read("links", columns=names, where=[("path", "=", path)]))
+        rows = rows.filter(np.isin(rows["seen"].to_numpy(), list(moments)))
         columns = (rows[name].to_pylist() for name in names)
         return [(case, lines, c or "", seen) for case, lines, c, seen in zip(*columns, strict=True)]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from testopt.errors import BundleError, RepositoryError, StoreError
 from testopt.git.blobs import read_blobs, read_tree, read_working_file
-from testopt.impact.coverage_index import match_measured
+from testopt.impact.coverage_index import match_measured, with_moments
 from testopt.impact.edits import edit_of, function_spans
 from testopt.impact.import_graph import ImportGraph
 from testopt.impact.import_index import Modules, plugins_of
@@ -229,7 +229,7 @@ class _ExecutedFunctions:
     def read(self, store: Store, paths: Sequence[str]) -> None:
         """Read the links of some files."""
         names = ["case_id", "path", "lines", "commit", "seen"]
-        rows = store.read("links", columns=names, where=[("path", "in", list(paths))])
+        rows = with_moments(store.read("links", columns=names, where=[("path", "in", list(paths))]))
         for case, path, lines, commit, seen in zip(
             *(rows[name].to_pylist() for name in names), strict=True
         ):
