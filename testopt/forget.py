@@ -132,20 +132,23 @@ def forget(*, store: Store, found: Forgettable) -> tuple[str, ...]:
     """
     pseudonyms = {name for person in found.people for name in person.pseudonyms}
     with store.forgetting(cases=found.cases, authors=pseudonyms) as forgotten:
-        removed = _remove_what_was_made(store, forgotten) if forgotten.cases else []
+        removed = _remove_what_was_made(store, forgotten) if forgotten.cases else {}
     if removed:
-        log_decisions(store, *removed)
-    return tuple(decision.bundle for decision in removed)
+        log_decisions(store, *(decision for of in removed.values() for decision in of))
+    return tuple(removed)
 
 
-def _remove_what_was_made(store: Store, forgotten: Forgotten) -> list[Decision]:
-    """Remove the caches, and the bundles that know a forgotten case or cannot tell."""
+def _remove_what_was_made(store: Store, forgotten: Forgotten) -> dict[str, list[Decision]]:
+    """Remove the caches, and the bundles that know a forgotten case or cannot tell.
+
+    The removed bundles come back, each with the decisions to log.
+    """
     for name in store.blobs("state"):
         if name.startswith(_CACHES):
             store.delete_blob(name)
     known = {bundle: _cases_of(store, bundle) for bundle in bundle_names(store)}
     gone = [b for b, cases in known.items() if cases is None or forgotten.among(cases)]
-    return [remove_bundle(store, bundle, why="it knew a forgotten case") for bundle in gone]
+    return {bundle: remove_bundle(store, bundle, why="it knew a forgotten case") for bundle in gone}
 
 
 def _people(store: Store, repo: Path | None, authors: Sequence[str]) -> tuple[Person, ...]:

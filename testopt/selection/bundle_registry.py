@@ -37,8 +37,8 @@ def bundle_names(store: Store) -> list[str]:
     return sorted({parts[1] for parts in names if len(parts) > _DEPTH})
 
 
-def remove_bundle(store: Store, name: str, *, why: str, author: str = UNKNOWN) -> Decision:
-    """Remove a bundle, and return that as a decision, which the caller logs.
+def remove_bundle(store: Store, name: str, *, why: str, author: str = UNKNOWN) -> list[Decision]:
+    """Remove a bundle, and return that as a decision, with any other that the caller is to log.
 
     Where it is the live one, there is none afterwards.
     """
@@ -48,7 +48,7 @@ def remove_bundle(store: Store, name: str, *, why: str, author: str = UNKNOWN) -
         if new != step.now:
             step.write(new, decision)
         delete_files(store, name)
-    return decision
+    return [*(one for one in step.pending if one is not decision), decision]
 
 
 def delete_files(store: Store, name: str) -> None:
