@@ -172,7 +172,7 @@ def test_a_state_that_was_read_before_is_not_kept_after(store):
     assert {name for name in holders(store, CASE) if name.startswith("state/features-")}
     forget_found(store=store, found=find_forgettable(store=store, repo=None, cases=[CASE]))
     save_state(store, state, version=version)
-    with pytest.raises(DataError, match="meanwhile"):
+    with pytest.raises(DataError, match="forgotten during the training"):
         _check_forgotten(store, state)
     assert holders(store, CASE) == set()
     save_state(store, current_state(store).state, version=store.version("runs"))
