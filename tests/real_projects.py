@@ -388,3 +388,113 @@ test('other only', () => {});
 NEW_PLAYWRIGHT = {
     "tests/new.spec.js": "require('@playwright/test').test('common', () => {});\n",
 }
+CARGO = {
+    ".gitignore": "target\nCargo.lock\n",
+    "Cargo.toml": '[package]\nname = "alpha-lib"\nversion = "0.1.0"\nedition = "2021"\n',
+    "src/lib.rs": """/// ```
+/// assert_eq!(alpha_lib::two(), 2);
+/// ```
+pub fn two() -> i32 { 2 }
+
+#[test]
+fn alone() {}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn adds() {}
+    #[test]
+    fn adds_more() {}
+    #[test]
+    fn ünï() {}
+    mod inner {
+        #[test]
+        fn adds() {}
+    }
+}
+""",
+    "tests/it.rs": "#[test]\nfn it_adds() {}\n#[test]\nfn common() {}\n",
+}
+NEW_CARGO = {"tests/new.rs": "#[test]\nfn is_new() {}\n"}
+MINITEST_RUN = r"""require "cgi"
+require "minitest/autorun"
+
+# writes what the JUnit reporter of minitest-reporters does
+class JunitLike < Minitest::AbstractReporter
+  def initialize = @results = []
+  def record(result) = @results << result
+  def passed? = true
+
+  def report
+    cases = @results.map do |result|
+      name, owner = [result.name, result.klass].map { |text| CGI.escapeHTML(text) }
+      "<testcase name='#{name}' classname='#{owner}' file='#{result.source_location[0]}'>" \
+        "#{'<skipped/>' if result.skipped?}</testcase>"
+    end
+    suite = "<testsuite name='a'>#{cases.join}</testsuite>"
+    File.write(ENV.fetch("REPORT"), "<testsuites>#{suite}</testsuites>")
+  end
+end
+
+module Minitest
+  def self.plugin_junit_init(_) = reporter << JunitLike.new
+end
+
+Minitest.extensions << "junit"
+Dir["./test/**/*_test.rb"].sort.each { |file| require file }
+"""
+MINITEST = {
+    "run.rb": MINITEST_RUN,
+    "test/a_test.rb": r"""class ATest < Minitest::Test
+  def test_adds; end
+  def test_adds_more; end
+  def test_asks?; end
+  define_method("test_quote ' \" (x|y) [a]* $") {}
+  define_method("test_a/b") {}
+  def test_ünï; end
+  def test_skipped = skip
+end
+
+class ATest::Inner < Minitest::Test
+  def test_adds; end
+end
+
+describe "Cart #1" do
+  it("adds (x)") {}
+  describe("inner::deep") { it("drops") {} }
+end
+""",
+}
+NEW_MINITEST = {
+    "test/new_test.rb": "class NewTest < Minitest::Test\n  def test_adds; end\nend\n",
+}
+ROBOT = {
+    "tests/01__login.robot": """*** Settings ***
+Documentation    All of it
+
+*** Test Cases ***
+Plain
+    No Operation
+Plain More
+    No Operation
+With [brackets] * and ?
+    No Operation
+Ünï "quoted" 'x' $y
+    No Operation
+-dash
+    No Operation
+a.b
+    No Operation
+
+*** Keywords ***
+Not A Test
+    No Operation
+""",
+    "tests/sub_folder/other.robot": """*** Test Cases ***
+Plain
+    No Operation
+Only
+    No Operation
+""",
+}
+NEW_ROBOT = {"tests/new.robot": "*** Test Cases ***\nPlain\n    No Operation\n"}

@@ -26,6 +26,8 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 INSTALLED = Path(os.environ.get("TESTOPT_RUNNERS") or _CACHE / "testopt-runners")
 IN_CI = os.environ.get("CI") == "true"
 DEBIAN = Path("/usr/share/maven-repo")
+ROBOT = INSTALLED / "robot/bin/robot"
+CARGO = Path(shutil.which("cargo") or Path.home() / ".cargo/bin/cargo")
 GO = INSTALLED / "go/bin/go"
 
 
@@ -205,6 +207,25 @@ def _playwright(arguments: Sequence[str], report: Path) -> list[str]:
     return ["env", output, _node("playwright"), str(script), "test", "--reporter=junit", *arguments]
 
 
+def _cargo(arguments: Sequence[str], report: Path) -> list[str]:
+    words = [*arguments] if "--" in arguments else [*arguments, "--"]
+    run = shlex.join(["cargo", "test", "--offline", "-q", *words])
+    form = "" if "--no-run" in arguments else " -Z unstable-options --format junit"
+    split = f"grep '^<?xml' | split -l 1 --additional-suffix .xml - {shlex.quote(str(report))}/"
+    return ["bash", "-c", f"set -o pipefail; {run}{form} | ({split} || true)"]
+
+
+def _minitest(arguments: Sequence[str], report: Path) -> list[str]:
+    return ["env", f"REPORT={report / 'a.xml'}", "ruby", "run.rb", *arguments]
+
+
+def _robot(arguments: Sequence[str], report: Path) -> list[str]:
+    listed = report.parent / f"{report.name}-arguments"
+    listed.write_text("\n".join(arguments))
+    outputs = ("-d", str(report.parent / f"{report.name}-d"), "--xunit", str(report / "a.xml"))
+    return [str(ROBOT), *outputs, "--argumentfile", str(listed), "tests"]
+
+
 def _ctest(arguments: Sequence[str], report: Path) -> list[str]:
     build = f"{report}-build"
     output = ("--output-junit", str(report / "a.xml"))
@@ -266,6 +287,19 @@ REAL = (
         "playwright", "playwright", INSTALLED / "playwright/node_modules/@playwright/test",
         projects.PLAYWRIGHT, projects.NEW_PLAYWRIGHT, _playwright, modules="playwright",
         is_slow=True,
+    ),
+    RealRunner(
+        "cargo", "cargo", CARGO, projects.CARGO, projects.NEW_CARGO, _cargo, is_slow=True,
+        environment={
+            "RUSTC_BOOTSTRAP": "1", "PATH": f"{CARGO.parent}:{os.environ.get('PATH', '')}",
+        },
+    ),
+    RealRunner(
+        "minitest", "minitest", Path("/usr/share/doc/ruby-minitest"), projects.MINITEST,
+        projects.NEW_MINITEST, _minitest,
+    ),
+    RealRunner(
+        "robot", "robot", ROBOT, projects.ROBOT, projects.NEW_ROBOT, _robot, is_slow=True
     ),
     RealRunner(
         "ctest", "ctest", Path("/usr/bin/ctest"), projects.CTEST, projects.NEW_CTEST, _ctest

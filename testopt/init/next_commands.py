@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from testopt.runners.detect.found_runner import FoundRunner
 
 _SELECTED: Final = "testopt select --format {form} | xargs -d '\\n' {run}"
+_MINITEST: Final = 'Dir["./test/**/*_test.rb"].sort.each { |file| require file }'
 _NEXTEST: Final = (
     r"""mkdir -p .config && printf '\n[profile.default.junit]\npath = "junit.xml"\n'"""
     " >> .config/nextest.toml"
@@ -157,6 +158,40 @@ def _surefire(runner: FoundRunner) -> NextCommands:
     return _jvm(runner, "target/surefire-reports", "-fae test", "test -DfailIfNoTests=false")
 
 
+def _failsafe(runner: FoundRunner) -> NextCommands:
+    some = "verify -DskipTests=false -DfailIfNoTests=false"
+    return _jvm(runner, "target/failsafe-reports", "-fae verify", some)
+
+
+def _minitest(runner: FoundRunner) -> NextCommands:
+    run = f"{runner.launcher} -Ilib -Itest -e {shlex.quote(_MINITEST)} --"
+    return NextCommands(
+        runner.name,
+        ("gem install minitest-reporters  # and in test_helper.rb: Minitest::Reporters.use!",),
+        (
+            _here(runner, f"MINITEST_REPORTER=JUnitReporter {run}"),
+            f"testopt ingest {_path(runner, 'test/reports')}",
+            _selected(runner, run),
+        ),
+    )
+
+
+def _robot(runner: FoundRunner) -> NextCommands:
+    tests = shlex.quote(runner.launcher)
+    some = "testopt select --format robot > tests.txt && robot --argumentfile tests.txt"
+    return NextCommands(
+        runner.name,
+        (),
+        (f"robot --xunit junit.xml {tests}", "testopt ingest junit.xml", f"{some} {tests}"),
+    )
+
+
+def _dotnet(runner: FoundRunner) -> NextCommands:
+    ingest = f"testopt ingest --format auto {_path(runner, '**/TestResults/*.trx')}"
+    test = f"{runner.launcher} --logger trx"
+    return NextCommands(runner.name, (), (_here(runner, test), ingest, _selected(runner)))
+
+
 def _gradle(runner: FoundRunner) -> NextCommands:
     return _jvm(runner, "build/test-results", "test --continue", "test")
 
@@ -185,6 +220,10 @@ _RUNNERS: Final[dict[str, Callable[[FoundRunner], NextCommands]]] = {
     "surefire": _surefire,
     "gradle": _gradle,
     "rspec": _rspec,
+    "minitest": _minitest,
+    "robot": _robot,
+    "dotnet": _dotnet,
+    "failsafe": _failsafe,
     "mocha": _mocha,
     "playwright": _playwright,
     "ctest": _ctest,

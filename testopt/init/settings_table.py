@@ -28,6 +28,9 @@ _SHARED: Final = {
     "ctest": ("CMakeLists.txt", "*.cmake", "CMakePresets.json"),
     "mocha": (".mocharc.*",),
     "playwright": ("playwright.config.*",),
+    "minitest": ("test/test_helper.rb",),
+    "dotnet": ("Directory.Build.props", "Directory.Packages.props", "global.json"),
+    "failsafe": (".mvn/*", "mvnw"),
     "rspec": (".rspec", "spec/spec_helper.rb", "spec/rails_helper.rb", "spec/support/*"),
 }
 _ALWAYS: Final = ("flake.nix", "shell.nix", "justfile", "Taskfile.yml", ".bazelrc")

@@ -79,8 +79,8 @@ class Nextest(Runner):
         return Arguments([part for text in _patterns(runs) for part in ("-E", f"test({text})")])
 
 
-def _names(case: str) -> Iterator[str]:
-    """Yield the names that the test of an id may have."""
+def names_of(case: str) -> Iterator[str]:
+    """Yield the names that the test of an id may have in its binary."""
     _, _, name = case.partition("::")
     first, mark, rest = name.partition("::")
     if mark:
@@ -92,8 +92,8 @@ def _names(case: str) -> Iterator[str]:
 def _left_out(request: Request) -> str:
     """Return a pattern of the names that no case has that runs."""
     runs = set(request.cases)
-    kept = {name for case in runs for name in _names(case)}
-    left = (name for case in request.known if case not in runs for name in _names(case))
+    kept = {name for case in runs for name in names_of(case)}
+    left = (name for case in request.known if case not in runs for name in names_of(case))
     return "|".join(_escaped(name) for name in dict.fromkeys(left) if name not in kept)
 
 
@@ -113,8 +113,8 @@ def _patterns(runs: Iterable[tuple[str, bool]]) -> Iterator[str]:
 def _one(name: str, whole: bool) -> str:  # noqa: FBT001 - as `steps` gives it
     """Return a pattern for the names of a case, or for all in a module."""
     if not whole:
-        return "|".join(map(_escaped, _names(name)))
-    return "|".join(f"{_escaped(module)}[^:]+" for module in _names(f"{name}::"))
+        return "|".join(map(_escaped, names_of(name)))
+    return "|".join(f"{_escaped(module)}[^:]+" for module in names_of(f"{name}::"))
 
 
 def _escaped(name: str) -> str:

@@ -23,10 +23,15 @@ _CLASSES: Final = {
     "mocha": "Mocha",
     "playwright": "Playwright",
     "nextest": "Nextest",
+    "cargo": "Cargo",
+    "failsafe": "Failsafe",
     "rspec": "RSpec",
+    "minitest": "Minitest",
     "phpunit": "PhpUnit",
     "ctest": "CTest",
     "googletest": "GoogleTest",
+    "dotnet": "Dotnet",
+    "robot": "Robot",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from testopt.runners.cases_in_jvm import jvm_cases
 from testopt.runners.jvm import JvmRunner
@@ -18,10 +18,20 @@ _NEED_NOT_BE_FOUND: Final = ("-DfailIfNoTests=false", "-Dsurefire.failIfNoSpecif
 
 
 class Surefire(JvmRunner):
-    """Surefire of Maven, before version 3 and since."""
+    """Surefire of Maven, before version 3 and since.
+
+    Attributes
+    ----------
+    option : str
+        By which it is asked for classes and methods.
+    need_not_be_found : tuple of str
+        Arguments by which it is no error that none is found.
+    """
 
     name = "surefire"
     nothing = ("-DskipTests",)
+    option: ClassVar[str] = "-Dtest"
+    need_not_be_found: ClassVar[tuple[str, ...]] = _NEED_NOT_BE_FOUND
 
     def is_test_file(self, path: str) -> bool:
         """Return whether Surefire takes a file for a test class, by its name."""
@@ -32,7 +42,10 @@ class Surefire(JvmRunner):
         return jvm_cases(text)
 
     def lines(self, asked: dict[str, dict[str, None]], request: Request) -> list[str]:
-        """Return one ``-Dtest``."""
+        """Return one option."""
         names = (f"{owner}#{'+'.join(m)}" if m else owner for owner, m in asked.items())
         # a changed file alone need not hold a test
-        return [f"-Dtest={','.join(names)}", *(() if request.cases else _NEED_NOT_BE_FOUND)]
+        return [
+            f"{self.option}={','.join(names)}",
+            *(() if request.cases else self.need_not_be_found),
+        ]

@@ -39,6 +39,11 @@ FAMILIES = {
                 "BTest::test1"],
     "ctest": ["one::one", "A.two::A.two", "A.three"],
     "googletest": ["A::one", "P/A::two/0", "P/A::two/1", "T/0::one", "T/1::one"],
+    "cargo": ["c::m::one", "c::n::one", "d::m::one", "c::m::two", "src/a.rs::two (line 3)"],
+    "failsafe": ["p.AIT::one", "p.AIT::one[2]", "p.BIT::one"],
+    "minitest": ["ATest::test_1", "ATest::test_2", "B::ATest::test_1"],
+    "dotnet": ["N.A::One", "N.A::One(1)", "N.A::Two", "N.B+C::One"],
+    "robot": ["S.A::One x", "S.A::one_x", "S.A::Two", "S.B::One x"],
     "rspec": ["spec.a_spec::A one", "spec.a_spec::A two", "spec.b.c_spec::A one"],
 }  # fmt: skip
 

@@ -40,6 +40,10 @@ def find_runners(tree: Sources) -> list[FoundRunner]:
     found += _rspec(tree)
     found += _phpunit(tree)
     found += _ctest(tree)
+    found += _minitest(tree)
+    found += _robot(tree)
+    found += _dotnet(tree)
+    found += _failsafe(tree)
     found += _found(tree, "surefire", "pom.xml", _wrapped(tree, "mvnw", "mvn"))
     for file in ("build.gradle.kts", "build.gradle"):
         found += _found(tree, "gradle", file, _wrapped(tree, "gradlew", "gradle"))
@@ -158,6 +162,69 @@ def _ctest(tree: Sources) -> Iterator[FoundRunner]:
                 test_files=len(adding),
                 launcher="ctest --test-dir build",
             )
+
+
+def _minitest(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield Minitest for each top folder with a helper in its folder ``test``."""
+    helpers = [path for path in tree.paths if f"/{path}".endswith("/test/test_helper.rb")]
+    for folder in tops(posixpath.dirname(posixpath.dirname(path)) for path in helpers):
+        count = count_tests(tree, "minitest", folder)
+        if count:
+            bundled = posixpath.join(folder, "Gemfile") in tree.names
+            yield FoundRunner(
+                name="minitest",
+                form="minitest",
+                folder=folder,
+                evidence=posixpath.join(folder, "test/test_helper.rb"),
+                test_files=count,
+                launcher="bundle exec ruby" if bundled else "ruby",
+            )
+
+
+def _robot(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield Robot Framework, started at the top, where there are files of it."""
+    files = [path for path in tree.paths if path.endswith(".robot")]
+    if files:
+        folders = {path.partition("/")[0] if "/" in path else "." for path in files}
+        yield FoundRunner(
+            name="robot",
+            form="robot",
+            folder="",
+            evidence=files[0],
+            test_files=len(files),
+            launcher=folders.pop() if len(folders) == 1 else ".",
+        )
+
+
+def _dotnet(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield ``dotnet test`` for each top folder whose projects refer to its SDK of tests."""
+    projects = [path for path in tree.paths if re.search(r"\.(?:cs|fs|vb)proj\Z", path)]
+    testing = [
+        path
+        for path, text in tree.read_all(projects[:_MOST_READ])
+        if "Microsoft.NET.Test.Sdk" in text
+    ]
+    solutions = [path for path in tree.paths if re.search(r"\.slnx?\Z", path)]
+    for folder in tops(posixpath.dirname(path) for path in [*solutions, *testing]):
+        held = [path for path in testing if not folder or path.startswith(f"{folder}/")]
+        if held:
+            yield FoundRunner(
+                name="dotnet",
+                form="dotnet",
+                folder=folder,
+                evidence=held[0],
+                test_files=count_tests(tree, "dotnet", folder),
+                launcher="dotnet test",
+            )
+
+
+def _failsafe(tree: Sources) -> Iterator[FoundRunner]:
+    """Yield Failsafe where a file of Maven names it."""
+    for runner in _found(tree, "failsafe", "pom.xml", _wrapped(tree, "mvnw", "mvn")):
+        poms = [p for p in tree.below(runner.folder) if posixpath.basename(p) == "pom.xml"]
+        texts = tree.read_all(poms[:_MOST_READ])
+        if any("maven-failsafe-plugin" in text for _, text in texts):
+            yield runner
 
 
 def _nextest_report(text: str) -> str:

@@ -24,6 +24,11 @@ OWN = {
     "googletest": "All/CartTest::Adds/0",
     "mocha": "adds::cart adds",
     "playwright": "cart.spec.ts::cart \u203a adds",
+    "cargo": "tests::adds",
+    "failsafe": "org.x.FooIT::adds",
+    "minitest": "CartTest::test_adds",
+    "dotnet": "Shop.CartTests::Adds(1)",
+    "robot": "Tests.Cart::Adds Two",
     "rspec": "spec.cart_spec::Cart adds",
 }
 
