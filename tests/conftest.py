@@ -135,12 +135,13 @@ def pytest_sessionfinish(session):
         return
     from schemas import CHECKED, unchecked
 
-    config = session.config
+    config, option = session.config, session.config.option
     if hasattr(config, "workeroutput"):
         config.workeroutput["schemas"] = sorted(CHECKED)
         return
-    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
-    if whole and not (config.option.keyword or session.exitstatus) and unchecked():
+    narrowed = option.keyword or option.deselect or option.ignore or option.collectonly
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS and not narrowed
+    if whole and option.markexpr == "not slow" and not session.exitstatus and unchecked():
         print("no test has looked at the JSON of:", *unchecked())  # noqa: T201
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
