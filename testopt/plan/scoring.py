@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from testopt.ranking.baselines import untrained_score
-from testopt.ranking.cost_order import run_order, steps, value_per_cost
+from testopt.ranking.cost_order import run_order, spread, steps, value_per_cost
 from testopt.ranking.front import lead, leading
 from testopt.ranking.orderings import cost_exponent, priority
 from testopt.ranking.reasons import reasons
@@ -80,6 +80,8 @@ def score_cases(predictor: Predictor, query: Query) -> ScoredCases:
     p = untrained_score(features) if model is None else model.probability(features.matrix)
     own = None if model is None else p
     value, exponent = priority(features, own), cost_exponent(features, own)
+    if model is None:
+        value = spread(value, seconds, query.cases, exponent=exponent)
     order = run_order(value, seconds, query.cases, exponent=exponent)
     return ScoredCases(
         query,

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 ALIKE = 0.9  # share of a value that is worth about the same
 COST_FLOOR_S = 1e-3  # what starting a case costs beside its duration
+# Of one function, the case after which the next one counts half. In 71 failing first runs of five
+# projects 8, 16 and none brought the first failure on after 2.9, 2.9 and 3.3 % of the time; 2, 3
+# and 6 runs failed later than in the order of the files by more than 5 %. APFDc was .915, .916 and
+# .915, on sqlparse alone .949, .951 and .954.
+CROWD = 16.0
 
 
 def run_order(
@@ -43,6 +48,41 @@ def run_order(
     by_id = np.empty(len(cases), np.int64)
     by_id[sorted(range(len(cases)), key=cases.__getitem__)] = np.arange(len(cases))
     return np.lexsort((by_id, cost, -value))
+
+
+def spread(
+    priority: NDArray[Any], seconds: NDArray[Any], cases: Sequence[str], *, exponent: float
+) -> NDArray[np.float64]:
+    """Return priorities that let not all cases of one function stand before those of another.
+
+    Each case of a function that has passed makes it less likely that its others fail.
+
+    Parameters
+    ----------
+    priority, seconds, cases, exponent
+        As in `run_order`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        The order of the cases of one function stays as it is.
+    """
+    value = np.asarray(priority, np.float64)
+    functions: dict[str, int] = {}
+    code = np.fromiter(
+        (functions.setdefault(c.partition("[")[0], len(functions)) for c in cases),
+        np.int64,
+        len(cases),
+    )
+    if len(functions) == len(cases):
+        return value
+    order = run_order(value, seconds, cases, exponent=exponent)
+    order = order[np.argsort(code[order], kind="stable")]
+    first = np.diff(code[order], prepend=-1) != 0
+    place = np.arange(len(order))
+    spread_out = value.copy()
+    spread_out[order] *= CROWD / (CROWD + place - np.maximum.accumulate(np.where(first, place, 0)))
+    return spread_out
 
 
 def steps(values: NDArray[Any]) -> list[int]:
