@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QualityReport", "check_data"]
 
-# Results that a training looks at row by row; `train --check` looks at all. A million take .5 s.
+# Results that a training looks at row by row; `train --check` looks at all. 229,000 take .07 s CPU.
 MOST_RESULTS: Final = 2_000_000
 
 

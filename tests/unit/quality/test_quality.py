@@ -141,3 +141,9 @@ def test_a_feature_that_knows_the_outcome():
     assert (leak.slug, leak.severity) == ("leak", "doubt")
     assert "calls_share" in leak.message
     assert not list(check_leaks(rows(calls_share=rng.random(n)), 0))
+
+
+def test_without_pandera_a_note_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("testopt.quality.schemas.find_spec", lambda _: None)
+    note = found(new_store(tmp_path, records=records()), whole=True)["schemas"]
+    assert (note.severity, note.fix) == ("note", "pip install 'testopt[quality]'")
