@@ -90,9 +90,9 @@ def command(obj: Context, options: IngestOptions) -> None:
     """Read test results into the store.
 
     Reports are JUnit XML; with --format auto also TRX, NUnit 3, xUnit.net, CTest's Test.xml,
-    go test -json, pytest-reportlog, CTRF and RSpec's and Mocha's JSON, told apart by their
-    content. PATH is a file, a folder, a glob, an archive (zip, tar, tar.gz) or - for standard
-    input. The same input twice leaves one copy.
+    Robot's output.xml, go test -json, pytest-reportlog, CTRF, and the JSON of RSpec and of
+    Mocha, told apart by their content. PATH is a file, a folder, a glob, an archive (zip, tar,
+    tar.gz) or - for standard input. The same input twice leaves one copy.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Reads the XML that test runners write besides JUnit's: TRX, NUnit 3, xUnit.net v2, CTest.
+"""Reads the XML that test runners write besides JUnit's: TRX, NUnit 3, xUnit.net v2, CTest, Robot.
 
 Each gives the same cases as `testopt.results.junit.read_junit`, by the same parser with the same
 limits. The classes below know one format each; all they see are tags, attributes and short texts.
@@ -7,6 +7,7 @@ limits. The classes below know one format each; all they see are tags, attribute
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from testopt.errors import InputFileError
@@ -405,10 +406,73 @@ class _CTest(_Handler):
         self.sink.add({"classname": "", "name": case.get("name", "")}, [attempt])
 
 
+_ROBOT_OUTCOMES: Final[dict[str, Outcome]] = {"PASS": "passed", "FAIL": "failed"}
+_ROBOT_TIME: Final = "%Y%m%d %H:%M:%S.%f"  # before version 7
+
+
+class _Robot(_Handler):
+    """Robot Framework's ``output.xml``: suites in suites, with the names that its xUnit file has.
+
+    Keywords have a status, too: that of a test stands right below it.
+    """
+
+    texts = frozenset({"status"})
+
+    def __init__(self, sink: CaseSink) -> None:
+        super().__init__(sink)
+        self._suites: list[dict[str, str]] = []
+        self._test, self._depth = "", 0
+        self._status: dict[str, str] | None = None
+
+    def start(self, tag: str, attributes: dict[str, str], depth: int) -> None:
+        if depth == 1:
+            self.sink.summary.is_junit = True
+            self.sink.note_time(attributes.get("generated"))
+        elif tag == "suite":
+            self._suites.append(dict(attributes))
+        elif tag == "test":
+            self._test, self._depth = attributes.get("name", ""), depth
+        elif tag == "status" and depth == self._depth + 1:
+            self._status = dict(attributes)
+
+    def end(self, tag: str, text: str) -> None:
+        if tag == "status" and self._status is not None:
+            self._add(self._status, text)
+            self._status = None
+        elif tag == "test":
+            self._depth = 0
+        elif tag == "suite" and self._suites:
+            self._suites.pop()
+
+    def _add(self, status: dict[str, str], text: str) -> None:
+        outcome = _ROBOT_OUTCOMES.get(status.get("status", ""), "skipped")
+        attributes = {
+            "classname": ".".join(suite.get("name", "") for suite in self._suites),
+            "name": self._test,
+            "file": self._suites[-1].get("source", "") if self._suites else "",
+        }
+        self.sink.add(attributes, [self.sink.attempt(outcome, _elapsed(status), text)])
+
+
+def _elapsed(status: dict[str, str]) -> str | None:
+    """Return how long a test of Robot Framework took; before version 7 its end was written."""
+    if "elapsed" in status:
+        return status["elapsed"]
+    try:
+        began, ended = (
+            datetime.strptime(status[name], _ROBOT_TIME)  # noqa: DTZ007 - a difference
+            for name in ("starttime", "endtime")
+        )
+    except (KeyError, ValueError):
+        return None
+    return repr((ended - began).total_seconds())
+
+
 NATIVE_ROOTS: Final[dict[str, type[_Handler]]] = {
     "TestRun": _Trx,
     "test-run": _NUnit,
     "assemblies": _XUnit,
     "assembly": _XUnit,
     "Site": _CTest,
+    "robot": _Robot,
 }

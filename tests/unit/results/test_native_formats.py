@@ -51,6 +51,11 @@ CASES = {
         ("slow", "error"),
         ("absent", "skipped"),
     ],
+    "robot.xml": [
+        ("Tests.Login::Plain", "passed"),
+        ("Tests.Login::Pays", "failed"),
+        ("Tests::Later", "skipped"),
+    ],
     "go-test.jsonl": [
         ("example.org/shop::TestAdds", "passed"),
         ("example.org/shop::TestPays/cash", "failed"),
@@ -119,6 +124,7 @@ def test_json_of_rspec_has_the_ids_of_its_junit_formatter(tmp_path):
         ("nunit3.xml", [0.25, 0.5]),
         ("xunit2.xml", [0.25, 0.5]),
         ("ctest.xml", [0.25, 2.0]),
+        ("robot.xml", [0.25, 0.5]),
         ("go-test.jsonl", [0.25, 0.5]),
         ("reportlog.jsonl", [0.0, 1.0]),
         ("ctrf-report.json", [0.25, 0.5]),
