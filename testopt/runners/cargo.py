@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from testopt.runners.nextest import Nextest, names_of
-from testopt.runners.protocol import Arguments, steps
+from testopt.runners.protocol import MAX_TOTAL, Arguments, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testopt.runners.protocol import Request
 
+_POINTER: Final = 9  # bytes that an argument takes beside its text
 _NAME: Final = re.compile(r"[^\W\d]\w*(?:::[^\W\d]\w*)+")
 _EXAMPLE: Final = re.compile(r"([\w./-]+\.(?:rs|md))::(.+ \(line \d+\))")
 
@@ -45,10 +46,10 @@ class Cargo(Nextest):
             names = (name for case, whole in runs if not whole for name in _names(case))
             return Arguments(["--", *dict.fromkeys([*parts, *names])])
         kept = {name for case in request.cases for name in _names(case)}
-        if request.exact:
-            return Arguments(["--", "--exact", *sorted(kept)])
         left = (name for case in request.known for name in _names(case))
         skipped = [f"--skip={name}" for name in dict.fromkeys(left) if name not in kept]
+        if request.exact or sum(len(name.encode()) + _POINTER for name in skipped) > MAX_TOTAL:
+            return Arguments(["--", "--exact", *sorted(kept)])
         return Arguments(["--", "--exact", *skipped] if skipped else [], leaves_out=True)
 
 

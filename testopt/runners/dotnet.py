@@ -31,7 +31,6 @@ class Dotnet(Runner):
     """
 
     name = "dotnet"
-    group_kind = "class"
 
     def fits(self, case: str) -> bool:
         """Return whether an id is a class and a method of .NET."""

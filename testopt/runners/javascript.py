@@ -86,6 +86,9 @@ class ScriptRunner(Runner):
         out = self._left_out(request, whole, files)
         named = request.exact
         pattern = self._only(request, whole) if named else self._without(out, request, whole)
+        if not (_is_short(pattern) or files):
+            named = not named  # the other way round may be short
+            pattern = self._only(request, whole) if named else self._without(out, request, whole)
         if not _is_short(pattern):
             if not files:
                 return Arguments(notes=[self.all_run], leaves_out=True)

@@ -29,7 +29,6 @@ class Minitest(Runner):
     """
 
     name = "minitest"
-    group_kind = "class"
 
     def fits(self, case: str) -> bool:
         """Return whether an id is a class, or titles, and a method ``test_…``."""

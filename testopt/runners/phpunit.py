@@ -36,7 +36,6 @@ class PhpUnit(Runner):
 
     name = "phpunit"
     collect = "phpunit --list-tests"
-    group_kind = "class"
 
     def fits(self, case: str) -> bool:
         """Return whether an id is a class and a method of PHP."""

@@ -46,7 +46,7 @@ class Playwright(Runner):
     def unit(self, case: str) -> str:
         """Return file and titles with single blanks."""
         file, titles = split(case)
-        return f"{file}::{' '.join(titles.replace(_JOINT, ' ').split())}"
+        return f"{file}::{' '.join(titles.split())}"
 
     def group(self, case: str) -> str:
         """Return the file."""
@@ -69,7 +69,7 @@ class Playwright(Runner):
             lines = self._without(request, whole)
             if all(len(line.encode()) < MAX_ARGUMENT for line in lines):
                 return Arguments([*lines, *empty], leaves_out=True)
-        elif not whole:
+        if not whole:
             line = f"--grep={_pattern(map(self.unit, request.cases))}"
             if len(line.encode()) < MAX_ARGUMENT:
                 return Arguments([line])
@@ -98,10 +98,15 @@ def _pattern(units: Iterable[str]) -> str:
     files: dict[str, dict[str, None]] = {}
     for unit in units:
         file, _, titles = unit.partition("::")
-        words = map(re.escape, titles.split())
-        files.setdefault(file, {})[rf"{_TAGS}\s+(?:{_JOINT}\s+)?".join(words)] = None
+        files.setdefault(file, {})[_titles_pattern(titles)] = None
     parts = (rf"{_file_pattern(f)}{_TAGS}\s+(?:{'|'.join(names)})" for f, names in files.items())
     return rf"/(?:^|\s)(?:{'|'.join(parts)}){_TAGS}\s*$/"
+
+
+def _titles_pattern(titles: str) -> str:
+    """Return a pattern of titles: the tags of a suite may stand between them."""
+    parts = (r"\s+".join(map(re.escape, part.split())) for part in titles.split(f" {_JOINT} "))
+    return rf"{_TAGS}\s+(?:{_JOINT}\s+)?".join(parts)
 
 
 def _file_pattern(file: str) -> str:

@@ -192,3 +192,12 @@ def left_out(runner: Runner, request: Request) -> list[str]:
     out = [case for case in request.known if case not in running]
     out = [case for case in out if not whole or runner.group(case) not in whole]
     return [unit for unit in dict.fromkeys(map(runner.unit, out)) if unit not in kept]
+
+
+def entire_groups(runner: Runner, request: Request) -> set[str]:
+    """Return the groups of which no known case is left out; none where the user named the cases."""
+    if request.exact:
+        return set()
+    running = frozenset(request.cases)
+    left = {runner.group(case) for case in request.known if case not in running}
+    return set(map(runner.group, request.cases)) - left - {""}

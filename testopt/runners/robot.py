@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from testopt.runners.protocol import Arguments, Request, Runner, steps
+from testopt.runners.protocol import Arguments, Request, Runner, entire_groups, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,10 @@ class Robot(Runner):
             return Arguments()
         if request.empty:
             return Arguments(["--runemptysuite", "--test="])
-        names = (_wild(name, whole=whole) for name, whole in steps(self, request))
+        # a name for each test takes Robot long: it compares each test with each of them
+        whole = [*request.whole, *sorted(entire_groups(self, request))]
+        named = steps(self, replace(request, whole=whole))
+        names = (_wild(name, whole=is_suite) for name, is_suite in named)
         lines = [f"--test={name}" for name in dict.fromkeys(names)]
         return Arguments(lines if request.cases else ["--runemptysuite", *lines])
 

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from testopt.runners.cases_in_ruby import rspec_examples
-from testopt.runners.protocol import Arguments, Request, Runner, steps
+from testopt.runners.protocol import Arguments, Request, Runner, entire_groups, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,9 +77,7 @@ class RSpec(Runner):
 
     def _asked(self, request: Request) -> dict[str, list[str]]:
         """Return the cases that run by their file, none where all of it runs."""
-        running = frozenset(request.cases)
-        entire = set() if request.exact else set(map(self.group, request.cases))
-        entire -= {self.group(case) for case in request.known if case not in running}
+        entire = entire_groups(self, request)
         asked: dict[str, list[str]] = {}
         for name, is_group in steps(self, request):
             owner = name if is_group else self.group(name)

@@ -41,6 +41,16 @@ def test_what_is_left_out_is_named_so_that_unknown_tests_run():
     assert runs(lines, *names) == ["cart adds", "new"]
 
 
+@pytest.mark.parametrize("form", ["mocha", "playwright"])
+def test_few_of_very_many_tests_are_named(form):
+    known = [f"test/part{i % 40}.spec.ts::does a long thing of number {i}" for i in range(4000)]
+    (line,) = printed(form, known[0], known=known)
+    assert line.startswith("--grep=")
+    assert len(line) < 200
+    (line,) = printed("mocha", *known[1:], known=known, exact=True)
+    assert line.startswith("--grep=^(?!")
+
+
 def test_mocha_everything_and_nothing():
     assert printed("mocha", *KNOWN, everything=True) == []
     assert printed("mocha", known=KNOWN) == ["--grep=(?!)"]

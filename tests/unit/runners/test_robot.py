@@ -19,8 +19,10 @@ def test_robot_asks_for_long_names_one_a_line():
         "--test=Tests.Shop.Plain",
     ]  # fmt: skip
     assert fnmatchcase("With [a] *?", "With [[]a] [*][?]")
-    lines = printed("robot", *LOGIN, known=LOGIN, whole=["Tests.Login", "Tests.New"])
-    assert lines == ["--test=Tests.New.*", "--test=Tests.Login.*", "--test=Tests.Shop.Plain"]
+    lines = printed("robot", *LOGIN[1:], known=LOGIN, whole=["Tests.New"])
+    assert lines == [
+        "--test=Tests.New.*", "--test=Tests.Login.With [[]a] [*][?]", "--test=Tests.Shop.*"
+    ]  # fmt: skip
 
 
 def test_suites_of_robot_are_called_after_files_and_folders():
@@ -106,6 +108,14 @@ def test_cargo_names_what_is_left_out_or_what_the_user_named():
     ]  # fmt: skip
     # as the programs write it themselves: modules alone
     assert "tests::adds" in printed("cargo", "tests::adds", exact=True)
+
+
+def test_cargo_names_few_of_very_many_tests():
+    known = [f"c::part{i % 90}::does_a_thing_that_has_a_long_name_{i}" for i in range(30_000)]
+    assert printed("cargo", known[0], known=known) == [
+        "--", "--exact", known[0], "does_a_thing_that_has_a_long_name_0",
+        "part0::does_a_thing_that_has_a_long_name_0",
+    ]  # fmt: skip
 
 
 def test_failsafe_is_asked_as_surefire_by_an_option_of_its_own():
