@@ -296,7 +296,7 @@ REAL = (
     ),
     RealRunner(
         "minitest", "minitest", Path("/usr/share/doc/ruby-minitest"), projects.MINITEST,
-        projects.NEW_MINITEST, _minitest,
+        projects.NEW_MINITEST, _minitest, is_slow=True,
     ),
     RealRunner(
         "robot", "robot", ROBOT, projects.ROBOT, projects.NEW_ROBOT, _robot, is_slow=True

@@ -3,7 +3,7 @@
     .venv/bin/python scripts/bench/runners.py [--many] [RUNNER...]
 
 Runs the installed runners (`scripts/install_runners`) on the projects of `tests/real_projects.py`.
-``--many`` adds a project of 20,000 cases for Jest, Vitest and Surefire, of which 100 are planned.
+``--many`` adds a project of 20,000 cases for those that start fast, of which 100 are planned.
 ``missed`` must be 0; ``more`` counts the cases that an argument cannot tell from planned ones.
 """
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import resource
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,75 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FILES, PER_FILE, PLANNED = 200, 100, 100
+
+
+@dataclass(frozen=True)
+class Many:
+    """How a file of many cases looks: its path, what is around the tests, a test, the id of one.
+
+    ``{f}`` stands for the number of the file, ``{n}`` for that of the test.
+    """
+
+    path: str
+    head: str
+    test: str
+    foot: str
+    case: str
+
+    def files(self) -> dict[str, str]:
+        """Return path and text of each file."""
+        found = {}
+        for f in range(FILES):
+            tests = (self._filled(self.test, f, n) for n in range(PER_FILE))
+            text = "".join([self._filled(self.head, f), *tests, self.foot])
+            found[self._filled(self.path, f)] = text
+        return found
+
+    def cases(self) -> list[str]:
+        """Return the ids, file by file."""
+        return [self._filled(self.case, f, n) for f in range(FILES) for n in range(PER_FILE)]
+
+    @staticmethod
+    def _filled(text: str, f: int, n: int = 0) -> str:
+        return text.replace("{f}", str(f)).replace("{n}", str(n))
+
+
+MANY = {
+    "rspec": Many(
+        "spec/part{f}_spec.rb", 'RSpec.describe "Part {f}" do\n',
+        '  it "does a thing of kind {n}" do end\n', "end\n",
+        "spec.part{f}_spec::Part {f} does a thing of kind {n}",
+    ),
+    "phpunit": Many(
+        "tests/Part{f}Test.php",
+        "<?php\nnamespace App;\nclass Part{f}Test extends \\PHPUnit\\Framework\\TestCase\n{\n",
+        "    public function testKind{n}(): void { $this->assertTrue(true); }\n", "}\n",
+        "App.Part{f}Test::testKind{n}",
+    ),
+    "minitest": Many(
+        "test/part{f}_test.rb", "class Part{f}Test < Minitest::Test\n",
+        "  def test_kind_{n}; end\n", "end\n", "Part{f}Test::test_kind_{n}",
+    ),
+    "robot": Many(
+        "tests/part{f}.robot", "*** Test Cases ***\n",
+        "Does A Thing Of Kind {n}\n    No Operation\n", "",
+        "Tests.Part{f}::Does A Thing Of Kind {n}",
+    ),
+    "mocha": Many(
+        "src/part{f}.test.js", "describe('part {f}', () => {\n",
+        "  it('does a thing of kind {n}', () => {});\n", "});\n",
+        "does a thing of kind {n}::part {f} does a thing of kind {n}",
+    ),
+}  # fmt: skip
+OLDER = {"jest", "vitest", "surefire"}
+_HOLDS_TESTS = re.compile(r"est\.j|_spec\.rb|Test\.php|_test\.rb|\.robot")
 COLUMNS = "{:<18} {:<22} {:>7} {:>7} {:>7} {:>7} {:>6} {:>9} {:>7}"
 
 
 def many_files(form: str) -> Mapping[str, str]:
     """Return the test files of a project of 20,000 cases."""
+    if form in MANY:
+        return MANY[form].files()
     if form == "surefire":
         body = "\n".join(f"  @Test void does_a_thing_of_kind_{n}() {{}}" for n in range(PER_FILE))
         head = "package org.m;\n\nimport org.junit.jupiter.api.*;\n\n"
@@ -51,6 +116,8 @@ def many_files(form: str) -> Mapping[str, str]:
 
 def many_ids(real: RealRunner) -> list[str]:
     """Return the ids of the cases of a project of 20,000."""
+    if real.form in MANY:
+        return MANY[real.form].cases()
     every = [(n // PER_FILE, n % PER_FILE) for n in range(FILES * PER_FILE)]
     if real.form == "surefire":
         return [f"org.m.Part{file}Test::does_a_thing_of_kind_{n}" for file, n in every]
@@ -105,7 +172,7 @@ def hostile(table: Table, real: RealRunner, root: Path) -> None:
 
 def many(table: Table, real: RealRunner, root: Path) -> None:
     """Run plans of a project of 20,000 cases."""
-    files = {name: text for name, text in real.files.items() if "est.j" not in name}
+    files = {name: text for name, text in real.files.items() if not _HOLDS_TESTS.search(name)}
     replace(real, files={**files, **many_files(real.form)}).make(root)
     known = many_ids(real)
     request = Request(cases=random.Random(7).sample(known, PLANNED), known=known, root=root)
@@ -130,7 +197,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             hostile(table, real, Path(folder) / "hostile")
-            if options.many and real.form in {"jest", "vitest", "surefire"}:
+            if options.many and (real.form in OLDER or real.title in MANY):
                 many(table, real, Path(folder) / "many")
 
 
