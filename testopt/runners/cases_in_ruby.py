@@ -17,7 +17,8 @@ _QUOTED: Final = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _CONSTANT: Final = r"[A-Z]\w*(?:::[A-Z]\w*)*"
 _DECLARED: Final = re.compile(
     r"^(?P<indent>[ \t]*)(?:[\w\[\]%(). \t]{1,80}\{[ \t]*\|[^|\n]{1,40}\|[ \t]*)?"
-    r"(?:(?P<end>end\b|\})[^\n]*|(?:(?:::)?RSpec\.)?(?:(?P<group>[fx]?(?:describe|context|feature))"
+    r"(?:(?P<end>end\b)[^\n]*|(?P<module>module|class)[ \t]+[A-Z][^\n]*"
+    r"|(?:(?:::)?RSpec\.)?(?:(?P<group>[fx]?(?:describe|context|feature))"
     r"|(?P<shared>shared_(?:examples|context)\w*)|(?P<like>it_(?:should_behave|behaves)_like)"
     r"|(?P<included>include_(?:examples|context))|[fx]?(?:it|specify|example|scenario))"
     rf"(?:(?:\b[ \t]*(?=['\"])|[ \t]+|[ \t]*\([ \t]*)(?P<first>{_QUOTED}|{_CONSTANT})"
@@ -92,6 +93,7 @@ class _Group:
 def rspec_examples(text: str) -> Iterator[Example]:
     """Yield the examples of a file whose lines are certain, in their order."""
     around: list[_Group] = []
+    modules: list[int] = []  # their indents
     line, at = 1, 0
     for found in _DECLARED.finditer(text):
         line += text.count("\n", at, found.start())
@@ -99,11 +101,18 @@ def rspec_examples(text: str) -> Iterator[Example]:
         indent = len(found["indent"].expandtabs())
         while around and around[-1].indent >= indent:
             around.pop()
-        if found["end"]:
+        while modules and modules[-1] >= indent:
+            modules.pop()
+        if found["module"]:
+            modules.append(indent)
+        if found["end"] or found["module"]:
             continue
         group = around[-1] if around else None
         if found["group"] or found["shared"]:
             title = None if found["shared"] else _title_of(found)
+            if title is not None and title.is_constant and modules:
+                # which class is meant, only Ruby knows: its name may begin with that of a module
+                title = _Title(("", *title.parts), is_constant=True)
             whole = title if group is None else _behind(group.title, title)
             around.append(_Group(indent, line, whole))
         elif group is not None and group.title is not None:

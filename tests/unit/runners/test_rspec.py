@@ -126,3 +126,20 @@ end
     assert [example.parts for example in rspec_examples(text)] == [
         ("it's more Foo.make a \"b\"",), ("it's more Foo Bar::Baz#x y",)
     ]  # fmt: skip
+
+
+def test_the_name_of_a_class_in_a_module_may_begin_with_that_of_the_module():
+    text = """module Shop
+  RSpec.describe Cart do
+    describe "#add" do
+      it "adds" do end
+    end
+  end
+end
+"""
+    (example,) = rspec_examples(text)
+    assert example.line == 4
+    assert not example.is_certain
+    assert example.has("Shop::Cart#add adds")
+    assert example.has("Cart#add adds")
+    assert not example.has("Shop::Cart#add adds more")
