@@ -112,9 +112,11 @@ def test_a_store_from_before_that_mark_is_read(tmp_path, ingest, store, monkeypa
     (tmp_path / "b.xml").write_text(refused(30))
     with monkeypatch.context() as past:
         past.setitem(schema.TABLES, "runs", older)
+        schema.arrow_schema.cache_clear()
         # what reads the store then has to be of that time too
         past.setattr("testopt.ingest.junit_runs.update_caches", lambda *_, **__: None)
         ingest(tmp_path / "a.xml")
+    schema.arrow_schema.cache_clear()
     assert [run["environment_failure"] for run in rows(store, "runs")] == [None]
     ingest(tmp_path / "b.xml")
     assert store().check() == []
