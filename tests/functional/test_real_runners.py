@@ -60,7 +60,12 @@ class Project:
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(real, id=real.title, marks=[pytest.mark.slow] if real.is_slow else [])
+        # one worker makes the project of a runner, which takes Surefire 15 s
+        pytest.param(
+            real,
+            id=real.title,
+            marks=[pytest.mark.xdist_group(real.title), *([pytest.mark.slow] * real.is_slow)],
+        )
         for real in REAL
     ],
 )
