@@ -277,6 +277,7 @@ REAL = (
     RealRunner(
         "mocha", "mocha", INSTALLED / "mocha/node_modules/mocha-junit-reporter", projects.MOCHA,
         projects.NEW_MOCHA, _mocha, modules="mocha",
+        is_slow=True,
     ),
     RealRunner(
         "mocha, JSON", "mocha", INSTALLED / "mocha/node_modules/mocha", projects.MOCHA,

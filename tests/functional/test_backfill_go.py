@@ -32,8 +32,8 @@ func TestArea(t *testing.T) {
 }
 
 func TestEdge(t *testing.T) {
-	t.Run("of one", func(t *testing.T) {
-		if Edge(1, 1) != 4 {
+	t.Run("of a field", func(t *testing.T) {
+		if Edge(2, 3) != 10 {
 			t.Fatal()
 		}
 	})
@@ -66,4 +66,4 @@ def test_faults_in_go_make_regressions(tmp_path, git_here, testopt, monkeypatch)
         for row in store.read("results").to_pylist()
         if row["run_id"] == runs["mutant"] and row["outcome"] == "failed"
     }
-    assert "example.com/shape::TestEdge/of_one" in failed
+    assert "example.com/shape::TestEdge/of_a_field" in failed
