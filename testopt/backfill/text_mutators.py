@@ -26,7 +26,7 @@ _WITHOUT_TYPES: Final = frozenset({"javascript", "php", "ruby", "typescript"})
 
 _COMMENTS: Final = {"ruby": rb"\#[^\n]*|^=begin.*?^=end", "php": rb"(?://|\#)[^\n]*|/\*.*?\*/"}
 _SLASHES: Final = rb"//[^\n]*|/\*.*?\*/"
-# A quote that a letter of Rust and no string begins (a lifetime), is none.
+# In Rust a quote before a name is a lifetime and begins no string: see `_pattern`.
 _STRINGS: Final = (
     rb"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`"
     rb"|(?<=[(,=:\[!&|?{};\n])[ \t]*/(?![*/ ])(?:\\.|[^/\\\n])+/[a-z]*"
@@ -45,11 +45,11 @@ _OPERATORS: Final = rb"""
     |(?P<truth>\b(?:true|false)\b)
     |(?P<jump>\b(?:break|continue)\b(?=[ \t]*;|[ \t]*$))
     |(?P<condition>\b(?:if|while)[ ]*\((?=[^\n]*\)[ ]*\{?[ \t]*$))
-    |(?P<bare>\bif[ ](?!let\b)(?=[^\n(;:]*[^\n;:]*\{[ \t]*$))
+    |(?P<bare>\bif[ ](?!let\b)(?=[^\n;:]*\{[ \t]*$))
     |(?P<word>\b(?:if|unless)\b(?=[ ]))
     |(?P<result>\breturn[ ](?=[^\n;{(]+;?[ \t]*$))
     |(?P<statement>^[ \t]*(?!return\b|if\b|for\b|while\b|switch\b|else\b|defer\b|await\b|go\b)
-        [\w.$>-]+(?<!\w[ ])\([^\n{}]*\);?[ \t]*$)
+        [\w.$>-]+\([^\n{}]*\);?[ \t]*$)
 """
 _SWAPPED: Final = {
     b"===": (b"!==",), b"!==": (b"===",), b"==": (b"!=",), b"!=": (b"==",),

@@ -41,11 +41,14 @@ class DefinitionSearch:
     def __init__(self, files: Iterable[tuple[str, Sequence[str]]]) -> None:
         self._by_last: dict[str, list[_Place]] = {}
         self._by_title: dict[str, list[_Place]] = {}
+        self._in_files: dict[str, list[tuple[str, _Place]]] = {}
         self._words: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         for path, names in files:
             for name in names:
                 self._by_last.setdefault(name.rpartition(".")[2], []).append((path, name))
-                self._by_title.setdefault(_folded(name), []).append((path, name))
+                title = _folded(name)
+                self._by_title.setdefault(title, []).append((path, name))
+                self._in_files.setdefault(path, []).append((title, (path, name)))
 
     def find(self, case: str, path: str = "") -> _Place:
         """Return the path and the dotted name of the definition behind a case.
@@ -111,10 +114,10 @@ class DefinitionSearch:
         """Return the example of a file whose titles are the last ones of an id."""
         words = _folded(case.partition(_SHARED)[2]).split()
         for start in range(len(words)):
-            end = " ".join(words[start:])
-            for title, places in self._by_title.items():
-                if title.endswith(f" {end}") and (found := self._in_file(places, path)):
-                    return found[0]
+            end = " ".join(["", *words[start:]])
+            for title, place in self._in_files.get(path, ()):
+                if title.endswith(end):
+                    return place
         return None
 
     @staticmethod

@@ -12,7 +12,7 @@ from testopt.runners.detect.javascript import find_javascript
 from testopt.runners.detect.python import find_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from testopt.runners.place import Sources
 
@@ -110,17 +110,24 @@ def _rspec(tree: Sources) -> Iterator[FoundRunner]:
             places[folder] = path
         elif file in _SPEC_HELPERS and posixpath.basename(folder) == "spec":
             places.setdefault(posixpath.dirname(folder), path)
+    yield from _below(places, tree, "rspec", ("Gemfile", "bundle exec rspec"))
+
+
+def _below(
+    places: Mapping[str, str], tree: Sources, form: str, installed: tuple[str, str]
+) -> Iterator[FoundRunner]:
+    """Yield a runner for each top folder with tests; `installed`: a file and the start it tells."""
+    file, launcher = installed
     for folder in tops(places):
-        count = count_tests(tree, "rspec", folder)
+        count = count_tests(tree, form, folder)
         if count:
-            bundled = posixpath.join(folder, "Gemfile") in tree.names
             yield FoundRunner(
-                name="rspec",
-                form="rspec",
+                name=form,
+                form=form,
                 folder=folder,
                 evidence=places[folder],
                 test_files=count,
-                launcher="bundle exec rspec" if bundled else "rspec",
+                launcher=launcher if posixpath.join(folder, file) in tree.names else form,
             )
 
 
@@ -133,18 +140,7 @@ def _phpunit(tree: Sources) -> Iterator[FoundRunner]:
         for path in tree.paths
         if posixpath.basename(path) == name
     }
-    for folder in tops(places):
-        count = count_tests(tree, "phpunit", folder)
-        if count:
-            composed = posixpath.join(folder, "composer.json") in tree.names
-            yield FoundRunner(
-                name="phpunit",
-                form="phpunit",
-                folder=folder,
-                evidence=places[folder],
-                test_files=count,
-                launcher="vendor/bin/phpunit" if composed else "phpunit",
-            )
+    yield from _below(places, tree, "phpunit", ("composer.json", "vendor/bin/phpunit"))
 
 
 def _ctest(tree: Sources) -> Iterator[FoundRunner]:
